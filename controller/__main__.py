@@ -1,0 +1,5 @@
+"""``python -m controller`` is ``eureka-drain``."""
+
+from controller.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""The composition root: the only module that builds things. Everything else receives what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+from loguru import logger
+
+from controller.domain.decide import Routing
+from controller.errors import DrainControllerError, SettingsError
+from controller.eureka.region import EurekaRegion
+from controller.flows.steps import Policy
+from controller.flows.watch import Watch
+from controller.flows.work import Worker
+from controller.kube.api import KubeApi
+from controller.kube.feed import feeds
+from controller.lifecycle import run_until_stopped
+from controller.ops.http import Checks, serve
+from controller.ops.metrics import Metrics
+from controller.rabbit.consumer import RegionConsumer
+from controller.rabbit.outbox import RabbitOutbox
+from controller.settings import Settings
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def routing_of(settings: Settings) -> Routing:
+    """How the settings route pods to regions."""
+    known = tuple(settings.regions)
+    return Routing(
+        cluster=settings.watch.cluster,
+        known=known,
+        default=tuple(settings.routing.default_regions) or known,
+        namespaces={name: tuple(regions) for name, regions in settings.routing.namespaces.items()},
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """How the settings let a worker proceed."""
+    return Policy(
+        retention=settings.retention,
+        remove=settings.remove,
+        give_up_after=settings.retry.give_up_after,
+        longest_wait=settings.retry.longest_wait,
+        instance_id_templates=tuple(settings.instance_id_templates),
+    )
+
+
+def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
+    """Refuse roles that the settings give nothing to do."""
+    problems = [
+        f"--region {name}: no such region in the settings; known: {', '.join(settings.regions) or '(none)'}"
+        for name in work
+        if name not in settings.regions
+    ]
+    if watch and not (settings.regions or settings.routing.default_regions or settings.routing.namespaces):
+        problems.append("regions: none is configured; name at least one with its nodes, or routing.default_regions")
+    if problems:
+        raise SettingsError(problems)
+
+
+async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
+    """Run the watch, and the work of these regions, until a signal."""
+    metrics = Metrics()
+    checks: Checks = {}
+    async with AsyncExitStack() as opened:
+        outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
+        tasks = {"publish link": outbox.link.run}
+        checks["broker connected"] = lambda: outbox.link.up
+        if watch:
+            api = await opened.enter_async_context(KubeApi())
+            pod_feeds = feeds(api, settings.watch, clock=now)
+            watching = Watch(
+                feeds=list(pod_feeds), outbox=outbox, routing=routing_of(settings), clock=now, observer=metrics
+            )
+            tasks["watch"] = watching.run
+            checks["first list done"] = lambda: watching.ready
+            checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
+        consumers = []
+        for name in work:
+            region = await opened.enter_async_context(EurekaRegion(name, settings.regions[name], clock=now))
+            worker = Worker(
+                region=name,
+                registry=region,
+                outbox=outbox,
+                policy=policy_of(settings),
+                clock=now,
+                observer=metrics,
+            )
+            consumer = RegionConsumer(
+                settings=settings.broker,
+                region=name,
+                prefetch=settings.work.prefetch,
+                outbox=outbox,
+                handle=worker.handle,
+            )
+            consumers.append(consumer)
+            tasks[f"index {name}"] = region.index.keep_fresh
+            tasks[f"consume {name}"] = consumer.link.run
+            checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
+        await opened.enter_async_context(serve(settings.http, metrics, checks))
+
+        async def stop() -> None:
+            logger.info("stopping")
+            await asyncio.gather(*(consumer.stop(settings.stop.within) for consumer in consumers))
+
+        await run_until_stopped(tasks, stop=stop)
+    logger.info("stopped")
+
+
+def _declared(settings: Settings, *, watch: bool, work: Sequence[str]) -> list[str]:
+    """The regions whose queues this process declares: a watch may start before the first worker of a region."""
+    return list(settings.regions) if watch else list(work)
+
+
+def start(settings: Settings, *, watch: bool, work: Sequence[str]) -> int:
+    """Run the roles; the process's exit status."""
+    import uvloop
+
+    check_regions(settings, watch=watch, work=work)
+    try:
+        uvloop.run(run_roles(settings, watch=watch, work=work))
+    except (Exception, BaseExceptionGroup) as error:
+        for leaf in _leaves(error):
+            expected = isinstance(leaf, DrainControllerError | OSError)
+            text = str(leaf) if expected else f"{type(leaf).__name__}: {leaf}"
+            # A mistake of the program keeps its traceback for whoever mends it, on request.
+            logger.bind(error=text).error("cannot go on")
+            logger.opt(exception=None if expected else leaf).debug("ended by {}", type(leaf).__name__)
+        return 1
+    return 0
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

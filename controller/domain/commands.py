@@ -1,0 +1,100 @@
+"""A drain command: the pod's facts, and how far a worker has come with it.
+
+The command names a pod, never an instance to hit: the worker finds the instance in its own region's registry and
+proves there that it is this pod's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from controller.domain.pods import LivingPod, Pod
+
+
+class Cause(StrEnum):
+    """Why a pod is drained."""
+
+    terminating = "terminating"
+    deleted = "deleted"
+    vanished = "vanished"
+    failed = "failed"
+    succeeded = "succeeded"
+    node_lost = "node_lost"
+
+
+class Stage(StrEnum):
+    """Where one instance stands on its way out."""
+
+    drain = "drain"
+    """To be set OUT_OF_SERVICE at every node."""
+    retire = "retire"
+    """Out of service; waiting for its retention and for its heartbeats to stop."""
+    verify = "verify"
+    """Deleted at every node; replication is settling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One instance that was proved to be the pod's, as it was when that was proved."""
+
+    app: str
+    id: str
+    ip: str
+    host_name: str
+    port: int
+    stage: Stage
+    due_at: datetime
+    retire_at: datetime | None = None
+    """The end of its retention; no DELETE before it."""
+    renewals: dict[str, datetime] = field(default_factory=dict)
+    """The last renewal that each node told when we looked last, to prove silence by comparison."""
+    looked_at: datetime | None = None
+    attempt: int = 1
+    trouble: str = ""
+    """What the last attempt ran into; an event is written when it changes."""
+    trouble_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a worker hands to itself through the delay ladder."""
+
+    first_at: datetime
+    """When a worker took the command up."""
+    due_at: datetime
+    attempt: int = 1
+    trouble: str = ""
+    first_look_at: datetime | None = None
+    """The first look into a complete index that did not find the instance."""
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Drain this pod's instances in this region."""
+
+    drain_id: str
+    cluster: str
+    region: str
+    cause: Cause
+    pod: Pod
+    observed_at: datetime
+    """When the watch saw the cause."""
+    since_at: datetime
+    """When the pod began to go: its deletion was asked for, or its end."""
+    end_at: datetime
+    """When the pod is over at the latest: the end of its grace period, or its end if that has been seen."""
+    living: tuple[LivingPod, ...] = ()
+    """Living pods that share its address or host name."""
+    requested_by: str = ""
+    progress: Progress | None = None
+
+
+def drain_id(cluster: str, uid: str, region: str, action: str = "drain") -> str:
+    """Derive the id that every replica of the watch gives to the same drain: 16 characters, 80 bits."""
+    digest = hashlib.sha256("\0".join((cluster, uid, action, region)).encode()).digest()
+    return base64.b32encode(digest[:10]).decode().lower()

@@ -1,0 +1,116 @@
+"""Should this pod be drained, why, and in which regions? Pure: the watch performs what is returned here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Cause, Command, drain_id
+from controller.domain.hints import HintError, asked_regions, is_enabled
+from controller.domain.pods import LivingPod, Pod
+
+NODE_LOST = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
+"""Disruption reasons that mean that the node is gone. The others (eviction, preemption, the kubelet's own) announce a
+deletion or a failure that follows at once and is seen as such, or does not follow, and then the pod lives on."""
+
+LONG_FINISHED = timedelta(minutes=15)
+"""A pod that ended before this is not drained when it is first seen: its lease is over (at most 240 s), and a cluster
+keeps thousands of completed Jobs. What self-preservation kept of it is for the sweep to find."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """Which regions a namespace's pods register in."""
+
+    cluster: str
+    known: tuple[str, ...]
+    default: tuple[str, ...]
+    namespaces: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """A command for its region's queue."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The pod asked for something that cannot be followed; nothing is sent to a worker."""
+
+    command: Command
+    reason: str
+
+
+Decision = Publish | Refuse
+
+
+def cause_of(pod: Pod) -> Cause | None:
+    """Why a pod that the API server still holds should be drained; None while it lives."""
+    if pod.deletion_at is not None:
+        return Cause.terminating
+    if pod.phase == "Failed":
+        return Cause.failed
+    if pod.phase == "Succeeded":
+        return Cause.succeeded
+    if pod.phase == "Unknown" or pod.disruption in NODE_LOST:
+        return Cause.node_lost
+    return None
+
+
+def is_worth_draining(pod: Pod, now: datetime) -> bool:
+    """Leave out what never had an address, and what ended long ago."""
+    if not pod.ip:
+        return False
+    return not (pod.finished and pod.finished_at is not None and now - pod.finished_at >= LONG_FINISHED)
+
+
+def decide(
+    pod: Pod, cause: Cause, observed_at: datetime, routing: Routing, living: tuple[LivingPod, ...] = ()
+) -> list[Decision]:
+    """Compose a pod's drain: one command a region, a refusal with its reason, or nothing when it is switched off."""
+    try:
+        if not is_enabled(pod):
+            return []
+        asked = asked_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
+    except HintError as error:
+        return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=str(error))]
+    regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
+    return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
+
+
+def _command(
+    pod: Pod, cause: Cause, observed_at: datetime, cluster: str, region: str, living: tuple[LivingPod, ...]
+) -> Command:
+    since_at, end_at = span(pod, cause, observed_at)
+    return Command(
+        drain_id=drain_id(cluster, pod.uid, region),
+        cluster=cluster,
+        region=region,
+        cause=cause,
+        pod=pod,
+        observed_at=observed_at,
+        since_at=since_at,
+        end_at=end_at,
+        living=living,
+    )
+
+
+def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datetime]:
+    """When the pod began to go, and when it is over at the latest.
+
+    The API's times are whole seconds, cut off: one that lies less than a second before our own observation is taken
+    to be that observation, so that latencies below a second can be told.
+    """
+    if cause is Cause.terminating and pod.deletion_at is not None:
+        since_at = pod.deletion_at - timedelta(seconds=pod.grace_seconds)
+        end_at = max(pod.deletion_at, since_at)
+    elif pod.finished_at is not None:
+        since_at = end_at = pod.finished_at
+    else:
+        since_at = end_at = observed_at
+    if abs(observed_at - since_at) < timedelta(seconds=1):
+        since_at = observed_at
+    return since_at, end_at

@@ -1,0 +1,159 @@
+"""The next step of one instance's drain, from what every node said. Pure: flows read, ask here, and perform.
+
+drain ──(every node: OUT_OF_SERVICE or absent)──▶ retire ──(silent, retention over: DELETE)──▶ verify ──▶ removed
+  │                                                 ▲ └─ it heartbeats: look again later        │
+  └─ already_gone, refused, superseded              └───────────── it came back ────────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Command, Target
+from controller.domain.events import Outcome
+from controller.domain.fence import Foreign, Owned, Superseded, is_same, judge
+from controller.domain.hints import Hints
+from controller.domain.instances import Condition, Instance, Reading
+
+Readings = tuple[Reading, ...]
+
+DENIED_ATTEMPTS = 5
+"""A node that denies us (401, 403) is misconfigured: a few tries in case a proxy is restarting, not an hour of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Nothing more is to be done about this instance."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOut:
+    """Set OUT_OF_SERVICE at these nodes."""
+
+    nodes: tuple[str, ...]
+    stubborn: tuple[str, ...] = ()
+    """Those of them that would store no override, because the client says OUT_OF_SERVICE itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """No node gives the instance to a client any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Something stands in the way; try again."""
+
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Note the renewal times and look again after this long, to see whether it heartbeats."""
+
+    after: timedelta
+    beating: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Silent, and its retention is over."""
+
+    nodes: tuple[str, ...]
+
+
+def guard(target: Target, command: Command, hints: Hints, readings: Readings) -> Finish | None:
+    """Before any write: end it when any node shows the id in other hands.
+
+    One node is enough: a write at another one would be replicated to it.
+    """
+    for instance in present(readings):
+        match judge(instance, command, hints):
+            case Superseded(reason=reason):
+                return Finish(outcome=Outcome.superseded, reason=reason)
+            case Foreign(reason=reason):
+                return Finish(outcome=Outcome.refused, reason=reason)
+            case Owned():
+                pass
+        if not is_same(instance, target):
+            return Finish(
+                outcome=Outcome.superseded, reason=f"the id now stands for {instance.ip or instance.host_name}"
+            )
+    return None
+
+
+def to_take_out(readings: Readings) -> Finish | TakeOut | Settled | Wait:
+    """What to do about an instance that is the pod's own and should be out of service everywhere."""
+    serving = tuple(reading.node for reading in readings if reading.condition is Condition.in_service)
+    if serving:
+        stubborn = tuple(r.node for r in readings if r.instance is not None and r.instance.says_so_itself)
+        return TakeOut(nodes=serving, stubborn=stubborn)
+    if any(not reading.answered for reading in readings):
+        return Wait(trouble=trouble_of(readings))
+    if all(reading.condition is Condition.absent for reading in readings):
+        return Finish(outcome=Outcome.already_gone, reason="no node holds it any more")
+    return Settled()
+
+
+def to_retire(target: Target, readings: Readings, now: datetime) -> Finish | TakeOut | Wait | Look | Delete:
+    """What to do about an instance that is out of service and should go."""
+    match to_take_out(readings):
+        case Settled():
+            pass
+        case other:
+            return other
+    instances = present(readings)
+    silence = max(instance.silence_needed for instance in instances)
+    retire_at = target.retire_at or now
+    seen = renewals(readings)
+    if target.looked_at is None or not target.renewals:
+        return Look(after=max(silence, retire_at - now), beating=False)
+    if any(target.renewals.get(node) != renewed_at for node, renewed_at in seen.items()):
+        return Look(after=max(silence, retire_at - now), beating=True)
+    silent_at = max(target.looked_at + silence, retire_at)
+    if now < silent_at:
+        return Look(after=silent_at - now, beating=False)
+    return Delete(nodes=tuple(reading.node for reading in readings))
+
+
+def to_verify(readings: Readings) -> Finish | Wait | Look:
+    """What to make of the nodes once a DELETE has had time to replicate."""
+    instances = present(readings)
+    if instances:
+        return Look(after=max(instance.silence_needed for instance in instances), beating=True)
+    if any(not reading.answered for reading in readings):
+        return Wait(trouble=trouble_of(readings))
+    return Finish(outcome=Outcome.removed)
+
+
+def present(readings: Iterable[Reading]) -> list[Instance]:
+    """The registrations that nodes showed."""
+    return [reading.instance for reading in readings if reading.instance is not None]
+
+
+def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
+    """The last renewal of each node that holds the instance."""
+    return {
+        reading.node: reading.instance.renewed_at
+        for reading in readings
+        if reading.instance is not None and reading.instance.renewed_at is not None
+    }
+
+
+def trouble_of(readings: Readings) -> str:
+    """Name the nodes that are not settled, for people."""
+    open_ones = [reading for reading in readings if not reading.settled]
+    return "; ".join(
+        f"{reading.node}: {reading.condition}{f' ({reading.detail})' if reading.detail else ''}"
+        for reading in open_ones
+    )
+
+
+def is_hopeless(readings: Readings, attempt: int) -> bool:
+    """True when a node goes on denying us: retries cannot mend a configuration."""
+    return attempt >= DENIED_ATTEMPTS and any(reading.condition is Condition.denied for reading in readings)

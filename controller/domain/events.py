@@ -1,0 +1,88 @@
+"""The audit log's vocabulary: what may become of a drain."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from controller.domain.commands import Cause, Command, Target
+from controller.domain.instances import Reading
+
+
+class Outcome(StrEnum):
+    """The state that an event reports; see the README for what each means to an operator."""
+
+    requested = "requested"
+    out_of_service = "out_of_service"
+    removed = "removed"
+    already_gone = "already_gone"
+    not_registered = "not_registered"
+    refused = "refused"
+    superseded = "superseded"
+    restored = "restored"
+    failed = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change of state. The same change told twice has the same ``event_id``."""
+
+    event_id: str
+    drain_id: str
+    at: datetime
+    cluster: str
+    namespace: str
+    pod: str
+    uid: str
+    ip: str
+    region: str
+    cause: Cause
+    outcome: Outcome
+    app: str = ""
+    instance_id: str = ""
+    reason: str = ""
+    attempt: int = 1
+    nodes: tuple[Reading, ...] = ()
+    since_at: datetime | None = None
+    requested_by: str = ""
+
+
+def tell(
+    command: Command,
+    outcome: Outcome,
+    at: datetime,
+    *,
+    reason: str = "",
+    target: Target | None = None,
+    app: str = "",
+    instance_id: str = "",
+    nodes: tuple[Reading, ...] = (),
+    attempt: int = 1,
+) -> Event:
+    """Compose the event of a command's new state, about one instance when there is one."""
+    if target is not None:
+        app, instance_id, attempt = target.app, target.id, target.attempt
+    pod = command.pod
+    told = "\0".join((command.drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else ""))
+    return Event(
+        event_id=hashlib.sha256(told.encode()).hexdigest()[:32],
+        drain_id=command.drain_id,
+        at=at,
+        cluster=command.cluster,
+        namespace=pod.namespace,
+        pod=pod.name,
+        uid=pod.uid,
+        ip=pod.ip,
+        region=command.region,
+        cause=command.cause,
+        outcome=outcome,
+        app=app,
+        instance_id=instance_id,
+        reason=reason,
+        attempt=attempt,
+        nodes=nodes,
+        since_at=command.since_at,
+        requested_by=command.requested_by,
+    )

@@ -1,0 +1,99 @@
+"""Is this registration the drained pod's own? Asked before each write, with what the registry says at that moment.
+
+The registry's override sticks to an id, not to a process: a write that meets a successor under the same id takes a live
+instance out of service for good. So every doubt ends without a write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controller.domain.commands import Command, Target
+from controller.domain.hints import Hints
+from controller.domain.instances import Instance
+from controller.domain.pods import LivingPod, Pod
+
+CLOCK_SKEW = timedelta(seconds=30)
+"""How far the registry's clock and a slow kill may carry a registration past the pod's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """The registration is the pod's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """It is somebody else's, or nobody can tell."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """A newer process holds it."""
+
+    reason: str
+
+
+Ownership = Owned | Foreign | Superseded
+
+
+def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
+    """Decide from address, host name, times, and the living pods that the watch sent along."""
+    pod = command.pod
+    by_ip = bool(pod.ip) and instance.ip == pod.ip
+    by_name = instance.host_name.lower() in pod.host_names
+    if not by_ip and not by_name:
+        return Foreign(reason=f"its address {instance.ip or '(none)'} and host name are not the pod's")
+    if instance.registered_at is not None and instance.registered_at > command.end_at + CLOCK_SKEW:
+        return Superseded(reason="it was registered after the pod's end")
+    if pod.host_network:
+        return _on_a_shared_address(instance, command, hints)
+    for other in command.living:
+        if other.host_network or not _claims(other, instance, by_ip=by_ip):
+            continue
+        if _registered_before(instance, other):
+            continue
+        return Superseded(reason=f"the living pod {other.namespace}/{other.name} holds its address or host name")
+    if not by_ip and instance.ip and any(other.ip == instance.ip for other in command.living):
+        return Foreign(reason="its address is a living pod's")
+    return Owned()
+
+
+def _on_a_shared_address(instance: Instance, command: Command, hints: Hints) -> Ownership:
+    """A hostNetwork pod's address is its node's: the port or an explicit id must speak for it too."""
+    pod = command.pod
+    by_port = instance.port != 0 and instance.port in ((hints.port,) if hints.port is not None else pod.ports)
+    if not by_port and hints.instance_id != instance.id:
+        return Foreign(reason="the pod is on its node's network, and neither port nor instance id tells it from others")
+    for other in command.living:
+        if instance.port in other.ports and not _registered_before(instance, other):
+            return Superseded(reason=f"the living pod {other.namespace}/{other.name} declares its port on that node")
+    return Owned()
+
+
+def _claims(other: LivingPod, instance: Instance, *, by_ip: bool) -> bool:
+    """Whether a living pod stands where this registration points."""
+    if by_ip:
+        return other.ip == instance.ip
+    return instance.host_name.lower() in other.host_names
+
+
+def _registered_before(instance: Instance, other: LivingPod) -> bool:
+    return (
+        instance.registered_at is not None
+        and other.created_at is not None
+        and instance.registered_at < other.created_at - CLOCK_SKEW
+    )
+
+
+def is_same(instance: Instance, target: Target) -> bool:
+    """Whether the id is still where it was when it was proved to be the pod's."""
+    return instance.ip == target.ip and instance.host_name == target.host_name
+
+
+def may_share(pod: Pod, instance: Instance) -> bool:
+    """A cheap first choice from an index: anything that stands at the pod's address or host name."""
+    return (bool(pod.ip) and instance.ip == pod.ip) or instance.host_name.lower() in pod.host_names

@@ -1,0 +1,121 @@
+"""Our annotations on a pod. They narrow what is looked for and give a pod no power over what is not its own.
+
+A pod's annotations are hostile until read: whoever may create a pod writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controller.domain.addressing import is_region_name, unaddressable
+from controller.domain.durations import parse_duration
+from controller.domain.pods import ANNOTATION_PREFIX, Pod
+
+KNOWN = ("enabled", "app", "instance-id", "port", "region", "retention")
+LONGEST_VALUE = 1_024
+"""Characters of one annotation that are kept; a longer value is cut, and then refused."""
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+TEMPLATE_FIELDS = ("app", "hostname", "ip", "name", "namespace", "port")
+
+
+class HintError(ValueError):
+    """An annotation (or a template of the settings) that cannot be followed. The drain is refused with this reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What the pod says of its own registration; empty or None where it says nothing."""
+
+    app: str = ""
+    instance_id: str = ""
+    port: int | None = None
+    retention: timedelta | None = None
+
+
+def _shown(name: str, value: str) -> str:
+    return f"annotation {ANNOTATION_PREFIX}{name}={value[:60]!r}"
+
+
+def read_hints(pod: Pod) -> Hints:
+    """Read what narrows the search for the pod's instances; HintError names the broken annotation."""
+    notes = pod.annotations
+    for name, value in notes.items():
+        if len(value) > LONGEST_VALUE:
+            raise HintError(f"{_shown(name, value)} is longer than {LONGEST_VALUE} characters")
+    app = notes.get("app", "").strip()
+    if "app" in notes and (why := unaddressable(app)):
+        raise HintError(f"{_shown('app', notes['app'])} {why}")
+    port = None
+    if "port" in notes:
+        text = notes["port"].strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
+            raise HintError(f"{_shown('port', notes['port'])} is not a port from 1 to 65535")
+        port = int(text)
+    retention = None
+    if "retention" in notes:
+        try:
+            retention = parse_duration(notes["retention"])
+        except ValueError as error:
+            raise HintError(f"{_shown('retention', notes['retention'])}: {error}") from error
+    instance_id = ""
+    if "instance-id" in notes:
+        try:
+            instance_id = render(notes["instance-id"].strip(), pod, app=app, port=port)
+        except HintError as error:
+            raise HintError(f"{_shown('instance-id', notes['instance-id'])}: {error}") from error
+        if why := unaddressable(instance_id):
+            raise HintError(f"{_shown('instance-id', notes['instance-id'])} {why}")
+    return Hints(app=app.upper(), instance_id=instance_id, port=port, retention=retention)
+
+
+def render(template: str, pod: Pod, *, app: str, port: int | None) -> str:
+    """Fill in an instance id's template; HintError when it needs what the pod does not say.
+
+    The port is the annotation's, else the pod's only declared one.
+    """
+    if port is None and len(pod.ports) == 1:
+        port = pod.ports[0]
+    values = {
+        "app": app,
+        "hostname": pod.host_names[0] if pod.host_names else "",
+        "ip": pod.ip,
+        "name": pod.name,
+        "namespace": pod.namespace,
+        "port": "" if port is None else str(port),
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        field = match[1]
+        if field not in values:
+            raise HintError(f"unknown field {{{field[:40]}}}; known are {', '.join(TEMPLATE_FIELDS)}")
+        if not values[field]:
+            raise HintError(f"the template needs {{{field}}}, which the pod does not tell")
+        return values[field]
+
+    return _FIELD.sub(fill, template)
+
+
+def is_enabled(pod: Pod) -> bool:
+    """Whether the pod wants to be drained; HintError when it says neither true nor false."""
+    value = pod.annotations.get("enabled", "true")
+    said = value.strip().lower()
+    if said not in ("true", "false"):
+        raise HintError(f"{_shown('enabled', value)} is neither true nor false")
+    return said == "true"
+
+
+def asked_regions(pod: Pod) -> tuple[str, ...]:
+    """The regions that the pod names, ``*`` as it is, none when it is silent; HintError for what cannot be a region."""
+    value = pod.annotations.get("region")
+    if value is None:
+        return ()
+    names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not names:
+        raise HintError(f"{_shown('region', value)} names no region")
+    for name in names:
+        if name != "*" and not is_region_name(name):
+            raise HintError(f"{_shown('region', value)}: {name[:60]!r} cannot be a region's name")
+    return names

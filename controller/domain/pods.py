@@ -1,0 +1,84 @@
+"""What the controller knows of a pod, and what it reads from it.
+
+A pod's identity is its ``uid``: names and addresses are used again by successors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+ANNOTATION_PREFIX = "eureka.drain/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """The facts of one pod that a drain needs, as the Kubernetes API reported them last.
+
+    Times are aware UTC; the API gives them in whole seconds.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    ip: str = ""
+    """``status.podIP``; empty until the pod's network is set up. A hostNetwork pod's is its node's."""
+    hostname: str = ""
+    """``spec.hostname``, else the pod's name; a hostNetwork pod's host name is its node's."""
+    subdomain: str = ""
+    node: str = ""
+    host_network: bool = False
+    ports: tuple[int, ...] = ()
+    """The container ports that the pod declares; a declaration, not a proof."""
+    phase: str = ""
+    created_at: datetime | None = None
+    deletion_at: datetime | None = None
+    """``metadata.deletionTimestamp``: when the grace period ends, not when the deletion was asked for."""
+    grace_seconds: int = 0
+    """``metadata.deletionGracePeriodSeconds``."""
+    finished_at: datetime | None = None
+    """When its last container ended, where the API says so."""
+    disruption: str = ""
+    """The reason of its ``DisruptionTarget`` condition, when that is true."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """Only those of ours, without the prefix ``eureka.drain/``."""
+
+    @property
+    def key(self) -> str:
+        """``namespace/name``, for people."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """Every host name, lower case, under which the pod itself may have registered."""
+        if self.host_network or not self.hostname:
+            return (self.node.lower(),) if self.node else ()
+        names = [self.hostname]
+        if self.subdomain:
+            service = f"{self.hostname}.{self.subdomain}.{self.namespace}"
+            names += [f"{self.hostname}.{self.subdomain}", service, f"{service}.svc", f"{service}.svc.cluster.local"]
+        return tuple(name.lower() for name in names)
+
+    @property
+    def terminating(self) -> bool:
+        """True once its deletion has been asked for."""
+        return self.deletion_at is not None
+
+    @property
+    def finished(self) -> bool:
+        """True when all its containers have ended and will not be started again."""
+        return self.phase in ("Failed", "Succeeded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivingPod:
+    """Another pod that shares an address or a host name with a drained one and is alive."""
+
+    namespace: str
+    name: str
+    uid: str
+    ip: str
+    host_names: tuple[str, ...] = ()
+    host_network: bool = False
+    ports: tuple[int, ...] = ()
+    created_at: datetime | None = None

@@ -1,0 +1,86 @@
+"""Which instances are the pod's? From candidates that the registry's index offers to a verdict for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from controller.domain.addressing import unaddressable
+from controller.domain.commands import Command
+from controller.domain.fence import Foreign, Owned, Superseded, judge
+from controller.domain.hints import Hints
+from controller.domain.instances import Instance
+
+MOST_INSTANCES = 64
+"""A pod with more registrations than this is not believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A candidate that is left alone, and why."""
+
+    instance: Instance
+    reason: str
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What was found: the pod's own instances, and what was left alone."""
+
+    own: tuple[Instance, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+
+
+def resolve(command: Command, hints: Hints, candidates: Iterable[Instance], holders: Sequence[Instance]) -> Resolution:
+    """Narrow the candidates by the pod's hints, then judge each.
+
+    ``holders`` are all registrations under the candidates' ids, in any app: an override is keyed by id alone, so an id
+    that also stands for somebody else cannot be touched.
+    """
+    own: list[Instance] = []
+    rejected: list[Rejected] = []
+    for instance in candidates:
+        if not _is_meant(instance, hints):
+            continue
+        reason = _why_not_addressable(instance) or _why_ambiguous(instance, command, hints, holders)
+        if reason:
+            rejected.append(Rejected(instance=instance, reason=reason))
+            continue
+        match judge(instance, command, hints):
+            case Owned():
+                own.append(instance)
+            case Foreign(reason=reason):
+                rejected.append(Rejected(instance=instance, reason=reason))
+            case Superseded(reason=reason):
+                rejected.append(Rejected(instance=instance, reason=reason, superseded=True))
+    if len(own) > MOST_INSTANCES:
+        reason = f"the pod would own {len(own)} instances; more than {MOST_INSTANCES} is not believed"
+        return Resolution(rejected=(*rejected, Rejected(instance=own[0], reason=reason)))
+    return Resolution(own=tuple(own), rejected=tuple(rejected))
+
+
+def _is_meant(instance: Instance, hints: Hints) -> bool:
+    return (
+        (not hints.app or instance.app == hints.app)
+        and (not hints.instance_id or instance.id == hints.instance_id)
+        and (hints.port is None or instance.port in (0, hints.port))
+    )
+
+
+def _why_not_addressable(instance: Instance) -> str:
+    for what, text in (("app", instance.app), ("instance id", instance.id)):
+        if why := unaddressable(text):
+            return f"not addressable: the {what} {text[:60]!r} {why}"
+    return ""
+
+
+def _why_ambiguous(instance: Instance, command: Command, hints: Hints, holders: Sequence[Instance]) -> str:
+    for other in holders:
+        if (
+            other.id == instance.id
+            and other.app != instance.app
+            and not isinstance(judge(other, command, hints), Owned)
+        ):
+            return f"ambiguous: the id also lives in app {other.app[:60]!r}, where it is not the pod's"
+    return ""

@@ -1,0 +1,150 @@
+"""What should be drained and is not yet in the broker's hands: level-triggered memory of the watch.
+
+The tracker is told what the API server says (a list, a change, a removal) in any order and any number of times, and
+answers what is due. A pod stays due until the broker has confirmed its commands, and is due once, by uid. A pod that is
+missing from a later list has vanished: that is a fact to act upon, not silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.domain.commands import Cause
+from controller.domain.decide import cause_of, is_worth_draining
+from controller.domain.pods import LivingPod, Pod
+
+REMEMBERED = 10_000
+"""Drained pods remembered beyond the living ones: a list from a lagging API server may still hold them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A pod to be drained, as it was when the cause was seen."""
+
+    pod: Pod
+    cause: Cause
+    observed_at: datetime
+
+
+class Tracker:
+    """One cluster's pods, by uid. ``scope`` is the namespace that a list covers, or empty for all."""
+
+    def __init__(self) -> None:
+        self._pods: dict[str, Pod] = {}
+        self._by_address: dict[str, set[str]] = {}
+        self._due: dict[str, Due] = {}
+        self._drained: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    @property
+    def backlog(self) -> int:
+        """How many pods wait for the broker's confirmation."""
+        return len(self._due)
+
+    def listed(self, scope: str, pods: Iterable[Pod], now: datetime) -> None:
+        """Take a complete list of a scope; what we knew there and the list lacks has vanished."""
+        seen = set()
+        for pod in pods:
+            seen.add(pod.uid)
+            self.changed(pod, now)
+        gone = [uid for uid, pod in self._pods.items() if uid not in seen and scope in ("", pod.namespace)]
+        for uid in gone:
+            self._end(self._pods[uid], Cause.vanished, now)
+
+    def changed(self, pod: Pod, now: datetime) -> None:
+        """Take a pod's newest state."""
+        known = self._pods.get(pod.uid)
+        if known is not None and not pod.ip and known.ip:
+            # A status may lose its address near the end; the registry still knows the one it had.
+            pod = replace(pod, ip=known.ip)
+        self._remember(pod)
+        cause = cause_of(pod)
+        if cause is not None:
+            self._set_due(pod, cause, now)
+        else:
+            # A lost node that came back: its pod lives, and is to be drained again when it goes.
+            self._drained.pop(pod.uid, None)
+            self._due.pop(pod.uid, None)
+
+    def removed(self, pod: Pod, now: datetime) -> None:
+        """Take the removal of a pod's object: it was deleted, with or without a grace period."""
+        known = self._pods.get(pod.uid)
+        if known is not None and not pod.ip:
+            pod = replace(pod, ip=known.ip)
+        self._end(pod, Cause.deleted, now)
+
+    def due(self) -> Iterator[Due]:
+        """Yield what waits, oldest first."""
+        yield from list(self._due.values())
+
+    def confirmed(self, uid: str) -> None:
+        """The broker has this pod's commands."""
+        if self._due.pop(uid, None) is None:
+            return
+        self._drained[uid] = None
+        while len(self._drained) > len(self._pods) + REMEMBERED:
+            self._drained.pop(next(iter(self._drained)))
+
+    def sharing(self, pod: Pod) -> tuple[LivingPod, ...]:
+        """The living pods that share this pod's address or one of its host names, at most 20."""
+        uids = {uid for name in self._addresses(pod) for uid in self._by_address.get(name, ())}
+        uids.discard(pod.uid)
+        others = sorted((self._pods[uid] for uid in uids), key=lambda other: other.uid)
+        return tuple(_living(other) for other in others if cause_of(other) is None)[:20]
+
+    def _end(self, pod: Pod, cause: Cause, now: datetime) -> None:
+        self._set_due(pod, cause, now)
+        self._forget(pod.uid)
+
+    def _set_due(self, pod: Pod, cause: Cause, now: datetime) -> None:
+        if pod.uid in self._drained or not is_worth_draining(pod, now):
+            return
+        earlier = self._due.get(pod.uid)
+        # The first cause and moment stay; the newest facts (an address that came late) replace the older ones.
+        self._due[pod.uid] = (
+            Due(pod=pod, cause=cause, observed_at=now) if earlier is None else replace(earlier, pod=pod)
+        )
+
+    def _remember(self, pod: Pod) -> None:
+        old = self._pods.get(pod.uid)
+        if old is not None and self._addresses(old) != self._addresses(pod):
+            self._unindex(old)
+            old = None
+        self._pods[pod.uid] = pod
+        if old is None:
+            for name in self._addresses(pod):
+                self._by_address.setdefault(name, set()).add(pod.uid)
+
+    def _forget(self, uid: str) -> None:
+        pod = self._pods.pop(uid, None)
+        if pod is not None:
+            self._unindex(pod)
+
+    def _unindex(self, pod: Pod) -> None:
+        for name in self._addresses(pod):
+            holders = self._by_address.get(name)
+            if holders is not None:
+                holders.discard(pod.uid)
+                if not holders:
+                    del self._by_address[name]
+
+    @staticmethod
+    def _addresses(pod: Pod) -> tuple[str, ...]:
+        return (pod.ip, *pod.host_names[:1]) if pod.ip else pod.host_names[:1]
+
+
+def _living(pod: Pod) -> LivingPod:
+    return LivingPod(
+        namespace=pod.namespace,
+        name=pod.name,
+        uid=pod.uid,
+        ip=pod.ip,
+        host_names=pod.host_names,
+        host_network=pod.host_network,
+        ports=pod.ports,
+        created_at=pod.created_at,
+    )

@@ -1,0 +1,120 @@
+"""From a server's JSON to instances.
+
+Codecs differ: field names in two spellings, numbers as text, one item in place of a list.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
+from controller.errors import RegistryError
+
+
+class NonsenseError(RegistryError):
+    """The answer is not what a registry says."""
+
+
+class _Port(msgspec.Struct):
+    number: int | str = msgspec.field(name="$", default=0)
+
+
+class _Lease(msgspec.Struct, rename="camel"):
+    renewal_interval_in_secs: int | str | None = None
+    registration_timestamp: int | str | None = None
+    last_renewal_timestamp: int | str | None = None
+
+
+class _Instance(msgspec.Struct, rename="camel"):
+    app: str
+    instance_id: str = ""
+    host_name: str = ""
+    ip_addr: str = ""
+    status: str = "UNKNOWN"
+    overridden_status: str | None = None
+    lower_case_override: str | None = msgspec.field(name="overriddenstatus", default=None)
+    port: _Port | None = None
+    lease_info: _Lease | None = None
+
+
+class _One(msgspec.Struct):
+    instance: _Instance
+
+
+class _Application(msgspec.Struct):
+    instance: list[_Instance] | _Instance = msgspec.field(default_factory=list)
+
+
+class _Applications(msgspec.Struct):
+    application: list[_Application] | _Application = msgspec.field(default_factory=list)
+
+
+class _All(msgspec.Struct):
+    applications: _Applications
+
+
+_one = msgspec.json.Decoder(_One)
+_all = msgspec.json.Decoder(_All)
+
+
+def decode_instance(body: bytes) -> Instance:
+    """Read the answer about one instance; NonsenseError when it is none."""
+    found = _decoded(_one, body).instance
+    instance = _instance(found)
+    if instance.renewed_at is None:
+        raise NonsenseError("an instance without lease times")
+    return instance
+
+
+def decode_all(body: bytes) -> list[Instance]:
+    """Read the whole registry."""
+    return [
+        _instance(found)
+        for application in _as_list(_decoded(_all, body).applications.application)
+        for found in _as_list(application.instance)
+    ]
+
+
+def _decoded(decoder: Any, body: bytes) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise NonsenseError(f"not a registry's JSON ({str(error)[:120]})") from error
+
+
+def _as_list(thing: Any) -> list[Any]:
+    return thing if isinstance(thing, list) else [thing]
+
+
+def _instance(found: _Instance) -> Instance:
+    lease = found.lease_info or _Lease()
+    interval = _number(lease.renewal_interval_in_secs)
+    return Instance(
+        app=found.app.upper(),
+        # A client that sets no id is known by its host name.
+        id=found.instance_id or found.host_name,
+        ip=found.ip_addr,
+        host_name=found.host_name,
+        port=_number(found.port.number if found.port else 0) or 0,
+        status=found.status.upper(),
+        override=(found.overridden_status or found.lower_case_override or "UNKNOWN").upper(),
+        registered_at=_time(lease.registration_timestamp),
+        renewed_at=_time(lease.last_renewal_timestamp),
+        renewal_interval=timedelta(seconds=interval) if interval and interval < 86_400 else STOCK_RENEWAL_INTERVAL,
+    )
+
+
+def _number(value: int | str | None) -> int | None:
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.lstrip("-").isdigit() and len(value) < 20 else None
+    return value
+
+
+def _time(value: int | str | None) -> datetime | None:
+    milliseconds = _number(value)
+    if not milliseconds or not 0 < milliseconds < 32_503_680_000_000:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,151 @@
+"""One Eureka node: the five calls that a drain needs, and nothing else.
+
+Not sent, ever: a heartbeat for somebody else (it keeps a corpse alive), ``lastDirtyTimestamp`` (a larger one makes the
+server drop the client's next registration), the replication header. Redirects are not followed. Each id is quoted as
+one path segment, and the URL is not normalised afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import timedelta
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import aiohttp
+from yarl import URL
+
+from controller.domain.addressing import unaddressable
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.errors import RegistryError
+from controller.eureka.decode import NonsenseError, decode_all, decode_instance
+
+LARGEST_INSTANCE = 1024 * 1024
+LARGEST_REGISTRY = 512 * 1024 * 1024
+"""Bytes. Real entries are 1 to 3 kB."""
+REGISTRY_TIMEOUT = timedelta(seconds=30)
+
+
+class DeniedError(RegistryError):
+    """401 or 403: a configuration error."""
+
+
+class UnreachableError(RegistryError):
+    """No connection, or no answer in time."""
+
+
+class Node:
+    """One server of a region. ``url`` is safe to print; credentials travel in the header only."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        *,
+        username: str = "",
+        password: str = "",
+        timeout: timedelta = timedelta(seconds=3),
+        concurrency: int = 64,
+    ) -> None:
+        parts = urlsplit(url)
+        self.url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+        user = unquote(parts.username) if parts.username else username
+        secret = unquote(parts.password) if parts.password else password
+        self._headers = {"Accept": "application/json"}
+        if user:
+            token = base64.b64encode(f"{user}:{secret}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {token}"
+        self._session = session
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def read(self, app: str, instance_id: str) -> Reading:
+        """Read one instance past every cache; whatever goes wrong is part of the reading."""
+        try:
+            return read(self.url, await self.get(app, instance_id))
+        except DeniedError as error:
+            return Reading(node=self.url, condition=Condition.denied, detail=str(error))
+        except UnreachableError as error:
+            return Reading(node=self.url, condition=Condition.unreachable, detail=str(error))
+        except RegistryError as error:
+            return Reading(node=self.url, condition=Condition.failing, detail=str(error))
+
+    async def get(self, app: str, instance_id: str) -> Instance | None:
+        """The instance as this node holds it, None when it does not."""
+        status, body = await self._call("GET", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
+        if status == 404:
+            return None
+        instance = decode_instance(body)
+        if instance.app != app.upper() or instance.id != instance_id:
+            raise NonsenseError("the answer is about another instance")
+        return instance
+
+    async def look_up(self, instance_id: str) -> Instance | None:
+        """The instance of this id in whichever app, past every cache."""
+        status, body = await self._call("GET", f"/instances/{_segment(instance_id)}")
+        return None if status == 404 else decode_instance(body)
+
+    async def everything(self) -> list[Instance]:
+        """The whole registry, through the server's response cache: up to 30 s old."""
+        _, body = await self._call("GET", "/apps", largest=LARGEST_REGISTRY, timeout=REGISTRY_TIMEOUT)
+        return decode_all(body)
+
+    async def put_status(self, app: str, instance_id: str, status: str = OUT_OF_SERVICE) -> None:
+        """Set an override. A 200 proves nothing (and 404 is as good): read it back."""
+        await self._call("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
+
+    async def delete(self, app: str, instance_id: str) -> None:
+        """Delete the instance and its override. 404 is as good."""
+        await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
+
+    async def _call(
+        self, method: str, path: str, *, largest: int = LARGEST_INSTANCE, timeout: timedelta | None = None
+    ) -> tuple[int, bytes]:
+        limit = aiohttp.ClientTimeout(total=(timeout or self._timeout).total_seconds())
+        async with self._slots:
+            try:
+                async with self._session.request(
+                    method,
+                    URL(self.url + path, encoded=True),
+                    headers=self._headers,
+                    timeout=limit,
+                    allow_redirects=False,
+                ) as response:
+                    body = await _read(response, largest)
+            except TimeoutError as error:
+                raise UnreachableError("no answer in time") from error
+            except (aiohttp.ClientConnectionError, ConnectionError) as error:
+                raise UnreachableError(_short(error)) from error
+            except (aiohttp.ClientError, ValueError) as error:
+                raise NonsenseError(f"not HTTP as we know it ({type(error).__name__})") from error
+        if response.status in (200, 204, 404):
+            return response.status, body
+        if response.status in (401, 403):
+            raise DeniedError(f"HTTP {response.status} to {method}: check user, password and CSRF protection")
+        if response.status in (301, 302, 303, 307, 308):
+            raise NonsenseError(f"HTTP {response.status}: redirects are not followed; name the node itself")
+        raise NonsenseError(f"HTTP {response.status} to {method}")
+
+
+def _segment(text: str) -> str:
+    if why := unaddressable(text):
+        raise NonsenseError(f"{text[:60]!r} {why}")
+    return quote(text, safe="")
+
+
+async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_chunked(65_536):
+        size += len(chunk)
+        if size > largest:
+            raise ValueError("too large")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _short(error: BaseException) -> str:
+    """The kind of trouble without the URL: aiohttp's texts repeat it."""
+    os_error = getattr(error, "os_error", error)
+    text = getattr(os_error, "strerror", None)
+    return str(text) if text else type(error).__name__

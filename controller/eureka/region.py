@@ -1,0 +1,118 @@
+"""All nodes of one region at once: the flows' ``Registry``."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import aiohttp
+
+from controller.domain.instances import Condition, Instance, Reading
+from controller.domain.pods import Pod
+from controller.errors import RegistryError
+from controller.eureka.index import Index
+from controller.eureka.node import Node
+from controller.flows.ports import Clock, Found
+from controller.settings import Region
+
+PATIENCE = 1.5
+"""Seconds that a slow node is waited for once another one has answered: a frozen node must not hold up the others."""
+
+
+class EurekaRegion:
+    """One region. Use as an async context manager: it owns the HTTP session."""
+
+    def __init__(self, name: str, settings: Region, *, clock: Clock) -> None:
+        self._settings = settings
+        self._name = name
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self.nodes: dict[str, Node] = {}
+
+    async def __aenter__(self) -> EurekaRegion:
+        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(self._settings.ca_file), keepalive_timeout=15)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        nodes = [
+            Node(
+                self._session,
+                url.get_secret_value(),
+                username=self._settings.username,
+                password=self._settings.password.get_secret_value(),
+                timeout=self._settings.timeout,
+                concurrency=self._settings.concurrency,
+            )
+            for url in self._settings.nodes
+        ]
+        self.nodes = {node.url: node for node in nodes}
+        self.index = Index(region=self._name, nodes=nodes, clock=self._clock)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+        """Look a pod up in the index."""
+        return await self.index.find(pod, not_before=not_before)
+
+    async def look_up(self, instance_id: str) -> Instance | None:
+        """Ask every node for the id; RegistryError when none of them can tell."""
+        troubles: list[str] = []
+        for node in self.nodes.values():
+            try:
+                instance = await node.look_up(instance_id)
+            except RegistryError as error:
+                troubles.append(f"{node.url}: {error}")
+            else:
+                if instance is not None:
+                    return instance
+        if len(troubles) == len(self.nodes):
+            raise RegistryError("; ".join(troubles))
+        return None
+
+    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
+        """Read the instance at every node, or at these."""
+        asked = list(self.nodes if nodes is None else nodes)
+        tasks = [asyncio.create_task(self.nodes[url].read(app, instance_id)) for url in asked]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            _, late = await asyncio.wait(tasks, timeout=PATIENCE)
+        finally:
+            for task in tasks:
+                task.cancel()
+        readings = []
+        for url, task in zip(asked, tasks, strict=True):
+            if task in late:
+                readings.append(Reading(node=url, condition=Condition.unreachable, detail="slower than the others"))
+            else:
+                readings.append(task.result())
+        return tuple(readings)
+
+    async def take_out(self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]) -> None:
+        """Set OUT_OF_SERVICE at these nodes at once."""
+
+        async def write(node: Node) -> None:
+            if node.url in stubborn:
+                await node.put_status(app, instance_id, "DOWN")
+            await node.put_status(app, instance_id)
+
+        await self._at_once(nodes, write)
+
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> None:
+        """Delete at these nodes at once."""
+        await self._at_once(nodes, lambda node: node.delete(app, instance_id))
+
+    async def _at_once(self, nodes: Sequence[str], write: Callable[[Node], Awaitable[None]]) -> None:
+        async def attempt(node: Node) -> None:
+            with suppress(RegistryError):  # reading back tells what became of it
+                await write(node)
+
+        await asyncio.gather(*(attempt(self.nodes[url]) for url in nodes))
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
+    return ssl.create_default_context(cafile=ca_file) if ca_file else True

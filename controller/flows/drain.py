@@ -1,0 +1,77 @@
+"""Out of service: read every node, prove that the instance is the pod's, write to all at once, read all back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from controller.domain.commands import Command, Stage, Target
+from controller.domain.drain import Finish, Readings, Settled, TakeOut, Wait, guard, present, to_take_out
+from controller.domain.events import Outcome, tell
+from controller.domain.hints import Hints
+from controller.domain.schedule import first_retire_look
+from controller.flows.ports import Clock, Registry
+from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
+
+READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
+"""Seconds before each reading after a write: nodes tell each other within about 0.7 s, and may undo each other's."""
+
+
+class Drain:
+    """The first stage of one instance."""
+
+    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock) -> None:
+        self._registry = registry
+        self._policy = policy
+        self._clock = clock
+
+    async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
+        """Try to get the instance out of service at every node."""
+        readings = await self._registry.read(target.app, target.id)
+        ended = guard(target, command, hints, readings)
+        decision = ended or to_take_out(readings)
+        if isinstance(decision, TakeOut):
+            readings = await take_out(self._registry, target, decision, readings)
+            decision = guard(target, command, hints, readings) or to_take_out(readings)
+        now = self._clock()
+        match decision:
+            case Finish(outcome=outcome, reason=reason):
+                event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
+                return Step(ending=Ended(), events=(event,))
+            case Settled():
+                return self._settled(command, hints, target, readings)
+            case Wait(trouble=trouble):
+                return wait_or_give_up(command, target, readings, now, self._policy, trouble)
+            case TakeOut():
+                return wait_or_give_up(command, target, readings, now, self._policy)
+
+    def _settled(self, command: Command, hints: Hints, target: Target, readings: Readings) -> Step:
+        now = self._clock()
+        event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings)
+        if not self._policy.remove:
+            return Step(ending=Ended(), events=(event,))
+        retention = self._policy.retention if hints.retention is None else hints.retention
+        silence = max(instance.silence_needed for instance in present(readings))
+        later = replace(
+            target,
+            stage=Stage.retire,
+            due_at=first_retire_look(now, command.end_at, retention, silence),
+            retire_at=max(now, command.end_at + retention),
+            attempt=1,
+            trouble="",
+            trouble_since=None,
+        )
+        return Step(ending=Next(target=later), events=(event,))
+
+
+async def take_out(registry: Registry, target: Target, decision: TakeOut, before: Readings) -> Readings:
+    """Write OUT_OF_SERVICE at the nodes that need it and read them back until they show it, or for about a second."""
+    await registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
+    readings = before
+    for pause in READ_BACK_PAUSES:
+        await asyncio.sleep(pause)
+        fresh = {reading.node: reading for reading in await registry.read(target.app, target.id, decision.nodes)}
+        readings = tuple(fresh.get(reading.node, reading) for reading in before)
+        if all(reading.settled for reading in fresh.values()):
+            break
+    return readings

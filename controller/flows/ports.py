@@ -1,0 +1,126 @@
+"""What the use cases need of the world. Adapters (kube, rabbit, eureka) and the tests' fakes provide it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from controller.domain.commands import Cause, Command
+from controller.domain.events import Event
+from controller.domain.instances import Instance, Reading
+from controller.domain.pods import Pod
+
+Clock = Callable[[], datetime]
+"""Tells the time: aware UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A complete list of a scope (a namespace, or empty for all)."""
+
+    scope: str
+    pods: tuple[Pod, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A pod as it is now."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """A pod's last state; its object is gone."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """The watch answered, with nothing to tell."""
+
+
+Sighting = Listed | Changed | Removed | Alive
+
+
+class PodFeed(Protocol):
+    """The Kubernetes side: an endless, ordered story that begins with a list and survives every interruption."""
+
+    def follow(self) -> AsyncIterator[Sighting]:
+        """Yield what happens, for ever."""
+        ...
+
+
+class Outbox(Protocol):
+    """The broker: each call returns when the broker has confirmed, and raises BrokerError when it has not."""
+
+    async def send(self, command: Command) -> None:
+        """Publish a fresh command to its region's queue."""
+        ...
+
+    async def postpone(self, command: Command, after: timedelta) -> None:
+        """Publish a command into the delay ladder, to come back to its region's queue."""
+        ...
+
+    async def record(self, event: Event) -> None:
+        """Append to the event log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a region's index offers for a pod."""
+
+    candidates: tuple[Instance, ...] = ()
+    holders: tuple[Instance, ...] = ()
+    """Every registration under the candidates' ids, in any app."""
+
+
+class Registry(Protocol):
+    """One Eureka region: all its nodes at once. Finding may raise RegistryError; readings carry their trouble."""
+
+    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+        """Look a pod up in the shared index, fetched anew when it is older than ``not_before``."""
+        ...
+
+    async def look_up(self, instance_id: str) -> Instance | None:
+        """Ask the nodes directly, past every cache, for an id whose app is not known."""
+        ...
+
+    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
+        """Read the instance at every node (or these), past every cache."""
+        ...
+
+    async def take_out(self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]) -> None:
+        """Set OUT_OF_SERVICE at these nodes at once; proved only by reading back.
+
+        At the stubborn ones DOWN is set first: a server stores an override only when it changes the status.
+        """
+        ...
+
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> None:
+        """Delete at these nodes at once; proved only by reading back."""
+        ...
+
+
+class Observer(Protocol):
+    """The one hook for metrics."""
+
+    def published(self, cause: Cause) -> None:
+        """A command was confirmed by the broker."""
+        ...
+
+    def recorded(self, event: Event) -> None:
+        """An event was confirmed by the broker."""
+        ...
+
+    def retried(self, region: str) -> None:
+        """A step went back through the delay ladder because something stood in its way."""
+        ...
+
+    def tracked(self, pods: int, backlog: int) -> None:
+        """How many pods the watch holds, and how many of them wait for the broker."""
+        ...

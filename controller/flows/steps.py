@@ -1,0 +1,72 @@
+"""What one step of one instance leads to, and the settings that steps go by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Command, Target
+from controller.domain.drain import Readings, is_hopeless, trouble_of
+from controller.domain.events import Event, Outcome, tell
+from controller.domain.schedule import backoff
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The settings of a worker."""
+
+    retention: timedelta
+    remove: bool = True
+    give_up_after: timedelta = timedelta(hours=1)
+    longest_wait: timedelta = timedelta(seconds=15)
+    index_age: timedelta = timedelta(seconds=20)
+    """How old the shared index may be for the first look."""
+    instance_id_templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """Go on with this target when it is due."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Nothing more to do for this instance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """To the dead letters with it."""
+
+    target: Target
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """How a step ended, and what it has to tell."""
+
+    ending: Next | Ended | GivenUp
+    events: tuple[Event, ...] = ()
+
+
+def wait_or_give_up(
+    command: Command, target: Target, readings: Readings, now: datetime, policy: Policy, trouble: str = ""
+) -> Step:
+    """Something stands in the way: tell it once, come back later, and give up when it lasts too long."""
+    trouble = trouble or trouble_of(readings)
+    since = target.trouble_since or now
+    attempt = target.attempt + 1
+    if now - since >= policy.give_up_after or is_hopeless(readings, target.attempt):
+        failed = tell(command, Outcome.failed, now, reason=trouble, target=target, nodes=readings)
+        # A dead letter starts afresh when it is requeued: the person who does so has mended something.
+        fresh = replace(target, attempt=1, trouble="", trouble_since=None, due_at=now)
+        return Step(ending=GivenUp(target=fresh, why=trouble), events=(failed,))
+    events: tuple[Event, ...] = ()
+    if trouble != target.trouble:
+        events = (tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings),)
+    wait = backoff(target.attempt, policy.longest_wait)
+    later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
+    return Step(ending=Next(target=later), events=events)

@@ -1,0 +1,125 @@
+"""The watch: what the API server says goes into the tracker, and what is due goes to the broker.
+
+Two tasks share one tracker. ``observe`` only notes; ``publish`` only sends, and confirms to the tracker. So a broker
+that is away never slows the watch, and a pod stays due until the broker has its command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from loguru import logger
+
+from controller.domain.decide import Publish, Refuse, Routing, decide
+from controller.domain.events import Outcome, tell
+from controller.domain.schedule import backoff
+from controller.domain.tracking import Due, Tracker
+from controller.errors import BrokerError
+from controller.flows.ports import Alive, Changed, Clock, Listed, Observer, Outbox, PodFeed, Removed
+
+AT_ONCE = 256
+"""Pods whose commands are under way together; the broker's confirms arrive in batches."""
+LONGEST_PAUSE = timedelta(seconds=5)
+
+
+class Watch:
+    """The Kubernetes side of the story."""
+
+    def __init__(
+        self, *, feeds: list[PodFeed], outbox: Outbox, routing: Routing, clock: Clock, observer: Observer
+    ) -> None:
+        self._feeds = feeds
+        self._outbox = outbox
+        self._routing = routing
+        self._clock = clock
+        self._observer = observer
+        self._tracker = Tracker()
+        self._wake = asyncio.Event()
+        self._listed: set[int] = set()
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def ready(self) -> bool:
+        """True once every feed has given its first list."""
+        return len(self._listed) == len(self._feeds)
+
+    async def run(self) -> None:
+        """Observe and publish, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for number, feed in enumerate(self._feeds):
+                tasks.create_task(self._observe(number, feed), name=f"observe-{number}")
+            tasks.create_task(self._publish(), name="publish")
+
+    async def _observe(self, number: int, feed: PodFeed) -> None:
+        async for sighting in feed.follow():
+            now = self._clock()
+            match sighting:
+                case Listed(scope=scope, pods=pods):
+                    self._tracker.listed(scope, pods, now)
+                    self._listed.add(number)
+                case Changed(pod=pod):
+                    self._tracker.changed(pod, now)
+                case Removed(pod=pod):
+                    self._tracker.removed(pod, now)
+                case Alive():
+                    pass
+            if self._tracker.backlog:
+                self._wake.set()
+            self._observer.tracked(len(self._tracker), self._tracker.backlog)
+
+    async def _publish(self) -> None:
+        """Keep up to AT_ONCE pods under way; each task ends only when its pod is confirmed."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                for due in self._tracker.due():
+                    if len(self._under_way) >= AT_ONCE:
+                        break
+                    if due.pod.uid not in self._under_way:
+                        task = tasks.create_task(self._see_through(due), name=f"publish {due.pod.key}")
+                        self._under_way[due.pod.uid] = task
+
+    async def _see_through(self, due: Due) -> None:
+        uid = due.pod.uid
+        try:
+            await self._send_until_confirmed(due)
+            self._tracker.confirmed(uid)
+        finally:
+            del self._under_way[uid]
+            self._wake.set()
+        self._observer.tracked(len(self._tracker), self._tracker.backlog)
+
+    async def _send_until_confirmed(self, due: Due) -> None:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self._send(due)
+            except BrokerError as error:
+                log = logger.bind(pod=due.pod.key, cause=due.cause.value, attempt=attempt, error=str(error))
+                log.warning("not confirmed by the broker; sending it again")
+                await asyncio.sleep(backoff(attempt, LONGEST_PAUSE).total_seconds())
+            else:
+                return
+
+    async def _send(self, due: Due) -> None:
+        decisions = decide(due.pod, due.cause, due.observed_at, self._routing, self._tracker.sharing(due.pod))
+        for decision in decisions:
+            log = logger.bind(
+                drain=decision.command.drain_id, pod=due.pod.key, region=decision.command.region, cause=due.cause.value
+            )
+            match decision:
+                case Publish(command=command):
+                    requested = tell(command, Outcome.requested, command.observed_at)
+                    await self._outbox.send(command)
+                    await self._outbox.record(requested)
+                    self._observer.published(due.cause)
+                    self._observer.recorded(requested)
+                    log.info("drain requested")
+                case Refuse(command=command, reason=reason):
+                    refused = tell(command, Outcome.refused, self._clock(), reason=reason)
+                    await self._outbox.record(refused)
+                    self._observer.recorded(refused)
+                    log.bind(reason=reason).warning("drain refused")

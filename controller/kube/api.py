@@ -1,0 +1,117 @@
+"""The connection to the API server: in-cluster credentials, else KUBECONFIG, else the default kubeconfig.
+
+Two calls, both giving raw bytes. Every call has a read timeout: the client has none of its own, and a half-open
+connection would hang for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from controller.errors import KubernetesError
+from controller.kube.decode import decode_failure
+
+CONNECT_TIMEOUT = 5.0
+LIST_READ_TIMEOUT = 30.0
+"""Seconds without a byte: the server may work for a while before the first one."""
+LARGEST_LINE = 8 * 1024 * 1024
+"""Bytes of one watch event; etcd refuses objects over 1.5 MB."""
+
+
+class ExpiredError(KubernetesError):
+    """410: the resourceVersion (or the page's token) is too old. List again."""
+
+
+class KubeApi:
+    """Use as an async context manager: it owns the client's session."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    async def __aenter__(self) -> KubeApi:
+        from kubernetes_asyncio import client, config
+
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            try:
+                await config.load_kube_config(client_configuration=configuration)
+            except (config.ConfigException, OSError, ValueError, TypeError) as error:
+                raise KubernetesError(
+                    "neither in-cluster credentials nor a usable kubeconfig: "
+                    "run in a pod with a service account, or set KUBECONFIG"
+                ) from error
+        self._client = client.ApiClient(configuration)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def get(self, path: str, query: dict[str, str]) -> bytes:
+        """Get a whole body."""
+        response = await self._request(path, query, read_timeout=LIST_READ_TIMEOUT)
+        try:
+            body: bytes = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
+        finally:
+            response.release()
+        return body
+
+    async def lines(self, path: str, query: dict[str, str], *, read_timeout: float) -> AsyncIterator[bytes]:
+        """Get a stream of lines. It ends when the server ends it, or raises after ``read_timeout`` s of silence."""
+        response = await self._request(path, query, read_timeout=read_timeout)
+        rest = b""
+        try:
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > LARGEST_LINE:
+                    raise KubernetesError("a watch event without end")
+                for line in lines:
+                    if line.strip():
+                        yield line
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the watch broke off ({type(error).__name__})") from error
+        finally:
+            response.close()
+
+    async def _request(self, path: str, query: dict[str, str], *, read_timeout: float) -> Any:
+        try:
+            response = await self._client.call_api(
+                path,
+                "GET",
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+                response_types_map={},
+                _preload_content=False,
+                _request_timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout
+                ),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the API server cannot be reached ({type(error).__name__})") from error
+        # Without preloading, the client does not look at the status.
+        if response.status != 200:
+            raise await _refusal(response)
+        return response
+
+
+async def _refusal(response: Any) -> KubernetesError:
+    try:
+        body = await response.content.read(64 * 1024)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        body = b""
+    finally:
+        response.close()
+    try:
+        _, text = decode_failure(body)
+    except KubernetesError:
+        text = "not an API server's answer"
+    kind = ExpiredError if response.status == 410 else KubernetesError
+    return kind(f"HTTP {response.status}: {text}")

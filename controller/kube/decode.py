@@ -1,0 +1,193 @@
+"""From the API server's bytes to pods, decoding only what a drain needs (measured: 8 µs a pod, not 842)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from controller.domain.hints import KNOWN, LONGEST_VALUE
+from controller.domain.pods import ANNOTATION_PREFIX, Pod
+from controller.errors import KubernetesError
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+    annotations: dict[str, str] | None = None
+
+
+class _Port(msgspec.Struct, rename="camel"):
+    container_port: int = 0
+
+
+class _Container(msgspec.Struct):
+    ports: list[_Port] | None = None
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    hostname: str = ""
+    subdomain: str = ""
+    node_name: str = ""
+    host_network: bool = False
+    containers: list[_Container] | None = None
+
+
+class _Terminated(msgspec.Struct, rename="camel"):
+    finished_at: datetime | None = None
+
+
+class _State(msgspec.Struct):
+    terminated: _Terminated | None = None
+
+
+class _ContainerStatus(msgspec.Struct):
+    state: _State | None = None
+
+
+class _Condition(msgspec.Struct, rename="camel"):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    last_transition_time: datetime | None = None
+
+
+class _Status(msgspec.Struct, rename={"pod_ip": "podIP", "container_statuses": "containerStatuses"}):
+    phase: str = ""
+    pod_ip: str = ""
+    conditions: list[_Condition] | None = None
+    container_statuses: list[_ContainerStatus] | None = None
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _ListMetadata(msgspec.Struct, rename={"resource_version": "resourceVersion", "more": "continue"}):
+    resource_version: str
+    more: str = ""
+
+
+class _PodList(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[_Pod] | None = None
+
+
+class _WatchEvent(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _Failure(msgspec.Struct):
+    """A ``Status`` object."""
+
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class _Bookmark(msgspec.Struct):
+    metadata: _Metadata
+
+
+_list = msgspec.json.Decoder(_PodList)
+_event = msgspec.json.Decoder(_WatchEvent)
+_pod = msgspec.json.Decoder(_Pod)
+_failure = msgspec.json.Decoder(_Failure)
+_bookmark = msgspec.json.Decoder(_Bookmark)
+
+
+def decode_page(body: bytes) -> tuple[list[Pod], str, str]:
+    """Read one page of a list: its pods, the list's resourceVersion, the next page's token (empty: the last)."""
+    page = _decoded(_list, body, "a list of pods")
+    return [_to_pod(pod) for pod in page.items or ()], page.metadata.resource_version, page.metadata.more
+
+
+def decode_event(line: bytes) -> tuple[str, bytes]:
+    """Read a watch line: its type, and the object's bytes."""
+    event = _decoded(_event, line, "a watch event")
+    return event.type, bytes(event.object)
+
+
+def decode_pod(body: bytes) -> tuple[Pod, str]:
+    """Read a pod and its resourceVersion."""
+    pod = _decoded(_pod, body, "a pod")
+    return _to_pod(pod), pod.metadata.resource_version
+
+
+def decode_bookmark(body: bytes) -> str:
+    """Read a bookmark's resourceVersion."""
+    version: str = _decoded(_bookmark, body, "a bookmark").metadata.resource_version
+    return version
+
+
+def decode_failure(body: bytes) -> tuple[int, str]:
+    """Read a ``Status``: its HTTP code and what it says."""
+    failure = _decoded(_failure, body, "a status")
+    return failure.code, f"{failure.reason}: {failure.message}"[:300]
+
+
+def _decoded(decoder: Any, body: bytes, what: str) -> Any:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise KubernetesError(f"the answer is not {what} ({str(error)[:120]})") from error
+
+
+def _to_pod(pod: _Pod) -> Pod:
+    meta, spec, status = pod.metadata, pod.spec, pod.status
+    return Pod(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        ip=status.pod_ip,
+        hostname=spec.hostname or meta.name,
+        subdomain=spec.subdomain,
+        node=spec.node_name,
+        host_network=spec.host_network,
+        ports=tuple(port.container_port for container in spec.containers or () for port in container.ports or ())[:64],
+        phase=status.phase,
+        created_at=meta.creation_timestamp,
+        deletion_at=meta.deletion_timestamp,
+        grace_seconds=meta.deletion_grace_period_seconds or 0,
+        finished_at=_finished_at(status),
+        disruption=_disruption(status),
+        annotations=_ours(meta.annotations or {}),
+    )
+
+
+def _ours(annotations: dict[str, str]) -> dict[str, str]:
+    """Keep those of our prefix that we know. One character too many is kept of a value that is too long, as a mark."""
+    found = {}
+    for name in KNOWN:
+        value = annotations.get(ANNOTATION_PREFIX + name)
+        if value is not None:
+            found[name] = value[: LONGEST_VALUE + 1]
+    return found
+
+
+def _finished_at(status: _Status) -> datetime | None:
+    if status.phase not in ("Failed", "Succeeded"):
+        return None
+    ends = [
+        container.state.terminated.finished_at
+        for container in status.container_statuses or ()
+        if container.state and container.state.terminated and container.state.terminated.finished_at
+    ]
+    # An evicted pod may have no container statuses; its conditions changed when it ended.
+    ends = ends or [
+        c.last_transition_time for c in status.conditions or () if c.type == "Ready" and c.last_transition_time
+    ]
+    return max(ends, default=None)
+
+
+def _disruption(status: _Status) -> str:
+    return next((c.reason for c in status.conditions or () if c.type == "DisruptionTarget" and c.status == "True"), "")

@@ -1,0 +1,120 @@
+"""The reflector: list, then watch from the list's resourceVersion, for ever.
+
+One failure at a time: a watch that ends or breaks off is taken up at the last version seen; a version that is too old
+(410) leads to a new list, and the tracker finds by comparison what vanished meanwhile; everything else waits with
+jittered back-off. Silence is no alarm: an idle watch is ended by the server after WATCH_SECONDS and opened again, and
+a half-open connection is noticed by the read timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from loguru import logger
+
+from controller.errors import KubernetesError
+from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting
+from controller.kube.api import ExpiredError, KubeApi
+from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
+from controller.settings import Watch
+
+WATCH_SECONDS = 10
+"""How long the server keeps a watch open. It ends it with a bookmark, so that an idle watch does not grow old."""
+READ_TIMEOUT = 13.0
+"""Seconds of silence after which the connection is taken for dead."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.8, 10.0
+LIVE_WITHIN = 45.0
+"""Seconds without any contact after which the watch does not count as live."""
+
+
+class KubePodFeed:
+    """The pods of one namespace, or of all."""
+
+    def __init__(self, api: KubeApi, settings: Watch, *, namespace: str = "", clock: Clock) -> None:
+        self._api = api
+        self._settings = settings
+        self._namespace = namespace
+        self._clock = clock
+        self._contact_at: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        """True while the API server answers."""
+        return self._contact_at is not None and (self._clock() - self._contact_at).total_seconds() < LIVE_WITHIN
+
+    async def follow(self) -> AsyncIterator[Sighting]:
+        """Yield what happens, for ever."""
+        version = ""
+        pause = SHORTEST_PAUSE
+        log = logger.bind(namespace=self._namespace or "(all)")
+        while True:
+            try:
+                if not version:
+                    listed, version = await self._list()
+                    log.bind(pods=len(listed.pods)).info("pods listed")
+                    yield listed
+                async for sighting, seen in self._watch(version):
+                    version, pause = seen, SHORTEST_PAUSE
+                    yield sighting
+                continue
+            except ExpiredError as error:
+                log.bind(error=str(error)).info("resourceVersion expired; listing again")
+                version = ""
+            except KubernetesError as error:
+                log.bind(error=str(error)).warning("watch interrupted")
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _list(self) -> tuple[Listed, str]:
+        pods = []
+        query = {**self._selectors(), "limit": str(self._settings.page_size)}
+        while True:
+            page, version, more = decode_page(await self._api.get(self._path, query))
+            self._contact_at = self._clock()
+            pods += page
+            if not more:
+                return Listed(scope=self._namespace, pods=tuple(pods)), version
+            query["continue"] = more
+
+    async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
+        query = {
+            **self._selectors(),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        async for line in self._api.lines(self._path, query, read_timeout=READ_TIMEOUT):
+            self._contact_at = self._clock()
+            kind, body = decode_event(line)
+            if kind in ("ADDED", "MODIFIED", "DELETED"):
+                pod, version = decode_pod(body)
+                yield (Removed(pod=pod) if kind == "DELETED" else Changed(pod=pod)), version
+            elif kind == "BOOKMARK":
+                version = decode_bookmark(body)
+                yield Alive(), version
+            elif kind == "ERROR":
+                code, text = decode_failure(body)
+                raise (ExpiredError if code == 410 else KubernetesError)(text)
+        self._contact_at = self._clock()
+        yield Alive(), version
+
+    @property
+    def _path(self) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/pods" if self._namespace else "/api/v1/pods"
+
+    def _selectors(self) -> dict[str, str]:
+        fields = (
+            [] if self._namespace else [f"metadata.namespace!={name}" for name in self._settings.exclude_namespaces]
+        )
+        selectors = {"fieldSelector": ",".join(fields), "labelSelector": self._settings.label_selector}
+        return {name: value for name, value in selectors.items() if value}
+
+
+def feeds(api: KubeApi, settings: Watch, *, clock: Clock) -> list[KubePodFeed]:
+    """One feed for each watched namespace, or one for all of them."""
+    names = [name for name in settings.namespaces if name not in settings.exclude_namespaces] or [""]
+    return [KubePodFeed(api, settings, namespace=name, clock=clock) for name in names]

@@ -1,0 +1,1 @@
+"""The wire. One module a version, frozen once released; ``codec`` chooses among them."""

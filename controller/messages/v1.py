@@ -1,0 +1,139 @@
+"""Version 1 of the wire, as it was first released. Do not change it: add a version.
+
+Times are RFC 3339 in UTC. A field that a reader of version 1 does not know is ignored; one that it needs and does not
+find makes the message invalid.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Short = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(max_length=2_048)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Pod(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The drained pod."""
+
+    namespace: Short
+    name: Short
+    uid: Annotated[str, Meta(min_length=1, max_length=128)]
+    ip: Short
+    hostname: Short = ""
+    subdomain: Short = ""
+    node: Short = ""
+    host_network: bool = False
+    ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
+    phase: Short = ""
+    created_at: Time | None = None
+    deletion_at: Time | None = None
+    grace_seconds: int = 0
+    finished_at: Time | None = None
+    disruption: Short = ""
+    annotations: Annotated[dict[Short, Text], Meta(max_length=32)] = field(default_factory=dict)
+
+
+class LivingPod(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A living pod at the same address or host name."""
+
+    namespace: Short
+    name: Short
+    uid: Short
+    ip: Short
+    host_names: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+    host_network: bool = False
+    ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
+    created_at: Time | None = None
+
+
+class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One instance on its way out."""
+
+    app: Text
+    id: Text
+    ip: Text
+    host_name: Text
+    port: int
+    stage: Literal["drain", "retire", "verify"]
+    due_at: Time
+    retire_at: Time | None = None
+    renewals: dict[Text, Time] = field(default_factory=dict)
+    looked_at: Time | None = None
+    attempt: Annotated[int, Meta(ge=1)] = 1
+    trouble: str = ""
+    trouble_since: Time | None = None
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a worker has come."""
+
+    first_at: Time
+    due_at: Time
+    attempt: Annotated[int, Meta(ge=1)] = 1
+    trouble: str = ""
+    first_look_at: Time | None = None
+    targets: Annotated[tuple[Target, ...], Meta(max_length=64)] = ()
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Type ``drain.command``."""
+
+    version: Literal[1]
+    drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    cluster: Short
+    region: Annotated[str, Meta(min_length=1, max_length=63)]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost"]
+    pod: Pod
+    observed_at: Time
+    since_at: Time
+    end_at: Time
+    living: Annotated[tuple[LivingPod, ...], Meta(max_length=64)] = ()
+    requested_by: Short = ""
+    progress: Progress | None = None
+
+
+class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one Eureka node said."""
+
+    node: Text
+    condition: Literal["out", "in_service", "absent", "unreachable", "failing", "denied"]
+    detail: str = ""
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Type ``drain.event``: one change of state, for the audit log."""
+
+    version: Literal[1]
+    event_id: Short
+    drain_id: Short
+    at: Time
+    cluster: Short
+    namespace: Short
+    pod: Short
+    uid: Short
+    ip: Short
+    region: Short
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost"]
+    outcome: Literal[
+        "requested",
+        "out_of_service",
+        "removed",
+        "already_gone",
+        "not_registered",
+        "refused",
+        "superseded",
+        "restored",
+        "failed",
+    ]
+    app: Text = ""
+    instance_id: Text = ""
+    reason: str = ""
+    attempt: int = 1
+    nodes: tuple[Node, ...] = ()
+    since_at: Time | None = None
+    requested_by: Short = ""

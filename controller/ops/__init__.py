@@ -1,0 +1,1 @@
+"""What operators see: health and metrics, which every role serves."""

@@ -1,0 +1,48 @@
+"""Health and metrics over HTTP: ``/healthz``, ``/readyz``, ``/metrics``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from loguru import logger
+
+from controller.ops.metrics import Metrics
+from controller.settings import Http
+
+Checks = dict[str, Callable[[], bool]]
+"""What readiness consists of, by name."""
+
+
+@asynccontextmanager
+async def serve(settings: Http, metrics: Metrics, checks: Checks) -> AsyncIterator[int]:
+    """Serve for as long as the context lasts; gives the port."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        results = {name: check() for name, check in checks.items()}
+        lines = [f"[{'+' if good else '-'}] {name}" for name, good in results.items()]
+        return web.Response(text="\n".join(lines) + "\n", status=200 if all(results.values()) else 503)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+    application = web.Application(client_max_size=64 * 1024)
+    application.add_routes(
+        [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)]
+    )
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        port = int(runner.addresses[0][1])
+        logger.bind(host=settings.host, port=port).info("serving health and metrics")
+        yield port
+    finally:
+        await runner.cleanup()

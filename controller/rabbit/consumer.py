@@ -1,0 +1,126 @@
+"""Consuming one region's commands: decode, handle, perform the verdicts, and only then acknowledge.
+
+A message is acknowledged when everything that follows from it is in the broker's hands. Whatever stands in the way of
+that (the broker itself) is waited for with the message held; if the channel ends meanwhile, the broker gives the
+message to somebody else. ``message.process()`` is not used: it rejects on any exception, cancellation included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar, assert_never
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from loguru import logger
+
+from controller.domain.commands import Command
+from controller.domain.schedule import backoff
+from controller.errors import BrokerError, MessageError
+from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
+from controller.messages.codec import decode_command
+from controller.rabbit import names
+from controller.rabbit.link import BROKER_TROUBLE, Link
+from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.topology import declare
+from controller.settings import Broker
+
+LONGEST_PAUSE = timedelta(seconds=5)
+
+T = TypeVar("T")
+Handler = Callable[[Command, bool], Awaitable[Verdicts]]
+"""Takes a command, and whether the broker has delivered it before."""
+
+
+class RegionConsumer:
+    """Feeds one region's worker, on its own connection: an alarm that blocks publishers must not block acks."""
+
+    def __init__(self, *, settings: Broker, region: str, prefetch: int, outbox: RabbitOutbox, handle: Handler) -> None:
+        self._settings = settings
+        self._region = region
+        self._prefetch = prefetch
+        self._outbox = outbox
+        self._handle = handle
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._queue: AbstractQueue | None = None
+        self._tag: str | None = None
+        self._stopping = False
+        self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
+
+    async def _set_up(self, channel: AbstractChannel) -> None:
+        await declare(channel, (self._region,), events_kept=self._settings.events_kept)
+        await channel.set_qos(prefetch_count=self._prefetch)
+        self._queue = await channel.get_queue(names.commands_queue(self._region), ensure=False)
+        self._tag = None if self._stopping else await self._queue.consume(self._on_message)
+
+    async def stop(self, within: timedelta) -> None:
+        """Take no more, let what is in flight finish, and leave the rest to the broker."""
+        self._stopping = True
+        if self._queue is not None and self._tag is not None and self.link.up:
+            with suppress(*BROKER_TROUBLE):
+                await self._queue.cancel(self._tag, timeout=2)
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=within.total_seconds())
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._in_flight.add(task)
+        try:
+            await self._see_through(message)
+        except BROKER_TROUBLE as error:
+            # The channel is gone, and with it our right to acknowledge; the broker delivers the message again.
+            logger.bind(region=self._region, error=type(error).__name__).warning("message left to the broker")
+        finally:
+            self._in_flight.discard(task)
+
+    async def _see_through(self, message: AbstractIncomingMessage) -> None:
+        verdicts = await self._until_confirmed(message, lambda: self._judge(message))
+        for verdict in verdicts:
+            await self._until_confirmed(message, partial(self._perform, verdict))
+        await message.ack()
+
+    async def _until_confirmed(self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[T]]) -> T:
+        """Repeat only what the broker did not confirm, for as long as the message is ours."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await act()
+            except BrokerError:
+                if message.channel.is_closed:
+                    raise
+                await asyncio.sleep(backoff(attempt, LONGEST_PAUSE).total_seconds())
+
+    async def _judge(self, message: AbstractIncomingMessage) -> Verdicts:
+        try:
+            command = decode_command(message.body, type_=message.type, content_type=message.content_type)
+            if command.region != self._region:
+                raise MessageError(f"it is for region {command.region!r}, and came to {self._region!r}")
+        except MessageError as error:
+            log = logger.bind(region=self._region, message_id=str(message.message_id), reason=str(error))
+            log.warning("message dead-lettered")
+            await self._outbox.park_raw(
+                self._region,
+                message.body,
+                str(error),
+                type_=message.type,
+                message_id=message.message_id,
+                content_type=message.content_type,
+            )
+            return (Done(),)
+        return await self._handle(command, bool(message.redelivered))
+
+    async def _perform(self, verdict: Verdict) -> None:
+        match verdict:
+            case Done():
+                pass
+            case Retry(command=command, after=after):
+                await self._outbox.postpone(command, after)
+            case Park(command=command, why=why):
+                await self._outbox.park(self._region, command, why)
+            case _:
+                assert_never(verdict)

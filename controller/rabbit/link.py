@@ -1,0 +1,115 @@
+"""One connection to the broker, kept up for ever: connect, set up, hold until anything about it ends, start anew.
+
+aio-pika's robust connection may come back without its consumer and re-declares what it remembers; this one forgets
+everything and builds it again, so that the state after an outage is the state after a start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from loguru import logger
+from yarl import URL
+
+from controller.errors import BrokerError
+from controller.settings import Broker
+
+HEARTBEAT = 10
+"""Seconds. A dead peer is noticed after about three of them."""
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to connect."""
+BROKER_TROUBLE = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, BrokerError, asyncio.InvalidStateError)
+
+
+class Link:
+    """Keeps one channel open and usable."""
+
+    def __init__(self, *, name: str, settings: Broker, set_up: Callable[[AbstractChannel], Awaitable[None]]) -> None:
+        self._name = name
+        self._settings = settings
+        self._set_up = set_up
+        self._open = asyncio.Event()
+        self._lost = asyncio.Event()
+
+    @property
+    def up(self) -> bool:
+        """True while the channel is set up and nothing has ended it."""
+        return self._open.is_set() and not self._lost.is_set()
+
+    async def wait_until_up(self) -> None:
+        """Return once the channel is set up."""
+        await self._open.wait()
+
+    def give_up(self, why: str) -> None:
+        """The user of this link found it unusable: build it anew."""
+        logger.bind(link=self._name, why=why).warning("broker link given up")
+        self._lost.set()
+
+    async def run(self) -> None:
+        """Keep the link, for ever."""
+        pause = 0.2
+        while True:
+            started = asyncio.get_running_loop().time()
+            connection: AbstractConnection | None = None
+            self._lost.clear()
+            try:
+                async with asyncio.timeout(self._settings.timeout.total_seconds() * 4):
+                    connection = await self._connect()
+                    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                    connection.close_callbacks.add(self._note_loss)
+                    channel.close_callbacks.add(self._note_loss)
+                    underlay = await channel.get_underlay_channel()
+                    underlay.on_consumer_cancel_callbacks.add(self._note_cancel)
+                    await self._set_up(channel)
+                self._open.set()
+                logger.bind(link=self._name).info("broker link up")
+                await self._lost.wait()
+                logger.bind(link=self._name).warning("broker link lost")
+            except BROKER_TROUBLE as error:
+                logger.bind(link=self._name, error=_explain(error)).warning("broker link not up")
+            finally:
+                self._open.clear()
+                if connection is not None:
+                    await _close(connection)
+            if asyncio.get_running_loop().time() - started > 30:
+                pause = 0.2
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _connect(self) -> AbstractConnection:
+        url = URL(self._settings.url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT))
+        return await aio_pika.connect(
+            url,
+            timeout=self._settings.timeout.total_seconds(),
+            ssl_context=_ssl_context(self._settings.ca_file) if url.scheme == "amqps" else None,
+            client_properties={"connection_name": f"eureka-drain {self._name}"},
+        )
+
+    def _note_loss(self, *_: object) -> None:
+        self._lost.set()
+
+    def _note_cancel(self, *_: object) -> None:
+        self.give_up("the broker cancelled the consumer")
+
+
+def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def _explain(error: BaseException) -> str:
+    """What to tell of an exception of the client library; its texts name host and reason, never credentials."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with contextlib.suppress(*BROKER_TROUBLE):
+        async with asyncio.timeout(3):
+            await connection.close()

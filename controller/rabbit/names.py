@@ -1,0 +1,25 @@
+"""What things are called on the broker. Fixed by contract: scripts and dashboards rely on it."""
+
+from __future__ import annotations
+
+COMMANDS = "drain.commands"
+UNROUTED = "drain.unrouted"
+DEAD = "drain.dead"
+EVENTS = "drain.events"
+DELAY = "drain.delay"
+DELAY_OUT = f"{DELAY}.out"
+
+
+def commands_queue(region: str) -> str:
+    """The region's work."""
+    return f"{COMMANDS}.{region}"
+
+
+def dead_queue(region: str) -> str:
+    """What was given up in the region."""
+    return f"{DEAD}.{region}"
+
+
+def delay_level(level: int) -> str:
+    """The exchange, and the queue, of one bit of a delay."""
+    return f"{DELAY}.{level:02}"

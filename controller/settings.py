@@ -1,0 +1,214 @@
+"""The settings and their groups: type, unit, and why this default. ``config/controller.yaml`` is their reference.
+
+Secrets are secrets from the moment they are read: URLs keep their user and password from every print.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+
+from controller.domain.addressing import is_region_name
+from controller.domain.durations import format_duration, parse_duration
+from controller.domain.hints import TEMPLATE_FIELDS
+
+_USERINFO = re.compile(r"//[^/@]*@")
+
+
+class SecretUrl(SecretStr):
+    """A URL whose user and password are never printed."""
+
+    def _display(self) -> str:
+        return _USERINFO.sub("//***@", self.get_secret_value())
+
+
+def _read_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("write a duration as a number and a unit: 500ms, 30s, 5m, 2h, 30d")
+    return parse_duration(value)
+
+
+def _check_url(url: SecretUrl, schemes: tuple[str, ...]) -> SecretUrl:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(
+            f"not a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)} and names a host"
+        )
+    return url
+
+
+def _check_node(url: SecretUrl) -> SecretUrl:
+    _check_url(url, ("http", "https"))
+    text = url.get_secret_value()
+    if "?" in text or "#" in text:
+        raise ValueError("a node's URL has neither query nor fragment")
+    return SecretUrl(text.rstrip("/"))
+
+
+def _check_region(name: str) -> str:
+    if not is_region_name(name):
+        raise ValueError(
+            f"{name[:63]!r} is not a region's name: lower-case letters, digits and inner hyphens, at most 63"
+        )
+    return name
+
+
+def _check_template(template: str) -> str:
+    for field in re.findall(r"\{([^{}]*)\}", template):
+        if field not in TEMPLATE_FIELDS:
+            raise ValueError(f"unknown field {{{field[:40]}}}; known are {', '.join(TEMPLATE_FIELDS)}")
+    if not template:
+        raise ValueError("an empty template")
+    return template
+
+
+def _check_default_region(name: str) -> str:
+    return name if name == "*" else _check_region(name)
+
+
+def _split(value: Any) -> Any:
+    """A list may come from the environment as ``a,b``."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(format_duration, return_type=str)]
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+RegionName = Annotated[str, AfterValidator(_check_region)]
+Names = Annotated[list[str], BeforeValidator(_split)]
+Regions = Annotated[list[Annotated[str, AfterValidator(_check_default_region)]], BeforeValidator(_split)]
+BrokerUrl = Annotated[SecretUrl, AfterValidator(lambda url: _check_url(url, ("amqp", "amqps")))]
+NodeUrl = Annotated[SecretUrl, AfterValidator(_check_node)]
+
+
+class Group(BaseModel):
+    """Unknown keys are errors, and values are not shown in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Broker(Group):
+    """RabbitMQ."""
+
+    url: BrokerUrl = SecretUrl("amqp://guest:guest@127.0.0.1:5672/")
+    ca_file: Path | None = None
+    """PEM file of the authority that signed the broker's certificate; for amqps://."""
+    timeout: PositiveDuration = timedelta(seconds=5)
+    """For connecting, and for the confirmation of one publish. During a broker's alarm confirms do not come at all."""
+    events_kept: PositiveDuration = timedelta(days=30)
+    """Age at which the event log forgets; replay reaches no further back. Taken when the stream is first declared."""
+
+
+class Region(Group):
+    """One Eureka region."""
+
+    nodes: Annotated[list[NodeUrl], BeforeValidator(_split), Field(min_length=1)]
+    """Every node of the region: a write that is left to replication may be lost for good."""
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    ca_file: Path | None = None
+    timeout: PositiveDuration = timedelta(seconds=3)
+    """For one request to one node. A healthy node answers in milliseconds."""
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 64
+    """Requests under way at one node."""
+
+
+class Watch(Group):
+    """Which pods are watched."""
+
+    cluster: Annotated[str, Field(min_length=1, max_length=200)] = "default"
+    """Part of every drain's id: clusters that share a broker need different names."""
+    namespaces: Names = []
+    """Empty: all."""
+    exclude_namespaces: Names = ["kube-system"]
+    label_selector: str = ""
+    page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Pods in one page of a list; one page of 500 is about 6 MB."""
+
+
+class Routing(Group):
+    """Which regions a pod's command goes to, when its annotation does not say."""
+
+    default_regions: Regions = []
+    """Empty: every configured region."""
+    namespaces: dict[str, Regions] = {}
+
+
+class Sweep(Group):
+    """What one pass over the registry may do."""
+
+    policy: Literal["report", "drain"] = "report"
+    pod_cidrs: Names = []
+
+
+class Retry(Group):
+    """How long something that stands in the way is waited for."""
+
+    longest_wait: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=15)
+    """Between two attempts; a healed node is used again within this time."""
+    give_up_after: PositiveDuration = timedelta(hours=1)
+    """Then the drain goes to the dead letters. A dead instance's lease ends after 180-240 s, but self-preservation may
+    keep it for longer."""
+
+
+class Work(Group):
+    """The Eureka side."""
+
+    prefetch: Annotated[int, Field(ge=1, le=2_000)] = 256
+    """Commands of one region that one process handles at a time."""
+
+
+class Http(Group):
+    """Health, metrics, and the page of ``ops``."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a probe comes from the node
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """0: any free one."""
+
+
+class Log(Group):
+    """What is written to stderr."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["auto", "text", "json"] = "auto"
+    """auto: text on a terminal, else JSON."""
+
+
+class Stop(Group):
+    """What happens at SIGTERM."""
+
+    within: PositiveDuration = timedelta(seconds=15)
+    """What is in flight may finish for this long; the rest goes back to the broker. Keep it below the pod's grace."""
+
+
+class Settings(Group):
+    """Everything that can be set."""
+
+    broker: Broker = Broker()
+    regions: dict[RegionName, Region] = {}
+    watch: Watch = Watch()
+    routing: Routing = Routing()
+    instance_id_templates: Annotated[
+        list[Annotated[str, AfterValidator(_check_template)]], BeforeValidator(_split)
+    ] = []
+    """Tried in order for pods that name their app; for instances younger than the server's response cache."""
+    sweep: Sweep = Sweep()
+    retention: Duration = timedelta(minutes=5)
+    """From the pod's end (or its deadline) to the DELETE: time to look at what happened, and to undo it."""
+    remove: bool = True
+    """False: only take out of service, and leave the rest to the lease."""
+    retry: Retry = Retry()
+    work: Work = Work()
+    http: Http = Http()
+    log: Log = Log()
+    stop: Stop = Stop()
