@@ -48,11 +48,10 @@ class Target:
     port: int
     stage: Stage
     due_at: datetime
-    retire_at: datetime | None = None
-    """The end of its retention; no DELETE before it."""
     renewals: dict[str, datetime] = field(default_factory=dict)
-    """The last renewal that each node told when we looked last, to prove silence by comparison."""
+    """The last renewal that each node told, to prove silence by comparison."""
     looked_at: datetime | None = None
+    """When these renewals were first seen: while they stay the same, the process has been silent since then."""
     attempt: int = 1
     trouble: str = ""
     """What the last attempt ran into; an event is written when it changes."""

@@ -15,7 +15,8 @@ from controller.domain.commands import Command, Target
 from controller.domain.events import Outcome
 from controller.domain.fence import Foreign, Owned, Superseded, is_same, judge
 from controller.domain.hints import Hints
-from controller.domain.instances import Condition, Instance, Reading
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Condition, Instance, Reading
+from controller.domain.schedule import postponement
 
 Readings = tuple[Reading, ...]
 
@@ -57,7 +58,13 @@ class Look:
     """Note the renewal times and look again after this long, to see whether it heartbeats."""
 
     after: timedelta
-    beating: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Silent so far: keep what was noted and come back after this long."""
+
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,35 +107,39 @@ def to_take_out(readings: Readings) -> Finish | TakeOut | Settled | Wait:
     return Settled()
 
 
-def to_retire(target: Target, readings: Readings, now: datetime) -> Finish | TakeOut | Wait | Look | Delete:
-    """What to do about an instance that is out of service and should go."""
+def to_retire(
+    target: Target, readings: Readings, now: datetime, *, end_at: datetime, retention: timedelta
+) -> Finish | TakeOut | Wait | Look | Hold | Delete:
+    """What to do about an instance that is out of service and should go.
+
+    Its retention runs from the pod's deadline, or from when its heartbeats stopped: then the process ended earlier.
+    """
     match to_take_out(readings):
         case Settled():
             pass
         case other:
             return other
-    instances = present(readings)
-    silence = max(instance.silence_needed for instance in instances)
-    retire_at = target.retire_at or now
-    seen = renewals(readings)
-    if target.looked_at is None or not target.renewals:
-        return Look(after=max(silence, retire_at - now), beating=False)
-    if any(target.renewals.get(node) != renewed_at for node, renewed_at in seen.items()):
-        return Look(after=max(silence, retire_at - now), beating=True)
-    silent_at = max(target.looked_at + silence, retire_at)
-    if now < silent_at:
-        return Look(after=silent_at - now, beating=False)
+    silence = silence_needed(readings)
+    if target.looked_at is None or target.renewals != renewals(readings):
+        return Look(after=postponement(silence, target.attempt) if now > end_at else silence)
+    delete_at = max(target.looked_at + silence, min(end_at, target.looked_at) + retention)
+    if now < delete_at:
+        return Hold(after=delete_at - now)
     return Delete(nodes=tuple(reading.node for reading in readings))
 
 
 def to_verify(readings: Readings) -> Finish | Wait | Look:
     """What to make of the nodes once a DELETE has had time to replicate."""
-    instances = present(readings)
-    if instances:
-        return Look(after=max(instance.silence_needed for instance in instances), beating=True)
+    if present(readings):
+        return Look(after=silence_needed(readings))
     if any(not reading.answered for reading in readings):
         return Wait(trouble=trouble_of(readings))
     return Finish(outcome=Outcome.removed)
+
+
+def silence_needed(readings: Readings) -> timedelta:
+    """How long every node must show the same renewal to prove that no heartbeat came."""
+    return max((instance.silence_needed for instance in present(readings)), default=STOCK_RENEWAL_INTERVAL)
 
 
 def present(readings: Iterable[Reading]) -> list[Instance]:

@@ -31,6 +31,8 @@ class Pod:
     ports: tuple[int, ...] = ()
     """The container ports that the pod declares; a declaration, not a proof."""
     phase: str = ""
+    app_label: str = ""
+    """Its label ``app.kubernetes.io/name``, else ``app``: a guess at its Eureka app, for templates only."""
     created_at: datetime | None = None
     deletion_at: datetime | None = None
     """``metadata.deletionTimestamp``: when the grace period ends, not when the deletion was asked for."""

@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 LOOK_AGAIN = timedelta(seconds=35)
 """A server's response cache may be 30 s old: only after this is an absent instance 'not registered'."""
 
-LOOKS = (timedelta(seconds=2), timedelta(seconds=5), timedelta(seconds=10), timedelta(seconds=20))
+LOOKS = tuple(timedelta(seconds=after) for after in (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 35))
+"""After the first look. Clients are served from the same cache: we see a young instance when they begin to, so look
+often enough to be well ahead of their next fetch (30 s)."""
+
 SETTLE = timedelta(seconds=3)
 """How long after a DELETE replication may still bring the instance back: measured below 1 s between two nodes."""
 
@@ -24,20 +27,7 @@ def next_look(first_look_at: datetime, now: datetime) -> timedelta | None:
     waited = now - first_look_at
     if waited >= LOOK_AGAIN:
         return None
-    planned = timedelta(0)
-    for look in LOOKS:
-        planned += look
-        if planned > waited + timedelta(seconds=1):
-            return planned - waited
-    return timedelta(seconds=1)
-
-
-def first_retire_look(now: datetime, end_at: datetime, retention: timedelta, silence: timedelta) -> datetime:
-    """When to note the renewal times, so that silence is proved just as the retention ends.
-
-    Not before the pod's end: until then it may heartbeat.
-    """
-    return max(now, end_at, end_at + retention - silence)
+    return next((look - waited for look in LOOKS if look > waited + timedelta(milliseconds=500)), timedelta(seconds=1))
 
 
 def postponement(silence: timedelta, attempt: int) -> timedelta:

@@ -6,10 +6,19 @@ import asyncio
 from dataclasses import replace
 
 from controller.domain.commands import Command, Stage, Target
-from controller.domain.drain import Finish, Readings, Settled, TakeOut, Wait, guard, present, to_take_out
+from controller.domain.drain import (
+    Finish,
+    Readings,
+    Settled,
+    TakeOut,
+    Wait,
+    guard,
+    renewals,
+    silence_needed,
+    to_take_out,
+)
 from controller.domain.events import Outcome, tell
 from controller.domain.hints import Hints
-from controller.domain.schedule import first_retire_look
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
 
@@ -39,24 +48,23 @@ class Drain:
                 event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
                 return Step(ending=Ended(), events=(event,))
             case Settled():
-                return self._settled(command, hints, target, readings)
+                return self._settled(command, target, readings)
             case Wait(trouble=trouble):
                 return wait_or_give_up(command, target, readings, now, self._policy, trouble)
             case TakeOut():
                 return wait_or_give_up(command, target, readings, now, self._policy)
 
-    def _settled(self, command: Command, hints: Hints, target: Target, readings: Readings) -> Step:
+    def _settled(self, command: Command, target: Target, readings: Readings) -> Step:
         now = self._clock()
         event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings)
         if not self._policy.remove:
             return Step(ending=Ended(), events=(event,))
-        retention = self._policy.retention if hints.retention is None else hints.retention
-        silence = max(instance.silence_needed for instance in present(readings))
         later = replace(
             target,
             stage=Stage.retire,
-            due_at=first_retire_look(now, command.end_at, retention, silence),
-            retire_at=max(now, command.end_at + retention),
+            due_at=now + silence_needed(readings),
+            renewals=renewals(readings),
+            looked_at=now,
             attempt=1,
             trouble="",
             trouble_since=None,

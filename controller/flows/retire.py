@@ -9,6 +9,7 @@ from controller.domain.commands import Command, Stage, Target
 from controller.domain.drain import (
     Delete,
     Finish,
+    Hold,
     Look,
     Readings,
     TakeOut,
@@ -20,7 +21,7 @@ from controller.domain.drain import (
 )
 from controller.domain.events import tell
 from controller.domain.hints import Hints
-from controller.domain.schedule import SETTLE, postponement
+from controller.domain.schedule import SETTLE
 from controller.flows.drain import take_out
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
@@ -41,7 +42,7 @@ class Retire:
         ended = guard(target, command, hints, readings)
         if ended is not None:
             return self._finish(command, target, ended, readings, now)
-        match to_verify(readings) if target.stage is Stage.verify else to_retire(target, readings, now):
+        match self._decide(command, hints, target, readings, now):
             case Finish() as finish:
                 return self._finish(command, target, finish, readings, now)
             case Wait(trouble=trouble):
@@ -50,8 +51,10 @@ class Retire:
                 # The override was lifted (a node restarted, a flip back): the drain is still in force.
                 readings = await take_out(self._registry, target, decision, readings)
                 return wait_or_give_up(command, target, readings, now, self._policy, "it was back in service")
-            case Look(after=after, beating=beating):
-                return _look_again(target, readings, now, after, beating=beating)
+            case Look(after=after):
+                return _look_again(target, readings, now, after)
+            case Hold(after=after):
+                return Step(ending=Next(target=replace(target, due_at=now + after, trouble="", trouble_since=None)))
             case Delete(nodes=nodes):
                 await self._registry.delete(target.app, target.id, nodes)
                 later = replace(
@@ -59,23 +62,29 @@ class Retire:
                 )
                 return Step(ending=Next(target=later))
 
+    def _decide(
+        self, command: Command, hints: Hints, target: Target, readings: Readings, now: datetime
+    ) -> Finish | TakeOut | Wait | Look | Hold | Delete:
+        if target.stage is Stage.verify:
+            return to_verify(readings)
+        retention = self._policy.retention if hints.retention is None else hints.retention
+        return to_retire(target, readings, now, end_at=command.end_at, retention=retention)
+
     @staticmethod
     def _finish(command: Command, target: Target, finish: Finish, readings: Readings, now: datetime) -> Step:
         event = tell(command, finish.outcome, now, reason=finish.reason, target=target, nodes=readings)
         return Step(ending=Ended(), events=(event,))
 
 
-def _look_again(target: Target, readings: Readings, now: datetime, after: timedelta, *, beating: bool) -> Step:
-    if target.stage is Stage.verify:
-        beating = False  # it came back: prove its silence anew, and soon
-    attempt = target.attempt + 1 if beating else 1
+def _look_again(target: Target, readings: Readings, now: datetime, after: timedelta) -> Step:
+    """Note what the nodes show. After a DELETE it has come back: its silence is to be proved anew, and soon."""
     later = replace(
         target,
         stage=Stage.retire,
-        due_at=now + (postponement(after, attempt - 1) if beating else after),
+        due_at=now + after,
         renewals=renewals(readings),
         looked_at=now,
-        attempt=attempt,
+        attempt=1 if target.stage is Stage.verify else target.attempt + 1,
         trouble="",
         trouble_since=None,
     )

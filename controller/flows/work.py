@@ -147,7 +147,9 @@ class Worker:
         ids = []
         for template in self._policy.instance_id_templates:
             try:
-                ids.append(render(template, command.pod, app=hints.app.lower(), port=hints.port))
+                ids.append(
+                    render(template, command.pod, app=hints.app.lower() or command.pod.app_label, port=hints.port)
+                )
             except HintError:
                 continue  # this pod does not tell what the template needs; the index finds it
         return ids

@@ -11,6 +11,8 @@ from controller.domain.hints import KNOWN, LONGEST_VALUE
 from controller.domain.pods import ANNOTATION_PREFIX, Pod
 from controller.errors import KubernetesError
 
+APP_LABELS = ("app.kubernetes.io/name", "app")
+
 
 class _Metadata(msgspec.Struct, rename="camel"):
     name: str = ""
@@ -21,6 +23,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     deletion_timestamp: datetime | None = None
     deletion_grace_period_seconds: int | None = None
     annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class _Port(msgspec.Struct, rename="camel"):
@@ -155,6 +158,7 @@ def _to_pod(pod: _Pod) -> Pod:
         host_network=spec.host_network,
         ports=tuple(port.container_port for container in spec.containers or () for port in container.ports or ())[:64],
         phase=status.phase,
+        app_label=next((label for name in APP_LABELS if (label := (meta.labels or {}).get(name))), ""),
         created_at=meta.creation_timestamp,
         deletion_at=meta.deletion_timestamp,
         grace_seconds=meta.deletion_grace_period_seconds or 0,

@@ -30,6 +30,7 @@ class Pod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host_network: bool = False
     ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
     phase: Short = ""
+    app_label: Short = ""
     created_at: Time | None = None
     deletion_at: Time | None = None
     grace_seconds: int = 0
@@ -61,7 +62,6 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     port: int
     stage: Literal["drain", "retire", "verify"]
     due_at: Time
-    retire_at: Time | None = None
     renewals: dict[Text, Time] = field(default_factory=dict)
     looked_at: Time | None = None
     attempt: Annotated[int, Meta(ge=1)] = 1
