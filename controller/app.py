@@ -14,6 +14,7 @@ from controller.domain.decide import Routing
 from controller.errors import DrainControllerError, SettingsError
 from controller.eureka.region import EurekaRegion
 from controller.flows.steps import Policy
+from controller.flows.urgency import Urgency
 from controller.flows.watch import Watch
 from controller.flows.work import Worker
 from controller.kube.api import KubeApi
@@ -50,6 +51,7 @@ def policy_of(settings: Settings) -> Policy:
         give_up_after=settings.retry.give_up_after,
         longest_wait=settings.retry.longest_wait,
         instance_id_templates=tuple(settings.instance_id_templates),
+        concurrency=settings.work.concurrency,
     )
 
 
@@ -69,6 +71,7 @@ def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> No
 async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
     """Run the watch, and the work of these regions, until a signal."""
     metrics = Metrics()
+    urgency = Urgency()
     checks: Checks = {}
     async with AsyncExitStack() as opened:
         outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
@@ -78,7 +81,12 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
             api = await opened.enter_async_context(KubeApi())
             pod_feeds = feeds(api, settings.watch, clock=now)
             watching = Watch(
-                feeds=list(pod_feeds), outbox=outbox, routing=routing_of(settings), clock=now, observer=metrics
+                feeds=list(pod_feeds),
+                outbox=outbox,
+                routing=routing_of(settings),
+                clock=now,
+                observer=metrics,
+                urgency=urgency,
             )
             tasks["watch"] = watching.run
             checks["first list done"] = lambda: watching.ready
@@ -93,6 +101,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 policy=policy_of(settings),
                 clock=now,
                 observer=metrics,
+                urgency=urgency,
             )
             consumer = RegionConsumer(
                 settings=settings.broker,

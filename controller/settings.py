@@ -164,8 +164,10 @@ class Retry(Group):
 class Work(Group):
     """The Eureka side."""
 
-    prefetch: Annotated[int, Field(ge=1, le=2_000)] = 256
-    """Commands of one region that one process handles at a time."""
+    prefetch: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    """Commands of one region that one process takes at a time: so many go out of service before the first is proved."""
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 32
+    """Instances of one region that are written at a time; more makes each of them slower, and none quicker."""
 
 
 class Http(Group):

@@ -21,6 +21,8 @@ from controller.settings import Region
 
 PATIENCE = 1.5
 """Seconds that a slow node is waited for once another one has answered: a frozen node must not hold up the others."""
+IMPATIENCE = 0.1
+"""The same for a node that was too slow the last time."""
 
 
 class EurekaRegion:
@@ -31,10 +33,11 @@ class EurekaRegion:
         self._name = name
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
+        self._slow: set[str] = set()
         self.nodes: dict[str, Node] = {}
 
     async def __aenter__(self) -> EurekaRegion:
-        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(self._settings.ca_file), keepalive_timeout=15)
+        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(self._settings.ca_file), keepalive_timeout=30)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         nodes = [
             Node(
@@ -79,16 +82,21 @@ class EurekaRegion:
         asked = list(self.nodes if nodes is None else nodes)
         tasks = [asyncio.create_task(self.nodes[url].read(app, instance_id)) for url in asked]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            _, late = await asyncio.wait(tasks, timeout=PATIENCE)
+            _, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if late:
+                awaited = {url for url, task in zip(asked, tasks, strict=True) if task in late}
+                patience = IMPATIENCE if awaited <= self._slow else PATIENCE
+                _, late = await asyncio.wait(tasks, timeout=patience)
         finally:
             for task in tasks:
                 task.cancel()
         readings = []
         for url, task in zip(asked, tasks, strict=True):
             if task in late:
+                self._slow.add(url)
                 readings.append(Reading(node=url, condition=Condition.unreachable, detail="slower than the others"))
             else:
+                self._slow.discard(url)
                 readings.append(task.result())
         return tuple(readings)
 

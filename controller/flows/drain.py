@@ -21,6 +21,7 @@ from controller.domain.events import Outcome, tell
 from controller.domain.hints import Hints
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
+from controller.flows.urgency import Urgency
 
 READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
 """Seconds before each reading after a write: nodes tell each other within about 0.7 s, and may undo each other's."""
@@ -29,18 +30,25 @@ READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
 class Drain:
     """The first stage of one instance."""
 
-    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock) -> None:
+    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock, urgency: Urgency) -> None:
         self._registry = registry
         self._policy = policy
         self._clock = clock
+        self._urgency = urgency
+        self._slots = asyncio.Semaphore(policy.concurrency)
 
     async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
         """Try to get the instance out of service at every node."""
-        readings = await self._registry.read(target.app, target.id)
-        ended = guard(target, command, hints, readings)
-        decision = ended or to_take_out(readings)
+        with self._urgency.urgent():
+            async with self._slots:
+                readings = await self._registry.read(target.app, target.id)
+                decision = guard(target, command, hints, readings) or to_take_out(readings)
+                if isinstance(decision, TakeOut):
+                    await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
+        await self._urgency.lull()
         if isinstance(decision, TakeOut):
-            readings = await take_out(self._registry, target, decision, readings)
+            async with self._slots:
+                readings = await read_back(self._registry, target, decision, readings)
             decision = guard(target, command, hints, readings) or to_take_out(readings)
         now = self._clock()
         match decision:
@@ -72,9 +80,8 @@ class Drain:
         return Step(ending=Next(target=later), events=(event,))
 
 
-async def take_out(registry: Registry, target: Target, decision: TakeOut, before: Readings) -> Readings:
-    """Write OUT_OF_SERVICE at the nodes that need it and read them back until they show it, or for about a second."""
-    await registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
+async def read_back(registry: Registry, target: Target, decision: TakeOut, before: Readings) -> Readings:
+    """Read the nodes that were written until they show it, or for about a second."""
     readings = before
     for pause in READ_BACK_PAUSES:
         await asyncio.sleep(pause)

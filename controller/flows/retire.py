@@ -22,7 +22,7 @@ from controller.domain.drain import (
 from controller.domain.events import tell
 from controller.domain.hints import Hints
 from controller.domain.schedule import SETTLE
-from controller.flows.drain import take_out
+from controller.flows.drain import read_back
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
 
@@ -49,7 +49,8 @@ class Retire:
                 return wait_or_give_up(command, target, readings, now, self._policy, trouble)
             case TakeOut() as decision:
                 # The override was lifted (a node restarted, a flip back): the drain is still in force.
-                readings = await take_out(self._registry, target, decision, readings)
+                await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
+                readings = await read_back(self._registry, target, decision, readings)
                 return wait_or_give_up(command, target, readings, now, self._policy, "it was back in service")
             case Look(after=after):
                 return _look_again(target, readings, now, after)

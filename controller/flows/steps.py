@@ -22,6 +22,8 @@ class Policy:
     index_age: timedelta = timedelta(seconds=20)
     """How old the shared index may be for the first look."""
     instance_id_templates: tuple[str, ...] = ()
+    concurrency: int = 32
+    """Instances that are written at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from controller.domain.schedule import backoff
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
 from controller.flows.ports import Alive, Changed, Clock, Listed, Observer, Outbox, PodFeed, Removed
+from controller.flows.urgency import Urgency
 
-AT_ONCE = 256
+AT_ONCE = 1_000
 """Pods whose commands are under way together; the broker's confirms arrive in batches."""
 LONGEST_PAUSE = timedelta(seconds=5)
 
@@ -27,13 +28,21 @@ class Watch:
     """The Kubernetes side of the story."""
 
     def __init__(
-        self, *, feeds: list[PodFeed], outbox: Outbox, routing: Routing, clock: Clock, observer: Observer
+        self,
+        *,
+        feeds: list[PodFeed],
+        outbox: Outbox,
+        routing: Routing,
+        clock: Clock,
+        observer: Observer,
+        urgency: Urgency,
     ) -> None:
         self._feeds = feeds
         self._outbox = outbox
         self._routing = routing
         self._clock = clock
         self._observer = observer
+        self._urgency = urgency
         self._tracker = Tracker()
         self._wake = asyncio.Event()
         self._listed: set[int] = set()
@@ -113,7 +122,9 @@ class Watch:
             match decision:
                 case Publish(command=command):
                     requested = tell(command, Outcome.requested, command.observed_at)
-                    await self._outbox.send(command)
+                    with self._urgency.urgent():
+                        await self._outbox.send(command)
+                    await self._urgency.lull()
                     await self._outbox.record(requested)
                     self._observer.published(due.cause)
                     self._observer.recorded(requested)

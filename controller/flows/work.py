@@ -27,6 +27,7 @@ from controller.flows.exclusion import Exclusion
 from controller.flows.ports import Clock, Observer, Outbox, Registry
 from controller.flows.retire import Retire
 from controller.flows.steps import Ended, GivenUp, Next, Policy, Step
+from controller.flows.urgency import Urgency
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
 
 REMEMBERED = 20_000
@@ -39,7 +40,15 @@ class Worker:
     """The Eureka side of the story, for one region."""
 
     def __init__(
-        self, *, region: str, registry: Registry, outbox: Outbox, policy: Policy, clock: Clock, observer: Observer
+        self,
+        *,
+        region: str,
+        registry: Registry,
+        outbox: Outbox,
+        policy: Policy,
+        clock: Clock,
+        observer: Observer,
+        urgency: Urgency,
     ) -> None:
         self._region = region
         self._registry = registry
@@ -47,7 +56,8 @@ class Worker:
         self._policy = policy
         self._clock = clock
         self._observer = observer
-        self._drain = Drain(registry=registry, policy=policy, clock=clock)
+        self._urgency = urgency
+        self._drain = Drain(registry=registry, policy=policy, clock=clock, urgency=urgency)
         self._retire = Retire(registry=registry, policy=policy, clock=clock)
         self._exclusion = Exclusion()
         self._taken_up: OrderedDict[str, None] = OrderedDict()
@@ -208,6 +218,7 @@ class Worker:
         )
 
     async def _record(self, event: Event) -> None:
+        await self._urgency.lull()
         await self._outbox.record(event)
         self._observer.recorded(event)
         log = logger.bind(

@@ -99,10 +99,11 @@ class RabbitOutbox:
             headers=headers,
         )
         try:
-            async with asyncio.timeout(self._settings.timeout.total_seconds() * 2), self._window:
+            # Waiting for a place in the window is no trouble of the broker's, so no clock runs yet.
+            async with self._window, asyncio.timeout(self._settings.timeout.total_seconds()):
                 await self.link.wait_until_up()
                 target = await self._exchange(exchange)
-                await target.publish(message, key, mandatory=True, timeout=self._settings.timeout.total_seconds())
+                await target.publish(message, key, mandatory=True)
         except BROKER_TROUBLE as error:
             raise BrokerError(f"the broker did not confirm ({type(error).__name__})") from error
 

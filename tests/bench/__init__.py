@@ -1,0 +1,1 @@
+"""Measurements on the real servers, side by side in one run: `make bench`."""

@@ -1,0 +1,54 @@
+"""A cluster in which pods really run: the control plane, one node stand-in, kubectl and an admin client."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.stack.kubernetes_api import KubernetesApi
+from tests.stack.node import Node
+from tests.stack.processes import output_of
+
+
+class Cluster:
+    """`api` has the servers, `node` the pods' processes and timelines, `client` calls as admin."""
+
+    def __init__(
+        self,
+        folder: Path,
+        binaries: Path,
+        *,
+        users: Mapping[str, Sequence[str]] | None = None,
+        apiserver_flags: Sequence[str] = (),
+        controller_manager_flags: Sequence[str] = (),
+    ) -> None:
+        self.api = KubernetesApi(
+            folder,
+            binaries,
+            users=users,
+            apiserver_flags=apiserver_flags,
+            controller_manager_flags=controller_manager_flags,
+        )
+        self.client = self.api.client()
+        self.node = Node(self.client, folder / "pods")
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The admin's."""
+        return self.api.admin_kubeconfig
+
+    async def start(self) -> None:
+        """The servers, then the node."""
+        await self.api.start()
+        await self.client.__aenter__()
+        await self.node.start()
+
+    async def close(self) -> None:
+        """End for good, pods first."""
+        await self.node.stop()
+        await self.client.close()
+        await self.api.close()
+
+    async def kubectl(self, *arguments: str, timeout: float = 120) -> str:
+        """What kubectl printed, as admin."""
+        env = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        return await output_of("kubectl", *arguments, env=env, timeout=timeout)

@@ -1,0 +1,69 @@
+"""pytest fixtures over the real servers: `pytest_plugins = ["tests.stack.fixtures"]` in the root conftest.
+
+Each server is started by the first test that asks for it and serves the whole session. Tests that use them run in the
+session's event loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
+
+Trap: servers are shared, so a test takes names of its own (`namespace`, a fresh app) and repairs what it breaks.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.stack.cluster import Cluster
+from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.prerequisites import Tell
+from tests.stack.rabbitmq import RabbitMq
+from tests.stack.stack import Stack, tell_on_stderr
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Tell:
+    """Progress that is shown although pytest captures output: a build takes minutes."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    say = tell_on_stderr()
+
+    def tell(line: str) -> None:
+        if not line.startswith(("building", "installing")):
+            return
+        with capture.global_and_fixture_disabled():
+            say(line)
+
+    return tell
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def eureka_pair(tell: Tell) -> AsyncIterator[EurekaNodes]:
+    """Two Eureka nodes that are each other's peer."""
+    async with Stack(regions={"eu": 2}, tell=tell) as stack:
+        yield stack.eureka["eu"]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broker(tell: Tell) -> AsyncIterator[RabbitMq]:
+    """RabbitMQ."""
+    async with Stack(broker=True, tell=tell) as stack:
+        yield stack.broker
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(tell: Tell) -> AsyncIterator[Cluster]:
+    """A control plane with a node that runs pods."""
+    async with Stack(cluster=True, tell=tell) as stack:
+        yield stack.cluster
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def namespace(cluster: Cluster) -> AsyncIterator[str]:
+    """A fresh namespace; what is left in it is removed by force."""
+    name = f"test-{secrets.token_hex(4)}"
+    await cluster.client.create("namespaces", {"metadata": {"name": name}}, None)
+    yield name
+    for kind in ("deployments", "statefulsets", "daemonsets", "jobs", "replicasets"):
+        for owner in await cluster.client.list(kind, name):
+            await cluster.client.delete(kind, owner["metadata"]["name"], name)
+    for pod in await cluster.client.list("pods", name):
+        await cluster.client.delete("pods", pod["metadata"]["name"], name, grace_seconds=0)
+    await cluster.client.delete("namespaces", name, None)

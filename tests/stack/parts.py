@@ -1,0 +1,148 @@
+"""Builds what no package brings: the Kubernetes servers and the Eureka jars, once per version of what makes them.
+
+Order of events: the hash of what makes a part names its folder in the user's cache. Is it there, it is complete,
+since it is built beside and then renamed. Otherwise a file lock lets one run build while others wait and then find it.
+
+Trap: the build's own output is long and of no interest unless it fails; so it goes to a log, and a line a few seconds
+apart says what is being built and since when.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, Tell, require
+from tests.stack.processes import Process, ProcessError
+
+_HERE = Path(__file__).parent
+_KUBERNETES = _HERE / "kubernetes"
+_EUREKA = _HERE / "eureka"
+KUBERNETES_VERSION = "v1.36.3"
+
+_MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
+_VERSION_FLAGS = " ".join(
+    ["-s", "-w"]
+    + [
+        f"-X k8s.io/component-base/version.{name}={value}"
+        for name, value in {"gitVersion": KUBERNETES_VERSION, "gitMajor": _MAJOR, "gitMinor": _MINOR}.items()
+    ]
+)
+_PROGRESS_SECONDS = 5
+
+
+def cache_folder() -> Path:
+    """Where built parts stay between runs; safe to delete at any time nothing runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eureka-drain"
+
+
+async def kubernetes_servers(tell: Tell) -> Path:
+    """The folder with kube-apiserver and kube-controller-manager."""
+    names = ["kube-apiserver", "kube-controller-manager"]
+    return await _go_programs("kube-apiserver and kube-controller-manager", names, tell)
+
+
+async def eureka_jars(tell: Tell) -> Path:
+    """The folder with server-1.jar (a Eureka node) and service-1.jar (a service with the stock client)."""
+    sources = sorted(
+        file.relative_to(_EUREKA)
+        for file in _EUREKA.rglob("*")
+        if file.is_file() and "target" not in file.relative_to(_EUREKA).parts
+    )
+
+    async def build(folder: Path, log: Path) -> None:
+        await require(JAVA, JAVAC, MAVEN, tell=tell)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
+            # Of a copy, so that no target/ appears in the repository, whoever builds at the same time.
+            shutil.copytree(_EUREKA, copy, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
+            await _run("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
+            for module in ("server", "service"):
+                shutil.move(Path(copy) / module / "target" / f"{module}-1.jar", folder)
+
+    recipe = [str(file).encode() + b"\0" + (_EUREKA / file).read_bytes() for file in sources]
+    return await _cached("the Eureka node and the sample service", recipe, build, tell, "about 1 minute")
+
+
+async def _go_programs(what: str, names: list[str], tell: Tell) -> Path:
+    async def build(folder: Path, log: Path) -> None:
+        await require(GO, tell=tell)
+        programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
+        command = ["go", "build", "-o", f"{folder}/", "-ldflags", _VERSION_FLAGS, *programs]
+        await _run("go", command, _KUBERNETES, log)
+
+    recipe = [(_KUBERNETES / file).read_bytes() for file in ("go.mod", "go.sum")]
+    recipe += [_VERSION_FLAGS.encode(), " ".join(names).encode()]
+    return await _cached(f"{what} {KUBERNETES_VERSION}", recipe, build, tell, "about 5 minutes")
+
+
+async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
+    process = Process(name, command, log=log, cwd=cwd)
+    process.spawn()
+    try:
+        if code := await process.wait():
+            raise ProcessError(f"{' '.join(command[:3])} ... ended with {code}{process.tail()}")
+    finally:
+        await process.kill()
+
+
+async def _cached(
+    what: str, recipe: list[bytes], build: Callable[[Path, Path], Awaitable[None]], tell: Tell, estimate: str
+) -> Path:
+    """The finished folder: found, or built by us, or by another run meanwhile."""
+    digest = hashlib.sha256()
+    for part in recipe:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    finished = cache_folder() / digest.hexdigest()
+    if finished.exists():
+        tell(f"{what}: built before")
+        return finished
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    async with _locked(finished.with_suffix(".lock"), what, tell):
+        if not finished.exists():
+            begun = asyncio.get_running_loop().time()
+            progress = asyncio.create_task(_report(what, tell, estimate))
+            unfinished = Path(tempfile.mkdtemp(prefix="building-", dir=finished.parent))
+            try:
+                log = finished.with_suffix(".log")
+                log.unlink(missing_ok=True)
+                await build(unfinished, log)
+                # mkdtemp's folder is the owner's only.
+                os.chmod(unfinished, 0o755)  # noqa: PTH101
+                os.rename(unfinished, finished)  # noqa: PTH104
+                log.unlink(missing_ok=True)
+            finally:
+                progress.cancel()
+                shutil.rmtree(unfinished, ignore_errors=True)
+            tell(f"{what}: built in {asyncio.get_running_loop().time() - begun:.0f} s")
+    return finished
+
+
+async def _report(what: str, tell: Tell, estimate: str) -> None:
+    seconds = 0
+    tell(f"building {what}: {estimate} the first time, never again")
+    while True:
+        await asyncio.sleep(_PROGRESS_SECONDS)
+        seconds += _PROGRESS_SECONDS
+        tell(f"building {what}: {seconds} s")
+
+
+@asynccontextmanager
+async def _locked(file: Path, what: str, tell: Tell) -> AsyncIterator[None]:
+    """One builder at a time on this machine; the kernel drops the lock with its holder, so none is ever stale."""
+    with file.open("w") as lock:
+        told = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    tell(f"{what}: another run is building it, waiting")
+                told = True
+                await asyncio.sleep(0.5)
+        yield

@@ -1,0 +1,163 @@
+"""RabbitMQ of our own, beside any other one on the machine: own node name, ports, cookie, data and port mapper.
+
+Order of events: epmd (Erlang's port mapper) as a child in the foreground, so that no daemon stays behind; then the
+broker by the script behind Debian's wrapper, which would switch to the user `rabbitmq`.
+
+Traps: the distribution port is chosen explicitly, since the stock one (AMQP port + 20000) may be taken; both it and
+epmd listen on every interface unless told otherwise; the cookie lives in HOME, so HOME is ours, too.
+A stopped broker keeps its data: `restart` finds durable queues again.
+"""
+
+import asyncio
+import os
+import secrets
+from pathlib import Path
+
+import aio_pika
+import aiohttp
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from tests.stack.addresses import free_port
+from tests.stack.processes import Process, accepts_connections, output_of
+
+SCRIPTS = Path("/usr/lib/rabbitmq/bin")
+_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
+
+
+class RabbitMq:
+    """One broker with the stock user guest/guest and the virtual host `/`."""
+
+    def __init__(self, folder: Path, *, management: bool = False) -> None:
+        """`management` adds the web pages and the HTTP API, for looking around; it costs start-up time."""
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self._management_port = free_port() if management else None
+        epmd_port = free_port()
+        self._env = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"stack-{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CTL_DIST_PORT_MIN": str(ctl_port := free_port()),
+            "RABBITMQ_CTL_DIST_PORT_MAX": str(ctl_port),
+            "RABBITMQ_CTL_ERL_ARGS": _LOOPBACK,
+            # Two schedulers are plenty, and the port mapper is ours already.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_LOOPBACK} +S 2:2 -start_epmd false",
+            # Makes the script become the broker (exec) instead of waiting for it: signals and pauses reach it.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            # Neither the machine's own configuration nor its folders.
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "environment"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "logs"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+        }
+        self._epmd = Process(
+            "epmd",
+            ["epmd", "-port", str(epmd_port), "-address", "127.0.0.1"],
+            log=folder / "epmd.log",
+            env=self._env,
+            ready=lambda: accepts_connections(epmd_port),
+            # A node that is still registered makes it ignore SIGTERM's wish for nothing; it has no state to save.
+            stop_budget=2,
+        )
+        self.server = Process(
+            "rabbitmq",
+            [str(SCRIPTS / "rabbitmq-server")],
+            log=folder / "rabbitmq.log",
+            env=self._env,
+            ready=self._accepts_clients,
+        )
+
+    @property
+    def management_url(self) -> str | None:
+        """The web pages (guest/guest), if asked for."""
+        return None if self._management_port is None else f"http://127.0.0.1:{self._management_port}/"
+
+    async def start(self) -> None:
+        """Start with the data there is: an empty folder at first."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._configure()
+        if not self._epmd.running:
+            await self._epmd.start()
+        await self.server.start()
+
+    async def stop(self) -> None:
+        """Stop in order, the port mapper last."""
+        await self.server.stop()
+        await self._epmd.stop()
+
+    async def close(self) -> None:
+        """End for good: nothing is worth saving."""
+        await asyncio.gather(self.server.kill(), self._epmd.kill())
+
+    async def restart(self) -> None:
+        """Stop and start on the same ports and data; every connection breaks."""
+        await self.server.restart()
+
+    async def kill(self) -> None:
+        """No goodbye to any client; `start` brings it back."""
+        await self.server.kill()
+
+    def pause(self) -> None:
+        """Hang: connections stay open and nothing is answered."""
+        self.server.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self.server.resume()
+
+    async def ctl(self, *arguments: str) -> str:
+        """rabbitmqctl; 1-2 s each, since it is an Erlang node of its own."""
+        return await output_of(str(SCRIPTS / "rabbitmqctl"), *arguments, env=self._env)
+
+    async def raise_memory_alarm(self) -> None:
+        """Publishers are blocked from now on."""
+        await self.ctl("set_vm_memory_high_watermark", "0.0000001")
+
+    async def clear_memory_alarm(self) -> None:
+        """Back to the stock limit."""
+        await self.ctl("set_vm_memory_high_watermark", "0.4")
+
+    def _configure(self) -> None:
+        cookie = self.folder / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.touch(0o600)
+            cookie.write_text(secrets.token_hex(16))
+            cookie.chmod(0o400)
+        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.console = true", "log.console.level = info"]
+        plugins = ""
+        if self._management_port is not None:
+            plugins = "rabbitmq_management"
+            lines += ["management.tcp.ip = 127.0.0.1", f"management.tcp.port = {self._management_port}"]
+        (self.folder / "environment").write_text("")
+        (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "enabled_plugins").write_text(f"[{plugins}].\n")
+
+    async def _accepts_clients(self) -> bool:
+        """Ask as a client does: the port opens before users are there."""
+        if not await accepts_connections(self.port):
+            return False
+        try:
+            connection = await aio_pika.connect(self.url, timeout=5)
+            await connection.close()
+        except (*CONNECTION_EXCEPTIONS, TimeoutError):
+            return False
+        return self._management_port is None or await self._shows_pages()
+
+    async def _shows_pages(self) -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session,
+                session.get(f"{self.management_url}") as answer,
+            ):
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False

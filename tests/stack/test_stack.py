@@ -1,0 +1,56 @@
+"""The stack proved on the real servers: services in pods, in the registry, through a real rollout."""
+
+import pytest
+
+from tests.stack.cluster import Cluster
+from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.observing import end_of, ready_pods, running_pod, shown_everywhere
+from tests.stack.parts import eureka_jars
+from tests.stack.workloads import deployment, java_service, pod_spec, python_service
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+
+
+async def test_a_deployment_of_services_becomes_ready_and_is_registered_at_both_nodes_and_rolls(
+    cluster: Cluster, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    spec = pod_spec(python_service("shop", eureka_pair.urls, env={"DEREGISTER": "true"}))
+    await cluster.client.create("deployments", deployment("shop", spec), namespace)
+    old = await ready_pods(cluster, namespace, "shop", 3)
+    for one in old:
+        await shown_everywhere(eureka_pair, "shop", f"{one['status']['podIP']}:shop:8080", "UP")
+    assert len({one["status"]["podIP"] for one in old}) == 3
+
+    await cluster.kubectl("-n", namespace, "rollout", "restart", "deployment/shop")
+    printed = await cluster.kubectl("-n", namespace, "rollout", "status", "deployment/shop", "--timeout=90s")
+    assert "successfully rolled out" in printed
+
+    new = await ready_pods(cluster, namespace, "shop", 3)
+    assert not {one["metadata"]["uid"] for one in old} & {one["metadata"]["uid"] for one in new}
+    for one in new:
+        await shown_everywhere(eureka_pair, "shop", f"{one['status']['podIP']}:shop:8080", "UP")
+    for one in old:
+        timeline = await end_of(cluster.node.timelines[one["metadata"]["uid"]])
+        assert timeline.sigkill_at is None
+        await shown_everywhere(eureka_pair, "shop", f"{one['status']['podIP']}:shop:8080", None)
+
+
+async def test_a_service_that_does_not_deregister_stays_registered_after_its_pod_is_gone(
+    cluster: Cluster, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    one = await running_pod(cluster, namespace, "stays", pod_spec(python_service("stays", eureka_pair.urls)))
+    instance = f"{one.ip}:stays:8080"
+    await shown_everywhere(eureka_pair, "stays", instance, "UP")
+    await cluster.client.delete("pods", "stays", namespace)
+    await end_of(one.timeline)
+    assert await eureka_pair.statuses("stays", instance) == ["UP", "UP"]
+
+
+async def test_the_java_service_registers_as_a_pod(cluster: Cluster, eureka_pair: EurekaNodes, namespace: str) -> None:
+    jar = await eureka_jars(lambda _: None) / "service-1.jar"
+    spec = pod_spec(java_service("orders", eureka_pair.urls, jar))
+    one = await running_pod(cluster, namespace, "orders", spec)
+    await shown_everywhere(eureka_pair, "orders", f"{one.ip}:orders:8080", "UP")
+    await cluster.client.delete("pods", "orders", namespace)
+    timeline = await end_of(one.timeline)
+    assert timeline.sigkill_at is None
