@@ -38,7 +38,7 @@ def common(context: typer.Context, config: ConfigFile = None, assignments: Assig
 
 @app.command()
 def run(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
-    """Run all roles in one process: watch, and work for every configured region."""
+    """Run all roles in one process."""
     _start(context, config, assignments, lambda settings: (True, list(settings.regions)))
 
 

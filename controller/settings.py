@@ -87,8 +87,10 @@ PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
 RegionName = Annotated[str, AfterValidator(_check_region)]
 Names = Annotated[list[str], BeforeValidator(_split)]
 Regions = Annotated[list[Annotated[str, AfterValidator(_check_default_region)]], BeforeValidator(_split)]
-BrokerUrl = Annotated[SecretUrl, AfterValidator(lambda url: _check_url(url, ("amqp", "amqps")))]
-NodeUrl = Annotated[SecretUrl, AfterValidator(_check_node)]
+Masked = PlainSerializer(str, return_type=str)
+"""``eureka-drain config`` shows where a URL leads, and nobody's credentials."""
+BrokerUrl = Annotated[SecretUrl, AfterValidator(lambda url: _check_url(url, ("amqp", "amqps"))), Masked]
+NodeUrl = Annotated[SecretUrl, AfterValidator(_check_node), Masked]
 
 
 class Group(BaseModel):

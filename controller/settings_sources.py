@@ -81,7 +81,8 @@ def _merge(sources: list[dict[str, Any]]) -> Settings:
         def settings_customise_sources(cls, *_: Any, **__: Any) -> tuple[PydanticBaseSettingsSource, ...]:
             return tuple(_Given(values) for values in sources)
 
-    return Merged()
+    merged = Merged()
+    return Settings(**{name: getattr(merged, name) for name in Settings.model_fields})
 
 
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> dict[str, Any]:

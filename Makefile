@@ -1,0 +1,41 @@
+# The two commands to know: `make demo` shows it, `make test` proves it. Both install and start all they need.
+UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN = $(UV) run --locked --quiet
+
+.PHONY: help install check test unit demo bench format clean
+.DEFAULT_GOAL := help
+
+help:  ## What there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.uv/bin/uv:
+	@echo "uv is not installed; putting it into .uv/" >&2
+	@python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+install: $(if $(findstring .uv/,$(UV)),.uv/bin/uv)  ## The locked dependencies, into .venv
+	@$(UV) sync --locked --quiet
+
+check: install  ## Style, types and layers
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports --no-cache
+
+test: check  ## Everything: unit, contract, end to end on the real servers
+	$(RUN) pytest
+
+unit: install  ## What needs no server, in seconds
+	$(RUN) pytest tests/unit tests/flows tests/demo
+
+demo: install  ## A rolling restart on real servers, live (KEEP=1 leaves it running)
+	@$(RUN) python -m tests.demo
+
+bench: install  ## Deletion -> OUT_OF_SERVICE, side by side with the floor
+	@$(RUN) python -m tests.bench $(BENCH)
+
+format: install
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+clean:
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

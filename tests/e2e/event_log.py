@@ -1,0 +1,83 @@
+"""Reads the audit log as a stranger would: plain AMQP, a stream, from the first message on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+import msgspec
+from aio_pika.abc import AbstractIncomingMessage
+
+from tests.stack.waiting import until
+
+Told = dict[str, Any]
+
+
+class EventLog:
+    """One region's events, in order of arrival."""
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+        self.events: list[Told] = []
+
+    def about(self, pod: str) -> list[Told]:
+        """A pod's events."""
+        return [event for event in self.events if event["pod"] == pod]
+
+    def outcomes(self, pod: str) -> list[str]:
+        """A pod's outcomes, in order, repeated tries left out."""
+        return list(dict.fromkeys(event["outcome"] for event in self.about(pod)))
+
+    async def wait_for(self, pod: str, outcome: str, *, timeout: float = 60) -> Told:
+        """The pod's event with this outcome."""
+
+        def look() -> Told | None:
+            return next((event for event in self.about(pod) if event["outcome"] == outcome), None)
+
+        found: Told = await until(look, f"{outcome} of {pod}", timeout=timeout)
+        return found
+
+
+@asynccontextmanager
+async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[EventLog]:
+    """Follow the log. `also` is another region whose events are kept: "" is that of refusals before routing."""
+    log = EventLog(region)
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=500)
+        stream = await until(lambda: _declared(connection), "the event stream")
+        del stream
+
+        async def note(message: AbstractIncomingMessage) -> None:
+            event = msgspec.json.decode(message.body)
+            if event["region"] in (region, also):
+                log.events.append(event)
+            await message.ack()
+
+        queue = await channel.get_queue("drain.events", ensure=False)
+        await queue.consume(note, arguments={"x-stream-offset": "first"})
+        yield log
+        await asyncio.sleep(0)
+
+
+async def _declared(connection: aio_pika.abc.AbstractConnection) -> bool:
+    channel = await connection.channel()
+    try:
+        await channel.get_queue("drain.events")
+    except aio_pika.exceptions.ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
+async def messages_of(url: str, queue: str) -> list[AbstractIncomingMessage]:
+    """Take everything out of a queue."""
+    found = []
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        source = await channel.get_queue(queue)
+        while (message := await source.get(fail=False)) is not None:
+            found.append(message)
+            await message.ack()
+    return found

@@ -1,0 +1,76 @@
+"""The controller's processes for one test: a region and a namespace of its own, on the shared servers."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.event_log import EventLog, event_log
+from tests.stack.cluster import Cluster
+from tests.stack.controller_process import ControllerProcess
+from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.rabbitmq import RabbitMq
+
+TOGETHER = (("run",),)
+APART = (("watch",), ("work", "--region", "REGION"))
+
+
+@dataclass
+class Product:
+    """What a test looks at."""
+
+    region: str
+    processes: list[ControllerProcess]
+    log: EventLog
+
+    def output(self) -> str:
+        """What the processes logged."""
+        return "".join(process.log.read_text() for process in self.processes)
+
+
+@asynccontextmanager
+async def product(
+    folder: Path,
+    cluster: Cluster,
+    broker: RabbitMq,
+    eureka: EurekaNodes | Sequence[str],
+    namespace: str,
+    *,
+    roles: Sequence[Sequence[str]] = TOGETHER,
+    settings: Mapping[str, str] | None = None,
+    started: bool = True,
+) -> AsyncIterator[Product]:
+    """Run it; at the end it must stop by itself, with status 0 and without a traceback."""
+    region = f"eu-{secrets.token_hex(3)}"
+    urls = list(eureka) if not isinstance(eureka, EurekaNodes) else eureka.urls
+    processes = [
+        ControllerProcess(
+            *(region if word == "REGION" else word for word in words),
+            log=folder / f"{region}-{number}.log",
+            broker=broker.url,
+            regions={region: urls},
+            kubeconfig=cluster.kubeconfig,
+            settings={
+                "watch.namespaces": namespace,
+                "watch.cluster": region,
+                "retention": "3s",
+                "retry.longest_wait": "2s",
+                "log.level": "DEBUG",
+                **(settings or {}),
+            },
+        )
+        for number, words in enumerate(roles)
+    ]
+    async with AsyncExitStack() as ended:
+        for process in processes:
+            ended.push_async_callback(process.stop)
+        if started:
+            for process in processes:
+                await process.start()
+        log = await ended.enter_async_context(event_log(broker.url, region, also=""))
+        yield Product(region, processes, log)
+    for process in processes:
+        text = process.log.read_text()
+        assert "Traceback" not in text, text
+        assert process.returncode in (0, None), f"{process.name} ended with {process.returncode}: {text[-2000:]}"

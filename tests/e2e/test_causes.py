@@ -1,0 +1,98 @@
+"""Everything that ends a pod, also without a grace period: each drained once, with its cause."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.product import Product, product
+from tests.stack.cluster import Cluster
+from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.observing import running_pod, shown_everywhere
+from tests.stack.pod_process import PodProcess
+from tests.stack.rabbitmq import RabbitMq
+from tests.stack.workloads import container, job, pod_spec, python_service
+
+# Named so that a pod is found past the response cache, without waiting for it.
+BY_TEMPLATE = {"instance_id_templates": "{ip}:{app}:{port}"}
+
+
+async def _serving(cluster: Cluster, eureka: EurekaNodes, namespace: str, name: str, **spec: int | str) -> PodProcess:
+    service = python_service(name, eureka.urls, renewal_seconds=1)
+    annotations = {"eureka.drain/app": name, "eureka.drain/port": "8080"}
+    found = await running_pod(cluster, namespace, name, pod_spec(service, **spec), annotations=annotations)  # type: ignore[arg-type]
+    await shown_everywhere(eureka, name, f"{found.timeline.ip}:{name}:8080", "UP")
+    return found
+
+
+async def _is_drained(running: Product, eureka: EurekaNodes, pod: PodProcess, cause: str) -> None:
+    name = pod.timeline.name
+    event = await running.log.wait_for(name, "out_of_service")
+    assert (event["cause"], event["uid"], event["app"]) == (cause, pod.timeline.uid, name.upper())
+    assert [node["condition"] for node in event["nodes"]] == ["out", "out"]
+    await running.log.wait_for(name, "removed")
+    await shown_everywhere(eureka, name, f"{pod.timeline.ip}:{name}:8080", None)
+    assert running.log.outcomes(name) == ["requested", "out_of_service", "removed"]
+    assert len([e for e in running.log.about(name) if e["outcome"] == "requested"]) == 1, "drained more than once"
+
+
+async def test_a_pod_deleted_with_grace_without_grace_and_by_eviction_is_drained(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        polite = await _serving(cluster, eureka_pair, namespace, "polite")
+        forced = await _serving(cluster, eureka_pair, namespace, "forced")
+        evicted = await _serving(cluster, eureka_pair, namespace, "evicted")
+        bystander = await _serving(cluster, eureka_pair, namespace, "bystander")
+        await cluster.client.delete("pods", "polite", namespace)
+        await cluster.client.delete("pods", "forced", namespace, grace_seconds=0)
+        await cluster.node.evict(evicted.timeline.uid)
+        await _is_drained(running, eureka_pair, polite, "terminating")
+        forced_as = (await running.log.wait_for("forced", "requested"))["cause"]
+        assert forced_as in ("deleted", "terminating"), "a forced delete may show its grace of 0 first"
+        await _is_drained(running, eureka_pair, forced, forced_as)
+        await _is_drained(running, eureka_pair, evicted, "failed")
+        assert running.log.about("bystander") == []
+        assert await eureka_pair.statuses("bystander", f"{bystander.timeline.ip}:bystander:8080") == ["UP", "UP"]
+
+
+async def test_a_job_that_completes_is_drained_and_a_pod_that_never_had_an_address_is_not(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings={"retention": "0s"}) as running:
+        spec = pod_spec(container("sh", "-c", "exit 0"), restart_policy="Never")
+        await cluster.client.create("jobs", job("once", spec), namespace)
+        unbound = {"metadata": {"name": "unbound"}, "spec": pod_spec(container()) | {"nodeName": "nowhere"}}
+        await cluster.client.create("pods", unbound, namespace)
+        await cluster.client.delete("pods", "unbound", namespace, grace_seconds=0)
+        pods = await cluster.client.list("pods", namespace, labels="job-name=once")
+        name = pods[0]["metadata"]["name"] if pods else ""
+        while not name:
+            pods = await cluster.client.list("pods", namespace, labels="job-name=once")
+            name = pods[0]["metadata"]["name"] if pods else ""
+        requested = await running.log.wait_for(name, "requested")
+        assert requested["cause"] == "succeeded"
+        # Nothing of the Job is registered: that may be said only after the response cache's 30 s.
+        concluded = await running.log.wait_for(name, "not_registered", timeout=60)
+        assert concluded["drain_id"] == requested["drain_id"]
+        assert running.log.about("unbound") == []
+
+
+@pytest.mark.parametrize("moment", ["before the start", "while it was stopped"])
+async def test_what_began_to_terminate_while_nobody_watched_is_drained_at_the_start(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str, moment: str
+) -> None:
+    async with product(
+        tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, started=moment != "before the start"
+    ) as running:
+        name = "early" if moment == "before the start" else "late"
+        pod = await _serving(cluster, eureka_pair, namespace, name, grace_seconds=60)
+        if moment != "before the start":
+            await running.processes[0].stop()
+        patch = {"metadata": {"finalizers": ["example.com/hold"]}}
+        await cluster.client.patch("pods", name, patch, namespace)
+        await cluster.client.delete("pods", name, namespace)
+        await running.processes[0].start()
+        try:
+            await _is_drained(running, eureka_pair, pod, "terminating")
+        finally:
+            await cluster.client.patch("pods", name, {"metadata": {"finalizers": None}}, namespace)

@@ -1,0 +1,184 @@
+"""What goes wrong around the product, and what it must do all the same."""
+
+import asyncio
+from pathlib import Path
+
+import aio_pika
+import msgspec
+
+from tests.e2e.event_log import messages_of
+from tests.e2e.product import APART, product
+from tests.e2e.test_causes import BY_TEMPLATE, _serving
+from tests.stack.cluster import Cluster
+from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.observing import running_pod, shown_everywhere
+from tests.stack.rabbitmq import RabbitMq
+from tests.stack.waiting import until
+from tests.stack.workloads import pod_spec, python_service
+
+
+async def test_with_one_node_down_the_other_is_drained_at_once_and_the_missing_one_when_it_is_back(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    first, second = eureka_pair.nodes
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        pod = await _serving(cluster, eureka_pair, namespace, "halved")
+        instance_id = f"{pod.timeline.ip}:halved:8080"
+        second.pause()
+        try:
+            await cluster.client.delete("pods", "halved", namespace)
+
+            async def out_at_first() -> bool:
+                found = await first.registry.get("halved", instance_id)
+                return found is not None and found["status"] == "OUT_OF_SERVICE"
+
+            await until(out_at_first, "out of service at the node that answers", timeout=15)
+            tried = await until(
+                lambda: [event for event in running.log.about("halved") if event["reason"]], "a try that is told"
+            )
+            assert second.url in tried[0]["reason"]
+            assert "out_of_service" not in running.log.outcomes("halved"), "claimed before it was proved everywhere"
+        finally:
+            second.resume()
+        event = await running.log.wait_for("halved", "out_of_service")
+        assert [node["condition"] for node in event["nodes"]] == ["out", "out"]
+        await running.log.wait_for("halved", "removed")
+        await shown_everywhere(eureka_pair, "halved", instance_id, None)
+
+
+async def test_a_frozen_api_server_is_noticed_and_nothing_is_missed(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, roles=APART) as running:
+        pod = await _serving(cluster, eureka_pair, namespace, "frozen")
+        cluster.api.apiserver.pause()
+        try:
+            await until(lambda: "watch interrupted" in running.output(), "the silence to be noticed", timeout=20)
+        finally:
+            cluster.api.apiserver.resume()
+        await cluster.client.delete("pods", "frozen", namespace)
+        await running.log.wait_for("frozen", "out_of_service")
+        await shown_everywhere(eureka_pair, "frozen", f"{pod.timeline.ip}:frozen:8080", None)
+
+
+async def test_the_broker_goes_away_and_comes_back_and_every_deletion_meanwhile_is_drained(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        pods = [await _serving(cluster, eureka_pair, namespace, f"away{number}") for number in range(3)]
+        await broker.stop()
+        for pod in pods:
+            await cluster.client.delete("pods", pod.timeline.name, namespace)
+        assert not await running.processes[0].is_ready(), "ready without a broker"
+        await broker.start()
+        for pod in pods:
+            name = pod.timeline.name
+            await shown_everywhere(eureka_pair, name, f"{pod.timeline.ip}:{name}:8080", None)
+        await until(running.processes[0].is_ready, "ready again")
+
+
+async def test_hostile_annotations_are_refused_with_their_reason_and_the_next_pod_is_served(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    hostile = {
+        "slash": {"eureka.drain/instance-id": "a/b"},
+        "dots": {"eureka.drain/instance-id": ".."},
+        "braces": {"eureka.drain/instance-id": "{0.__class__}", "eureka.drain/app": "{}"},
+        "port": {"eureka.drain/port": "8080; DROP"},
+        "retention": {"eureka.drain/retention": "soon\nERROR forged line"},
+        "region": {"eureka.drain/region": "eu.*.#"},
+        "enabled": {"eureka.drain/enabled": "nope"},
+    }
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        service = python_service("hostile", eureka_pair.urls, renewal_seconds=1)
+        pods = [
+            await running_pod(cluster, namespace, name, pod_spec(service), annotations=annotations)
+            for name, annotations in hostile.items()
+        ]
+        good = await _serving(cluster, eureka_pair, namespace, "good")
+        for name in (*hostile, "good"):
+            await cluster.client.delete("pods", name, namespace)
+        for name in hostile:
+            event = await running.log.wait_for(name, "refused")
+            assert "annotation eureka.drain/" in event["reason"]
+        await shown_everywhere(eureka_pair, "good", f"{good.timeline.ip}:good:8080", None)
+        for pod in pods:
+            assert await eureka_pair.statuses("hostile", f"{pod.timeline.ip}:hostile:8080") == ["UP", "UP"]
+        lines = running.output().splitlines()
+        assert not [line for line in lines if line.startswith("ERROR forged")]
+        assert sum("drain refused" in line and "WARNING" in line for line in lines) == len(hostile)
+
+
+async def test_the_annotation_of_another_pods_id_gives_no_power_over_it(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        victim = await _serving(cluster, eureka_pair, namespace, "victim")
+        victim_id = f"{victim.timeline.ip}:victim:8080"
+        annotations = {"eureka.drain/app": "victim", "eureka.drain/instance-id": victim_id}
+        service = python_service("thief", eureka_pair.urls, renewal_seconds=1)
+        await running_pod(cluster, namespace, "thief", pod_spec(service), annotations=annotations)
+        await cluster.client.delete("pods", "thief", namespace)
+        event = await running.log.wait_for("thief", "refused")
+        assert event["instance_id"] == victim_id
+        assert await eureka_pair.statuses("victim", victim_id) == ["UP", "UP"]
+
+
+async def test_what_is_not_ours_is_dead_lettered_with_its_reason_and_an_unknown_region_is_kept(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        bodies = [b"<html>", b'{"version": 99}', b'{"version": 1}', b"\xff\xfe", b"[" * 100_000, b""]
+        async with await aio_pika.connect(broker.url) as connection:
+            channel = await connection.channel()
+            exchange = await channel.get_exchange("drain.commands")
+            for body in bodies:
+                message = aio_pika.Message(body, type="drain.command", content_type="application/json")
+                await exchange.publish(message, running.region)
+        pod = await _serving(cluster, eureka_pair, namespace, "after")
+        await running_pod(
+            cluster,
+            namespace,
+            "elsewhere",
+            pod_spec(python_service("elsewhere", eureka_pair.urls)),
+            annotations={"eureka.drain/region": "nobody-declared-it"},
+        )
+        await cluster.client.delete("pods", "after", namespace)
+        await cluster.client.delete("pods", "elsewhere", namespace)
+        await shown_everywhere(eureka_pair, "after", f"{pod.timeline.ip}:after:8080", None)
+        dead: list[aio_pika.abc.AbstractIncomingMessage] = []
+
+        async def all_dead() -> bool:
+            dead.extend(await messages_of(broker.url, f"drain.dead.{running.region}"))
+            return len(dead) == len(bodies)
+
+        await until(all_dead, "every foreign message among the dead letters")
+        assert sorted(message.body for message in dead) == sorted(bodies)
+        assert all(message.headers["x-reason"] for message in dead)
+        unrouted: list[str] = []
+
+        async def is_kept() -> bool:
+            messages = await messages_of(broker.url, "drain.unrouted")
+            unrouted.extend(msgspec.json.decode(message.body)["pod"]["name"] for message in messages)
+            return "elsewhere" in unrouted
+
+        await until(is_kept, "the command for an unknown region among the unrouted")
+
+
+async def test_a_worker_that_is_killed_loses_nothing(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, roles=APART) as running:
+        watch, work = running.processes
+        pods = [await _serving(cluster, eureka_pair, namespace, f"killed{number}") for number in range(4)]
+        for pod in pods:
+            await cluster.client.delete("pods", pod.timeline.name, namespace)
+            await asyncio.sleep(0.05)
+            await work.kill()
+            await watch.kill()
+            await watch.start()
+            await work.start()
+        for pod in pods:
+            name = pod.timeline.name
+            await shown_everywhere(eureka_pair, name, f"{pod.timeline.ip}:{name}:8080", None)
+            assert "out_of_service" in running.log.outcomes(name)
