@@ -7,8 +7,9 @@ asked and the answers are joined, so that what only one node knows is found too.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -21,6 +22,8 @@ from controller.eureka.node import Node
 from controller.flows.ports import Clock, Found
 
 REFRESH = timedelta(seconds=15)
+PATIENCE = 1.0
+"""Seconds: a frozen node must not hold up what the others know."""
 
 
 class Index:
@@ -66,13 +69,14 @@ class Index:
 
     async def _fetch(self) -> None:
         asked_at = self._clock()
-        answers = await asyncio.gather(*(node.everything() for node in self._nodes), return_exceptions=True)
-        good = [answer for answer in answers if not isinstance(answer, BaseException)]
+        tasks = {asyncio.create_task(node.everything()): node for node in self._nodes}
+        try:
+            good, troubles = await _answers(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
         if not good:
-            raise RegistryError("; ".join(f"{node.url}: {why}" for node, why in zip(self._nodes, answers, strict=True)))
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, RegistryError):
-                raise answer
+            raise RegistryError("; ".join(troubles))
         self._take(_joined(good))
         self._fetched_at = asked_at
 
@@ -84,6 +88,27 @@ class Index:
             for name in {instance.ip, instance.host_name.lower()} - {""}:
                 by_address[name].append(instance)
         self._by_address, self._by_id = dict(by_address), dict(by_id)
+
+
+async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[list[list[Instance]], list[str]]:
+    """Wait for every node; once one has answered, for the others only a little longer than it took."""
+    begun = time.monotonic()
+    good: list[list[Instance]] = []
+    troubles: list[str] = []
+    waiting = set(tasks)
+    patience: float | None = None
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            break
+        for task in done:
+            try:
+                good.append(task.result())
+            except RegistryError as error:
+                troubles.append(f"{tasks[task].url}: {error}")
+        if good:
+            patience = max(PATIENCE, 2 * (time.monotonic() - begun))
+    return good, troubles
 
 
 def _joined(answers: Iterable[list[Instance]]) -> Iterable[Instance]:

@@ -110,6 +110,10 @@ class Watch:
                 log = logger.bind(pod=due.pod.key, cause=due.cause.value, attempt=attempt, error=str(error))
                 log.warning("not confirmed by the broker; sending it again")
                 await asyncio.sleep(backoff(attempt, LONGEST_PAUSE).total_seconds())
+            except Exception as error:  # a mistake of ours about one pod must not stop the drains of all others
+                log = logger.bind(pod=due.pod.key, error=f"{type(error).__name__}: {error}")
+                log.error("this pod cannot be drained; trying again")
+                await asyncio.sleep(LONGEST_PAUSE.total_seconds())
             else:
                 return
 
