@@ -1,0 +1,1 @@
+"""The parts of the controller that need no server: rules, decoders, settings, logs."""

@@ -1,0 +1,84 @@
+"""Commands as hypothesis draws them, within the bounds of the wire."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from controller.domain.commands import Cause, Command, Progress, Stage, Target
+from controller.domain.pods import LivingPod, Pod
+from tests.unit.building import at
+
+characters = st.characters(codec="utf-8")
+words = st.text(characters, max_size=20)
+uids = st.text(characters, min_size=1, max_size=20)
+times = st.integers(0, 4_000_000_000_000).map(lambda micros: at(micros / 1_000_000))
+ports = st.lists(st.integers(0, 65_535), max_size=4).map(tuple)
+pods = st.builds(
+    Pod,
+    namespace=words,
+    name=words,
+    uid=uids,
+    ip=words,
+    hostname=words,
+    subdomain=words,
+    node=words,
+    host_network=st.booleans(),
+    ports=ports,
+    phase=words,
+    app_label=words,
+    created_at=st.none() | times,
+    deletion_at=st.none() | times,
+    grace_seconds=st.integers(0, 10**6),
+    finished_at=st.none() | times,
+    disruption=words,
+    annotations=st.dictionaries(words, words, max_size=4),
+)
+living = st.builds(
+    LivingPod,
+    namespace=words,
+    name=words,
+    uid=uids,
+    ip=words,
+    host_names=st.lists(words, max_size=3).map(tuple),
+    host_network=st.booleans(),
+    ports=ports,
+    created_at=st.none() | times,
+)
+targets = st.builds(
+    Target,
+    app=words,
+    id=words,
+    ip=words,
+    host_name=words,
+    port=st.integers(0, 65_535),
+    stage=st.sampled_from(Stage),
+    due_at=times,
+    renewals=st.dictionaries(words, times, max_size=3),
+    looked_at=st.none() | times,
+    attempt=st.integers(1, 10**6),
+    trouble=words,
+    trouble_since=st.none() | times,
+)
+progresses = st.builds(
+    Progress,
+    first_at=times,
+    due_at=times,
+    attempt=st.integers(1, 10**6),
+    trouble=words,
+    first_look_at=st.none() | times,
+    targets=st.lists(targets, max_size=3).map(tuple),
+)
+commands = st.builds(
+    Command,
+    drain_id=uids,
+    cluster=words,
+    region=uids,
+    cause=st.sampled_from(Cause),
+    pod=pods,
+    observed_at=times,
+    since_at=times,
+    end_at=times,
+    living=st.lists(living, max_size=3).map(tuple),
+    requested_by=words,
+    progress=st.none() | progresses,
+)

@@ -1,0 +1,84 @@
+"""What can be put into a registry's URL: the table of "Ids in a URL", measured on a real server."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from controller.domain.addressing import LONGEST_SEGMENT, is_region_name, unaddressable
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "10.0.0.1:orders:8080",
+        "a b",
+        "100%",
+        "a#b",
+        "a?b",
+        "a;b",
+        "a&b",
+        "a+b",
+        "[::1]:orders",
+        'say "x"',
+        "bücher-日本",
+        "a%2Fb",
+        "...",
+        ".hidden",
+        "x" * LONGEST_SEGMENT,
+    ],
+)
+def test_what_works_as_one_quoted_segment_is_addressable(segment: str) -> None:
+    assert unaddressable(segment) is None
+
+
+@pytest.mark.parametrize(
+    ("segment", "why"),
+    [
+        ("", "empty"),
+        ("a/b", "'/'"),
+        ("/", "'/'"),
+        ("a\\b", "servlet"),
+        (".", "another URL"),
+        ("..", "another URL"),
+        ("a\nb", "control"),
+        ("a\x00", "control"),
+        ("\x7f", "control"),
+        ("a\x85b", "control"),
+        ("a\ud800b", "control"),
+        ("x" * (LONGEST_SEGMENT + 1), "longer than"),
+    ],
+)
+def test_what_would_hit_another_url_or_none_is_refused_with_its_reason(segment: str, why: str) -> None:
+    assert why in (unaddressable(segment) or "")
+
+
+@given(st.text(max_size=40))
+def test_an_addressable_text_stays_one_segment_on_its_way(segment: str) -> None:
+    if unaddressable(segment) is None:
+        url = URL(f"http://eureka:8761/eureka/apps/APP/{quote(segment, safe='')}/status", encoded=True)
+        assert urlsplit(str(url)).path.count("/") == 5
+        assert url.parts[-2] == segment
+
+
+@pytest.mark.parametrize("name", ["eu", "eu-west-1", "1", "a" * 63, "a--b"])
+def test_a_region_is_named_in_lower_case_letters_digits_and_inner_hyphens(name: str) -> None:
+    assert is_region_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "EU", "eu.west", "eu_west", "-eu", "eu-", "a" * 64, "*", "#", "eu\n", "eu west", "é"]
+)
+def test_what_could_bend_a_routing_key_is_no_region(name: str) -> None:
+    assert not is_region_name(name)
+
+
+@given(st.text(max_size=70))
+def test_a_region_name_is_always_one_word_of_a_routing_key(name: str) -> None:
+    if is_region_name(name):
+        assert name.isascii()
+        assert not set(name) & set(".*# \r\n/")

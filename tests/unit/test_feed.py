@@ -1,0 +1,40 @@
+"""Which namespaces are watched."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from controller.kube.api import KubeApi
+from controller.kube.feed import feeds
+from controller.settings import Watch
+from tests.unit.building import at
+
+
+def watched(namespaces: list[str], excluded: list[str]) -> list[str]:
+    """The namespace of each feed; empty: all of them."""
+    settings = Watch(namespaces=namespaces, exclude_namespaces=excluded)
+    return [feed._namespace for feed in feeds(cast("KubeApi", None), settings, clock=lambda: at(0))]
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "excluded", "expected"),
+    [
+        ([], ["kube-system"], [""]),
+        (["shop"], ["kube-system"], ["shop"]),
+        (["shop", "bank"], ["bank"], ["shop"]),
+    ],
+)
+def test_the_named_namespaces_are_watched_or_all(
+    namespaces: list[str], excluded: list[str], expected: list[str]
+) -> None:
+    assert watched(namespaces, excluded) == expected
+
+
+def test_settings_that_exclude_every_named_namespace_do_not_make_it_watch_all_the_others() -> None:
+    assert "" not in watched(["kube-system"], ["kube-system"])
+
+
+def test_a_namespace_that_is_named_twice_is_watched_once() -> None:
+    assert watched(["shop", "shop"], []) == ["shop"]

@@ -1,0 +1,286 @@
+"""Where settings come from, which source wins, and how mistakes are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.errors import SettingsError
+from controller.settings import Settings
+from controller.settings_sources import load
+
+CANARY = "c4narY"
+REGION = {"nodes": ["http://eureka-0:8761/eureka"]}
+
+
+class Sources:
+    """A temporary folder with a settings file and a secrets directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "settings.yaml"
+        self.secrets = folder / "secrets"
+        self.secrets.mkdir()
+
+    def load(
+        self,
+        content: Any = None,
+        environ: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        assignments: Sequence[str] = (),
+    ) -> Settings:
+        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        self.file.write_text(text, encoding="utf-8")
+        for name, value in (secrets or {}).items():
+            (self.secrets / name).write_text(value, encoding="utf-8")
+        surroundings = {"PATH": "/bin", "EUREKA_DRAIN_SECRETS_DIR": str(self.secrets), **(environ or {})}
+        return load(self.file, assignments=assignments, environ=surroundings)
+
+    def mistakes(self, *sources: Any, **named: Any) -> list[str]:
+        with pytest.raises(SettingsError) as caught:
+            self.load(*sources, **named)
+        problems = caught.value.problems
+        assert all("\n" not in problem and CANARY not in problem for problem in problems), problems
+        assert CANARY not in f"{caught.value!r} {caught.value}"
+        return problems
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    return Sources(tmp_path)
+
+
+def test_the_command_line_goes_before_the_environment_before_secrets_before_the_file_before_defaults(
+    sources: Sources,
+) -> None:
+    layers: dict[str, Any] = {
+        "content": {"http": {"port": 1}},
+        "secrets": {"http__port": "2"},
+        "environ": {"EUREKA_DRAIN_HTTP__PORT": "3"},
+        "assignments": ["http.port=4"],
+    }
+    expected = [("assignments", 4), ("environ", 3), ("secrets", 2), ("content", 1)]
+    for name, port in expected:
+        assert sources.load(**layers).http.port == port
+        del layers[name]
+        (sources.secrets / "http__port").unlink(missing_ok=True)
+    assert sources.load().http.port == 8080
+
+
+def test_sources_add_up_within_one_group(sources: Sources) -> None:
+    settings = sources.load(
+        {"regions": {"eu": REGION}, "http": {"host": "127.0.0.1"}},
+        environ={"EUREKA_DRAIN_REGIONS__EU__USERNAME": "ana", "EUREKA_DRAIN_HTTP__PORT": "1"},
+        secrets={"regions__eu__password": "s3cret\n"},
+        assignments=["regions.eu.timeout=7s"],
+    )
+    region = settings.regions["eu"]
+    assert (region.username, region.password.get_secret_value()) == ("ana", "s3cret")
+    assert region.timeout == timedelta(seconds=7)
+    assert [node.get_secret_value() for node in region.nodes] == REGION["nodes"]
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 1)
+
+
+def test_a_region_with_hyphens_can_be_set_from_the_environment(sources: Sources) -> None:
+    settings = sources.load(
+        environ={
+            "EUREKA_DRAIN_REGIONS__EU_WEST_1__NODES": "http://a:1/eureka,http://b:1/eureka",
+            "EUREKA_DRAIN_ROUTING__NAMESPACES__TEAM_A": "eu-west-1",
+        }
+    )
+    assert len(settings.regions["eu-west-1"].nodes) == 2
+    assert settings.routing.namespaces == {"team-a": ["eu-west-1"]}
+
+
+@pytest.mark.parametrize("text", ["a,b", " a , b ,", '["a", "b"]'])
+def test_a_list_may_be_written_with_commas_or_as_json(sources: Sources, text: str) -> None:
+    assert sources.load(environ={"EUREKA_DRAIN_WATCH__NAMESPACES": text}).watch.namespaces == ["a", "b"]
+    assert sources.load(assignments=[f"watch.namespaces={text}"]).watch.namespaces == ["a", "b"]
+
+
+def test_a_whole_group_may_be_written_as_json(sources: Sources) -> None:
+    text = '{"eu": {"nodes": ["http://a:1"]}}'
+    assert list(sources.load(environ={"EUREKA_DRAIN_REGIONS": text}).regions) == ["eu"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("30s", 30), ("2h", 7200), ("1d", 86_400), ("0s", 0)])
+def test_durations_have_units_in_every_source(sources: Sources, text: str, seconds: float) -> None:
+    expected = timedelta(seconds=seconds)
+    assert sources.load({"retention": text}).retention == expected
+    assert sources.load(environ={"EUREKA_DRAIN_RETENTION": text}).retention == expected
+    assert sources.load(secrets={"retention": text}).retention == expected
+    assert sources.load(assignments=[f"retention={text}"]).retention == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong", "right"),
+    [
+        ({"content": {"retenton": "5m"}}, "retenton", "retention"),
+        ({"content": {"broker": {"uri": "x"}}}, "broker.uri", "url"),
+        ({"content": {"regions": {"eu": {**REGION, "pasword": "x"}}}}, "regions.eu.pasword", "password"),
+        ({"environ": {"EUREKA_DRAIN_BROKER__ULR": "x"}}, "EUREKA_DRAIN_BROKER__ULR", "EUREKA_DRAIN_BROKER__URL"),
+        ({"environ": {"EUREKA_DRAIN_BROKR__URL": "x"}}, "EUREKA_DRAIN_BROKR__URL", "EUREKA_DRAIN_BROKER"),
+        ({"environ": {"EUREKA_DRAIN_BROKER_URL": "x"}}, "EUREKA_DRAIN_BROKER_URL", "EUREKA_DRAIN_BROKER__URL"),
+        (
+            {"content": {"regions": {"eu": REGION}}, "environ": {"EUREKA_DRAIN_REGIONS__EU__NODE": "x"}},
+            "REGIONS__EU__NODE",
+            "EUREKA_DRAIN_REGIONS__EU__NODES",
+        ),
+        ({"environ": {"EUREKA_DRAIN_SECRET_DIR": "x"}}, "EUREKA_DRAIN_SECRET_DIR", "EUREKA_DRAIN_SECRETS_DIR"),
+        ({"secrets": {"broker_url": "x"}}, "broker_url", "broker__url"),
+        (
+            {"content": {"regions": {"eu": REGION}}, "secrets": {"regions__eu__pass": "x"}},
+            "regions__eu__pass",
+            "regions__eu__password",
+        ),
+        ({"assignments": ["http.prot=1"]}, "http.prot", "http.port"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_misspelt_name_is_told_with_the_nearest_right_one(
+    sources: Sources, given: dict[str, Any], wrong: str, right: str
+) -> None:
+    [problem] = sources.mistakes(**given)
+    assert wrong in problem
+    assert right in problem.split("did you mean")[-1]
+
+
+def test_every_mistake_has_its_own_line(sources: Sources) -> None:
+    problems = sources.mistakes(
+        {"retenton": "5m", "http": {"port": "x"}, "regions": {"eu": {"nodes": []}}},
+        environ={"EUREKA_DRAIN_WATHC__CLUSTER": "x"},
+        secrets={"nothing": "x"},
+        assignments=["remove"],
+    )
+    assert len(problems) == 6
+    for name in (
+        "retenton:",
+        "http.port:",
+        "regions.eu.nodes:",
+        "EUREKA_DRAIN_WATHC__CLUSTER",
+        "nothing",
+        "--set remove:",
+    ):
+        assert sum(name in problem for problem in problems) == 1, name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "EUREKA_DRAIN_SERVICE_HOST",
+        "EUREKA_DRAIN_SERVICE_PORT",
+        "EUREKA_DRAIN_SERVICE_PORT_HTTP",
+        "EUREKA_DRAIN_PORT",
+        "EUREKA_DRAIN_PORT_8080_TCP",
+        "EUREKA_DRAIN_PORT_8080_TCP_ADDR",
+        "EUREKA_DRAIN_OPS_SERVICE_HOST",
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_named_eureka_drain_is_no_mistake(sources: Sources, name: str) -> None:
+    # In a pod beside such a Service these variables appear by themselves (enableServiceLinks is on by default).
+    value = "10.0.0.1" if name.endswith(("HOST", "ADDR")) else "8080" if "SERVICE" in name else "tcp://10.0.0.1:8080"
+    assert sources.load(environ={name: value}) == Settings()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "broker: [",
+        "a: b: c",
+        "\tx: 1",
+        "- a\n- b",
+        "just text",
+        "1: 2",
+        "? [a]\n: b",
+        "x: \x07",
+        "&a [*a]",
+        '"broker\\nurl": 1',
+        "broker: {url: 5}",
+        "regions: {no: {nodes: [a]}}",
+        "a: 2024-13-45",
+        "[" * 5_000,
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_a_broken_file_is_told_in_one_line_a_mistake(sources: Sources, text: str) -> None:
+    assert sources.mistakes(text)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        CANARY + ": x",
+        f"*{CANARY}",
+        f"!{CANARY} x",
+        f"!!{CANARY} x",
+        f"@{CANARY}",
+        f"%{CANARY}",
+        f"[{CANARY}]",
+        f"{{{CANARY}: 1}}",
+        f"'{CANARY}",
+        f'"\\q{CANARY}"',
+        f"`{CANARY}",
+    ],
+)
+def test_a_password_that_yaml_trips_over_is_not_shown(sources: Sources, written: str) -> None:
+    assert sources.mistakes(f"regions:\n  eu:\n    nodes: [http://e:1]\n    password: {written}\n")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"environ": {"EUREKA_DRAIN_BROKER__URL": f"http://u:{CANARY}@h/"}},
+        {"environ": {"EUREKA_DRAIN_BROKER__URL": f"amqp://u:{CANARY}/x@h/"}},
+        {"environ": {"EUREKA_DRAIN_BROKER": f"amqp://u:{CANARY}@h/"}},
+        {"environ": {"EUREKA_DRAIN_REGIONS__EU__NODES": f"http://u:{CANARY}@e/?x"}},
+        {"environ": {"EUREKA_DRAIN_REGIONS__EU__NODES": f'["http://u:{CANARY}@e/",'}},
+        {"environ": {"EUREKA_DRAIN_REGIONS__EU__PASWORD": CANARY}},
+        {"secrets": {"regions__eu__pasword": CANARY}},
+        {"secrets": {"broker__url": CANARY}},
+        {"secrets": {"broker__url__password": CANARY}},
+        {"content": {"broker": {"url": ["amqp://u", CANARY]}}},
+        {"content": {"regions": {"eu": {**REGION, "password": [CANARY]}}}},
+        {"content": {"regions": {"eu": {**REGION, "username": {"a": CANARY}}}}},
+        {"content": {"http": {"port": CANARY}, "log": {"level": CANARY}, "remove": CANARY}},
+        {"assignments": [f"broker.url=http://u:{CANARY}@h/"]},
+        {"assignments": [f"regions.eu.password:{CANARY}"]},
+    ],
+    ids=str,
+)
+def test_no_mistake_shows_a_value(sources: Sources, given: dict[str, Any]) -> None:
+    assert sources.mistakes(**given)
+
+
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.yaml"):
+        load(tmp_path / "absent.yaml", environ={})
+
+
+def test_a_missing_secrets_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="EUREKA_DRAIN_SECRETS_DIR"):
+        load(environ={"EUREKA_DRAIN_SECRETS_DIR": str(tmp_path / "absent")})
+
+
+def test_a_secret_that_cannot_be_read_is_named(sources: Sources) -> None:
+    (sources.secrets / "broker__url").write_bytes(b"\xff\xfe")
+    [problem] = sources.mistakes()
+    assert "broker__url" in problem
+
+
+def test_the_links_of_a_mounted_secret_are_passed_over(sources: Sources) -> None:
+    data = sources.secrets / "..2025_06_01"
+    data.mkdir()
+    (data / "http__port").write_text("9\n")
+    (sources.secrets / "..data").symlink_to(data)
+    (sources.secrets / "http__port").symlink_to(sources.secrets / "..data" / "http__port")
+    assert sources.load().http.port == 9
+
+
+def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("remove: false\nwatch:\n")
+    assert load(environ={"EUREKA_DRAIN_CONFIG": str(file)}).remove is False

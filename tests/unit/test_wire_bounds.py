@@ -1,0 +1,40 @@
+"""What we write ourselves fits the bounds that we read by, whoever chose its texts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from controller.domain.events import Outcome, tell
+from controller.messages.codec import LARGEST_BODY, encode_command, encode_event
+from tests.unit.building import a_command, a_living_pod, a_progress, a_target, an_instance, at
+
+
+def test_the_fullest_command_of_ours_is_not_too_large_for_ourselves() -> None:
+    long = "i" * 200
+    nodes = {f"http://eureka-{number}.eureka.platform.svc.cluster.local:8761/eureka": at(number) for number in range(6)}
+    many = [
+        a_target(
+            app="A" * 100, id=f"{long}{number}", host_name="h" * 63, renewals=nodes, looked_at=at(1), trouble="t" * 300
+        )
+        for number in range(64)
+    ]
+    others = tuple(a_living_pod(uid=f"u-{n}", host_names=("h" * 120,) * 5, ports=tuple(range(64))) for n in range(20))
+    body = encode_command(a_command(living=others, progress=a_progress(*many)))
+    assert len(body) < LARGEST_BODY / 2
+
+
+@pytest.mark.parametrize(
+    "facts", [{"id": "x" * 6_000}, {"app": "A" * 6_000}, {"id": "\x00" * 3_000}], ids=["id", "app", "zeros"]
+)
+def test_a_hostile_registration_cannot_keep_its_own_refusal_from_being_written(facts: dict[str, str]) -> None:
+    # Anybody may register such an instance at a pod's address; it must not stop the drain of the pod's own.
+    hostile = an_instance(**facts)
+    event = tell(a_command(), Outcome.refused, at(0), reason="not addressable", app=hostile.app, instance_id=hostile.id)
+    assert len(encode_event(event)) < LARGEST_BODY
+
+
+def test_a_target_with_a_hostile_address_can_be_sent_round() -> None:
+    target = a_target(ip="9" * 5_000, due_at=at(0) + timedelta(minutes=5))
+    assert encode_command(a_command(progress=a_progress(target)))
