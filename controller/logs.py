@@ -6,11 +6,11 @@ second line; libraries log through the standard library and are caught here.
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -19,6 +19,9 @@ from controller.settings import Log
 if TYPE_CHECKING:
     from loguru import Record
 
+LINE = "line"
+"""Where a formatter leaves its line: loguru formats what a format function returns once more."""
+FORMAT = f"{{extra[{LINE}]}}\n"
 NOISY = ("aiormq", "aio_pika", "aiohttp.access", "asyncio")
 
 
@@ -30,40 +33,43 @@ class _Intercept(logging.Handler):
             level: str | int = logger.level(record.levelname).name
         except ValueError:
             level = record.levelno
-        frame, depth = inspect.currentframe(), 0
-        while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
-            frame, depth = frame.f_back, depth + 1
-        # As an argument, not as the format: a library's text may hold braces.
-        logger.bind(library=record.name).opt(depth=depth).log(level, "{}", record.getMessage())
+        try:
+            # As an argument, not as the format: a library's text may hold braces.
+            text = record.getMessage()
+            logger.bind(library=record.name).opt(exception=record.exc_info).log(level, "{}", text)
+        except Exception:  # a library's broken log call must not raise in the library
+            self.handleError(record)
 
 
 def _one_line(text: str) -> str:
     return text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
 
 
+def _facts(record: Record) -> dict[str, Any]:
+    facts = {name: value for name, value in record["extra"].items() if name != LINE and value not in ("", None)}
+    problem = record["exception"]
+    if problem is not None and problem.value is not None:
+        facts["exception"] = "".join(traceback.format_exception(problem.value))
+    return facts
+
+
 def _as_text(record: Record) -> str:
-    facts = " ".join(
-        f"{name}={_one_line(str(value))}"
-        for name, value in record["extra"].items()
-        if name != "line" and value not in ("", None)
-    )
+    facts = " ".join(f"{name}={_one_line(str(value))}" for name, value in _facts(record).items())
     stamp = record["time"].strftime("%H:%M:%S.%f")[:-3]
-    record["extra"]["line"] = f"{stamp} {record['level'].name:<7} {_one_line(record['message'])}" + (
-        f"  {facts}" if facts else ""
-    )
-    return "{extra[line]}\n"
+    line = f"{stamp} {record['level'].name:<7} {_one_line(record['message'])}"
+    record["extra"][LINE] = f"{line}  {facts}" if facts else line
+    return FORMAT
 
 
 def _as_json(record: Record) -> str:
-    facts = {name: value for name, value in record["extra"].items() if name != "line" and value not in ("", None)}
     line = {
         "time": record["time"].isoformat(timespec="milliseconds"),
         "level": record["level"].name,
         "message": record["message"],
-        **facts,
+        **_facts(record),
     }
-    record["extra"]["line"] = json.dumps(line, default=str)
-    return "{extra[line]}\n"
+    record["extra"][LINE] = json.dumps(line, default=str)
+    return FORMAT
 
 
 def configure(settings: Log) -> None:

@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    model_validator,
+)
 
 from controller.domain.addressing import is_region_name
 from controller.domain.durations import format_duration, parse_duration
 from controller.domain.hints import TEMPLATE_FIELDS
 
-_USERINFO = re.compile(r"//[^/@]*@")
+_USERINFO = re.compile(r"//.*@", re.DOTALL)
+"""Up to the last @: a password with @ or / in it must not show its end."""
 
 
 class SecretUrl(SecretStr):
@@ -51,8 +61,8 @@ def _check_url(url: SecretUrl, schemes: tuple[str, ...]) -> SecretUrl:
 def _check_node(url: SecretUrl) -> SecretUrl:
     _check_url(url, ("http", "https"))
     text = url.get_secret_value()
-    if "?" in text or "#" in text:
-        raise ValueError("a node's URL has neither query nor fragment")
+    if "?" in text or "#" in text or "@" in urlsplit(text).path:
+        raise ValueError("a node's URL has neither query nor fragment, and no @ in its path")
     return SecretUrl(text.rstrip("/"))
 
 
@@ -116,7 +126,7 @@ class Region(Group):
 
     nodes: Annotated[list[NodeUrl], BeforeValidator(_split), Field(min_length=1)]
     """Every node of the region: a write that is left to replication may be lost for good."""
-    username: str = ""
+    username: SecretStr = SecretStr("")
     password: SecretStr = SecretStr("")
     ca_file: Path | None = None
     timeout: PositiveDuration = timedelta(seconds=3)
@@ -136,6 +146,19 @@ class Watch(Group):
     label_selector: str = ""
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Pods in one page of a list; one page of 500 is about 6 MB."""
+
+    @property
+    def scopes(self) -> list[str]:
+        """The namespaces to list and watch, each once; one empty name for all of them."""
+        if not self.namespaces:
+            return [""]
+        return [name for name in dict.fromkeys(self.namespaces) if name not in self.exclude_namespaces]
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Watch:
+        if not self.scopes:
+            raise ValueError("every namespace of watch.namespaces is also in watch.exclude_namespaces")
+        return self
 
 
 class Routing(Group):

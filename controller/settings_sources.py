@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -24,6 +25,10 @@ from controller.settings import Settings
 PREFIX = "EUREKA_DRAIN_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 SECRETS_VARIABLE = f"{PREFIX}SECRETS_DIR"
+_SERVICE_LINK = re.compile(
+    r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)", re.ASCII
+)
+"""What Kubernetes puts into pods for a Service named ``eureka-drain``: not ours, and no mistake of anybody's."""
 LARGEST_FILE = 1024 * 1024
 """Bytes of a settings file or a secret."""
 
@@ -71,8 +76,12 @@ def load(
     except ValidationError as error:
         problems += _explain(error)
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError([_one_line(problem) for problem in problems])
     return settings
+
+
+def _one_line(problem: str) -> str:
+    return problem if problem.isprintable() else problem.encode("unicode_escape").decode("ascii")
 
 
 def _merge(sources: list[dict[str, Any]]) -> Settings:
@@ -90,6 +99,8 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> dict[s
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
+            # What follows the name may be a secret with a wrong sign before it.
+            name = re.split(r"[^\w.-]", name, maxsplit=1)[0]
             problems.append(f"--set {name}: write it as NAME=VALUE, for example --set http.port=9090")
         else:
             _place(values, name.split("."), text, f"--set {name}", problems, ".")
@@ -99,7 +110,9 @@ def _from_assignments(assignments: Sequence[str], problems: list[str]) -> dict[s
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in sorted(environ.items()):
-        if name.upper().startswith(PREFIX) and name.upper() not in (CONFIG_VARIABLE, SECRETS_VARIABLE):
+        if not name.upper().startswith(PREFIX) or name.upper() in (CONFIG_VARIABLE, SECRETS_VARIABLE):
+            continue
+        if "__" in name or _SERVICE_LINK.fullmatch(name[len(PREFIX) :]) is None:
             _place(values, name[len(PREFIX) :].split("__"), text, name, problems, "__")
     return values
 
@@ -111,7 +124,11 @@ def _from_secrets(folder: str, problems: list[str]) -> dict[str, Any]:
     try:
         files = sorted(path for path in Path(folder).iterdir() if not path.name.startswith(".") and path.is_file())
         for path in files:
-            text = _read_file(path).strip("\r\n")
+            try:
+                text = _read_file(path).strip("\r\n")
+            except (OSError, UnicodeError, ValueError) as error:
+                problems.append(f"secret {path.name}: cannot read it: {_why(error)}")
+                continue
             name = path.name
             if name.upper().startswith(PREFIX):
                 name = name[len(PREFIX) :]
@@ -129,7 +146,9 @@ def _from_yaml(config: Path | None, problems: list[str]) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problems.append(f"{config}: not valid YAML{where}: {error.problem}")
+        # The composer and the constructor quote what they do not like, which may be a secret.
+        what = f": {error.problem}" if isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError) else ""
+        problems.append(f"{config}: not valid YAML{where}{what}")
         return {}
     except (OSError, UnicodeError, ValueError, RecursionError, yaml.YAMLError) as error:
         problems.append(f"{config}: cannot read the settings file: {_why(error)}")
@@ -166,16 +185,7 @@ def _place(
         name = part.lower()
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             if name not in kind.model_fields:
-                meant = _nearest(name, kind.model_fields)
-                prefix = PREFIX if source.startswith(PREFIX) else "--set " if source.startswith("--set") else "secret "
-                words = [*path, *([meant] if meant else [])]
-                full = prefix + separator.join(
-                    words if separator == "." else [w.upper() if prefix == PREFIX else w for w in words]
-                )
-                problems.append(
-                    f"{source}: no such setting"
-                    + (f"; did you mean {full}?" if meant else f"; known here: {', '.join(kind.model_fields)}")
-                )
+                problems.append(f"{source}: no such setting{_suggestion(source, parts, separator)}")
                 return
             kind = _plain(kind.model_fields[name].annotation)
         elif get_origin(kind) is dict:
@@ -213,6 +223,42 @@ def _value(text: str, kind: Any) -> Any:
         except ValueError:
             return text
     return text
+
+
+def _suggestion(source: str, parts: list[str], separator: str) -> str:
+    """Name the setting that was probably meant, as it is written in this source."""
+    written = separator.join(parts).lower()
+    paths = [separator.join(path) for path in _paths(Settings)]
+    known = [*paths, *([SECRETS_VARIABLE, CONFIG_VARIABLE] if source.startswith(PREFIX) else [])]
+    plain = {name.removeprefix(PREFIX).lower(): name for name in known}
+    # A region's or namespace's name stands where the path has a star.
+    asked = [
+        written,
+        separator.join(
+            "*" if 0 < i < len(parts) - 1 and len(parts) > 2 else part.lower() for i, part in enumerate(parts)
+        ),
+    ]
+    found = max((difflib.SequenceMatcher(None, word, name).ratio(), name) for word in asked for name in plain)
+    if found[0] < 0.6:
+        return f"; known are {', '.join(Settings.model_fields)}"
+    meant = plain[found[1]]
+    if "*" in meant and len(parts) > 2:
+        meant = meant.replace("*", parts[1])
+    if source.startswith(PREFIX):
+        return f"; did you mean {PREFIX}{meant.removeprefix(PREFIX).upper()}?"
+    return f"; did you mean {meant}?"
+
+
+def _paths(kind: Any) -> list[list[str]]:
+    """Every setting's path; a star stands for a name that is free."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        found = []
+        for name, field in kind.model_fields.items():
+            found += [[name, *rest] for rest in _paths(_plain(field.annotation))]
+        return found
+    if get_origin(kind) is dict:
+        return [[], *([["*", *rest] for rest in _paths(_plain(get_args(kind)[1]))])]
+    return [[]]
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -6,6 +6,7 @@ clients ask for another URL. Everything else works when it is quoted as one path
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 LONGEST_SEGMENT = 512
@@ -38,3 +39,31 @@ def unaddressable(segment: str) -> str | None:
 def is_region_name(name: str) -> bool:
     """True for lower-case letters, digits, inner hyphens, at most 63: it becomes part of a routing key."""
     return _REGION.fullmatch(name) is not None
+
+
+def canonical_address(text: str) -> str:
+    """Write an IP address in its short form: Java writes IPv6 in full and with a scope. Other text stays as it is.
+
+    >>> canonical_address("FD00:0:0:0:0:0:1:7%eth0")
+    'fd00::1:7'
+    """
+    if ":" not in text:
+        return text
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return text
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """True when both are the same address, however written."""
+    return one == other or canonical_address(one) == canonical_address(other)
+
+
+def tells_no_address(text: str) -> bool:
+    """True for an empty, unspecified or loopback address: any machine may say that of itself."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return not text
+    return address.is_loopback or address.is_unspecified

@@ -78,6 +78,9 @@ def decide(
     except HintError as error:
         return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=str(error))]
     regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
+    if asked and not regions:
+        reason = "it asks for every region (*), and the watch's settings name none"
+        return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=reason)]
     return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
 
 
@@ -106,11 +109,11 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     """
     if cause is Cause.terminating and pod.deletion_at is not None:
         since_at = pod.deletion_at - timedelta(seconds=pod.grace_seconds)
-        end_at = max(pod.deletion_at, since_at)
+        end_at = pod.deletion_at
     elif pod.finished_at is not None:
         since_at = end_at = pod.finished_at
     else:
         since_at = end_at = observed_at
     if abs(observed_at - since_at) < timedelta(seconds=1):
         since_at = observed_at
-    return since_at, end_at
+    return since_at, max(end_at, since_at)

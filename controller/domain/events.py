@@ -10,6 +10,9 @@ from enum import StrEnum
 from controller.domain.commands import Cause, Command, Target
 from controller.domain.instances import Reading
 
+LONGEST_NAME = 600
+"""Characters of an app or id that an event keeps: longer ones cannot be addressed, and the log need not hold them."""
+
 
 class Outcome(StrEnum):
     """The state that an event reports; see the README for what each means to an operator."""
@@ -64,6 +67,7 @@ def tell(
     """Compose the event of a command's new state, about one instance when there is one."""
     if target is not None:
         app, instance_id, attempt = target.app, target.id, target.attempt
+    app, instance_id = app[:LONGEST_NAME], instance_id[:LONGEST_NAME]
     pod = command.pod
     told = "\0".join((command.drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else ""))
     return Event(

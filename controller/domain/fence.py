@@ -6,14 +6,17 @@ instance out of service for good. So every doubt ends without a write.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from controller.domain.addressing import is_same_address, tells_no_address
 from controller.domain.commands import Command, Target
 from controller.domain.hints import Hints
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod
 
+_ORDINAL = re.compile(r"-\d+$", re.ASCII)
 CLOCK_SKEW = timedelta(seconds=30)
 """How far the registry's clock and a slow kill may carry a registration past the pod's end."""
 
@@ -43,12 +46,14 @@ Ownership = Owned | Foreign | Superseded
 def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     """Decide from address, host name, times, and the living pods that the watch sent along."""
     pod = command.pod
-    by_ip = bool(pod.ip) and instance.ip == pod.ip
+    by_ip = bool(pod.ip) and is_same_address(instance.ip, pod.ip)
     by_name = instance.host_name.lower() in pod.host_names
     if not by_ip and not by_name:
         return Foreign(reason=f"its address {instance.ip or '(none)'} and host name are not the pod's")
     if instance.registered_at is not None and instance.registered_at > command.end_at + CLOCK_SKEW:
         return Superseded(reason="it was registered after the pod's end")
+    if not by_ip and (doubt := _doubt_about_the_name(instance, command)):
+        return Foreign(reason=doubt)
     if pod.host_network:
         return _on_a_shared_address(instance, command, hints)
     for other in command.living:
@@ -60,6 +65,22 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     if not by_ip and instance.ip and any(other.ip == instance.ip for other in command.living):
         return Foreign(reason="its address is a living pod's")
     return Owned()
+
+
+def _doubt_about_the_name(instance: Instance, command: Command) -> str:
+    """Why a host name alone does not prove that an instance at another address is the pod's.
+
+    A Deployment's pod has a name of its own; a StatefulSet's (``orders-0``) stands in other namespaces and clusters
+    too, and is taken over by a successor before the deadline.
+    """
+    pod = command.pod
+    if not pod.ip or tells_no_address(instance.ip):
+        return ""
+    if not pod.host_network and _ORDINAL.search(instance.host_name.partition(".")[0]):
+        return f"its address is {instance.ip}, and a host name with a number is not the pod's alone"
+    if instance.registered_at is not None and instance.registered_at >= command.since_at:
+        return f"its address is {instance.ip}, and it was registered after the pod began to go"
+    return ""
 
 
 def _on_a_shared_address(instance: Instance, command: Command, hints: Hints) -> Ownership:
@@ -96,4 +117,4 @@ def is_same(instance: Instance, target: Target) -> bool:
 
 def may_share(pod: Pod, instance: Instance) -> bool:
     """A cheap first choice from an index: anything that stands at the pod's address or host name."""
-    return (bool(pod.ip) and instance.ip == pod.ip) or instance.host_name.lower() in pod.host_names
+    return (bool(pod.ip) and is_same_address(instance.ip, pod.ip)) or instance.host_name.lower() in pod.host_names

@@ -45,7 +45,7 @@ def read_hints(pod: Pod) -> Hints:
     for name, value in notes.items():
         if len(value) > LONGEST_VALUE:
             raise HintError(f"{_shown(name, value)} is longer than {LONGEST_VALUE} characters")
-    app = notes.get("app", "").strip()
+    app = notes.get("app", "").strip().upper()
     if "app" in notes and (why := unaddressable(app)):
         raise HintError(f"{_shown('app', notes['app'])} {why}")
     port = None
@@ -63,12 +63,12 @@ def read_hints(pod: Pod) -> Hints:
     instance_id = ""
     if "instance-id" in notes:
         try:
-            instance_id = render(notes["instance-id"].strip(), pod, app=app, port=port)
+            instance_id = render(notes["instance-id"].strip(), pod, app=notes.get("app", "").strip(), port=port)
         except HintError as error:
             raise HintError(f"{_shown('instance-id', notes['instance-id'])}: {error}") from error
         if why := unaddressable(instance_id):
             raise HintError(f"{_shown('instance-id', notes['instance-id'])} {why}")
-    return Hints(app=app.upper(), instance_id=instance_id, port=port, retention=retention)
+    return Hints(app=app, instance_id=instance_id, port=port, retention=retention)
 
 
 def render(template: str, pod: Pod, *, app: str, port: int | None) -> str:

@@ -9,8 +9,6 @@ from enum import StrEnum
 OUT_OF_SERVICE = "OUT_OF_SERVICE"
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
-LONGEST_RENEWAL_INTERVAL = timedelta(minutes=5)
-"""An instance reports its own interval; one that says more than this is not believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +43,7 @@ class Instance:
     @property
     def silence_needed(self) -> timedelta:
         """How far apart two equal renewal times must be to prove that no heartbeat came."""
-        interval = self.renewal_interval
-        if not timedelta(0) < interval <= LONGEST_RENEWAL_INTERVAL:
-            interval = STOCK_RENEWAL_INTERVAL
+        interval = self.renewal_interval if self.renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
         return interval + timedelta(seconds=5)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 ANNOTATION_PREFIX = "eureka.drain/"
+LONGEST_LABEL = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,12 @@ class Pod:
         """Every host name, lower case, under which the pod itself may have registered."""
         if self.host_network or not self.hostname:
             return (self.node.lower(),) if self.node else ()
-        names = [self.hostname]
+        # The kubelet cuts a pod's name to what one label of a domain name may have.
+        label = self.hostname if len(self.hostname) <= LONGEST_LABEL else self.hostname[:LONGEST_LABEL].rstrip("-.")
+        names = [label]
         if self.subdomain:
-            service = f"{self.hostname}.{self.subdomain}.{self.namespace}"
-            names += [f"{self.hostname}.{self.subdomain}", service, f"{service}.svc", f"{service}.svc.cluster.local"]
+            service = f"{label}.{self.subdomain}.{self.namespace}"
+            names += [f"{label}.{self.subdomain}", service, f"{service}.svc", f"{service}.svc.cluster.local"]
         return tuple(name.lower() for name in names)
 
     @property

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from controller.domain.addressing import unaddressable
+from controller.domain.addressing import is_same_address, unaddressable
 from controller.domain.commands import Command
 from controller.domain.fence import Foreign, Owned, Superseded, judge
 from controller.domain.hints import Hints
 from controller.domain.instances import Instance
 
+LONGEST_ADDRESS = 255
+"""Characters; what a domain name may have."""
 MOST_INSTANCES = 64
 """A pod with more registrations than this is not believed."""
 
@@ -50,6 +52,8 @@ def resolve(command: Command, hints: Hints, candidates: Iterable[Instance], hold
         match judge(instance, command, hints):
             case Owned():
                 own.append(instance)
+            case Foreign() if not (hints.instance_id or is_same_address(instance.ip, command.pod.ip)):
+                continue  # no more than a namesake
             case Foreign(reason=reason):
                 rejected.append(Rejected(instance=instance, reason=reason))
             case Superseded(reason=reason):
@@ -72,6 +76,8 @@ def _why_not_addressable(instance: Instance) -> str:
     for what, text in (("app", instance.app), ("instance id", instance.id)):
         if why := unaddressable(text):
             return f"not addressable: the {what} {text[:60]!r} {why}"
+    if len(instance.ip) > LONGEST_ADDRESS or len(instance.host_name) > LONGEST_ADDRESS:
+        return f"not believed: its address or host name is longer than {LONGEST_ADDRESS} characters"
     return ""
 
 

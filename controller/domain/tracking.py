@@ -15,6 +15,8 @@ from controller.domain.commands import Cause
 from controller.domain.decide import cause_of, is_worth_draining
 from controller.domain.pods import LivingPod, Pod
 
+MOST_SHARING = 20
+"""Living pods that are sent along with a command."""
 REMEMBERED = 10_000
 """Drained pods remembered beyond the living ones: a list from a lagging API server may still hold them."""
 
@@ -35,7 +37,7 @@ class Tracker:
         self._pods: dict[str, Pod] = {}
         self._by_address: dict[str, set[str]] = {}
         self._due: dict[str, Due] = {}
-        self._drained: dict[str, None] = {}
+        self._drained: dict[str, Cause] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -64,9 +66,10 @@ class Tracker:
         self._remember(pod)
         cause = cause_of(pod)
         if cause is not None:
-            self._set_due(pod, cause, now)
-        else:
-            # A lost node that came back: its pod lives, and is to be drained again when it goes.
+            self._set_due(pod, cause, now, known=known)
+        elif self._drained.get(pod.uid) is Cause.node_lost or self._is_due_to(pod.uid, Cause.node_lost):
+            # The node came back: its pod lives, and is to be drained again when it goes. Nothing else is undone: an
+            # older state may be shown once more by a lagging API server.
             self._drained.pop(pod.uid, None)
             self._due.pop(pod.uid, None)
 
@@ -81,33 +84,46 @@ class Tracker:
         """Yield what waits, oldest first."""
         yield from list(self._due.values())
 
-    def confirmed(self, uid: str) -> None:
-        """The broker has this pod's commands."""
-        if self._due.pop(uid, None) is None:
+    def confirmed(self, due: Due) -> None:
+        """The broker has this drain's commands. What became due for another reason meanwhile stays due."""
+        uid = due.pod.uid
+        if not self._is_due_to(uid, due.cause):
             return
-        self._drained[uid] = None
-        while len(self._drained) > len(self._pods) + REMEMBERED:
-            self._drained.pop(next(iter(self._drained)))
+        del self._due[uid]
+        self._drained[uid] = due.cause
+        if len(self._drained) > len(self._pods) + 2 * REMEMBERED:
+            gone = [old for old in self._drained if old not in self._pods]
+            for old in gone[:-REMEMBERED]:
+                del self._drained[old]
 
     def sharing(self, pod: Pod) -> tuple[LivingPod, ...]:
         """The living pods that share this pod's address or one of its host names, at most 20."""
         uids = {uid for name in self._addresses(pod) for uid in self._by_address.get(name, ())}
         uids.discard(pod.uid)
-        others = sorted((self._pods[uid] for uid in uids), key=lambda other: other.uid)
-        return tuple(_living(other) for other in others if cause_of(other) is None)[:20]
+        others = [self._pods[uid] for uid in uids if cause_of(self._pods[uid]) is None]
+        # Whoever holds the address now speaks loudest, then whoever is next door.
+        others.sort(key=lambda other: (other.ip != pod.ip, other.namespace != pod.namespace, other.uid))
+        return tuple(_living(other) for other in others[:MOST_SHARING])
 
     def _end(self, pod: Pod, cause: Cause, now: datetime) -> None:
-        self._set_due(pod, cause, now)
+        self._set_due(pod, cause, now, known=self._pods.get(pod.uid))
         self._forget(pod.uid)
 
-    def _set_due(self, pod: Pod, cause: Cause, now: datetime) -> None:
-        if pod.uid in self._drained or not is_worth_draining(pod, now):
+    def _set_due(self, pod: Pod, cause: Cause, now: datetime, *, known: Pod | None) -> None:
+        if pod.uid in self._drained or not pod.ip:
+            return
+        was_alive = known is not None and cause_of(known) is None
+        if not was_alive and pod.uid not in self._due and not is_worth_draining(pod, now):
             return
         earlier = self._due.get(pod.uid)
         # The first cause and moment stay; the newest facts (an address that came late) replace the older ones.
         self._due[pod.uid] = (
             Due(pod=pod, cause=cause, observed_at=now) if earlier is None else replace(earlier, pod=pod)
         )
+
+    def _is_due_to(self, uid: str, cause: Cause) -> bool:
+        due = self._due.get(uid)
+        return due is not None and due.cause is cause
 
     def _remember(self, pod: Pod) -> None:
         old = self._pods.get(pod.uid)

@@ -5,11 +5,14 @@ Codecs differ: field names in two spellings, numbers as text, one item in place 
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from controller.domain.addressing import canonical_address
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.errors import RegistryError
 
@@ -56,8 +59,10 @@ class _All(msgspec.Struct):
     applications: _Applications
 
 
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _one = msgspec.json.Decoder(_One)
 _all = msgspec.json.Decoder(_All)
+_loose = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode_instance(body: bytes) -> Instance:
@@ -70,12 +75,32 @@ def decode_instance(body: bytes) -> Instance:
 
 
 def decode_all(body: bytes) -> list[Instance]:
-    """Read the whole registry."""
+    """Read the whole registry; an instance that cannot be read is left out, so that it does not hide the others."""
+    try:
+        return _instances(_decoded(_all, body).applications)
+    except NonsenseError:
+        return _readable_instances(_decoded(_loose, body))
+
+
+def _instances(applications: _Applications) -> list[Instance]:
     return [
         _instance(found)
-        for application in _as_list(_decoded(_all, body).applications.application)
+        for application in _as_list(applications.application)
         for found in _as_list(application.instance)
     ]
+
+
+def _readable_instances(everything: dict[str, Any]) -> list[Instance]:
+    """The slow way, one by one."""
+    applications = everything.get("applications")
+    if not isinstance(applications, dict):
+        raise NonsenseError("not a registry's JSON (it has no applications)")
+    readable = []
+    for application in _as_list(applications.get("application", [])):
+        for found in _as_list(application.get("instance", []) if isinstance(application, dict) else []):
+            with suppress(msgspec.ValidationError):
+                readable.append(_instance(msgspec.convert(found, _Instance)))
+    return readable
 
 
 def _decoded(decoder: Any, body: bytes) -> Any:
@@ -96,7 +121,7 @@ def _instance(found: _Instance) -> Instance:
         app=found.app.upper(),
         # A client that sets no id is known by its host name.
         id=found.instance_id or found.host_name,
-        ip=found.ip_addr,
+        ip=canonical_address(found.ip_addr),
         host_name=found.host_name,
         port=_number(found.port.number if found.port else 0) or 0,
         status=found.status.upper(),
@@ -109,7 +134,7 @@ def _instance(found: _Instance) -> Instance:
 
 def _number(value: int | str | None) -> int | None:
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.lstrip("-").isdigit() and len(value) < 20 else None
+        return int(value) if _WHOLE.fullmatch(value) else None
     return value
 
 

@@ -43,7 +43,7 @@ class EurekaRegion:
             Node(
                 self._session,
                 url.get_secret_value(),
-                username=self._settings.username,
+                username=self._settings.username.get_secret_value(),
                 password=self._settings.password.get_secret_value(),
                 timeout=self._settings.timeout,
                 concurrency=self._settings.concurrency,

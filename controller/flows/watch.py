@@ -94,7 +94,7 @@ class Watch:
         uid = due.pod.uid
         try:
             await self._send_until_confirmed(due)
-            self._tracker.confirmed(uid)
+            self._tracker.confirmed(due)
         finally:
             del self._under_way[uid]
             self._wake.set()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from controller.domain.addressing import canonical_address
 from controller.domain.hints import KNOWN, LONGEST_VALUE
 from controller.domain.pods import ANNOTATION_PREFIX, Pod
 from controller.errors import KubernetesError
@@ -14,13 +15,16 @@ from controller.errors import KubernetesError
 APP_LABELS = ("app.kubernetes.io/name", "app")
 
 
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class _Metadata(msgspec.Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
     deletion_grace_period_seconds: int | None = None
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None
@@ -43,7 +47,7 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 
 class _Terminated(msgspec.Struct, rename="camel"):
-    finished_at: datetime | None = None
+    finished_at: Time | None = None
 
 
 class _State(msgspec.Struct):
@@ -58,7 +62,7 @@ class _Condition(msgspec.Struct, rename="camel"):
     type: str = ""
     status: str = ""
     reason: str = ""
-    last_transition_time: datetime | None = None
+    last_transition_time: Time | None = None
 
 
 class _Status(msgspec.Struct, rename={"pod_ip": "podIP", "container_statuses": "containerStatuses"}):
@@ -147,11 +151,13 @@ def _decoded(decoder: Any, body: bytes, what: str) -> Any:
 
 def _to_pod(pod: _Pod) -> Pod:
     meta, spec, status = pod.metadata, pod.spec, pod.status
+    if not (meta.uid and meta.name and meta.namespace):
+        raise KubernetesError("the answer is not a pod (it has no name, namespace or uid)")
     return Pod(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
-        ip=status.pod_ip,
+        ip=canonical_address(status.pod_ip),
         hostname=spec.hostname or meta.name,
         subdomain=spec.subdomain,
         node=spec.node_name,

@@ -116,5 +116,4 @@ class KubePodFeed:
 
 def feeds(api: KubeApi, settings: Watch, *, clock: Clock) -> list[KubePodFeed]:
     """One feed for each watched namespace, or one for all of them."""
-    names = [name for name in settings.namespaces if name not in settings.exclude_namespaces] or [""]
-    return [KubePodFeed(api, settings, namespace=name, clock=clock) for name in names]
+    return [KubePodFeed(api, settings, namespace=name, clock=clock) for name in settings.scopes]

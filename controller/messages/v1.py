@@ -57,8 +57,8 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     app: Text
     id: Text
-    ip: Text
-    host_name: Text
+    ip: str
+    host_name: str
     port: int
     stage: Literal["drain", "retire", "verify"]
     due_at: Time

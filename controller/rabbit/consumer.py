@@ -80,7 +80,13 @@ class RegionConsumer:
     async def _see_through(self, message: AbstractIncomingMessage) -> None:
         verdicts = await self._until_confirmed(message, lambda: self._judge(message))
         for verdict in verdicts:
-            await self._until_confirmed(message, partial(self._perform, verdict))
+            try:
+                await self._until_confirmed(message, partial(self._perform, verdict))
+            except BROKER_TROUBLE:
+                raise
+            except Exception as error:  # what cannot be put on the wire must not block the queue, nor be lost
+                why = f"its next step cannot be written ({type(error).__name__})"
+                await self._until_confirmed(message, partial(self._park_as_it_came, message, why))
         await message.ack()
 
     async def _until_confirmed(self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[T]]) -> T:
@@ -103,16 +109,19 @@ class RegionConsumer:
         except MessageError as error:
             log = logger.bind(region=self._region, message_id=str(message.message_id), reason=str(error))
             log.warning("message dead-lettered")
-            await self._outbox.park_raw(
-                self._region,
-                message.body,
-                str(error),
-                type_=message.type,
-                message_id=message.message_id,
-                content_type=message.content_type,
-            )
+            await self._park_as_it_came(message, str(error))
             return (Done(),)
         return await self._handle(command, bool(message.redelivered))
+
+    async def _park_as_it_came(self, message: AbstractIncomingMessage, why: str) -> None:
+        await self._outbox.park_raw(
+            self._region,
+            message.body,
+            why,
+            type_=message.type,
+            message_id=message.message_id,
+            content_type=message.content_type,
+        )
 
     async def _perform(self, verdict: Verdict) -> None:
         match verdict:

@@ -10,6 +10,7 @@ from typing import Any
 from controller.domain.commands import Cause, Command, Progress, Stage, Target, drain_id
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.tracking import Tracker
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
 """When the pod of these tests is asked to go."""
@@ -147,3 +148,10 @@ class FakeRegistry:
 
     async def look_up(self, instance_id: str) -> Instance | None:
         raise AssertionError("not asked in these tests")
+
+
+def confirm(tracker: Tracker, uid: str) -> None:
+    """The broker confirms this pod's drain, if one is due."""
+    for due in tracker.due():
+        if due.pod.uid == uid:
+            tracker.confirmed(due)

@@ -32,8 +32,9 @@ def test_the_named_namespaces_are_watched_or_all(
     assert watched(namespaces, excluded) == expected
 
 
-def test_settings_that_exclude_every_named_namespace_do_not_make_it_watch_all_the_others() -> None:
-    assert "" not in watched(["kube-system"], ["kube-system"])
+def test_settings_that_exclude_every_named_namespace_are_an_error_and_do_not_make_it_watch_all_the_others() -> None:
+    with pytest.raises(ValueError, match="every namespace of"):
+        watched(["kube-system"], ["kube-system"])
 
 
 def test_a_namespace_that_is_named_twice_is_watched_once() -> None:

@@ -79,7 +79,7 @@ def test_sources_add_up_within_one_group(sources: Sources) -> None:
         assignments=["regions.eu.timeout=7s"],
     )
     region = settings.regions["eu"]
-    assert (region.username, region.password.get_secret_value()) == ("ana", "s3cret")
+    assert (region.username.get_secret_value(), region.password.get_secret_value()) == ("ana", "s3cret")
     assert region.timeout == timedelta(seconds=7)
     assert [node.get_secret_value() for node in region.nodes] == REGION["nodes"]
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 1)

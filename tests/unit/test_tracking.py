@@ -10,7 +10,7 @@ import pytest
 from controller.domain.commands import Cause
 from controller.domain.pods import Pod
 from controller.domain.tracking import REMEMBERED, Tracker
-from tests.unit.building import a_pod, at, terminating
+from tests.unit.building import a_pod, at, confirm, terminating
 
 ALIVE = a_pod()
 
@@ -40,7 +40,7 @@ def test_each_way_of_ending_is_due_once_with_its_cause(end: Callable[[Tracker], 
     end(tracker)
     end(tracker)
     assert causes(tracker) == [cause]
-    tracker.confirmed(ALIVE.uid)
+    confirm(tracker, ALIVE.uid)
     end(tracker)
     assert causes(tracker) == []
 
@@ -52,7 +52,7 @@ def test_a_pod_stays_due_with_its_first_cause_and_moment_until_the_broker_has_co
     tracker.removed(terminating(ALIVE), at(9))
     [due] = tracker.due()
     assert (due.cause, due.observed_at) == (Cause.terminating, at(0))
-    tracker.confirmed(ALIVE.uid)
+    confirm(tracker, ALIVE.uid)
     assert tracker.backlog == 0
 
 
@@ -101,7 +101,7 @@ def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
 def test_a_pod_whose_node_was_lost_and_came_back_is_due_again_when_it_really_goes() -> None:
     tracker = Tracker()
     tracker.changed(replace(ALIVE, phase="Unknown"), at(0))
-    tracker.confirmed(ALIVE.uid)
+    confirm(tracker, ALIVE.uid)
     tracker.changed(ALIVE, at(60))
     assert causes(tracker) == []
     tracker.changed(terminating(ALIVE, asked_at=at(90)), at(90))
@@ -118,7 +118,7 @@ def test_a_lost_node_that_comes_back_before_the_broker_confirmed_takes_its_drain
 def test_a_successor_of_the_same_name_is_drained_on_its_own_account() -> None:
     tracker = Tracker()
     tracker.removed(ALIVE, at(0))
-    tracker.confirmed(ALIVE.uid)
+    confirm(tracker, ALIVE.uid)
     tracker.changed(a_pod("uid-next"), at(5))
     tracker.removed(a_pod("uid-next"), at(10))
     assert [due.pod.uid for due in tracker.due()] == ["uid-next"]
@@ -135,7 +135,7 @@ def test_a_drained_pod_is_not_due_again_when_an_older_state_is_told_once_more(en
         tracker.changed(pod, at(0))
         if confirmed:
             drains += len(causes(tracker))
-            tracker.confirmed(ALIVE.uid)
+            confirm(tracker, ALIVE.uid)
     assert drains + len(causes(tracker)) == 1
 
 
@@ -143,7 +143,7 @@ def test_a_pod_that_was_deleted_outright_is_not_due_again_when_a_lagging_list_st
     tracker = Tracker()
     tracker.listed("", [ALIVE], at(0))
     tracker.removed(ALIVE, at(1))
-    tracker.confirmed(ALIVE.uid)
+    confirm(tracker, ALIVE.uid)
     tracker.listed("", [ALIVE], at(2))
     tracker.listed("", [], at(3))
     assert causes(tracker) == []
@@ -153,11 +153,11 @@ def test_a_pod_that_is_stuck_in_its_termination_is_not_drained_again_by_the_traf
     tracker = Tracker()
     stuck = terminating(ALIVE)
     tracker.changed(stuck, at(0))
-    tracker.confirmed(stuck.uid)
+    confirm(tracker, stuck.uid)
     for number in range(REMEMBERED + 2):
         other = a_pod(f"other-{number}", name=f"other-{number}", ip="10.2.0.1")
         tracker.removed(other, at(1))
-        tracker.confirmed(other.uid)
+        confirm(tracker, other.uid)
     tracker.changed(stuck, at(2))
     assert causes(tracker) == []
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from controller.domain.pods import Pod
 from controller.domain.tracking import Tracker
-from tests.unit.building import NOON, a_pod, terminating
+from tests.unit.building import NOON, a_pod, confirm, terminating
 
 SCOPES = ("shop", "bank")
 ADDRESSES = ("10.1.0.1", "10.1.0.2")
@@ -176,14 +176,14 @@ class Cluster(RuleBasedStateMachine):
         waiting = [due.pod.uid for due in self.tracker.due()]
         if waiting:
             uid = waiting[which % len(waiting)]
-            self.tracker.confirmed(uid)
+            confirm(self.tracker, uid)
             self.handed_over[uid] += 1
             self.owed.discard(uid)
 
     @rule(uid=pods)
     def confirm_once_more(self, uid: str) -> None:
         if uid not in self.owed:
-            self.tracker.confirmed(uid)
+            confirm(self.tracker, uid)
 
     @rule(seconds=st.integers(1, 60))
     def pass_time(self, seconds: int) -> None:
