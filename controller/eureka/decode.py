@@ -79,7 +79,10 @@ def decode_all(body: bytes) -> list[Instance]:
     try:
         return _instances(_decoded(_all, body).applications)
     except NonsenseError:
-        return _readable_instances(_decoded(_loose, body))
+        readable = _readable_instances(_decoded(_loose, body))
+        if not readable:
+            raise
+        return readable
 
 
 def _instances(applications: _Applications) -> list[Instance]:
@@ -93,10 +96,8 @@ def _instances(applications: _Applications) -> list[Instance]:
 def _readable_instances(everything: dict[str, Any]) -> list[Instance]:
     """The slow way, one by one."""
     applications = everything.get("applications")
-    if not isinstance(applications, dict):
-        raise NonsenseError("not a registry's JSON (it has no applications)")
-    readable = []
-    for application in _as_list(applications.get("application", [])):
+    readable: list[Instance] = []
+    for application in _as_list(applications.get("application", []) if isinstance(applications, dict) else []):
         for found in _as_list(application.get("instance", []) if isinstance(application, dict) else []):
             with suppress(msgspec.ValidationError):
                 readable.append(_instance(msgspec.convert(found, _Instance)))

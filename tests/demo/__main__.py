@@ -18,9 +18,9 @@ from tests.demo.signals import Signals
 from tests.demo.verdict import is_gone, judge
 from tests.demo.view import view_of
 from tests.stack import parts
+from tests.stack.controller_process import ControllerProcess
 from tests.stack.prerequisites import MissingPrerequisiteError, Tell
 from tests.stack.processes import ProcessError
-from tests.stack.controller_process import ControllerProcess
 from tests.stack.stack import Stack, tell_on_stderr
 from tests.stack.waiting import NeverHappenedError
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from tests.stack.controller_process import ControllerProcess
 from tests.demo.record import Record
 from tests.demo.sampling import SAMPLE_SECONDS
 from tests.demo.verdict import SIGTERM_ALLOWANCE, Verdict, percentile
+from tests.stack.controller_process import ControllerProcess
 from tests.stack.stack import Stack
 
 

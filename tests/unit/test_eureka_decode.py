@@ -205,5 +205,5 @@ def test_any_lease_and_port_are_read_or_nonsense(interval: Any, registered: Any,
 def test_one_unreadable_instance_does_not_hide_the_others() -> None:
     good = {"app": "ORDERS", "instanceId": "good", "ipAddr": "10.1.0.7"}
     bad = {"app": "ORDERS", "instanceId": {"not": "text"}}
-    body = msgspec.json.encode({"applications": {"application": [{"name": "ORDERS", "instance": [bad, good]}, 7]}})
+    body = json.dumps({"applications": {"application": [{"name": "ORDERS", "instance": [bad, good]}, 7]}}).encode()
     assert [instance.id for instance in decode_all(body)] == ["good"]
