@@ -71,7 +71,6 @@ def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> No
 async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
     """Run the watch, and the work of these regions, until a signal."""
     metrics = Metrics()
-    urgency = Urgency()
     checks: Checks = {}
     async with AsyncExitStack() as opened:
         outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
@@ -86,7 +85,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 routing=routing_of(settings),
                 clock=now,
                 observer=metrics,
-                urgency=urgency,
+                urgency=Urgency(),
             )
             tasks["watch"] = watching.run
             checks["first list done"] = lambda: watching.ready
@@ -101,7 +100,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 policy=policy_of(settings),
                 clock=now,
                 observer=metrics,
-                urgency=urgency,
+                urgency=Urgency(),  # a region of its own: a slow one must not delay another's proofs
             )
             consumer = RegionConsumer(
                 settings=settings.broker,

@@ -33,8 +33,8 @@ class Stage(StrEnum):
     """To be set OUT_OF_SERVICE at every node."""
     retire = "retire"
     """Out of service; waiting for its retention and for its heartbeats to stop."""
-    verify = "verify"
-    """Deleted at every node; replication is settling."""
+    delete = "delete"
+    """To be deleted at every node, until none shows it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,13 @@ class Progress:
     first_at: datetime
     """When a worker took the command up."""
     due_at: datetime
+    step: int = 0
+    """Counts the steps, so that the same step told twice (a crash between publishing and acknowledging) is known."""
+    chain: str = ""
+    """Empty from the watch; a dead letter that is sent again starts another chain of steps."""
     attempt: int = 1
     trouble: str = ""
+    trouble_since: datetime | None = None
     first_look_at: datetime | None = None
     """The first look into a complete index that did not find the instance."""
     targets: tuple[Target, ...] = ()

@@ -128,10 +128,16 @@ def to_retire(
     return Delete(nodes=tuple(reading.node for reading in readings))
 
 
-def to_verify(readings: Readings) -> Finish | Wait | Look:
-    """What to make of the nodes once a DELETE has had time to replicate."""
-    if present(readings):
+def to_delete(target: Target, readings: Readings) -> Finish | Wait | Look | Delete:
+    """What to do about an instance whose time has come, before and after its DELETE.
+
+    That it is to be deleted is written down before it is done: so a crash in between is no other outcome.
+    """
+    seen = renewals(readings)
+    if any(target.renewals.get(node) != renewed_at for node, renewed_at in seen.items()):
         return Look(after=silence_needed(readings))
+    if seen:
+        return Delete(nodes=tuple(reading.node for reading in readings))
     if any(not reading.answered for reading in readings):
         return Wait(trouble=trouble_of(readings))
     return Finish(outcome=Outcome.removed)

@@ -80,9 +80,18 @@ class Tracker:
             pod = replace(pod, ip=known.ip)
         self._end(pod, Cause.deleted, now)
 
+    def forget(self, uid: str) -> None:
+        """Take it that this pod, alive, is none of our business any more."""
+        self._due.pop(uid, None)
+        self._forget(uid)
+
     def due(self) -> Iterator[Due]:
         """Yield what waits, oldest first."""
         yield from list(self._due.values())
+
+    def is_due(self, due: Due) -> bool:
+        """Whether this drain still waits for the broker: a lost node may have come back meanwhile."""
+        return self._is_due_to(due.pod.uid, due.cause)
 
     def confirmed(self, due: Due) -> None:
         """The broker has this drain's commands. What became due for another reason meanwhile stays due."""

@@ -63,12 +63,8 @@ class Node:
         """Read one instance past every cache; whatever goes wrong is part of the reading."""
         try:
             return read(self.url, await self.get(app, instance_id))
-        except DeniedError as error:
-            return Reading(node=self.url, condition=Condition.denied, detail=str(error))
-        except UnreachableError as error:
-            return Reading(node=self.url, condition=Condition.unreachable, detail=str(error))
         except RegistryError as error:
-            return Reading(node=self.url, condition=Condition.failing, detail=str(error))
+            return refusal(self.url, error)
 
     async def get(self, app: str, instance_id: str) -> Instance | None:
         """The instance as this node holds it, None when it does not."""
@@ -83,7 +79,12 @@ class Node:
     async def look_up(self, instance_id: str) -> Instance | None:
         """The instance of this id in whichever app, past every cache."""
         status, body = await self._call("GET", f"/instances/{_segment(instance_id)}")
-        return None if status == 404 else decode_instance(body)
+        if status == 404:
+            return None
+        instance = decode_instance(body)
+        if instance.id != instance_id:
+            raise NonsenseError("the answer is about another instance")
+        return instance
 
     async def everything(self) -> list[Instance]:
         """The whole registry, through the server's response cache: up to 30 s old."""
@@ -125,6 +126,18 @@ class Node:
         if response.status in (301, 302, 303, 307, 308):
             raise NonsenseError(f"HTTP {response.status}: redirects are not followed; name the node itself")
         raise NonsenseError(f"HTTP {response.status} to {method}")
+
+
+def refusal(url: str, error: RegistryError) -> Reading:
+    """Turn a call's failure into a reading."""
+    match error:
+        case DeniedError():
+            condition = Condition.denied
+        case UnreachableError():
+            condition = Condition.unreachable
+        case _:
+            condition = Condition.failing
+    return Reading(node=url, condition=condition, detail=str(error))
 
 
 def _segment(text: str) -> str:

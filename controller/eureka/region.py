@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from controller.domain.instances import Condition, Instance, Reading
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
 from controller.eureka.index import Index
-from controller.eureka.node import Node
+from controller.eureka.node import Node, refusal
 from controller.flows.ports import Clock, Found
 from controller.settings import Region
 
@@ -100,26 +99,32 @@ class EurekaRegion:
                 readings.append(task.result())
         return tuple(readings)
 
-    async def take_out(self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]) -> None:
-        """Set OUT_OF_SERVICE at these nodes at once."""
+    async def take_out(
+        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
+    ) -> tuple[Reading, ...]:
+        """Set OUT_OF_SERVICE at these nodes at once; gives the nodes that did not take it."""
 
         async def write(node: Node) -> None:
             if node.url in stubborn:
                 await node.put_status(app, instance_id, "DOWN")
             await node.put_status(app, instance_id)
 
-        await self._at_once(nodes, write)
+        return await self._at_once(nodes, write)
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> None:
-        """Delete at these nodes at once."""
-        await self._at_once(nodes, lambda node: node.delete(app, instance_id))
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        """Delete at these nodes at once; gives the nodes that did not take it."""
+        return await self._at_once(nodes, lambda node: node.delete(app, instance_id))
 
-    async def _at_once(self, nodes: Sequence[str], write: Callable[[Node], Awaitable[None]]) -> None:
-        async def attempt(node: Node) -> None:
-            with suppress(RegistryError):  # reading back tells what became of it
+    async def _at_once(self, nodes: Sequence[str], write: Callable[[Node], Awaitable[None]]) -> tuple[Reading, ...]:
+        async def attempt(node: Node) -> Reading | None:
+            try:
                 await write(node)
+            except RegistryError as error:
+                return refusal(node.url, error)
+            return None
 
-        await asyncio.gather(*(attempt(self.nodes[url]) for url in nodes))
+        failures = await asyncio.gather(*(attempt(self.nodes[url]) for url in nodes))
+        return tuple(failure for failure in failures if failure is not None)
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:

@@ -30,25 +30,28 @@ READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
 class Drain:
     """The first stage of one instance."""
 
-    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock, urgency: Urgency) -> None:
+    def __init__(
+        self, *, registry: Registry, policy: Policy, clock: Clock, urgency: Urgency, slots: asyncio.Semaphore
+    ) -> None:
         self._registry = registry
         self._policy = policy
         self._clock = clock
         self._urgency = urgency
-        self._slots = asyncio.Semaphore(policy.concurrency)
+        self._slots = slots
 
     async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
         """Try to get the instance out of service at every node."""
         with self._urgency.urgent():
             async with self._slots:
+                refused: Readings = ()
                 readings = await self._registry.read(target.app, target.id)
                 decision = guard(target, command, hints, readings) or to_take_out(readings)
                 if isinstance(decision, TakeOut):
-                    await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
+                    refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
         await self._urgency.lull()
         if isinstance(decision, TakeOut):
             async with self._slots:
-                readings = await read_back(self._registry, target, decision, readings)
+                readings = await read_back(self._registry, target, decision, readings, refused)
             decision = guard(target, command, hints, readings) or to_take_out(readings)
         now = self._clock()
         match decision:
@@ -80,13 +83,24 @@ class Drain:
         return Step(ending=Next(target=later), events=(event,))
 
 
-async def read_back(registry: Registry, target: Target, decision: TakeOut, before: Readings) -> Readings:
-    """Read the nodes that were written until they show it, or for about a second."""
+async def read_back(
+    registry: Registry, target: Target, decision: TakeOut, before: Readings, refused: Readings
+) -> Readings:
+    """Read the nodes that were written until they show it, or for about a second.
+
+    A node that took no write and does not show it otherwise (from its peer) is told by its refusal.
+    """
     readings = before
     for pause in READ_BACK_PAUSES:
         await asyncio.sleep(pause)
         fresh = {reading.node: reading for reading in await registry.read(target.app, target.id, decision.nodes)}
         readings = tuple(fresh.get(reading.node, reading) for reading in before)
         if all(reading.settled for reading in fresh.values()):
-            break
-    return readings
+            return readings
+    why = {reading.node: reading for reading in refused}
+    return tuple(
+        replace(why[reading.node], instance=reading.instance)
+        if reading.node in why and not reading.settled
+        else reading
+        for reading in readings
+    )

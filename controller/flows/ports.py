@@ -39,11 +39,18 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unselected:
+    """A pod that lives on, but no longer bears the labels that are watched."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
     """The watch answered, with nothing to tell."""
 
 
-Sighting = Listed | Changed | Removed | Alive
+Sighting = Listed | Changed | Removed | Unselected | Alive
 
 
 class PodFeed(Protocol):
@@ -94,15 +101,17 @@ class Registry(Protocol):
         """Read the instance at every node (or these), past every cache."""
         ...
 
-    async def take_out(self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]) -> None:
-        """Set OUT_OF_SERVICE at these nodes at once; proved only by reading back.
+    async def take_out(
+        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
+    ) -> tuple[Reading, ...]:
+        """Set OUT_OF_SERVICE at these nodes at once; proved only by reading back. Gives the nodes that did not take it.
 
         At the stubborn ones DOWN is set first: a server stores an override only when it changes the status.
         """
         ...
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> None:
-        """Delete at these nodes at once; proved only by reading back."""
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        """Delete at these nodes at once; proved only by reading back. Gives the nodes that did not take it."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,8 +17,8 @@ from controller.domain.drain import (
     Wait,
     guard,
     renewals,
+    to_delete,
     to_retire,
-    to_verify,
 )
 from controller.domain.events import tell
 from controller.domain.hints import Hints
@@ -26,17 +27,25 @@ from controller.flows.drain import read_back
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
 
+DELETE_ATTEMPTS = 3
+BACK_AGAIN = "it is back after each DELETE; does a node count itself among its peers?"
+
 
 class Retire:
-    """The later stages of one instance: retire and verify."""
+    """The later stages of one instance: retire and delete."""
 
-    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock) -> None:
+    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock, slots: asyncio.Semaphore) -> None:
         self._registry = registry
         self._policy = policy
         self._clock = clock
+        self._slots = slots
 
     async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
         """Look at every node, and do what its state asks for."""
+        async with self._slots:
+            return await self._look_and_act(command, hints, target)
+
+    async def _look_and_act(self, command: Command, hints: Hints, target: Target) -> Step:
         readings = await self._registry.read(target.app, target.id)
         now = self._clock()
         ended = guard(target, command, hints, readings)
@@ -49,25 +58,34 @@ class Retire:
                 return wait_or_give_up(command, target, readings, now, self._policy, trouble)
             case TakeOut() as decision:
                 # The override was lifted (a node restarted, a flip back): the drain is still in force.
-                await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
-                readings = await read_back(self._registry, target, decision, readings)
+                refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
+                readings = await read_back(self._registry, target, decision, readings, refused)
                 return wait_or_give_up(command, target, readings, now, self._policy, "it was back in service")
             case Look(after=after):
                 return _look_again(target, readings, now, after)
             case Hold(after=after):
                 return Step(ending=Next(target=replace(target, due_at=now + after, trouble="", trouble_since=None)))
             case Delete(nodes=nodes):
-                await self._registry.delete(target.app, target.id, nodes)
-                later = replace(
-                    target, stage=Stage.verify, due_at=self._clock() + SETTLE, trouble="", trouble_since=None
-                )
-                return Step(ending=Next(target=later))
+                if target.stage is Stage.retire:
+                    return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now, attempt=1)))
+                return await self._delete(command, target, readings, nodes)
+
+    async def _delete(self, command: Command, target: Target, readings: Readings, nodes: tuple[str, ...]) -> Step:
+        """Delete everywhere, and come back when replication has settled."""
+        refused = await self._registry.delete(target.app, target.id, nodes)
+        now = self._clock()
+        if refused:
+            return wait_or_give_up(command, target, refused, now, self._policy)
+        if target.attempt > DELETE_ATTEMPTS:
+            return wait_or_give_up(command, target, readings, now, self._policy, BACK_AGAIN)
+        later = replace(target, due_at=now + SETTLE, attempt=target.attempt + 1, trouble="", trouble_since=None)
+        return Step(ending=Next(target=later))
 
     def _decide(
         self, command: Command, hints: Hints, target: Target, readings: Readings, now: datetime
     ) -> Finish | TakeOut | Wait | Look | Hold | Delete:
-        if target.stage is Stage.verify:
-            return to_verify(readings)
+        if target.stage is Stage.delete:
+            return to_delete(target, readings)
         retention = self._policy.retention if hints.retention is None else hints.retention
         return to_retire(target, readings, now, end_at=command.end_at, retention=retention)
 
@@ -85,7 +103,7 @@ def _look_again(target: Target, readings: Readings, now: datetime, after: timede
         due_at=now + after,
         renewals=renewals(readings),
         looked_at=now,
-        attempt=1 if target.stage is Stage.verify else target.attempt + 1,
+        attempt=1 if target.stage is Stage.delete else target.attempt + 1,
         trouble="",
         trouble_since=None,
     )

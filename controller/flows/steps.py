@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Command, Target
+from controller.domain.commands import Command, Stage, Target
 from controller.domain.drain import Readings, is_hopeless, trouble_of
 from controller.domain.events import Event, Outcome, tell
-from controller.domain.schedule import backoff
+from controller.domain.schedule import SETTLE, backoff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +72,14 @@ def wait_or_give_up(
     wait = backoff(target.attempt, policy.longest_wait)
     later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
     return Step(ending=Next(target=later), events=events)
+
+
+def in_doubt(step: Step, target: Target, now: datetime) -> Step:
+    """What a step that was delivered before leads to, when it finds the instance gone.
+
+    Its first handling may have gone on to the DELETE: then ``already_gone`` would contradict that one's ``removed``.
+    """
+    gone = any(event.outcome is Outcome.already_gone for event in step.events)
+    if target.stage is Stage.retire and gone:
+        return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now + SETTLE)))
+    return step

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import assert_never
 
 from loguru import logger
 
@@ -16,7 +17,8 @@ from controller.domain.events import Outcome, tell
 from controller.domain.schedule import backoff
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
-from controller.flows.ports import Alive, Changed, Clock, Listed, Observer, Outbox, PodFeed, Removed
+from controller.flows.journal import Journal
+from controller.flows.ports import Alive, Changed, Clock, Listed, Observer, Outbox, PodFeed, Removed, Unselected
 from controller.flows.urgency import Urgency
 
 AT_ONCE = 1_000
@@ -43,6 +45,7 @@ class Watch:
         self._clock = clock
         self._observer = observer
         self._urgency = urgency
+        self._journal = Journal(outbox=outbox, observer=observer, urgency=urgency)
         self._tracker = Tracker()
         self._wake = asyncio.Event()
         self._listed: set[int] = set()
@@ -71,8 +74,12 @@ class Watch:
                     self._tracker.changed(pod, now)
                 case Removed(pod=pod):
                     self._tracker.removed(pod, now)
+                case Unselected(uid=uid):
+                    self._tracker.forget(uid)
                 case Alive():
                     pass
+                case _:
+                    assert_never(sighting)
             if self._tracker.backlog:
                 self._wake.set()
             self._observer.tracked(len(self._tracker), self._tracker.backlog)
@@ -102,7 +109,7 @@ class Watch:
 
     async def _send_until_confirmed(self, due: Due) -> None:
         attempt = 0
-        while True:
+        while self._tracker.is_due(due):
             attempt += 1
             try:
                 await self._send(due)
@@ -120,21 +127,13 @@ class Watch:
     async def _send(self, due: Due) -> None:
         decisions = decide(due.pod, due.cause, due.observed_at, self._routing, self._tracker.sharing(due.pod))
         for decision in decisions:
-            log = logger.bind(
-                drain=decision.command.drain_id, pod=due.pod.key, region=decision.command.region, cause=due.cause.value
-            )
             match decision:
                 case Publish(command=command):
-                    requested = tell(command, Outcome.requested, command.observed_at)
                     with self._urgency.urgent():
                         await self._outbox.send(command)
-                    await self._urgency.lull()
-                    await self._outbox.record(requested)
                     self._observer.published(due.cause)
-                    self._observer.recorded(requested)
-                    log.info("drain requested")
+                    await self._journal.record(tell(command, Outcome.requested, command.observed_at))
                 case Refuse(command=command, reason=reason):
-                    refused = tell(command, Outcome.refused, self._clock(), reason=reason)
-                    await self._outbox.record(refused)
-                    self._observer.recorded(refused)
-                    log.bind(reason=reason).warning("drain refused")
+                    await self._journal.record(tell(command, Outcome.refused, self._clock(), reason=reason))
+                case _:
+                    assert_never(decision)

@@ -25,6 +25,10 @@ class ExpiredError(KubernetesError):
     """410: the resourceVersion (or the page's token) is too old. List again."""
 
 
+class NotFoundError(KubernetesError):
+    """404: there is no such object."""
+
+
 class KubeApi:
     """Use as an async context manager: it owns the client's session."""
 
@@ -113,5 +117,5 @@ async def _refusal(response: Any) -> KubernetesError:
         _, text = decode_failure(body)
     except KubernetesError:
         text = "not an API server's answer"
-    kind = ExpiredError if response.status == 410 else KubernetesError
+    kind = {410: ExpiredError, 404: NotFoundError}.get(response.status, KubernetesError)
     return kind(f"HTTP {response.status}: {text}")

@@ -15,9 +15,11 @@ from datetime import datetime
 
 from loguru import logger
 
+from controller.domain.decide import cause_of
+from controller.domain.pods import Pod
 from controller.errors import KubernetesError
-from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting
-from controller.kube.api import ExpiredError, KubeApi
+from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected
+from controller.kube.api import ExpiredError, KubeApi, NotFoundError
 from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
 from controller.settings import Watch
 
@@ -39,6 +41,8 @@ class KubePodFeed:
         self._namespace = namespace
         self._clock = clock
         self._contact_at: datetime | None = None
+        self._selected: dict[str, Pod] = {}
+        """With a label selector only: the pods that bore the labels when they were seen last."""
 
     @property
     def live(self) -> bool:
@@ -53,9 +57,12 @@ class KubePodFeed:
         while True:
             try:
                 if not version:
-                    listed, version = await self._list()
+                    listed, listed_at = await self._list()
                     log.bind(pods=len(listed.pods)).info("pods listed")
+                    for unselected in await self._no_longer_selected(listed):
+                        yield unselected
                     yield listed
+                    version = listed_at
                 async for sighting, seen in self._watch(version):
                     version, pause = seen, SHORTEST_PAUSE
                     yield sighting
@@ -92,7 +99,7 @@ class KubePodFeed:
             kind, body = decode_event(line)
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 pod, version = decode_pod(body)
-                yield (Removed(pod=pod) if kind == "DELETED" else Changed(pod=pod)), version
+                yield await self._sighted(kind, pod), version
             elif kind == "BOOKMARK":
                 version = decode_bookmark(body)
                 yield Alive(), version
@@ -101,6 +108,37 @@ class KubePodFeed:
                 raise (ExpiredError if code == 410 else KubernetesError)(text)
         self._contact_at = self._clock()
         yield Alive(), version
+
+    async def _sighted(self, kind: str, pod: Pod) -> Sighting:
+        if kind != "DELETED":
+            self._note(pod)
+            return Changed(pod=pod)
+        self._selected.pop(pod.uid, None)
+        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod)
+
+    async def _no_longer_selected(self, listed: Listed) -> list[Unselected]:
+        """With a label selector, a pod that is missing from a list may have lost its label only."""
+        listed_uids = {pod.uid for pod in listed.pods}
+        missing = [pod for uid, pod in self._selected.items() if uid not in listed_uids]
+        unselected = [Unselected(uid=pod.uid) for pod in missing if await self._lives_on(pod)]
+        self._selected.clear()
+        for pod in listed.pods:
+            self._note(pod)
+        return unselected
+
+    async def _lives_on(self, pod: Pod) -> bool:
+        """Whether a pod that a selected watch calls deleted is there and alive: it may have lost its label only."""
+        if not self._settings.label_selector or cause_of(pod) is not None:
+            return False
+        try:
+            found, _ = decode_pod(await self._api.get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", {}))
+        except NotFoundError:
+            return False
+        return found.uid == pod.uid and cause_of(found) is None
+
+    def _note(self, pod: Pod) -> None:
+        if self._settings.label_selector:
+            self._selected[pod.uid] = pod
 
     @property
     def _path(self) -> str:

@@ -60,7 +60,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: str
     host_name: str
     port: int
-    stage: Literal["drain", "retire", "verify"]
+    stage: Literal["drain", "retire", "delete"]
     due_at: Time
     renewals: dict[Text, Time] = field(default_factory=dict)
     looked_at: Time | None = None
@@ -74,8 +74,11 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     first_at: Time
     due_at: Time
+    step: Annotated[int, Meta(ge=0)] = 0
+    chain: Short = ""
     attempt: Annotated[int, Meta(ge=1)] = 1
     trouble: str = ""
+    trouble_since: Time | None = None
     first_look_at: Time | None = None
     targets: Annotated[tuple[Target, ...], Meta(max_length=64)] = ()
 

@@ -137,11 +137,15 @@ class FakeRegistry:
         now = self._script[0] if len(self._script) == 1 else self._script.pop(0)
         return tuple(reading for reading in now if nodes is None or reading.node in nodes)
 
-    async def take_out(self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]) -> None:
+    async def take_out(
+        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
+    ) -> tuple[Reading, ...]:
         self.writes.append(("take_out", tuple(nodes)))
+        return ()
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> None:
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
         self.writes.append(("delete", tuple(nodes)))
+        return ()
 
     async def find(self, pod: Pod, *, not_before: datetime) -> Any:
         raise AssertionError("not asked in these tests")

@@ -22,9 +22,9 @@ from controller.domain.drain import (
     guard,
     is_hopeless,
     renewals,
+    to_delete,
     to_retire,
     to_take_out,
-    to_verify,
 )
 from controller.domain.events import Outcome
 from controller.domain.hints import Hints
@@ -89,13 +89,22 @@ def test_retiring_follows_the_same_rules_before_it_asks_for_silence() -> None:
 
 def test_a_deletion_is_done_only_when_every_node_has_said_that_it_is_gone() -> None:
     for states in EVERY:
-        decision = to_verify(heard(states))
+        decision = to_delete(a_target(renewals=renewals(heard(states))), heard(states))
         if set(states) - SILENT - {"absent"}:
-            assert isinstance(decision, Look), states
+            assert isinstance(decision, Delete), states
         elif SILENT & set(states):
             assert isinstance(decision, Wait), states
         else:
             assert shape(decision) == Outcome.removed, states
+
+
+def test_what_shows_another_renewal_than_the_one_noted_is_not_deleted() -> None:
+    noted = {node: at(-1) for node in NODES}
+    for states in EVERY:
+        decision = to_delete(a_target(renewals=noted), heard(states))
+        assert not isinstance(decision, Delete), states
+        if set(states) - SILENT - {"absent"}:
+            assert isinstance(decision, Look), states
 
 
 def test_the_trouble_names_each_node_that_stands_in_the_way_and_no_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -38,9 +39,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def advance(registry: FakeRegistry, *, policy: Policy = POLICY, **facts: Any) -> Step:
     target = a_target(**facts)
     flow = (
-        Drain(registry=registry, policy=policy, clock=clock, urgency=Urgency())
+        Drain(registry=registry, policy=policy, clock=clock, urgency=Urgency(), slots=asyncio.Semaphore(8))
         if target.stage is Stage.drain
-        else Retire(registry=registry, policy=policy, clock=clock)
+        else Retire(registry=registry, policy=policy, clock=clock, slots=asyncio.Semaphore(8))
     )
     return await flow.advance(a_command(), Hints(), target)
 
@@ -96,19 +97,28 @@ async def test_an_override_that_vanished_is_put_back_while_the_drain_is_in_force
     assert step.ending.target.stage is Stage.retire
 
 
-async def test_a_silent_instance_is_deleted_at_every_node_and_looked_for_again() -> None:
+async def test_that_a_silent_instance_is_to_be_deleted_is_written_down_before_it_is_done() -> None:
     registry = FakeRegistry(readings(out(), out()))
     known = renewals(readings(out(), out()))
     step = await advance(registry, stage=Stage.retire, looked_at=at(100), renewals=known)
+    assert registry.writes == []
+    assert isinstance(step.ending, Next)
+    assert step.ending.target.stage is Stage.delete
+
+
+async def test_a_silent_instance_is_deleted_at_every_node_and_looked_for_again() -> None:
+    registry = FakeRegistry(readings(out(), None))
+    known = renewals(readings(out(), out()))
+    step = await advance(registry, stage=Stage.delete, looked_at=at(100), renewals=known)
     assert registry.writes == [("delete", NODES[:2])]
     assert isinstance(step.ending, Next)
-    assert step.ending.target.stage is Stage.verify
+    assert step.ending.target.stage is Stage.delete
 
 
 async def test_what_comes_back_after_a_delete_has_to_fall_silent_anew() -> None:
-    registry = FakeRegistry(readings(out(), None))
     known = renewals(readings(out(), out()))
-    step = await advance(registry, stage=Stage.verify, looked_at=at(0), renewals=known)
+    registry = FakeRegistry(readings(out(renewed_at=at(9_990)), None))
+    step = await advance(registry, stage=Stage.delete, looked_at=at(0), renewals=known)
     assert registry.writes == []
     assert isinstance(step.ending, Next)
     assert (step.ending.target.stage, step.ending.target.looked_at) == (Stage.retire, at(10_000))

@@ -1,0 +1,27 @@
+"""A test that asks for ``region`` runs on the fake one, and then on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.contract.regions import RegionUnderTest, adapter, fake_region, real_region
+from tests.stack.eureka_nodes import EurekaNodes
+
+
+@pytest.fixture(params=["fake", "real"])
+def pair(request: pytest.FixtureRequest) -> EurekaNodes | None:
+    """The real servers, started by the first case that needs them; None for the fake."""
+    return request.getfixturevalue("eureka_pair") if request.param == "real" else None
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def region(pair: EurekaNodes | None) -> AsyncIterator[RegionUnderTest]:
+    """A region of two nodes. The real pair is shared: names must be fresh, and what is broken must be mended."""
+    if pair is None:
+        yield fake_region()
+        return
+    async with adapter(*pair.urls) as port:
+        yield real_region(port, pair)

@@ -1,0 +1,90 @@
+"""A region under test: the fake one, or controller/eureka over two real servers, behind the same few words."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from controller.eureka.region import EurekaRegion
+from controller.flows.ports import Registry
+from controller.settings import Region, SecretUrl
+from tests.fakes.registry import FakeRegistry
+from tests.stack.eureka_nodes import EurekaNodes
+
+IP = "10.77.0.1"
+
+
+def clock() -> datetime:
+    """Real time."""
+    return datetime.now(UTC)
+
+
+class Client(Protocol):
+    """A registry client of one node."""
+
+    async def register(
+        self,
+        app: str,
+        instance_id: str,
+        *,
+        ip: str,
+        host: str | None = None,
+        port: int = 8080,
+        status: str = "UP",
+        renewal_seconds: int = 30,
+    ) -> None: ...
+    async def heartbeat(self, app: str, instance_id: str) -> bool: ...
+    async def put_status(self, app: str, instance_id: str, status: str) -> bool: ...
+    async def delete(self, app: str, instance_id: str) -> bool: ...
+    async def delete_status(self, app: str, instance_id: str, status: str | None = None) -> bool: ...
+
+
+class NodeUnderTest(Protocol):
+    """A node that can be broken and mended."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def registry(self) -> Client: ...
+    async def start(self) -> None: ...
+    async def kill(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class RegionUnderTest:
+    """``port`` is what the flows see; ``nodes`` are what clients register at."""
+
+    def __init__(self, port: Registry, nodes: Sequence[NodeUnderTest]) -> None:
+        self.port = port
+        self.nodes = list(nodes)
+        self.urls = [node.url for node in nodes]
+
+    async def register_everywhere(self, app: str, instance_id: str, *, status: str = "UP") -> None:
+        """Register at each node, so that no case has to wait for replication."""
+        for node in self.nodes:
+            await node.registry.register(app, instance_id, ip=IP, host="host-1", status=status)
+
+
+def fake_region() -> RegionUnderTest:
+    """Two nodes in memory."""
+    registry = FakeRegistry(clock=clock)
+    return RegionUnderTest(registry, registry.nodes)
+
+
+def adapter(*urls: str, **settings: object) -> EurekaRegion:
+    """The real adapter for these nodes; an async context manager."""
+    nodes = [SecretUrl(url) for url in urls]
+    return EurekaRegion("eu", Region.model_validate({"nodes": nodes, **settings}), clock=clock)
+
+
+def real_region(port: EurekaRegion, pair: EurekaNodes) -> RegionUnderTest:
+    """The adapter with a real pair behind it."""
+    return RegionUnderTest(port, pair.nodes)
+
+
+def fresh_app() -> str:
+    """A name that no other test uses, in upper case."""
+    return f"APP{secrets.token_hex(4).upper()}"

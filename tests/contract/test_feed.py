@@ -1,0 +1,160 @@
+"""The reflector on a real API server: pages, scopes, and every change once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from controller.kube import feed as feed_module
+from tests.contract.following import CountingApi, Following, connected, feed_of, names_in
+from tests.stack.cluster import Cluster
+from tests.stack.observing import ready_pods
+from tests.stack.waiting import until
+from tests.stack.workloads import container, pod, pod_spec
+
+IDLE = pod_spec(container(), grace_seconds=1)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def api(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CountingApi]:
+    """The product's connection, as admin."""
+    async with connected(cluster.kubeconfig, monkeypatch) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def second_namespace(cluster: Cluster) -> AsyncIterator[str]:
+    """Another one."""
+    name = f"test-{secrets.token_hex(4)}"
+    await cluster.client.create("namespaces", {"metadata": {"name": name}}, None)
+    yield name
+    for one in await cluster.client.list("pods", name):
+        await cluster.client.delete("pods", one["metadata"]["name"], name, grace_seconds=0)
+    await cluster.client.delete("namespaces", name, None)
+
+
+async def create(cluster: Cluster, namespace: str, *names: str) -> None:
+    for name in names:
+        await cluster.client.create("pods", pod(name, IDLE), namespace)
+
+
+async def test_a_list_comes_in_pages_and_is_complete(cluster: Cluster, namespace: str, api: CountingApi) -> None:
+    names = [f"p-{number}" for number in range(5)]
+    await create(cluster, namespace, *names)
+    async with Following(feed_of(api, namespaces=[namespace], page_size=2)) as following:
+        await until(lambda: following.lists, "a list")
+        assert names_in(following.lists[0], namespace) == names
+        assert following.lists[0].scope == namespace
+        pages = [query for query in api.queries if "watch" not in query]
+        assert [query["limit"] for query in pages] == ["2"] * 3
+        assert ["continue" in query for query in pages] == [False, True, True]
+
+
+async def test_a_pod_is_seen_to_come_get_its_address_go_and_be_gone(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    async with Following(feed_of(api, namespaces=[namespace])) as following:
+        await until(lambda: following.lists, "a list")
+        assert following.lists[0].pods == ()
+        await create(cluster, namespace, "one")
+        await until(lambda: following.of(namespace) and following.of(namespace)[-1][1].phase == "Running", "running")
+        await cluster.client.delete("pods", "one", namespace)
+        await until(lambda: following.of(namespace)[-1][0] == "Removed", "removed")
+        seen = following.of(namespace)
+        assert [kind for kind, _ in seen].count("Removed") == 1
+        assert len({one.uid for _, one in seen}) == 1
+        terminating = [one for _, one in seen if one.terminating]
+        assert terminating[0].ip.startswith("127.")
+        assert terminating[0].grace_seconds == 1
+        assert terminating[0].created_at is not None
+        assert terminating[0].app_label == "one"
+        assert seen[-1][1].ip == terminating[0].ip
+        assert following.feed.live
+
+
+async def test_a_pod_that_is_deleted_outright_is_removed_without_a_warning(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "one")
+    await until(lambda: cluster.client.get("pods", "one", namespace), "created")
+    async with Following(feed_of(api, namespaces=[namespace])) as following:
+        await until(lambda: following.lists, "a list")
+        await cluster.client.delete("pods", "one", namespace, grace_seconds=0)
+        await until(lambda: [kind for kind, _ in following.of(namespace)][-1:] == ["Removed"], "removed")
+
+
+async def test_excluded_namespaces_are_neither_listed_nor_watched(
+    cluster: Cluster, namespace: str, second_namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "seen")
+    await create(cluster, second_namespace, "hidden")
+    async with Following(feed_of(api, exclude_namespaces=[second_namespace, "kube-system"])) as following:
+        await until(lambda: following.lists, "a list")
+        assert following.lists[0].scope == ""
+        assert names_in(following.lists[0], namespace) == ["seen"]
+        assert names_in(following.lists[0], second_namespace) == []
+        await create(cluster, second_namespace, "hidden-too")
+        await create(cluster, namespace, "seen-too")
+        await until(lambda: any(one.name == "seen-too" for _, one in following.of(namespace)), "seen")
+        assert following.of(second_namespace) == []
+
+
+async def test_one_namespace_is_watched_and_no_other(
+    cluster: Cluster, namespace: str, second_namespace: str, api: CountingApi
+) -> None:
+    async with Following(feed_of(api, namespaces=[namespace])) as following:
+        await until(lambda: following.lists, "a list")
+        await create(cluster, second_namespace, "elsewhere")
+        await create(cluster, namespace, "here")
+        await until(lambda: following.of(namespace), "here")
+        assert following.of(second_namespace) == []
+
+
+async def test_a_label_selector_narrows_the_list_and_the_watch(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "mine", "other")
+    async with Following(feed_of(api, namespaces=[namespace], label_selector="app in (mine,mine-too)")) as following:
+        await until(lambda: following.lists, "a list")
+        assert names_in(following.lists[0], namespace) == ["mine"]
+        await create(cluster, namespace, "other-too", "mine-too")
+        await until(lambda: any(one.name == "mine-too" for _, one in following.of(namespace)), "mine too")
+        assert not [one for _, one in following.of(namespace) if one.name.startswith("other")]
+
+
+async def test_a_living_pod_whose_label_is_taken_away_is_not_told_as_removed(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    """The API server tells it as a deletion, although the pod lives."""
+    await create(cluster, namespace, "mine")
+    async with Following(feed_of(api, namespaces=[namespace], label_selector="app=mine")) as following:
+        await until(lambda: following.lists, "a list")
+        await ready_pods(cluster, namespace, "mine", 1)
+        await cluster.client.patch("pods", "mine", {"metadata": {"labels": {"app": None}}}, namespace)
+        await asyncio.sleep(1)
+        assert (await cluster.client.get("pods", "mine", namespace)) is not None
+        removed = [one for kind, one in following.of(namespace) if kind == "Removed"]
+        assert all(one.terminating or one.finished for one in removed), "a living pod must not be drained"
+
+
+async def test_a_watch_that_the_server_ends_goes_on_without_losing_a_change(
+    cluster: Cluster, namespace: str, api: CountingApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "WATCH_SECONDS", 1)
+    await create(cluster, namespace, "one")
+    async with Following(feed_of(api, namespaces=[namespace])) as following:
+        await until(lambda: following.lists, "a list")
+        steps = [f"step-{number}" for number in range(60)]
+        for step in steps:
+            patch = {"metadata": {"annotations": {"eureka.drain/app": step}}}
+            await cluster.client.patch("pods", "one", patch, namespace)
+            await asyncio.sleep(0.08)
+        await until(lambda: following.of(namespace)[-1][1].annotations.get("app") == steps[-1], "the last step")
+        seen = dict.fromkeys(one.annotations["app"] for _, one in following.of(namespace) if "app" in one.annotations)
+        assert list(seen) == steps
+        assert len([query for query in api.queries if "watch" in query]) >= 4
+        assert len(following.lists) == 1

@@ -1,0 +1,213 @@
+"""Reading, taking out and deleting: what a region of two nodes promises to the flows."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Reading
+from tests.contract.regions import IP, RegionUnderTest, clock, fresh_app
+from tests.stack.waiting import until
+from tests.unit.building import a_pod
+
+
+def id_of(app: str) -> str:
+    """An id that no other test uses: an override that one of them left would hit it in any app."""
+    return f"host-1:{app}:8080"
+
+
+def conditions(readings: tuple[Reading, ...]) -> list[Condition]:
+    return [reading.condition for reading in readings]
+
+
+async def everywhere(region: RegionUnderTest, app: str, condition: Condition) -> None:
+    """Wait until every node is in this condition."""
+
+    async def look() -> bool:
+        return set(conditions(await region.port.read(app, id_of(app)))) == {condition}
+
+    await until(look, f"{app} {condition} everywhere", timeout=10)
+
+
+async def take_out(region: RegionUnderTest, app: str, instance_id: str = "", **more: Any) -> None:
+    await region.port.take_out(app, instance_id or id_of(app), region.urls, **{"stubborn": (), **more})
+
+
+async def test_an_instance_is_read_at_every_node_with_all_that_a_drain_compares(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    before = clock()
+    await region.register_everywhere(app.lower(), id_of(app))
+    readings = await region.port.read(app, id_of(app))
+    assert [reading.node for reading in readings] == region.urls
+    for reading in readings:
+        instance = reading.instance
+        assert reading.condition is Condition.in_service
+        assert instance is not None
+        assert (instance.app, instance.id, instance.ip, instance.host_name) == (app, id_of(app), IP, "host-1")
+        assert (instance.port, instance.status, instance.override) == (8080, "UP", "UNKNOWN")
+        assert instance.renewal_interval == timedelta(seconds=30)
+        assert instance.registered_at is not None
+        assert before - timedelta(seconds=1) < instance.registered_at <= clock() + timedelta(seconds=1)
+        assert instance.renewed_at == instance.registered_at
+
+
+async def test_an_absent_instance_and_an_absent_app_are_absent(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    assert conditions(await region.port.read(app, id_of(app))) == [Condition.absent] * 2
+    await region.register_everywhere(app, id_of(app))
+    assert conditions(await region.port.read(app, "another")) == [Condition.absent] * 2
+
+
+async def test_only_the_named_nodes_are_read(region: RegionUnderTest) -> None:
+    (reading,) = await region.port.read(fresh_app(), "id", region.urls[1:])
+    assert reading.node == region.urls[1]
+
+
+async def test_taking_out_sets_the_override_at_every_node_at_once(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await take_out(region, app)
+    for reading in await region.port.read(app, id_of(app)):
+        assert reading.condition is Condition.out
+        assert reading.instance is not None
+        assert (reading.instance.status, reading.instance.override) == (OUT_OF_SERVICE, OUT_OF_SERVICE)
+
+
+async def test_taking_out_at_one_node_reaches_the_other_by_replication(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await region.port.take_out(app, id_of(app), region.urls[:1], ())
+    await everywhere(region, app, Condition.out)
+
+
+async def test_taking_out_or_deleting_what_is_absent_is_quietly_done(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await take_out(region, app)
+    await region.port.delete(app, id_of(app), region.urls)
+    assert conditions(await region.port.read(app, id_of(app))) == [Condition.absent] * 2
+
+
+async def test_no_override_is_stored_for_a_client_that_says_out_of_service_itself(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app), status=OUT_OF_SERVICE)
+    await take_out(region, app)
+    for reading in await region.port.read(app, id_of(app)):
+        assert reading.condition is Condition.in_service
+        assert reading.instance is not None
+        assert reading.instance.says_so_itself
+
+
+async def test_at_a_stubborn_node_down_and_then_out_of_service_stores_the_override(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app), status=OUT_OF_SERVICE)
+    await take_out(region, app, stubborn=region.urls)
+    await asyncio.sleep(2)
+    assert conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
+    await region.register_everywhere(app, id_of(app), status="UP")
+    assert conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
+
+
+async def test_an_override_sticks_to_the_id_and_takes_a_new_process_out_of_service(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await take_out(region, app)
+    await region.register_everywhere(app, id_of(app), status="STARTING")
+    for reading in await region.port.read(app, id_of(app)):
+        assert reading.condition is Condition.out
+        assert reading.instance is not None
+        assert (reading.instance.status, reading.instance.override) == ("STARTING", OUT_OF_SERVICE)
+    await region.register_everywhere(app, id_of(app))
+    assert [r.instance and r.instance.status for r in await region.port.read(app, id_of(app))] == [OUT_OF_SERVICE] * 2
+
+
+async def test_an_override_is_keyed_by_id_alone_and_hits_the_same_id_in_another_app(region: RegionUnderTest) -> None:
+    mine, other, instance_id = fresh_app(), fresh_app(), f"dup-{fresh_app()}"
+    for app in (mine, other):
+        await region.register_everywhere(app, instance_id)
+    await take_out(region, mine, instance_id)
+    for node in region.nodes:
+        assert await node.registry.heartbeat(other, instance_id)
+    readings = await region.port.read(other, instance_id)
+    assert [reading.instance and reading.instance.status for reading in readings] == [OUT_OF_SERVICE] * 2
+
+
+async def test_deleting_takes_instance_and_override_so_that_a_heartbeat_asks_for_a_registration_as_up(
+    region: RegionUnderTest,
+) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await take_out(region, app)
+    await region.port.delete(app, id_of(app), region.urls)
+    await asyncio.sleep(2)
+    assert conditions(await region.port.read(app, id_of(app))) == [Condition.absent] * 2
+    for node in region.nodes:
+        assert not await node.registry.heartbeat(app, id_of(app))
+    await region.register_everywhere(app, id_of(app))
+    readings = await region.port.read(app, id_of(app))
+    assert [reading.instance and reading.instance.status for reading in readings] == ["UP"] * 2
+
+
+async def test_a_delete_of_what_is_absent_still_lifts_the_override_of_that_id(region: RegionUnderTest) -> None:
+    app, other = fresh_app(), fresh_app()
+    instance_id = f"dup-{app}"
+    await region.register_everywhere(app, instance_id)
+    await take_out(region, app, instance_id)
+    await region.port.delete(other, instance_id, region.urls)
+    await region.register_everywhere(other, instance_id)
+    readings = await region.port.read(other, instance_id)
+    assert [reading.condition for reading in readings] == [Condition.in_service] * 2
+
+
+async def test_a_renewal_is_shown_90_seconds_in_the_future_and_a_status_put_renews(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await take_out(region, app)
+    await asyncio.sleep(2)  # the peers' own copies of the PUT renew once more
+    first = await region.port.read(app, id_of(app))
+    for reading in first:
+        assert reading.instance is not None
+        assert reading.instance.renewed_at is not None
+        assert timedelta(seconds=80) < reading.instance.renewed_at - clock() < timedelta(seconds=91)
+    assert [r.instance and r.instance.renewed_at for r in await region.port.read(app, id_of(app))] == [
+        reading.instance and reading.instance.renewed_at for reading in first
+    ]
+    assert await region.nodes[0].registry.heartbeat(app, id_of(app))
+    again = (await region.port.read(app, id_of(app)))[0]
+    assert again.instance is not None
+    assert first[0].instance is not None
+    assert again.instance.renewed_at != first[0].instance.renewed_at
+
+
+async def test_the_index_offers_what_stands_at_the_pods_address_or_host_name_with_every_holder_of_its_id(
+    region: RegionUnderTest,
+) -> None:
+    app, other = fresh_app(), fresh_app()
+    instance_id, ip, host = f"dup-{app}", f"10.78.{int(app[3:5], 16)}.{int(app[5:7], 16)}", f"H-{app}"
+    first = region.nodes[0].registry
+    await first.register(app, instance_id, ip=ip, host=host)
+    await first.register(other, instance_id, ip="10.79.0.1", host="stranger")
+    by_address, by_name = a_pod(ip=ip), a_pod(name=host.lower(), ip="10.99.99.99")
+
+    async def look() -> object:
+        found = await region.port.find(by_address, not_before=clock())
+        return found if len({holder.app for holder in found.holders}) == 2 else None
+
+    found: Any = await until(look, "both in the index", timeout=45, interval=1)
+    assert [(one.app, one.id) for one in found.candidates] == [(app, instance_id)]
+    assert {holder.app for holder in found.holders} == {app, other}
+    found = await region.port.find(by_name, not_before=clock())
+    assert [one.app for one in found.candidates] == [app]
+    assert (await region.port.find(a_pod(ip="10.99.0.1", name="nobody"), not_before=clock())).candidates == ()
+
+
+async def test_an_id_is_looked_up_past_the_cache_in_whichever_app_and_at_whichever_node(
+    region: RegionUnderTest,
+) -> None:
+    app = fresh_app()
+    instance_id = f"young-{app}"
+    assert await region.port.look_up(instance_id) is None
+    await region.nodes[1].registry.register(app, instance_id, ip=IP)
+    found = await region.port.look_up(instance_id)
+    assert found is not None
+    assert (found.app, found.id) == (app, instance_id)

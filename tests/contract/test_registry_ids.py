@@ -1,0 +1,70 @@
+"""Ids in a URL: whatever a client library makes up is reached as it is, and what cannot be is never asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.domain.instances import Condition
+from controller.errors import RegistryError
+from tests.contract.regions import RegionUnderTest, adapter, fake_region, fresh_app
+from tests.contract.silly_server import SillyServer
+
+REACHABLE = [
+    "with space",
+    "100%",
+    "a#b",
+    "a?b",
+    "a;b",
+    "a&b",
+    "a+b",
+    "a[b]",
+    'a"b',
+    "größe-日本",
+    "literal%2Fslash",
+    "%2e%2e",
+    "a..b",
+    "{braces}",
+]
+UNREACHABLE = ["a/b", "/", ".", "..", "a\\b", "a\x00b", "a\nb", "", "x" * 600]
+
+
+@pytest.mark.parametrize("odd", REACHABLE)
+async def test_an_odd_id_is_read_looked_up_taken_out_and_deleted_as_it_is(region: RegionUnderTest, odd: str) -> None:
+    app = fresh_app()
+    instance_id = f"{app}{odd}" if odd != "%2e%2e" else odd
+    await region.register_everywhere(app, instance_id)
+    for reading in await region.port.read(app, instance_id):
+        assert reading.instance is not None
+        assert reading.instance.id == instance_id
+    found = await region.port.look_up(instance_id)
+    assert found is not None
+    assert found.id == instance_id
+    await region.port.take_out(app, instance_id, region.urls, ())
+    assert {one.condition for one in await region.port.read(app, instance_id)} == {Condition.out}
+    await region.port.delete(app, instance_id, region.urls)
+    assert {one.condition for one in await region.port.read(app, instance_id)} == {Condition.absent}
+
+
+@pytest.mark.parametrize("bad", UNREACHABLE)
+async def test_what_cannot_be_addressed_never_leads_to_a_request(bad: str) -> None:
+    async with SillyServer() as server, adapter(server.url) as real:
+        for app, instance_id in ((bad, "id"), ("APP", bad)):
+            (reading,) = await real.read(app, instance_id)
+            assert reading.condition is Condition.failing
+            await real.take_out(app, instance_id, [reading.node], [reading.node])
+            await real.delete(app, instance_id, [reading.node])
+        with pytest.raises(RegistryError):
+            await real.look_up(bad)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", UNREACHABLE)
+async def test_the_fake_sends_nothing_either(bad: str) -> None:
+    region = fake_region()
+    for app, instance_id in ((bad, "id"), ("APP", bad)):
+        assert {one.condition for one in await region.port.read(app, instance_id)} == {Condition.failing}
+        await region.port.take_out(app, instance_id, region.urls, region.urls)
+        await region.port.delete(app, instance_id, region.urls)
+    with pytest.raises(RegistryError):
+        await region.port.look_up(bad)
+    assert region.port.requests == []  # type: ignore[attr-defined]

@@ -1,0 +1,78 @@
+"""A node that is down or frozen: the other one is served at once, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+
+from controller.domain.instances import Condition
+from tests.contract.regions import RegionUnderTest, clock, fresh_app
+from tests.contract.test_registry import conditions, everywhere, id_of
+from tests.stack.waiting import until
+from tests.unit.building import a_pod
+
+FROZEN_COSTS = 4.0
+"""Seconds that one frozen node may cost a reading, or a look into the index."""
+
+
+async def test_a_frozen_node_is_unreachable_and_costs_the_other_little(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    region.nodes[1].pause()
+    try:
+        begun = time.monotonic()
+        readings = await region.port.read(app, id_of(app))
+        assert time.monotonic() - begun < FROZEN_COSTS
+        assert conditions(readings) == [Condition.in_service, Condition.unreachable]
+        await region.port.take_out(app, id_of(app), region.urls, ())
+        assert conditions(await region.port.read(app, id_of(app))) == [Condition.out, Condition.unreachable]
+    finally:
+        region.nodes[1].resume()
+
+    async def mended() -> bool:
+        await region.port.take_out(app, id_of(app), region.urls, ())
+        return conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
+
+    await until(mended, "both out", timeout=15)
+
+
+async def test_a_frozen_node_does_not_hold_up_a_look_into_the_index(region: RegionUnderTest) -> None:
+    region.nodes[1].pause()
+    try:
+        begun = time.monotonic()
+        await region.port.find(a_pod(), not_before=clock())
+        assert time.monotonic() - begun < FROZEN_COSTS
+    finally:
+        region.nodes[1].resume()
+
+
+async def test_a_frozen_first_node_does_not_hold_up_a_look_up_by_id(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.nodes[1].registry.register(app, f"id-{app}", ip="10.1.1.1")
+    region.nodes[0].pause()
+    try:
+        begun = time.monotonic()
+        found = await region.port.look_up(f"id-{app}")
+        assert time.monotonic() - begun < FROZEN_COSTS
+        assert found is not None
+    finally:
+        region.nodes[0].resume()
+
+
+async def test_a_killed_node_is_unreachable_until_it_is_back_and_then_knows_the_instance_again(
+    region: RegionUnderTest,
+) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await region.nodes[1].kill()
+    try:
+        assert conditions(await region.port.read(app, id_of(app))) == [Condition.in_service, Condition.unreachable]
+        await region.port.take_out(app, id_of(app), region.urls, ())
+        assert conditions(await region.port.read(app, id_of(app))) == [Condition.out, Condition.unreachable]
+        found = await region.port.find(a_pod(ip="10.99.0.9"), not_before=clock())
+        assert found.candidates == ()
+        assert await region.port.look_up(f"nobody-{app}") is None
+    finally:
+        await region.nodes[1].start()
+    await everywhere(region, app, Condition.out)
+    await region.port.delete(app, id_of(app), region.urls)
+    await everywhere(region, app, Condition.absent)

@@ -1,0 +1,76 @@
+"""Feeds a worker from the broker in memory, and performs its verdicts as controller/rabbit/consumer.py does.
+
+After a crash a new worker takes over, and everything that was not acknowledged is delivered once more, marked as such.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar, assert_never
+
+from controller.domain.commands import Command
+from controller.errors import BrokerError
+from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
+from tests.fakes.crashes import Crashed
+from tests.fakes.outbox import Delivery, FakeBroker
+
+RESTART = 5.0
+"""Seconds until a new process is there: long enough for every remnant of the old one to have noticed its death."""
+
+T = TypeVar("T")
+Handler = Callable[[Command, bool], Awaitable[Verdicts]]
+
+
+class FakeConsumer:
+    """One region's. ``start_worker`` makes the worker of a new process."""
+
+    def __init__(self, broker: FakeBroker, region: str, start_worker: Callable[[], Handler]) -> None:
+        self._broker = broker
+        self._queue = broker.queues[region]
+        self._start_worker = start_worker
+        self.restarts = 0
+
+    async def run(self) -> None:
+        """Consume for ever, in one process after the other."""
+        while True:
+            try:
+                await self._live(self._start_worker())
+            except* Crashed:
+                self.restarts += 1
+            await asyncio.sleep(RESTART)
+            self._broker.crashes.revive()
+            self._broker.redeliver()
+
+    async def _live(self, handle: Handler) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                delivery = await self._queue.get()
+                self._broker.unacknowledged.append(delivery)
+                tasks.create_task(self._see_through(delivery, handle))
+
+    async def _see_through(self, delivery: Delivery, handle: Handler) -> None:
+        command = delivery.command()
+        for verdict in await _until_confirmed(lambda: handle(command, delivery.redelivered)):
+            await _until_confirmed(partial(self._perform, verdict))
+        self._broker.acknowledge(delivery)
+
+    async def _perform(self, verdict: Verdict) -> None:
+        match verdict:
+            case Done():
+                pass
+            case Retry(command=command, after=after):
+                await self._broker.postpone(command, after)
+            case Park(command=command, why=why):
+                await self._broker.park(command, why)
+            case _:
+                assert_never(verdict)
+
+
+async def _until_confirmed(act: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await act()
+        except BrokerError:
+            await asyncio.sleep(1)

@@ -1,0 +1,266 @@
+"""One Eureka server in memory, with the rules by which the real one keeps overrides, leases and a response cache.
+
+Traps that it has in common with the real one: an override is stored only when it changes the status; it is kept by id
+alone and outlives the registration; a status PUT renews the lease; after any renewal the shown renewal time lies 90 s
+in the future; a replicated heartbeat brings a deleted instance back.
+
+Not like the real one: leases never end (self-preservation), and what a peer misses while it is away is not sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance
+from controller.flows.ports import Clock
+
+UNKNOWN = "UNKNOWN"
+LEASE = timedelta(seconds=90)
+READ_PATIENCE, WRITE_PATIENCE = 1.5, 3.0
+"""Seconds after which a frozen node is not waited for any more."""
+
+Key = tuple[str, str]
+
+
+class Trouble(StrEnum):
+    """What may be wrong with a node."""
+
+    down = "down"
+    frozen = "frozen"
+    denying = "denying"
+    denying_writes = "denying writes"
+    nonsense = "nonsense"
+
+
+class UnansweredError(Exception):
+    """A node told nothing, and which condition that is."""
+
+    def __init__(self, condition: Condition, detail: str) -> None:
+        super().__init__(detail)
+        self.condition = condition
+
+
+class FakeNode:
+    """One node. Its asynchronous methods are what clients of the registry call, as tests.stack has them for real."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.url = url
+        self.trouble: Trouble | None = None
+        self.peers: list[FakeNode] = []
+        self.replication: timedelta | None = timedelta(seconds=0.7)
+        """How long a change takes to the peers; None: it never gets there."""
+        self.cache_age = timedelta(seconds=30)
+        self.nonsense_about = ""
+        """An app about whose instances it talks nonsense."""
+        self.requests: list[str] = []
+        """What the controller asked of it: method and path. Other clients' calls are not noted."""
+        self._clock = clock
+        self._held: dict[Key, Instance] = {}
+        self.overrides: dict[str, str] = {}
+        self._told: defaultdict[str, deque[Callable[[FakeNode], object]]] = defaultdict(deque)
+        self._cached: tuple[Instance, ...] = ()
+        self._cached_at: datetime | None = None
+
+    @property
+    def registry(self) -> FakeNode:
+        """The node's client."""
+        return self
+
+    async def start(self) -> None:
+        """Mend it; it copies what a peer holds, as a real one does when it starts."""
+        self.trouble = None
+        if self._held:
+            return
+        for peer in self.peers:
+            if peer.trouble is None:
+                for instance in peer._held.values():
+                    self._take(instance, replicated=True)
+                return
+
+    async def kill(self) -> None:
+        """Memory is lost."""
+        self.trouble = Trouble.down
+        self._held.clear()
+        self.overrides.clear()
+
+    def pause(self) -> None:
+        """Freeze: requests are accepted and never answered."""
+        self.trouble = Trouble.frozen
+
+    def resume(self) -> None:
+        """Go on."""
+        self.trouble = None
+
+    async def register(
+        self,
+        app: str,
+        instance_id: str,
+        *,
+        ip: str,
+        host: str | None = None,
+        port: int = 8080,
+        status: str = "UP",
+        renewal_seconds: int = 30,
+    ) -> None:
+        """Register, or register again, as a client library does."""
+        self._take(
+            Instance(
+                app=app.upper(),
+                id=instance_id,
+                ip=ip,
+                host_name=host or ip,
+                port=port,
+                status=status,
+                renewal_interval=timedelta(seconds=renewal_seconds),
+            )
+        )
+        self._tell_peers(self._bring((app.upper(), instance_id)))
+
+    async def heartbeat(self, app: str, instance_id: str) -> bool:
+        """False means: the node does not know it, register again."""
+        key = (app.upper(), instance_id)
+        known = self._renew(key)
+        if known:
+            bring = self._bring(key)
+            self._tell_peers(lambda peer: peer._renew(key) or bring(peer))
+        return known
+
+    async def put_status(self, app: str, instance_id: str, status: str) -> bool:
+        """Set an override; False when the instance is absent."""
+        key = (app.upper(), instance_id)
+        known = self._override(key, status)
+        if known:
+            self._tell_peers(lambda peer: peer._override(key, status))
+        return known
+
+    async def delete(self, app: str, instance_id: str) -> bool:
+        """Deregister; False when it was absent. The override goes in either case."""
+        key = (app.upper(), instance_id)
+        known = self._cancel(key)
+        if known:
+            self._tell_peers(lambda peer: peer._cancel(key))
+        return known
+
+    async def delete_status(self, app: str, instance_id: str, status: str | None = None) -> bool:
+        """Remove the override, optionally saying the status to show until the next heartbeat."""
+        key = (app.upper(), instance_id)
+        known = self._lift(key, status or UNKNOWN)
+        if known:
+            self._tell_peers(lambda peer: peer._lift(key, status or UNKNOWN))
+        return known
+
+    def held(self, app: str, instance_id: str) -> Instance | None:
+        """What it holds, for tests to look at."""
+        return self._held.get((app.upper(), instance_id))
+
+    async def answer(self, request: str, *, write: bool = False) -> None:
+        """Take a request of the controller's; UnansweredError when it leads to nothing."""
+        if self.trouble is not Trouble.down:
+            self.requests.append(request)
+        if self.nonsense_about and f"apps/{self.nonsense_about}/" in request:
+            raise UnansweredError(Condition.failing, "not a registry's JSON")
+        match self.trouble:
+            case None:
+                pass
+            case Trouble.down:
+                raise UnansweredError(Condition.unreachable, "connection refused")
+            case Trouble.frozen:
+                await asyncio.sleep(WRITE_PATIENCE if write else READ_PATIENCE)
+                raise UnansweredError(Condition.unreachable, "no answer in time")
+            case Trouble.denying:
+                raise UnansweredError(Condition.denied, "HTTP 401")
+            case Trouble.denying_writes:
+                if write:
+                    raise UnansweredError(Condition.denied, "HTTP 403")
+            case Trouble.nonsense:
+                raise UnansweredError(Condition.failing, "not a registry's JSON")
+
+    def by_id(self, instance_id: str) -> Instance | None:
+        """The first registration of this id, in whichever app."""
+        return next((instance for instance in self._held.values() if instance.id == instance_id), None)
+
+    def cached(self) -> tuple[Instance, ...]:
+        """Everything, as the response cache has it."""
+        now = self._clock()
+        if self._cached_at is None or now - self._cached_at >= self.cache_age:
+            self._cached, self._cached_at = tuple(self._held.values()), now
+        return self._cached
+
+    def _take(self, instance: Instance, *, replicated: bool = False) -> None:
+        key = (instance.app, instance.id)
+        if instance.override != UNKNOWN:
+            self.overrides.setdefault(instance.id, instance.override)
+        now = self._clock()
+        self._held[key] = replace(
+            instance,
+            status=self._shown(instance, None if replicated else self._held.get(key)),
+            override=self.overrides.get(instance.id, UNKNOWN),
+            registered_at=now,
+            renewed_at=now,
+        )
+
+    def _shown(self, instance: Instance, existing: Instance | None) -> str:
+        """Which status wins: what is neither UP nor OUT_OF_SERVICE, then the override, then the one shown so far."""
+        if instance.status not in ("UP", OUT_OF_SERVICE):
+            return instance.status
+        if instance.id in self.overrides:
+            return self.overrides[instance.id]
+        if existing is not None and existing.status in ("UP", OUT_OF_SERVICE):
+            return existing.status
+        return instance.status
+
+    def _renew(self, key: Key) -> bool:
+        instance = self._held.get(key)
+        if instance is None or instance.status == UNKNOWN:
+            return False
+        self._held[key] = replace(instance, status=self._shown(instance, instance), renewed_at=self._clock() + LEASE)
+        return True
+
+    def _override(self, key: Key, status: str) -> bool:
+        instance = self._held.get(key)
+        if instance is None:
+            return False
+        if instance.status != status:
+            self.overrides[key[1]] = status
+            instance = replace(instance, status=status, override=status)
+        self._held[key] = replace(instance, renewed_at=self._clock() + LEASE)
+        return True
+
+    def _lift(self, key: Key, status: str) -> bool:
+        instance = self._held.get(key)
+        if instance is None:
+            return False
+        if self.overrides.pop(key[1], None) is not None:
+            self._held[key] = replace(instance, status=status, override=UNKNOWN)
+        return True
+
+    def _cancel(self, key: Key) -> bool:
+        self.overrides.pop(key[1], None)
+        return self._held.pop(key, None) is not None
+
+    def _bring(self, key: Key) -> Callable[[FakeNode], object]:
+        """What a peer is told that does not know an instance: the whole of it, as it is held here by then."""
+
+        def act(peer: FakeNode) -> None:
+            if key in self._held:
+                peer._take(self._held[key], replicated=True)
+
+        return act
+
+    def _tell_peers(self, act: Callable[[FakeNode], object]) -> None:
+        if self.replication is None:
+            return
+        for peer in self.peers:
+            # Timers of the same moment may fire in any order; what is told must arrive in its order.
+            self._told[peer.url].append(act)
+            asyncio.get_running_loop().call_later(self.replication.total_seconds(), self._deliver, peer)
+
+    def _deliver(self, peer: FakeNode) -> None:
+        act = self._told[peer.url].popleft()
+        if peer.trouble in (None, Trouble.denying_writes):
+            act(peer)

@@ -1,0 +1,38 @@
+"""A cluster's pods as the test tells them: the flows' ``PodFeed``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from controller.domain.pods import Pod
+from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting
+
+
+class FakePodFeed:
+    """Yields what it is told, in that order, and waits for more."""
+
+    def __init__(self, scope: str = "") -> None:
+        self._scope = scope
+        self._told: asyncio.Queue[Sighting] = asyncio.Queue()
+
+    async def follow(self) -> AsyncIterator[Sighting]:
+        """Yield what happens, for ever."""
+        while True:
+            yield await self._told.get()
+
+    def lists(self, *pods: Pod) -> None:
+        """A complete list."""
+        self._told.put_nowait(Listed(scope=self._scope, pods=pods))
+
+    def changes(self, pod: Pod) -> None:
+        """A pod as it is now."""
+        self._told.put_nowait(Changed(pod=pod))
+
+    def removes(self, pod: Pod) -> None:
+        """A pod's object is gone."""
+        self._told.put_nowait(Removed(pod=pod))
+
+    def stays_silent(self) -> None:
+        """An answer with nothing to tell."""
+        self._told.put_nowait(Alive())

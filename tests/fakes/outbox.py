@@ -1,0 +1,139 @@
+"""The broker in memory: queues of a region's commands, the delay ladder, the dead letters and the event log.
+
+Commands cross the wire format, as they do for real. A refused publish takes the broker's timeout, and may have arrived
+all the same: that is how a confirm that came too late looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from controller.domain.commands import Command
+from controller.domain.events import Event, Outcome
+from controller.errors import BrokerError
+from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, decode_command, encode_command, encode_event
+from controller.rabbit.ladder import whole_seconds
+from tests.fakes.crashes import CrashPlan
+
+
+class Refusal(StrEnum):
+    """How a publish fails."""
+
+    lost = "lost"
+    arrives_anyway = "arrives anyway"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message on its way to a worker."""
+
+    body: bytes
+    redelivered: bool = False
+
+    def command(self) -> Command:
+        """What it says."""
+        return decode_command(self.body, type_=COMMAND_TYPE, content_type=CONTENT_TYPE)
+
+
+class FakeBroker:
+    """The flows' ``Outbox``, and what a consumer needs beside it."""
+
+    def __init__(self, crashes: CrashPlan | None = None) -> None:
+        self.crashes = crashes or CrashPlan()
+        self.refusal: Refusal | None = None
+        self.timeout = 5.0
+        self.sent: list[Command] = []
+        self.delays: list[int] = []
+        """The seconds of each postponement."""
+        self.events: list[Event] = []
+        self.dead: list[tuple[Command, str]] = []
+        self.queues: defaultdict[str, asyncio.Queue[Delivery]] = defaultdict(asyncio.Queue)
+        self.unacknowledged: list[Delivery] = []
+        self._on_the_ladder = 0
+        self._recorded = asyncio.Event()
+
+    @property
+    def idle(self) -> bool:
+        """True when no message is left anywhere but among the dead letters."""
+        waiting = any(not queue.empty() for queue in self.queues.values())
+        return not (waiting or self.unacknowledged or self._on_the_ladder)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """The event log in short."""
+        return [event.outcome for event in self.events]
+
+    async def send(self, command: Command) -> None:
+        """Publish a fresh command to its region's queue."""
+
+        def publish() -> None:
+            self.sent.append(command)
+            self._put(command)
+
+        await self._confirm("send", publish)
+
+    async def postpone(self, command: Command, after: timedelta) -> None:
+        """Publish a command into the delay ladder."""
+
+        def publish() -> None:
+            seconds = whole_seconds(after)
+            self.delays.append(seconds)
+            self._on_the_ladder += 1
+            asyncio.get_running_loop().call_later(seconds, self._come_back, command)
+
+        await self._confirm("postpone", publish)
+
+    async def park(self, command: Command, why: str) -> None:
+        """Put a command among its region's dead letters."""
+        await self._confirm("park", lambda: self.dead.append((command, why)))
+
+    async def record(self, event: Event) -> None:
+        """Append to the event log."""
+        encode_event(event)  # what cannot be written is a mistake here as it is for real
+
+        def append() -> None:
+            self.events.append(event)
+            self._recorded.set()
+            self._recorded.clear()
+
+        await self._confirm(f"record {event.outcome}", append)
+
+    async def recorded(self, outcome: Outcome, *, count: int = 1) -> Event:
+        """Wait for so many events of this outcome, and return the last one."""
+        while self.outcomes.count(outcome) < count:
+            await self._recorded.wait()
+        return [event for event in self.events if event.outcome is outcome][-1]
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Forget a message that was handled."""
+        self.crashes.reach("before ack")
+        self.unacknowledged.remove(delivery)
+        self.crashes.reach("after ack")
+
+    def redeliver(self) -> None:
+        """Give what was not acknowledged to somebody else: the consumer is gone."""
+        for delivery in self.unacknowledged:
+            self.queues[delivery.command().region].put_nowait(Delivery(delivery.body, redelivered=True))
+        self.unacknowledged.clear()
+
+    def _come_back(self, command: Command) -> None:
+        self._on_the_ladder -= 1
+        self._put(command)
+
+    def _put(self, command: Command) -> None:
+        self.queues[command.region].put_nowait(Delivery(encode_command(command)))
+
+    async def _confirm(self, what: str, publish: Callable[[], None]) -> None:
+        self.crashes.reach(f"before {what}")
+        await asyncio.sleep(0)
+        if self.refusal is not Refusal.lost:
+            publish()
+        if self.refusal is not None:
+            await asyncio.sleep(self.timeout)
+            raise BrokerError("the broker did not confirm (TimeoutError)")
+        self.crashes.reach(f"after {what}")

@@ -1,0 +1,147 @@
+"""The flows' ``Registry`` over servers in memory: every node of one region, and the shared index.
+
+It asks its nodes as controller/eureka does: nothing is sent for what cannot be addressed, a write's
+success proves nothing, and one good answer is enough for the index.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from controller.domain.addressing import unaddressable
+from controller.domain.fence import may_share
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.domain.pods import Pod
+from controller.errors import RegistryError
+from controller.flows.ports import Clock, Found
+from tests.fakes.crashes import CrashPlan
+from tests.fakes.eureka_node import FakeNode, UnansweredError
+
+
+class FakeRegistry:
+    """One region."""
+
+    def __init__(self, *, nodes: int = 2, clock: Clock, crashes: CrashPlan | None = None) -> None:
+        self.nodes = [FakeNode(f"http://eureka-{number}:8761/eureka", clock) for number in range(nodes)]
+        for node in self.nodes:
+            node.peers = [peer for peer in self.nodes if peer is not node]
+        self._by_url = {node.url: node for node in self.nodes}
+        self._clock = clock
+        self._crashes = crashes or CrashPlan()
+        self._index: tuple[Instance, ...] = ()
+        self._fetched_at: datetime | None = None
+
+    @property
+    def requests(self) -> list[str]:
+        """What the controller asked of all nodes."""
+        return [request for node in self.nodes for request in node.requests]
+
+    @property
+    def writes(self) -> list[str]:
+        """Of these, what changes something."""
+        return [request for request in self.requests if not request.startswith("GET")]
+
+    def everywhere(self, app: str, instance_id: str) -> list[str | None]:
+        """The status at each node; None where the instance is absent."""
+        found = [node.held(app, instance_id) for node in self.nodes]
+        return [instance.status if instance else None for instance in found]
+
+    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+        """Look a pod up in the index."""
+        if self._fetched_at is None or self._fetched_at < not_before:
+            await self._fetch()
+        candidates = tuple(instance for instance in self._index if may_share(pod, instance))
+        ids = {instance.id for instance in candidates}
+        return Found(candidates=candidates, holders=tuple(one for one in self._index if one.id in ids))
+
+    async def _fetch(self) -> None:
+        asked_at = self._clock()
+        answers = await asyncio.gather(*(self._everything(node) for node in self.nodes), return_exceptions=True)
+        good = [answer for answer in answers if not isinstance(answer, BaseException)]
+        if not good:
+            raise RegistryError("; ".join(map(str, answers)))
+        self._index = tuple({(one.app, one.id): one for answer in good for one in answer}.values())
+        self._fetched_at = asked_at
+
+    @staticmethod
+    async def _everything(node: FakeNode) -> tuple[Instance, ...]:
+        await node.answer("GET apps")
+        return node.cached()
+
+    async def look_up(self, instance_id: str) -> Instance | None:
+        """Ask every node for the id; RegistryError when none of them can tell."""
+        if why := unaddressable(instance_id):
+            raise RegistryError(why)
+        troubles: list[str] = []
+        for node in self.nodes:
+            try:
+                await node.answer(f"GET instances/{instance_id}")
+            except UnansweredError as error:
+                troubles.append(str(error))
+            else:
+                if found := node.by_id(instance_id):
+                    return found
+        if len(troubles) == len(self.nodes):
+            raise RegistryError("; ".join(troubles))
+        return None
+
+    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
+        """Read the instance at every node, or at these."""
+        asked = [self._by_url[url] for url in nodes] if nodes is not None else self.nodes
+        return tuple(await asyncio.gather(*(self._read(node, app, instance_id) for node in asked)))
+
+    async def _read(self, node: FakeNode, app: str, instance_id: str) -> Reading:
+        if why := unaddressable(app) or unaddressable(instance_id):
+            return Reading(node=node.url, condition=Condition.failing, detail=why)
+        try:
+            await node.answer(f"GET apps/{app}/{instance_id}")
+        except UnansweredError as error:
+            return Reading(node=node.url, condition=error.condition, detail=str(error))
+        return read(node.url, node.held(app, instance_id))
+
+    async def take_out(
+        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
+    ) -> tuple[Reading, ...]:
+        """Set OUT_OF_SERVICE at these nodes at once; gives the nodes that did not take it."""
+
+        async def write(node: FakeNode) -> None:
+            for status in ("DOWN", OUT_OF_SERVICE) if node.url in stubborn else (OUT_OF_SERVICE,):
+                await node.answer(f"PUT apps/{app}/{instance_id}/status?value={status}", write=True)
+                await node.put_status(app, instance_id, status)
+
+        return await self._at_once("take_out", app, instance_id, nodes, write)
+
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        """Delete at these nodes at once; gives the nodes that did not take it."""
+
+        async def write(node: FakeNode) -> None:
+            await node.answer(f"DELETE apps/{app}/{instance_id}", write=True)
+            await node.delete(app, instance_id)
+
+        return await self._at_once("delete", app, instance_id, nodes, write)
+
+    async def _at_once(
+        self,
+        what: str,
+        app: str,
+        instance_id: str,
+        nodes: Sequence[str],
+        write: Callable[[FakeNode], Awaitable[None]],
+    ) -> tuple[Reading, ...]:
+        if why := unaddressable(app) or unaddressable(instance_id):
+            return tuple(Reading(node=url, condition=Condition.failing, detail=why) for url in nodes)
+
+        async def attempt(node: FakeNode) -> Reading | None:
+            self._crashes.reach(f"before {what} at {node.url}")
+            failure = None
+            try:
+                await write(node)
+            except UnansweredError as error:
+                failure = Reading(node=node.url, condition=error.condition, detail=str(error))
+            self._crashes.reach(f"after {what} at {node.url}")
+            return failure
+
+        failures = await asyncio.gather(*(attempt(self._by_url[url]) for url in nodes))
+        return tuple(failure for failure in failures if failure is not None)

@@ -1,0 +1,109 @@
+"""A process may die just before or just after any of its side effects, and the story still ends the same."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import pytest
+
+from controller.domain.events import Outcome
+from tests.fakes.eureka_node import Trouble
+from tests.fakes.virtual_time import in_virtual_time
+from tests.flows.world import World, sleep_until
+
+FINAL = {Outcome.removed, Outcome.already_gone}
+
+
+@dataclass
+class Ending:
+    """How a story ended, and by which points it came."""
+
+    points: list[str]
+    statuses: list[str | None]
+    overrides: int
+    outcomes: list[Outcome]
+    event_ids: set[str]
+    dead: int
+    restarts: int
+
+
+@functools.cache
+def play(crash_at: int | None, *, node_away: bool) -> Ending:
+    """A rollout's one instance, whose second node may be away for a while."""
+    endings: list[Ending] = []
+
+    @in_virtual_time
+    async def story() -> None:
+        async with World(crash_at=crash_at) as world:
+            app = await world.process()
+            if node_away:
+                world.nodes[1].trouble = Trouble.down
+            await world.send()
+            await sleep_until(20)
+            app.die()
+            await sleep_until(40)
+            world.nodes[1].trouble = None
+            await world.until_idle()
+            endings.append(
+                Ending(
+                    points=world.crashes.reached,
+                    statuses=world.everywhere(),
+                    overrides=sum(len(node.overrides) for node in world.nodes),
+                    outcomes=world.broker.outcomes,
+                    event_ids={event.event_id for event in world.broker.events},
+                    dead=len(world.broker.dead),
+                    restarts=world.consumer.restarts,
+                )
+            )
+
+    story()
+    return endings[0]
+
+
+def reference(*, node_away: bool) -> Ending:
+    """The same story without a crash."""
+    return play(None, node_away=node_away)
+
+
+def plans() -> list[tuple[bool, int, str]]:
+    return [
+        (node_away, number, point)
+        for node_away in (False, True)
+        for number, point in enumerate(reference(node_away=node_away).points)
+        if not point.endswith("send")  # that is the watch's
+    ]
+
+
+@pytest.mark.parametrize("node_away", [False, True])
+def test_the_reference_runs_have_a_point_around_every_kind_of_side_effect(node_away: bool) -> None:
+    ending = reference(node_away=node_away)
+    kinds = {point.split(" at ")[0] for point in ending.points}
+    for effect in ("take_out", "delete", "record out_of_service", "record removed", "postpone", "ack"):
+        assert {f"before {effect}", f"after {effect}"} <= kinds
+    assert ending.statuses == [None, None]
+    assert ending.restarts == 0
+    assert len(plans()) >= 60
+
+
+@pytest.mark.parametrize(("node_away", "number", "point"), plans())
+def test_a_crash_at_any_point_followed_by_redelivery_ends_in_the_same_final_state(
+    node_away: bool, number: int, point: str
+) -> None:
+    expected = reference(node_away=node_away)
+    ending = play(number, node_away=node_away)
+    assert ending.points[number] == point
+    assert ending.restarts == 1
+    assert (ending.statuses, ending.overrides, ending.dead) == (expected.statuses, expected.overrides, expected.dead)
+    assert Outcome.out_of_service in ending.outcomes
+    assert set(ending.outcomes) & FINAL
+
+
+def test_a_crash_at_any_point_leaves_exactly_one_final_outcome_in_the_log() -> None:
+    told = {}
+    for node_away, number, point in plans():
+        ending = play(number, node_away=node_away)
+        finals = sorted(FINAL.intersection(ending.outcomes))
+        if finals != [Outcome.removed]:
+            told[f"{number} {point}{', node away' if node_away else ''}"] = [outcome.value for outcome in finals]
+    assert told == {}

@@ -1,0 +1,235 @@
+"""Out of service at every node: at once where a node answers, later where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from controller.domain.commands import Cause
+from controller.domain.events import Event, Outcome
+from controller.domain.instances import OUT_OF_SERVICE, Condition
+from tests.fakes.eureka_node import READ_PATIENCE, Trouble
+from tests.fakes.outbox import Refusal
+from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.flows.world import APP, ID, World
+from tests.unit.building import a_command, a_pod, terminating
+
+OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
+
+
+@in_virtual_time
+async def test_an_instance_is_out_at_every_node_within_a_tenth_of_a_second_and_the_event_tells_each_nodes_answer() -> (
+    None
+):
+    async with World() as world:
+        await world.process()
+        begun = elapsed()
+        await world.send()
+        event = await world.until(Outcome.out_of_service)
+        assert elapsed() - begun < 0.15
+        assert world.everywhere() == OUT
+        assert [(reading.node, reading.condition) for reading in event.nodes] == [
+            (node.url, Condition.out) for node in world.nodes
+        ]
+        assert (event.app, event.instance_id, event.attempt) == (APP, ID, 1)
+
+
+@in_virtual_time
+async def test_a_node_that_is_down_is_followed_up_while_the_other_is_drained_at_once() -> None:
+    async with World() as world:
+        await world.process()
+        world.nodes[1].trouble = Trouble.down
+        await world.send()
+        await asyncio.sleep(1)
+        assert world.everywhere() == [OUT_OF_SERVICE, "UP"]
+        trouble = await world.until(Outcome.requested)
+        assert "unreachable" in trouble.reason
+        assert world.nodes[1].url in trouble.reason
+        await asyncio.sleep(120)
+        world.nodes[1].trouble = None
+        mended = elapsed()
+        await world.until(Outcome.out_of_service)
+        assert elapsed() - mended < 16
+        assert world.everywhere() == OUT
+        assert world.broker.outcomes == [Outcome.requested, Outcome.out_of_service]
+        assert world.observer.retries["eu"] >= 5
+
+
+@in_virtual_time
+async def test_a_node_that_is_down_is_asked_again_after_1_2_4_8_and_then_every_15_seconds() -> None:
+    async with World() as world:
+        await world.process()
+        world.nodes[1].trouble = Trouble.down
+        await world.send()
+        await asyncio.sleep(70)
+        assert world.broker.delays[:6] == [1, 2, 4, 8, 15, 15]
+
+
+@in_virtual_time
+async def test_a_frozen_node_does_not_hold_up_the_other() -> None:
+    async with World() as world:
+        await world.process()
+        world.nodes[0].pause()
+        await world.send()
+        await asyncio.sleep(2 * READ_PATIENCE + 0.5)
+        assert world.everywhere() == ["UP", OUT_OF_SERVICE]
+        world.nodes[0].resume()
+        await world.until(Outcome.out_of_service)
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_nothing_is_left_to_replication() -> None:
+    async with World() as world:
+        await world.process()
+        for node in world.nodes:
+            node.replication = None
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_an_app_that_said_out_of_service_itself_ends_with_an_override_so_that_it_cannot_come_back() -> None:
+    async with World() as world:
+        app = await world.process(status=OUT_OF_SERVICE)
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await world.nodes[0].register(APP, ID, ip="10.1.0.7", host="orders-0", status="UP")
+        await asyncio.sleep(1)
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_the_app_deregistered_itself_while_the_response_cache_still_showed_it() -> None:
+    async with World() as world:
+        app = await world.process()
+        for node in world.nodes:
+            node.cached()
+        await app.leave()
+        await asyncio.sleep(1)
+        await world.send()
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.already_gone]
+        assert world.registry.writes == []
+        assert world.everywhere() == [None, None]
+
+
+@in_virtual_time
+async def test_a_duplicate_command_changes_nothing() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.send()
+        await world.until_idle()
+        requests = list(world.registry.requests)
+        await world.send()
+        await world.send()
+        await world.until_idle()
+        assert world.registry.requests == requests
+        assert world.broker.outcomes == [Outcome.out_of_service]
+
+
+@in_virtual_time
+async def test_a_redelivered_command_is_handled_again_and_tells_the_same_event_once_more() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        handle = world.start_worker()
+        await handle(a_command(), False)
+        written = list(world.registry.writes)
+        await handle(a_command(), True)
+        assert world.registry.writes == written
+        assert len({event.event_id for event in world.broker.events}) == 1
+        assert len(world.broker.events) == 2
+
+
+@in_virtual_time
+async def test_a_later_cause_of_the_same_drain_is_handled_too() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.send()
+        await world.until_idle()
+        await world.nodes[0].delete_status(APP, ID, "UP")
+        await asyncio.sleep(1)
+        await world.send(a_command(cause=Cause.deleted))
+        await world.until_idle()
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_without_removal_the_drain_ends_once_the_instance_is_out() -> None:
+    async with World(remove=False) as world:
+        app = await world.process()
+        await world.send()
+        await world.until_idle()
+        app.die()
+        await asyncio.sleep(3600)
+        assert world.everywhere() == OUT
+        assert world.broker.delays == []
+        assert world.broker.outcomes == [Outcome.out_of_service]
+
+
+@in_virtual_time
+async def test_every_instance_of_a_pod_is_drained_in_whichever_app() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.process("ADMIN", "orders-0:admin:9090", port=9090)
+        await world.send()
+        await world.until_idle()
+        assert world.everywhere() == OUT
+        assert world.everywhere("ADMIN", "orders-0:admin:9090") == OUT
+        assert {event.app for event in world.broker.events} == {APP, "ADMIN"}
+
+
+@in_virtual_time
+async def test_a_thousand_pods_are_all_out_before_the_first_is_written_down() -> None:
+    async with World(remove=False) as world:
+        for number in range(1000):
+            await world.nodes[0].register("ORDERS", f"i-{number}", ip=f"10.2.{number // 250}.{number % 250}")
+        await asyncio.sleep(1)
+        out_when_told: list[int] = []
+        record = world.broker.record
+
+        async def note(event: Event) -> None:
+            out_when_told.append(sum(world.everywhere("ORDERS", f"i-{n}") == OUT for n in range(1000)))
+            world.broker.record = record  # type: ignore[method-assign]
+
+        world.broker.record = note  # type: ignore[method-assign]
+        for number in range(1000):
+            pod = terminating(a_pod(f"uid-{number}", name=f"p-{number}", ip=f"10.2.{number // 250}.{number % 250}"))
+            await world.send(replace(a_command(pod)))
+        await world.until_idle()
+        assert out_when_told == [1000]
+
+
+@in_virtual_time
+async def test_an_event_that_the_broker_refuses_is_written_as_soon_as_it_is_back() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.send()
+        world.broker.refusal = Refusal.lost
+        await asyncio.sleep(60)
+        assert world.everywhere() == OUT
+        assert world.broker.events == []
+        world.broker.refusal = None
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.out_of_service]
+
+
+@in_virtual_time
+async def test_confirms_that_come_too_late_make_duplicates_and_nothing_else() -> None:
+    async with World() as world:
+        app = await world.process()
+        world.broker.refusal = Refusal.arrives_anyway
+        with_suppressed = asyncio.create_task(world.send())
+        await asyncio.sleep(20)
+        app.die()
+        world.broker.refusal = None
+        await asyncio.gather(with_suppressed, return_exceptions=True)
+        await world.until_idle()
+        assert world.everywhere() == [None, None]
+        assert {event.outcome for event in world.broker.events} <= {
+            Outcome.out_of_service,
+            Outcome.removed,
+            Outcome.already_gone,
+        }

@@ -1,0 +1,142 @@
+"""From a pod to its instances: in the index, past it, in several looks, and not at all."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.domain.events import Outcome
+from controller.domain.instances import OUT_OF_SERVICE
+from tests.fakes.eureka_node import Trouble
+from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.flows.world import APP, ID, World
+from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, at, terminating
+
+OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
+
+
+def fill_the_caches(world: World) -> None:
+    """From now on every node serves today's registry for half a minute."""
+    for node in world.nodes:
+        node.cached()
+
+
+@in_virtual_time
+async def test_an_instance_younger_than_the_response_cache_is_found_on_a_later_look() -> None:
+    async with World(remove=False) as world:
+        fill_the_caches(world)
+        await world.process()
+        await world.send()
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.out_of_service]
+        assert 29 <= elapsed() < 36
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_a_template_of_the_settings_finds_a_young_instance_at_once() -> None:
+    async with World(remove=False, instance_id_templates=("{hostname}:{app}:{port}",)) as world:
+        fill_the_caches(world)
+        await world.process()
+        await world.send(a_command(terminating(a_pod(app_label="orders"))))
+        await world.until(Outcome.out_of_service)
+        assert elapsed() < 1.5
+
+
+@in_virtual_time
+async def test_an_instance_id_in_an_annotation_finds_a_young_instance_at_once() -> None:
+    async with World(remove=False) as world:
+        fill_the_caches(world)
+        await world.process()
+        await world.send(a_command(terminating(a_pod(annotations={"instance-id": "{hostname}:orders:{port}"}))))
+        await world.until(Outcome.out_of_service)
+        assert elapsed() < 1.5
+
+
+@in_virtual_time
+async def test_a_pod_is_called_not_registered_only_after_35_seconds_of_looks() -> None:
+    async with World() as world:
+        await world.send()
+        await asyncio.sleep(34)
+        assert world.broker.events == []
+        event = await world.until(Outcome.not_registered)
+        assert 35 <= elapsed() < 37
+        assert "address or host name" in event.reason
+        await world.until_idle()
+        assert world.registry.writes == []
+        assert len(world.broker.delays) >= 10
+
+
+@in_virtual_time
+async def test_only_one_nodes_index_is_enough_and_none_is_waited_for() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        for node in world.nodes:
+            node.trouble = Trouble.down
+        await world.send()
+        await asyncio.sleep(100)
+        assert world.broker.outcomes == [Outcome.requested]
+        world.nodes[1].trouble = None
+        await asyncio.sleep(20)
+        assert world.nodes[1].held(APP, ID).status == OUT_OF_SERVICE  # type: ignore[union-attr]
+        world.nodes[0].trouble = None
+        await world.until(Outcome.out_of_service)
+
+
+@in_virtual_time
+async def test_what_is_at_the_pods_address_but_belongs_to_a_living_pod_is_superseded_without_a_write() -> None:
+    async with World() as world:
+        await world.process()
+        await world.send(a_command(living=(a_living_pod(ip=POD_IP, created_at=at(-10)),)))
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.superseded]
+        assert world.registry.writes == []
+
+
+@in_virtual_time
+async def test_an_id_that_also_lives_in_another_app_where_it_is_not_the_pods_is_refused() -> None:
+    async with World() as world:
+        await world.process()
+        await world.process("OTHER", ID, ip="10.9.9.9", host="stranger")
+        await world.send()
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.refused]
+        assert "ambiguous" in world.broker.events[0].reason
+        assert world.registry.writes == []
+
+
+@in_virtual_time
+async def test_an_ambiguous_id_that_a_young_instance_shares_is_refused_too_when_an_annotation_names_it() -> None:
+    async with World() as world:
+        await world.process("OTHER", ID, ip="10.9.9.9", host="stranger")
+        fill_the_caches(world)
+        await world.process()
+        await world.send(a_command(terminating(a_pod(annotations={"instance-id": ID}))))
+        await world.until_idle()
+        assert world.broker.outcomes[-1] is Outcome.refused
+        assert world.registry.writes == []
+
+
+@in_virtual_time
+async def test_of_two_instances_the_one_that_is_not_the_pods_is_told_and_the_other_drained() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.process("ADMIN", "shared", port=9090)
+        await world.process("OTHER", "shared", ip="10.9.9.9", host="stranger")
+        await world.send()
+        await world.until_idle()
+        assert world.everywhere() == OUT
+        assert world.everywhere("ADMIN", "shared") == ["UP", "UP"]
+        assert sorted(world.broker.outcomes) == [Outcome.out_of_service, Outcome.refused]
+
+
+@in_virtual_time
+async def test_many_pods_share_one_look_into_the_index() -> None:
+    async with World(remove=False) as world:
+        for number in range(20):
+            await world.nodes[0].register(APP, f"i-{number}", ip=f"10.2.0.{number}")
+        await asyncio.sleep(1)
+        for number in range(20):
+            await world.send(a_command(terminating(a_pod(f"uid-{number}", name=f"p-{number}", ip=f"10.2.0.{number}"))))
+        await world.until_idle()
+        assert len(set(world.broker.outcomes)) == 1
+        assert len(world.broker.events) == 20

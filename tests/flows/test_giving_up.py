@@ -1,0 +1,247 @@
+"""What is refused, what is given up, and that neither stops anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.domain.drain import DENIED_ATTEMPTS
+from controller.domain.events import Outcome
+from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.pods import Pod
+from controller.flows.ports import Found
+from tests.fakes.eureka_node import Trouble
+from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.flows.world import APP, ID, World
+from tests.unit.building import a_command, a_pod, at, terminating
+
+OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
+
+HOSTILE = [
+    {"app": "../../admin"},
+    {"app": "."},
+    {"instance-id": "a/b"},
+    {"instance-id": ".."},
+    {"instance-id": "a\x00b"},
+    {"instance-id": "{__class__}"},
+    {"instance-id": "{ip.__class__}"},
+    {"instance-id": "x" * 600},
+    {"port": "8080; DROP"},
+    {"port": "٨٠"},
+    {"retention": "-5m"},
+    {"retention": "for ever {braces}"},
+    {"retention": "x" * 1025},
+]
+
+
+@pytest.mark.parametrize("annotations", HOSTILE, ids=lambda notes: repr(notes)[:50])
+@in_virtual_time
+async def test_a_hostile_annotation_is_refused_with_no_request_at_all_and_the_next_pod_is_served(
+    annotations: dict[str, str],
+) -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        bad = terminating(a_pod("uid-bad", name="bad", ip="10.6.6.6", annotations=annotations))
+        await world.send(a_command(bad))
+        await asyncio.sleep(1)
+        assert world.registry.requests == []
+        await world.send()
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.refused, Outcome.out_of_service]
+        assert "annotation eureka.drain/" in world.broker.events[0].reason
+        assert world.everywhere() == OUT
+        assert world.broker.dead == []
+
+
+@in_virtual_time
+async def test_an_instance_whose_id_cannot_be_put_into_a_url_is_refused_and_no_request_names_it() -> None:
+    async with World() as world:
+        await world.process(APP, "orders/0")
+        await world.send()
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.refused]
+        assert "not addressable" in world.broker.events[0].reason
+        assert set(world.registry.requests) == {"GET apps"}
+
+
+@in_virtual_time
+async def test_after_an_hour_of_trouble_a_drain_goes_to_the_dead_letters_with_a_failed_event() -> None:
+    async with World() as world:
+        await world.process()
+        world.nodes[1].trouble = Trouble.nonsense
+        await world.send()
+        event = await world.until(Outcome.failed)
+        assert 3600 <= elapsed() < 3660
+        assert "failing" in event.reason
+        await world.until_idle()
+        ((command, why),) = world.broker.dead
+        assert why == event.reason
+        assert command.progress is not None
+        assert [target.id for target in command.progress.targets] == [ID]
+        assert world.broker.outcomes == [Outcome.requested, Outcome.failed]
+
+
+@in_virtual_time
+async def test_a_dead_letter_that_is_requeued_once_the_node_is_mended_comes_to_its_end() -> None:
+    async with World(give_up_after=timedelta(minutes=1)) as world:
+        app = await world.process()
+        world.nodes[1].trouble = Trouble.nonsense
+        await world.send()
+        await world.until(Outcome.failed)
+        await world.until_idle()
+        app.die()
+        world.nodes[1].trouble = None
+        await world.send(world.broker.dead[0][0])
+        await world.until_idle()
+        assert world.everywhere() == [None, None]
+        assert world.broker.outcomes[-2:] == [Outcome.out_of_service, Outcome.removed]
+
+
+@in_virtual_time
+async def test_when_no_node_can_be_asked_for_an_hour_the_drain_is_given_up_before_any_instance_is_known() -> None:
+    async with World() as world:
+        for node in world.nodes:
+            node.trouble = Trouble.down
+        await world.send()
+        await world.until(Outcome.failed)
+        assert 3600 <= elapsed() < 3660
+        await world.until_idle()
+        assert len(world.broker.dead) == 1
+
+
+@in_virtual_time
+async def test_a_dead_letter_of_an_unreachable_region_that_is_requeued_is_tried_again_for_as_long_as_a_fresh_one() -> (
+    None
+):
+    async with World(give_up_after=timedelta(minutes=10)) as world:
+        await world.process()
+        for node in world.nodes:
+            node.trouble = Trouble.down
+        await world.send()
+        await world.until(Outcome.failed)
+        await world.until_idle()
+        await world.send(world.broker.dead[0][0])
+        await asyncio.sleep(60)
+        for node in world.nodes:
+            node.trouble = None
+        await world.until(Outcome.out_of_service)
+        assert len(world.broker.dead) == 1
+
+
+@in_virtual_time
+async def test_a_node_that_denies_us_five_times_is_a_mistake_in_the_settings_and_parked() -> None:
+    async with World() as world:
+        await world.process()
+        world.nodes[1].trouble = Trouble.denying
+        await world.send()
+        event = await world.until(Outcome.failed)
+        assert event.attempt == DENIED_ATTEMPTS
+        assert elapsed() < 60
+        assert "denied" in event.reason
+        await world.until_idle()
+        assert len(world.broker.dead) == 1
+        assert world.nodes[0].held(APP, ID).status == OUT_OF_SERVICE  # type: ignore[union-attr]
+
+
+@in_virtual_time
+async def test_a_region_that_denies_writes_only_is_a_mistake_in_the_settings_too() -> None:
+    """Spring Security with CSRF protection: GET works, PUT gets 403."""
+    async with World() as world:
+        await world.process()
+        for node in world.nodes:
+            node.trouble = Trouble.denying_writes
+        await world.send()
+        await world.until(Outcome.failed)
+        assert elapsed() < 120
+
+
+@in_virtual_time
+async def test_of_two_instances_of_one_pod_one_is_given_up_and_the_other_retired() -> None:
+    async with World(give_up_after=timedelta(minutes=2)) as world:
+        first = await world.process()
+        second = await world.process("ADMIN", "orders-0:admin:9090", port=9090)
+        world.nodes[1].nonsense_about = "ADMIN"
+        await world.send()
+        await world.until(Outcome.failed)
+        for process in (first, second):
+            process.die()
+        await world.until_idle()
+        assert world.everywhere() == [None, None]
+        by_app = {app: [event.outcome for event in world.broker.events if event.app == app] for app in (APP, "ADMIN")}
+        assert by_app[APP] == [Outcome.out_of_service, Outcome.removed]
+        assert by_app["ADMIN"] == [Outcome.requested, Outcome.failed]
+        ((command, _),) = world.broker.dead
+        assert command.progress is not None
+        assert [target.app for target in command.progress.targets] == ["ADMIN"]
+
+
+@in_virtual_time
+async def test_a_mistake_in_the_program_parks_the_command_with_the_place_of_it_and_the_next_is_served() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        find = world.registry.find
+
+        async def find_or_fail(pod: Pod, *, not_before: datetime) -> Found:
+            if pod.name == "bad":
+                raise KeyError("secret {braces}")
+            return await find(pod, not_before=not_before)
+
+        world.registry.find = find_or_fail  # type: ignore[method-assign]
+        await world.send(a_command(terminating(a_pod("uid-bad", name="bad"))))
+        await world.send()
+        await world.until_idle()
+        ((_, why),) = world.broker.dead
+        assert "KeyError" in why
+        assert "secret" not in why
+        assert sorted(world.broker.outcomes) == [Outcome.failed, Outcome.out_of_service]
+
+
+@in_virtual_time
+async def test_a_parked_command_that_is_requeued_into_the_same_process_is_no_duplicate() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        find = world.registry.find
+
+        async def fail(pod: Pod, *, not_before: datetime) -> Found:
+            raise KeyError
+
+        world.registry.find = fail  # type: ignore[method-assign]
+        await world.send()
+        await world.until_idle()
+        world.registry.find = find  # type: ignore[method-assign]
+        await world.send(world.broker.dead[0][0])
+        await world.until_idle()
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_one_instance_in_trouble_delays_no_other_instance() -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.process("SLOW", "slow", ip="10.3.0.1", host="slow")
+        world.nodes[1].nonsense_about = "SLOW"
+        await world.send(a_command(terminating(a_pod("uid-slow", name="slow", ip="10.3.0.1"))))
+        await world.send()
+        await asyncio.sleep(0.5)
+        assert world.everywhere() == OUT
+        assert Outcome.out_of_service in world.broker.outcomes
+
+
+@in_virtual_time
+async def test_a_frozen_region_delays_no_proof_and_no_event_of_another() -> None:
+    async with World() as frozen, World(remove=False) as fast:
+        for number in range(200):
+            await frozen.nodes[0].register(APP, f"i-{number}", ip=f"10.2.0.{number}")
+        await fast.process()
+        await frozen.registry.find(a_pod(), not_before=at(0))
+        for node in frozen.nodes:
+            node.pause()
+        for number in range(200):
+            await frozen.send(a_command(terminating(a_pod(f"u-{number}", name=f"p-{number}", ip=f"10.2.0.{number}"))))
+        await asyncio.sleep(1)
+        begun = elapsed()
+        await fast.send()
+        await fast.until(Outcome.out_of_service)
+        assert elapsed() - begun < 1

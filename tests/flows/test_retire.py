@@ -1,0 +1,198 @@
+"""From out of service to gone: retention, heartbeats, and whatever comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from controller.domain.events import Outcome
+from controller.domain.instances import OUT_OF_SERVICE
+from tests.fakes.eureka_node import Trouble
+from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.flows.world import APP, ID, World, sleep_until
+from tests.stack.waiting import until
+from tests.unit.building import POD_IP, a_command, a_pod, terminating
+
+OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
+GONE = [None, None]
+
+
+@in_virtual_time
+async def test_an_instance_is_out_at_every_node_its_retention_passes_and_it_is_deleted_everywhere() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await sleep_until(25)
+        app.die()
+        await sleep_until(25 + 300)
+        assert world.everywhere() == OUT
+        event = await world.until(Outcome.removed)
+        assert world.everywhere() == GONE
+        assert elapsed() < 30 + 300 + 45
+        assert len(event.nodes) == 2
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.removed]
+        assert world.broker.dead == []
+
+
+@pytest.mark.parametrize(("annotation", "least", "most"), [("0s", 36, 120), ("1m", 60, 150), ("1h", 3600, 3700)])
+@in_virtual_time
+async def test_a_pods_own_retention_counts_but_never_less_than_it_takes_to_prove_silence(
+    annotation: str, least: float, most: float
+) -> None:
+    async with World() as world:
+        app = await world.process()
+        pod = terminating(a_pod(annotations={"retention": annotation}))
+        await world.send(a_command(pod))
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await world.until(Outcome.removed)
+        assert least < elapsed() < most
+
+
+@in_virtual_time
+async def test_a_retention_longer_than_the_delay_ladder_is_kept() -> None:
+    async with World(retention=timedelta(hours=5)) as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await sleep_until(5 * 3600)
+        assert world.everywhere() == OUT
+        await world.until_idle()
+        assert world.everywhere() == GONE
+
+
+@in_virtual_time
+async def test_a_live_heartbeat_postpones_the_deletion_for_as_long_as_it_beats() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await sleep_until(2 * 3600)
+        assert world.everywhere() == OUT
+        assert not [request for request in world.registry.writes if request.startswith("DELETE")]
+        assert world.broker.outcomes == [Outcome.out_of_service]
+        app.die()
+        await world.until(Outcome.removed)
+        assert elapsed() < 2 * 3600 + 300 + 300 + 60
+        assert world.everywhere() == GONE
+
+
+@in_virtual_time
+async def test_the_looks_at_a_process_that_goes_on_heartbeating_grow_rarer_up_to_five_minutes() -> None:
+    async with World() as world:
+        await world.process()
+        await world.send()
+        await sleep_until(3600)
+        assert max(world.broker.delays) <= 300
+        assert len(world.broker.delays) < 30
+
+
+@in_virtual_time
+async def test_an_override_that_was_lifted_is_put_back() -> None:
+    async with World() as world:
+        await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await sleep_until(20)
+        await world.nodes[0].delete_status(APP, ID, "UP")
+        await asyncio.sleep(1)
+        assert world.everywhere() == ["UP", "UP"]
+        told = await world.until(Outcome.requested)
+        assert told.reason == "it was back in service"
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_an_override_that_only_one_restarted_node_lost_is_put_back_there() -> None:
+    async with World() as world:
+        await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await sleep_until(10)
+        await world.nodes[1].kill()
+        world.nodes[1].trouble = None
+        await world.nodes[1].register(APP, ID, ip=POD_IP, host="orders-0")
+        assert world.nodes[1].held(APP, ID) is not None
+        await sleep_until(120)
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_an_app_that_deregisters_itself_after_it_was_out_needs_no_delete() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await app.leave()
+        await world.until_idle()
+        assert world.everywhere() == GONE
+        assert world.broker.outcomes[0] is Outcome.out_of_service
+        assert world.broker.outcomes[1:] in ([Outcome.already_gone], [Outcome.removed])
+        assert not [request for request in world.registry.writes if request.startswith("DELETE")]
+
+
+@in_virtual_time
+async def test_an_instance_that_replication_brings_back_after_the_delete_is_deleted_again() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await until(lambda: world.everywhere() == GONE, "deleted", timeout=3600)
+        await world.nodes[1].register(APP, ID, ip=POD_IP, host="orders-0", status=OUT_OF_SERVICE)
+        await world.until(Outcome.removed)
+        await world.until_idle()
+        assert world.everywhere() == GONE
+        assert world.broker.outcomes[-1] is Outcome.removed
+
+
+@in_virtual_time
+async def test_a_node_that_is_down_when_the_others_delete_is_followed_up_until_it_is_gone_there_too() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await sleep_until(200)
+        world.nodes[1].trouble = Trouble.down
+        await sleep_until(900)
+        assert Outcome.removed not in world.broker.outcomes
+        assert world.nodes[1].held(APP, ID) is not None
+        world.nodes[1].trouble = None
+        await world.until(Outcome.removed)
+        assert elapsed() < 900 + 60
+        assert world.everywhere() == GONE
+
+
+@in_virtual_time
+async def test_a_new_process_that_takes_over_the_id_is_left_alone() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await sleep_until(100)
+        before = list(world.registry.writes)
+        await world.nodes[0].register(APP, ID, ip="10.1.0.99", host="orders-0")
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.superseded]
+        assert world.registry.writes == before
+
+
+@in_virtual_time
+async def test_a_process_that_registers_after_the_pods_end_at_the_same_address_is_left_alone() -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await sleep_until(100)
+        before = list(world.registry.writes)
+        await world.nodes[0].register(APP, ID, ip=POD_IP, host="orders-0")
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.superseded]
+        assert world.registry.writes == before

@@ -1,0 +1,58 @@
+"""The Kubernetes side of a story: feeds that the test speaks through, a watch that runs, and a broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from controller.domain.commands import Cause
+from controller.domain.decide import Routing
+from controller.flows.urgency import Urgency
+from controller.flows.watch import Watch
+from tests.fakes.feed import FakePodFeed
+from tests.fakes.observer import FakeObserver
+from tests.fakes.outbox import FakeBroker
+from tests.fakes.virtual_time import virtual_clock
+from tests.unit.building import a_pod, terminating
+
+
+class Watching:
+    """A watch over one feed or several."""
+
+    def __init__(self, *scopes: str, **routing: Any) -> None:
+        self.feeds = [FakePodFeed(scope) for scope in scopes or ("",)]
+        self.feed = self.feeds[0]
+        self.broker = FakeBroker()
+        self.observer = FakeObserver()
+        usual = {"cluster": "test", "known": ("eu", "us"), "default": ("eu",), "namespaces": {}}
+        self.watch = Watch(
+            feeds=list(self.feeds),
+            outbox=self.broker,
+            routing=Routing(**{**usual, **routing}),
+            clock=virtual_clock,
+            observer=self.observer,
+            urgency=Urgency(),
+        )
+
+    @property
+    def sent(self) -> list[tuple[str, str, Cause]]:
+        """Pod, region and cause of each command."""
+        return [(command.pod.name, command.region, command.cause) for command in self.broker.sent]
+
+
+@asynccontextmanager
+async def watching(*scopes: str, **routing: Any) -> AsyncIterator[Watching]:
+    """A watch that runs."""
+    stage = Watching(*scopes, **routing)
+    running = asyncio.create_task(stage.watch.run())
+    try:
+        yield stage
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+GOING = terminating(a_pod())
+"""The pod that is asked to go."""

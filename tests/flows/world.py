@@ -1,0 +1,102 @@
+"""The Eureka side of a story: a registry, a broker, a worker that consumes, and the processes that register.
+
+Everything starts at noon, when the pod of tests.unit.building is asked to go; its grace ends half a minute later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Self
+
+from controller.domain.commands import Command
+from controller.domain.events import Event, Outcome
+from controller.flows.steps import Policy
+from controller.flows.urgency import Urgency
+from controller.flows.work import Worker
+from tests.fakes.client import FakeClient
+from tests.fakes.consumer import FakeConsumer, Handler
+from tests.fakes.crashes import CrashPlan
+from tests.fakes.observer import FakeObserver
+from tests.fakes.outbox import FakeBroker
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.virtual_time import elapsed, virtual_clock
+from tests.stack.waiting import until
+from tests.unit.building import POD_IP, a_command
+
+APP, ID = "ORDERS", "orders-0:orders:8080"
+RETENTION = timedelta(minutes=5)
+REPLICATED = 1.0
+"""Seconds after which every node knows what one was told."""
+
+
+class World:
+    """An async context manager: the consumer runs inside of it."""
+
+    def __init__(
+        self, *, nodes: int = 2, crash_at: int | None = None, urgency: Urgency | None = None, **policy: Any
+    ) -> None:
+        """``policy`` are fields of the worker's. An ``urgency`` is what this region shares with others."""
+        self._urgency = urgency
+        self.crashes = CrashPlan(crash_at)
+        self.registry = FakeRegistry(nodes=nodes, clock=virtual_clock, crashes=self.crashes)
+        self.nodes = self.registry.nodes
+        self.broker = FakeBroker(self.crashes)
+        self.observer = FakeObserver()
+        self.policy = Policy(**{"retention": RETENTION, **policy})
+        self.consumer = FakeConsumer(self.broker, "eu", self.start_worker)
+        self._consuming: asyncio.Task[None] | None = None
+        self._processes: list[FakeClient] = []
+
+    async def __aenter__(self) -> Self:
+        self._consuming = asyncio.create_task(self.consumer.run(), name="consumer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._consuming is not None
+        self._consuming.cancel()
+        await asyncio.gather(self._consuming, return_exceptions=True)
+
+    def start_worker(self) -> Handler:
+        """A new process's worker."""
+        worker = Worker(
+            region="eu",
+            registry=self.registry,
+            outbox=self.broker,
+            policy=self.policy,
+            clock=virtual_clock,
+            observer=self.observer,
+            urgency=self._urgency or Urgency(),
+        )
+        return worker.handle
+
+    async def process(
+        self, app: str = APP, instance_id: str = ID, /, *, status: str = "UP", **facts: Any
+    ) -> FakeClient:
+        """A living process, registered at every node."""
+        usual = {"ip": POD_IP, "host": "orders-0"}
+        client = FakeClient(self.nodes[0], app, instance_id, **{**usual, **facts})
+        await client.start(status=status)
+        await asyncio.sleep(REPLICATED)
+        return client
+
+    async def send(self, command: Command | None = None) -> None:
+        """A command as the watch sends it."""
+        await self.broker.send(command or a_command())
+
+    async def until_idle(self, *, hours: float = 3) -> None:
+        """Wait until every command has come to its end."""
+        await until(lambda: self.broker.idle, "an idle broker", timeout=hours * 3600, interval=1)
+
+    async def until(self, outcome: Outcome, *, count: int = 1) -> Event:
+        """Wait for the event of this outcome, and return the last one."""
+        return await asyncio.wait_for(self.broker.recorded(outcome, count=count), 3 * 3600)
+
+    def everywhere(self, app: str = APP, instance_id: str = ID) -> list[str | None]:
+        """The status at each node."""
+        return self.registry.everywhere(app, instance_id)
+
+
+async def sleep_until(seconds: float) -> None:
+    """Sleep until so many seconds after noon."""
+    await asyncio.sleep(max(0.0, seconds - elapsed()))
