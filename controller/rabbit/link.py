@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ HEARTBEAT = 10
 """Seconds. A dead peer is noticed after about three of them."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to connect."""
+_USERINFO = re.compile(r"//\S*@")
 BROKER_TROUBLE = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, BrokerError, asyncio.InvalidStateError)
 
 
@@ -105,8 +107,9 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _explain(error: BaseException) -> str:
-    """What to tell of an exception of the client library; its texts name host and reason, never credentials."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """What to tell of an exception: host and reason; should a text quote the URL, then without its credentials."""
+    text = _USERINFO.sub("//***@", str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -1,6 +1,5 @@
 """Reads the audit log as a stranger would: plain AMQP, a stream, from the first message on."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -46,8 +45,7 @@ async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[E
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=500)
-        stream = await until(lambda: _declared(connection), "the event stream")
-        del stream
+        await until(lambda: _declared(connection), "the event stream")
 
         async def note(message: AbstractIncomingMessage) -> None:
             event = msgspec.json.decode(message.body)
@@ -58,7 +56,6 @@ async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[E
         queue = await channel.get_queue("drain.events", ensure=False)
         await queue.consume(note, arguments={"x-stream-offset": "first"})
         yield log
-        await asyncio.sleep(0)
 
 
 async def _declared(connection: aio_pika.abc.AbstractConnection) -> bool:

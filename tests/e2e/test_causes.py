@@ -1,6 +1,7 @@
 """Everything that ends a pod, also without a grace period: each drained once, with its cause."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,14 @@ from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.observing import running_pod, shown_everywhere
 from tests.stack.pod_process import PodProcess
 from tests.stack.rabbitmq import RabbitMq
+from tests.stack.waiting import until
 from tests.stack.workloads import container, job, pod_spec, python_service
 
 # Named so that a pod is found past the response cache, without waiting for it.
 BY_TEMPLATE = {"instance_id_templates": "{ip}:{app}:{port}"}
 
 
-async def _serving(cluster: Cluster, eureka: EurekaNodes, namespace: str, name: str, **spec: int | str) -> PodProcess:
+async def serving(cluster: Cluster, eureka: EurekaNodes, namespace: str, name: str, **spec: int | str) -> PodProcess:
     service = python_service(name, eureka.urls, renewal_seconds=1)
     annotations = {"eureka.drain/app": name, "eureka.drain/port": "8080"}
     found = await running_pod(cluster, namespace, name, pod_spec(service, **spec), annotations=annotations)  # type: ignore[arg-type]
@@ -39,10 +41,10 @@ async def test_a_pod_deleted_with_grace_without_grace_and_by_eviction_is_drained
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
-        polite = await _serving(cluster, eureka_pair, namespace, "polite")
-        forced = await _serving(cluster, eureka_pair, namespace, "forced")
-        evicted = await _serving(cluster, eureka_pair, namespace, "evicted")
-        bystander = await _serving(cluster, eureka_pair, namespace, "bystander")
+        polite = await serving(cluster, eureka_pair, namespace, "polite")
+        forced = await serving(cluster, eureka_pair, namespace, "forced")
+        evicted = await serving(cluster, eureka_pair, namespace, "evicted")
+        bystander = await serving(cluster, eureka_pair, namespace, "bystander")
         await cluster.client.delete("pods", "polite", namespace)
         await cluster.client.delete("pods", "forced", namespace, grace_seconds=0)
         await cluster.node.evict(evicted.timeline.uid)
@@ -64,11 +66,11 @@ async def test_a_job_that_completes_is_drained_and_a_pod_that_never_had_an_addre
         unbound = {"metadata": {"name": "unbound"}, "spec": pod_spec(container()) | {"nodeName": "nowhere"}}
         await cluster.client.create("pods", unbound, namespace)
         await cluster.client.delete("pods", "unbound", namespace, grace_seconds=0)
-        pods = await cluster.client.list("pods", namespace, labels="job-name=once")
-        name = pods[0]["metadata"]["name"] if pods else ""
-        while not name:
-            pods = await cluster.client.list("pods", namespace, labels="job-name=once")
-            name = pods[0]["metadata"]["name"] if pods else ""
+
+        async def pods_of_job() -> list[dict[str, Any]]:
+            return await cluster.client.list("pods", namespace, labels="job-name=once")
+
+        name = (await until(pods_of_job, "the Job's pod"))[0]["metadata"]["name"]
         requested = await running.log.wait_for(name, "requested")
         assert requested["cause"] == "succeeded"
         # Nothing of the Job is registered: that may be said only after the response cache's 30 s.
@@ -85,7 +87,7 @@ async def test_what_began_to_terminate_while_nobody_watched_is_drained_at_the_st
         tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, started=moment != "before the start"
     ) as running:
         name = "early" if moment == "before the start" else "late"
-        pod = await _serving(cluster, eureka_pair, namespace, name, grace_seconds=60)
+        pod = await serving(cluster, eureka_pair, namespace, name, grace_seconds=60)
         if moment != "before the start":
             await running.processes[0].stop()
         patch = {"metadata": {"finalizers": ["example.com/hold"]}}

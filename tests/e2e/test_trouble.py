@@ -8,7 +8,7 @@ import msgspec
 
 from tests.e2e.event_log import messages_of
 from tests.e2e.product import APART, product
-from tests.e2e.test_causes import BY_TEMPLATE, _serving
+from tests.e2e.test_causes import BY_TEMPLATE, serving
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.observing import running_pod, shown_everywhere
@@ -22,7 +22,7 @@ async def test_with_one_node_down_the_other_is_drained_at_once_and_the_missing_o
 ) -> None:
     first, second = eureka_pair.nodes
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
-        pod = await _serving(cluster, eureka_pair, namespace, "halved")
+        pod = await serving(cluster, eureka_pair, namespace, "halved")
         instance_id = f"{pod.timeline.ip}:halved:8080"
         second.pause()
         try:
@@ -50,7 +50,7 @@ async def test_a_frozen_api_server_is_noticed_and_nothing_is_missed(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, roles=APART) as running:
-        pod = await _serving(cluster, eureka_pair, namespace, "frozen")
+        pod = await serving(cluster, eureka_pair, namespace, "frozen")
         cluster.api.apiserver.pause()
         try:
             await until(lambda: "watch interrupted" in running.output(), "the silence to be noticed", timeout=20)
@@ -65,7 +65,7 @@ async def test_the_broker_goes_away_and_comes_back_and_every_deletion_meanwhile_
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
-        pods = [await _serving(cluster, eureka_pair, namespace, f"away{number}") for number in range(3)]
+        pods = [await serving(cluster, eureka_pair, namespace, f"away{number}") for number in range(3)]
         await broker.stop()
         for pod in pods:
             await cluster.client.delete("pods", pod.timeline.name, namespace)
@@ -95,7 +95,7 @@ async def test_hostile_annotations_are_refused_with_their_reason_and_the_next_po
             await running_pod(cluster, namespace, name, pod_spec(service), annotations=annotations)
             for name, annotations in hostile.items()
         ]
-        good = await _serving(cluster, eureka_pair, namespace, "good")
+        good = await serving(cluster, eureka_pair, namespace, "good")
         for name in (*hostile, "good"):
             await cluster.client.delete("pods", name, namespace)
         for name in hostile:
@@ -113,7 +113,7 @@ async def test_the_annotation_of_another_pods_id_gives_no_power_over_it(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
-        victim = await _serving(cluster, eureka_pair, namespace, "victim")
+        victim = await serving(cluster, eureka_pair, namespace, "victim")
         victim_id = f"{victim.timeline.ip}:victim:8080"
         annotations = {"eureka.drain/app": "victim", "eureka.drain/instance-id": victim_id}
         service = python_service("thief", eureka_pair.urls, renewal_seconds=1)
@@ -135,7 +135,7 @@ async def test_what_is_not_ours_is_dead_lettered_with_its_reason_and_an_unknown_
             for body in bodies:
                 message = aio_pika.Message(body, type="drain.command", content_type="application/json")
                 await exchange.publish(message, running.region)
-        pod = await _serving(cluster, eureka_pair, namespace, "after")
+        pod = await serving(cluster, eureka_pair, namespace, "after")
         await running_pod(
             cluster,
             namespace,
@@ -170,7 +170,7 @@ async def test_a_worker_that_is_killed_loses_nothing(
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, roles=APART) as running:
         watch, work = running.processes
-        pods = [await _serving(cluster, eureka_pair, namespace, f"killed{number}") for number in range(4)]
+        pods = [await serving(cluster, eureka_pair, namespace, f"killed{number}") for number in range(4)]
         for pod in pods:
             await cluster.client.delete("pods", pod.timeline.name, namespace)
             await asyncio.sleep(0.05)
