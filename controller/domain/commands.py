@@ -35,6 +35,8 @@ class Stage(StrEnum):
     """Out of service; waiting for its retention and for its heartbeats to stop."""
     delete = "delete"
     """To be deleted at every node, until none shows it any more."""
+    restore = "restore"
+    """A newer process holds its id: our override is lifted at every node, until none shows it any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

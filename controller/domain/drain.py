@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Command, Target
+from controller.domain.commands import Command, Stage, Target
 from controller.domain.events import Outcome
 from controller.domain.fence import Foreign, Owned, Superseded, is_same, judge
 from controller.domain.hints import Hints
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Condition, Instance, Reading
-from controller.domain.schedule import postponement
+from controller.domain.instances import OUT_OF_SERVICE, STOCK_RENEWAL_INTERVAL, Condition, Instance, Reading
+from controller.domain.schedule import HAND_OVER, postponement
 
 Readings = tuple[Reading, ...]
 
@@ -68,6 +68,13 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lift:
+    """A newer process says UP and is kept OUT_OF_SERVICE by the override that we set on its id."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delete:
     """Silent, and its retention is over."""
 
@@ -84,7 +91,9 @@ def guard(target: Target, command: Command, hints: Hints, readings: Readings) ->
             case Superseded(reason=reason):
                 return Finish(outcome=Outcome.superseded, reason=reason)
             case Foreign(reason=reason):
-                return Finish(outcome=Outcome.refused, reason=reason)
+                # Once it was proved to be the pod's, other hands are newer ones.
+                outcome = Outcome.refused if target.stage is Stage.drain else Outcome.superseded
+                return Finish(outcome=outcome, reason=reason)
             case Owned():
                 pass
         if not is_same(instance, target):
@@ -124,7 +133,8 @@ def to_retire(
         return Look(after=postponement(silence, target.attempt) if now > end_at else silence)
     delete_at = max(target.looked_at + silence, min(end_at, target.looked_at) + retention)
     if now < delete_at:
-        return Hold(after=delete_at - now)
+        # Not longer than a heartbeat's time: a successor may take over the id, and our override with it.
+        return Hold(after=min(delete_at - now, silence))
     return Delete(nodes=tuple(reading.node for reading in readings))
 
 
@@ -141,6 +151,30 @@ def to_delete(target: Target, readings: Readings) -> Finish | Wait | Look | Dele
     if any(not reading.answered for reading in readings):
         return Wait(trouble=trouble_of(readings))
     return Finish(outcome=Outcome.removed)
+
+
+def to_hand_over(target: Target, command: Command, hints: Hints, readings: Readings) -> Settled | Wait | Look | Lift:
+    """What to do once the id that we took out of service stands for a newer process: our override sticks to it.
+
+    Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP.
+    While any node still shows the old process, lifting the override would put that one back in service there.
+    """
+    instances = present(readings)
+    held = [instance for instance in instances if instance.override == OUT_OF_SERVICE]
+    if held:
+        if any(is_ours(instance, target, command, hints) for instance in instances):
+            return Look(after=HAND_OVER)
+        if any(instance.status != OUT_OF_SERVICE for instance in held):
+            return Look(after=HAND_OVER)
+        return Lift(nodes=tuple(reading.node for reading in readings))
+    if any(not reading.answered for reading in readings):
+        return Wait(trouble=trouble_of(readings))
+    return Settled()
+
+
+def is_ours(instance: Instance, target: Target, command: Command, hints: Hints) -> bool:
+    """Whether this is still the process that was drained."""
+    return isinstance(judge(instance, command, hints), Owned) and is_same(instance, target)
 
 
 def silence_needed(readings: Readings) -> timedelta:

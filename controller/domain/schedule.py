@@ -14,6 +14,9 @@ often enough to be well ahead of their next fetch (30 s)."""
 SETTLE = timedelta(seconds=3)
 """How long after a DELETE replication may still bring the instance back: measured below 1 s between two nodes."""
 
+HAND_OVER = timedelta(seconds=2)
+"""How long until a newer process that holds a drained id is looked at again."""
+
 LONGEST_POSTPONEMENT = timedelta(minutes=5)
 
 

@@ -95,6 +95,10 @@ class Node:
         """Set an override. A 200 proves nothing (and 404 is as good): read it back."""
         await self._call("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
 
+    async def lift(self, app: str, instance_id: str) -> None:
+        """Lift the override and show UP. To be sent to every node at once: one after the other splits them."""
+        await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value=UP")
+
     async def delete(self, app: str, instance_id: str) -> None:
         """Delete the instance and its override. 404 is as good."""
         await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")

@@ -111,6 +111,10 @@ class EurekaRegion:
 
         return await self._at_once(nodes, write)
 
+    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        """Lift the override at these nodes at once; gives the nodes that did not take it."""
+        return await self._at_once(nodes, lambda node: node.lift(app, instance_id))
+
     async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
         """Delete at these nodes at once; gives the nodes that did not take it."""
         return await self._at_once(nodes, lambda node: node.delete(app, instance_id))

@@ -110,6 +110,10 @@ class Registry(Protocol):
         """
         ...
 
+    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        """Lift the override at these nodes at once, to UP. Gives the nodes that did not take it."""
+        ...
+
     async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
         """Delete at these nodes at once; proved only by reading back. Gives the nodes that did not take it."""
         ...

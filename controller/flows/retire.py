@@ -11,16 +11,19 @@ from controller.domain.drain import (
     Delete,
     Finish,
     Hold,
+    Lift,
     Look,
     Readings,
+    Settled,
     TakeOut,
     Wait,
     guard,
     renewals,
     to_delete,
+    to_hand_over,
     to_retire,
 )
-from controller.domain.events import tell
+from controller.domain.events import Outcome, tell
 from controller.domain.hints import Hints
 from controller.domain.schedule import SETTLE
 from controller.flows.drain import read_back
@@ -50,7 +53,7 @@ class Retire:
         now = self._clock()
         ended = guard(target, command, hints, readings)
         if ended is not None:
-            return self._finish(command, target, ended, readings, now)
+            return await self._end(command, hints, target, ended, readings)
         match self._decide(command, hints, target, readings, now):
             case Finish() as finish:
                 return self._finish(command, target, finish, readings, now)
@@ -69,6 +72,28 @@ class Retire:
                 if target.stage is Stage.retire:
                     return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now, attempt=1)))
                 return await self._delete(command, target, readings, nodes)
+
+    async def _end(self, command: Command, hints: Hints, target: Target, ended: Finish, readings: Readings) -> Step:
+        """Leave the id to whoever holds it now, without the override that we set on it."""
+        now = self._clock()
+        if ended.outcome is not Outcome.superseded:
+            return self._finish(command, target, ended, readings, now)
+        match to_hand_over(target, command, hints, readings):
+            case Settled():
+                restored = Finish(outcome=Outcome.restored, reason=ended.reason)
+                return self._finish(
+                    command, target, restored if target.stage is Stage.restore else ended, readings, now
+                )
+            case Wait(trouble=trouble):
+                return wait_or_give_up(command, target, readings, now, self._policy, trouble)
+            case Look(after=after):
+                return Step(ending=Next(target=replace(target, due_at=now + after)))
+            case Lift(nodes=nodes):
+                refused = await self._registry.lift(target.app, target.id, nodes)
+                target = replace(target, stage=Stage.restore)
+                if refused:
+                    return wait_or_give_up(command, target, refused, self._clock(), self._policy)
+                return Step(ending=Next(target=replace(target, due_at=self._clock() + SETTLE)))
 
     async def _delete(self, command: Command, target: Target, readings: Readings, nodes: tuple[str, ...]) -> Step:
         """Delete everywhere, and come back when replication has settled."""

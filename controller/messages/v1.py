@@ -60,7 +60,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: str
     host_name: str
     port: int
-    stage: Literal["drain", "retire", "delete"]
+    stage: Literal["drain", "retire", "delete", "restore"]
     due_at: Time
     renewals: dict[Text, Time] = field(default_factory=dict)
     looked_at: Time | None = None

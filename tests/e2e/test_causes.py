@@ -1,5 +1,6 @@
 """Everything that ends a pod, also without a grace period: each drained once, with its cause."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.stack.observing import running_pod, shown_everywhere
 from tests.stack.pod_process import PodProcess
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
-from tests.stack.workloads import container, job, pod_spec, python_service
+from tests.stack.workloads import container, job, pod_spec, python_service, stateful_set
 
 # Named so that a pod is found past the response cache, without waiting for it.
 BY_TEMPLATE = {"instance_id_templates": "{ip}:{app}:{port}"}
@@ -98,3 +99,32 @@ async def test_what_began_to_terminate_while_nobody_watched_is_drained_at_the_st
             await _is_drained(running, eureka_pair, pod, "terminating")
         finally:
             await cluster.client.patch("pods", name, {"metadata": {"finalizers": None}}, namespace)
+
+
+async def test_a_stateful_pods_successor_under_the_same_id_serves_again_and_goes_on_serving(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    # The old process ends without a word, and its id, with our override on it, goes to the next pod-0.
+    settings = {**BY_TEMPLATE, "retention": "60s"}
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=settings) as running:
+        instance_id = f"{namespace}-0:stateful:8080"
+        env = {"INSTANCE_ID": instance_id}
+        service = python_service("stateful", eureka_pair.urls, renewal_seconds=1, env=env)
+        template = pod_spec(service)
+        body = stateful_set("stateful", template)
+        body["spec"]["template"]["metadata"]["annotations"] = {"eureka.drain/instance-id": instance_id}
+        await cluster.client.create("statefulsets", body, namespace)
+        await shown_everywhere(eureka_pair, "stateful", instance_id, "UP")
+        old = (await cluster.client.list("pods", namespace, labels="app=stateful"))[0]
+        await cluster.client.delete("pods", "stateful-0", namespace)
+        event = await running.log.wait_for("stateful-0", "out_of_service")
+        assert event["uid"] == old["metadata"]["uid"]
+        restored = await running.log.wait_for("stateful-0", "restored")
+        assert restored["drain_id"] == event["drain_id"]
+        await shown_everywhere(eureka_pair, "stateful", instance_id, "UP")
+        seen: set[str | None] = set()
+        for _ in range(40):
+            seen.update(await eureka_pair.statuses("stateful", instance_id))
+            await asyncio.sleep(0.25)
+        assert seen == {"UP"}
+        assert running.log.outcomes("stateful-0") == ["requested", "out_of_service", "restored"]

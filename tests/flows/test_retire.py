@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -168,31 +169,53 @@ async def test_a_node_that_is_down_when_the_others_delete_is_followed_up_until_i
         assert world.everywhere() == GONE
 
 
+@pytest.mark.parametrize(
+    "successor",
+    [{"ip": "10.1.0.99", "host": "orders-0"}, {"ip": POD_IP, "host": "orders-0"}, {"ip": "10.1.0.99", "host": "other"}],
+    ids=["same name, new address", "same name and address", "only the same id"],
+)
+@pytest.mark.parametrize("status", ["UP", "STARTING"])
 @in_virtual_time
-async def test_a_new_process_that_takes_over_the_id_is_left_alone() -> None:
+async def test_a_new_process_that_takes_over_the_id_serves_again_and_goes_on_serving(
+    successor: dict[str, str], status: str
+) -> None:
     async with World() as world:
         app = await world.process()
         await world.send()
         await world.until(Outcome.out_of_service)
         app.die()
         await sleep_until(100)
-        before = list(world.registry.writes)
-        await world.nodes[0].register(APP, ID, ip="10.1.0.99", host="orders-0")
+        before = Counter(world.registry.writes)
+        newer = await world.process(APP, ID, status=status, **successor)
+        if status == "STARTING":
+            await asyncio.sleep(120)
+            assert set(world.everywhere()) == {"STARTING"}
+            assert Counter(world.registry.writes) == before, "lifted before it said UP"
+            await world.nodes[0].register(APP, ID, ip=successor["ip"], host=successor["host"])
+        await world.until(Outcome.restored)
+        assert set(world.everywhere()) == {"UP"}
         await world.until_idle()
-        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.superseded]
-        assert world.registry.writes == before
+        await asyncio.sleep(600)
+        assert set(world.everywhere()) == {"UP"}
+        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.restored]
+        later = Counter(world.registry.writes) - before
+        assert {write.rpartition("/")[2] for write in later} == {"status?value=UP"}
+        newer.die()
 
 
 @in_virtual_time
-async def test_a_process_that_registers_after_the_pods_end_at_the_same_address_is_left_alone() -> None:
+async def test_a_node_that_was_away_while_the_override_was_lifted_is_followed_up() -> None:
     async with World() as world:
         app = await world.process()
         await world.send()
         await world.until(Outcome.out_of_service)
         app.die()
         await sleep_until(100)
-        before = list(world.registry.writes)
-        await world.nodes[0].register(APP, ID, ip=POD_IP, host="orders-0")
-        await world.until_idle()
-        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.superseded]
-        assert world.registry.writes == before
+        newer = await world.process(APP, ID, ip="10.1.0.99")
+        world.nodes[1].pause()
+        await asyncio.sleep(120)
+        assert Outcome.restored not in world.broker.outcomes
+        world.nodes[1].resume()
+        await world.until(Outcome.restored)
+        assert set(world.everywhere()) == {"UP"}
+        newer.die()

@@ -143,6 +143,10 @@ class FakeRegistry:
         self.writes.append(("take_out", tuple(nodes)))
         return ()
 
+    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        self.writes.append(("lift", tuple(nodes)))
+        return ()
+
     async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
         self.writes.append(("delete", tuple(nodes)))
         return ()

@@ -54,16 +54,26 @@ def clock() -> datetime:
 @pytest.mark.parametrize("other", BEFORE)
 @pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize("stage", Stage)
-async def test_nothing_is_written_once_any_node_shows_another_holder(
+async def test_once_any_node_shows_another_holder_nothing_is_written_but_our_own_override_is_lifted(
     holder: str, other: str, swapped: bool, stage: Stage
 ) -> None:
     answers: list[Any] = [HOLDERS[holder], BEFORE[other]]
     registry = FakeRegistry(readings(*(reversed(answers) if swapped else answers)))
     known = renewals(readings(out(), out()))
     step = await advance(registry, stage=stage, looked_at=at(0), renewals=known)
-    assert registry.writes == []
-    assert isinstance(step.ending, Ended)
-    assert [event.outcome for event in step.events] in ([Outcome.superseded], [Outcome.refused])
+    outcomes = [event.outcome for event in step.events]
+    if stage is Stage.drain:
+        assert registry.writes == []
+        assert isinstance(step.ending, Ended)
+        assert outcomes in ([Outcome.superseded], [Outcome.refused])
+        return
+    newer_one_is_held = holder == "registered later, under the override"
+    old_one_is_shown = other in ("up", "out")
+    assert registry.writes == ([("lift", NODES[:2])] if newer_one_is_held and not old_one_is_shown else [])
+    if newer_one_is_held or other == "out":
+        assert isinstance(step.ending, Next), "the override is ours to follow up"
+    elif other != "unreachable":
+        assert outcomes == [Outcome.restored if stage is Stage.restore else Outcome.superseded]
 
 
 async def test_a_successor_that_shows_up_while_we_write_ends_it_and_is_not_written_to_again() -> None:
