@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -36,9 +37,18 @@ class _Intercept(logging.Handler):
         try:
             # As an argument, not as the format: a library's text may hold braces.
             text = record.getMessage()
-            logger.bind(library=record.name).opt(exception=record.exc_info).log(level, "{}", text)
+            problem = record.exc_info[1] if record.exc_info else None
+            # What a library ran into is told in one clause: its traceback would be read as ours.
+            error = _in_one_clause(problem) if problem else None
+            logger.bind(library=record.name, error=error).log(level, "{}", text)
         except Exception:  # a library's broken log call must not raise in the library
             self.handleError(record)
+
+
+def _in_one_clause(problem: BaseException) -> str:
+    frames = traceback.extract_tb(problem.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(problem).__name__}: {problem}{where}"
 
 
 def _one_line(text: str) -> str:
