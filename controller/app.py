@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from loguru import logger
@@ -72,6 +72,8 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
     """Run the watch, and the work of these regions, until a signal."""
     metrics = Metrics()
     checks: Checks = {}
+    finishing: list[Callable[[timedelta], Awaitable[None]]] = []
+    """What finishes what is in flight at SIGTERM, within a budget."""
     async with AsyncExitStack() as opened:
         outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
         tasks = {"publish link": outbox.link.run}
@@ -88,9 +90,9 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 urgency=Urgency(),
             )
             tasks["watch"] = watching.run
+            finishing.append(watching.finish)
             checks["first list done"] = lambda: watching.ready
             checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
-        consumers = []
         for name in work:
             region = await opened.enter_async_context(EurekaRegion(name, settings.regions[name], clock=now))
             worker = Worker(
@@ -109,7 +111,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 outbox=outbox,
                 handle=worker.handle,
             )
-            consumers.append(consumer)
+            finishing.append(consumer.stop)
             tasks[f"index {name}"] = region.index.keep_fresh
             tasks[f"consume {name}"] = consumer.link.run
             checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
@@ -117,7 +119,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
 
         async def stop() -> None:
             logger.info("stopping")
-            await asyncio.gather(*(consumer.stop(settings.stop.within) for consumer in consumers))
+            await asyncio.gather(*(finish(settings.stop.within) for finish in finishing))
 
         await run_until_stopped(tasks, stop=stop)
     logger.info("stopped")

@@ -63,6 +63,11 @@ class Watch:
                 tasks.create_task(self._observe(number, feed), name=f"observe-{number}")
             tasks.create_task(self._publish(), name="publish")
 
+    async def finish(self, within: timedelta) -> None:
+        """Give what is under way this long to be confirmed; what is left is seen again by whoever watches next."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=within.total_seconds())
+
     async def _observe(self, number: int, feed: PodFeed) -> None:
         async for sighting in feed.follow():
             now = self._clock()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+
+import pytest
 
 from controller.domain.commands import Cause
 from controller.domain.events import Outcome
@@ -97,3 +100,17 @@ async def test_what_is_learned_of_a_pod_while_the_broker_is_away_travels_with_it
         stage.broker.refusal = None
         await asyncio.sleep(12)
         assert [living.uid for living in stage.broker.sent[-1].living] == ["uid-new"]
+
+
+@in_virtual_time
+async def test_at_the_end_what_is_under_way_is_given_time_to_be_confirmed_and_no_more_than_that() -> None:
+    async with watching() as stage:
+        stage.broker.refusal = Refusal.lost
+        stage.feed.lists(terminating(a_pod()))
+        await asyncio.sleep(1)
+        begun = elapsed()
+        await stage.watch.finish(timedelta(seconds=7))
+        assert elapsed() - begun == pytest.approx(7)
+        stage.broker.refusal = None
+        await stage.watch.finish(timedelta(seconds=60))
+        assert len(stage.sent) == 1

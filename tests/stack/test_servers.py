@@ -119,8 +119,10 @@ async def test_a_service_account_may_do_what_its_role_says_and_no_more(cluster: 
 
 
 PARENT = """
-import asyncio, pathlib, sys
+import asyncio, pathlib, signal, sys
 from tests.stack import processes
+# A shell that starts us in the background has SIGINT ignored, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 async def main():
     folder = pathlib.Path(sys.argv[1])
     processes.remove_folder_with_us(folder)
