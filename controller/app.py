@@ -74,6 +74,12 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
     checks: Checks = {}
     finishing: list[Callable[[timedelta], Awaitable[None]]] = []
     """What finishes what is in flight at SIGTERM, within a budget."""
+    watch_urgency, urgencies = Urgency(), {name: Urgency() for name in work}
+    # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions do not
+    # wait for each other.
+    watch_urgency.let_first(*urgencies.values())
+    for urgency in urgencies.values():
+        urgency.let_first(watch_urgency)
     async with AsyncExitStack() as opened:
         outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
         tasks = {"publish link": outbox.link.run}
@@ -87,7 +93,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 routing=routing_of(settings),
                 clock=now,
                 observer=metrics,
-                urgency=Urgency(),
+                urgency=watch_urgency,
             )
             tasks["watch"] = watching.run
             finishing.append(watching.finish)
@@ -102,7 +108,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 policy=policy_of(settings),
                 clock=now,
                 observer=metrics,
-                urgency=Urgency(),  # a region of its own: a slow one must not delay another's proofs
+                urgency=urgencies[name],
             )
             consumer = RegionConsumer(
                 settings=settings.broker,

@@ -16,12 +16,17 @@ LONGEST_WAIT = 5.0
 
 
 class Urgency:
-    """Counts what is urgent in this process."""
+    """Counts what is urgent on one side of this process."""
 
     def __init__(self) -> None:
+        self._others: tuple[Urgency, ...] = ()
         self._urgent = 0
         self._lull = asyncio.Event()
         self._lull.set()
+
+    def let_first(self, *others: Urgency) -> None:
+        """Have this side's less urgent work wait for these sides' urgent work too."""
+        self._others = others
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
@@ -37,7 +42,8 @@ class Urgency:
 
     async def lull(self) -> None:
         """Wait until nothing is urgent, at most LONGEST_WAIT."""
-        if self._urgent:
+        if any(side._urgent for side in (self, *self._others)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_WAIT):
-                    await self._lull.wait()
+                    for side in (self, *self._others):
+                        await side._lull.wait()

@@ -21,7 +21,7 @@ from controller.flows.journal import Journal
 from controller.flows.ports import Alive, Changed, Clock, Listed, Observer, Outbox, PodFeed, Removed, Unselected
 from controller.flows.urgency import Urgency
 
-AT_ONCE = 1_000
+AT_ONCE = 5_000
 """Pods whose commands are under way together; the broker's confirms arrive in batches."""
 LONGEST_PAUSE = timedelta(seconds=5)
 
