@@ -49,12 +49,16 @@ class Drain:
                 if isinstance(decision, TakeOut):
                     refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
         await self._urgency.lull()
+        may_have_written = target.attempt > 1 or isinstance(decision, TakeOut)
         if isinstance(decision, TakeOut):
             async with self._slots:
                 readings = await read_back(self._registry, target, decision, readings, refused)
             decision = guard(target, command, hints, readings) or to_take_out(readings)
         now = self._clock()
         match decision:
+            case Finish(outcome=Outcome.superseded) if may_have_written:
+                # The id may bear our override into its new hands: see to that before it is left alone.
+                return Step(ending=Next(target=replace(target, stage=Stage.retire, due_at=now)))
             case Finish(outcome=outcome, reason=reason):
                 event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
                 return Step(ending=Ended(), events=(event,))

@@ -76,10 +76,22 @@ async def test_once_any_node_shows_another_holder_nothing_is_written_but_our_own
         assert outcomes == [Outcome.restored if stage is Stage.restore else Outcome.superseded]
 
 
-async def test_a_successor_that_shows_up_while_we_write_ends_it_and_is_not_written_to_again() -> None:
-    registry = FakeRegistry(readings(an_instance()), readings(HOLDERS["registered later, under the override"]))
+async def test_a_successor_that_shows_up_while_we_write_is_not_written_to_again_but_freed_of_our_override() -> None:
+    newer = HOLDERS["registered later, under the override"]
+    registry = FakeRegistry(readings(an_instance()), readings(newer))
     step = await advance(registry)
     assert registry.writes == [("take_out", NODES[:1])]
+    assert isinstance(step.ending, Next)
+    assert step.events == ()
+    later = FakeRegistry(readings(newer))
+    await advance(later, stage=step.ending.target.stage)
+    assert later.writes == [("lift", NODES[:1])]
+
+
+async def test_a_successor_that_is_found_before_anything_was_written_is_left_alone() -> None:
+    registry = FakeRegistry(readings(HOLDERS["registered later, under the override"]))
+    step = await advance(registry)
+    assert registry.writes == []
     assert [event.outcome for event in step.events] == [Outcome.superseded]
 
 
