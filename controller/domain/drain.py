@@ -1,8 +1,10 @@
 """The next step of one instance's drain, from what every node said. Pure: flows read, ask here, and perform.
 
-drain ──(every node: OUT_OF_SERVICE or absent)──▶ retire ──(silent, retention over: DELETE)──▶ verify ──▶ removed
-  │                                                 ▲ └─ it heartbeats: look again later        │
-  └─ already_gone, refused, superseded              └───────────── it came back ────────────────┘
+drain ──(out or absent at every node)──▶ retire ──(silent, retention over)──▶ delete ──(absent)──▶ removed
+  │                                        ▲ └─ it heartbeats: look again       │ └─ DELETE, look again
+  └─ already_gone, refused, superseded     └──────────── it came back ──────────┘
+
+retire, delete ──(the id is in newer hands)──▶ superseded, or restore ──(our override is lifted)──▶ restored
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from controller.domain.drain import (
 from controller.domain.events import Outcome, tell
 from controller.domain.hints import Hints
 from controller.flows.ports import Clock, Registry
-from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
+from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
 from controller.flows.urgency import Urgency
 
 READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
@@ -74,15 +74,13 @@ class Drain:
         event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings)
         if not self._policy.remove:
             return Step(ending=Ended(), events=(event,))
-        later = replace(
+        later = untroubled(
             target,
             stage=Stage.retire,
             due_at=now + silence_needed(readings),
             renewals=renewals(readings),
             looked_at=now,
             attempt=1,
-            trouble="",
-            trouble_since=None,
         )
         return Step(ending=Next(target=later), events=(event,))
 

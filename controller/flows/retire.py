@@ -28,7 +28,7 @@ from controller.domain.hints import Hints
 from controller.domain.schedule import SETTLE
 from controller.flows.drain import read_back
 from controller.flows.ports import Clock, Registry
-from controller.flows.steps import Ended, Next, Policy, Step, wait_or_give_up
+from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
 
 DELETE_ATTEMPTS = 3
 BACK_AGAIN = "it is back after each DELETE; does a node count itself among its peers?"
@@ -67,7 +67,7 @@ class Retire:
             case Look(after=after):
                 return _look_again(target, readings, now, after)
             case Hold(after=after):
-                return Step(ending=Next(target=replace(target, due_at=now + after, trouble="", trouble_since=None)))
+                return Step(ending=Next(target=untroubled(target, due_at=now + after)))
             case Delete(nodes=nodes):
                 if target.stage is Stage.retire:
                     return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now, attempt=1)))
@@ -103,7 +103,7 @@ class Retire:
             return wait_or_give_up(command, target, refused, now, self._policy)
         if target.attempt > DELETE_ATTEMPTS:
             return wait_or_give_up(command, target, readings, now, self._policy, BACK_AGAIN)
-        later = replace(target, due_at=now + SETTLE, attempt=target.attempt + 1, trouble="", trouble_since=None)
+        later = untroubled(target, due_at=now + SETTLE, attempt=target.attempt + 1)
         return Step(ending=Next(target=later))
 
     def _decide(
@@ -122,14 +122,12 @@ class Retire:
 
 def _look_again(target: Target, readings: Readings, now: datetime, after: timedelta) -> Step:
     """Note what the nodes show. After a DELETE it has come back: its silence is to be proved anew, and soon."""
-    later = replace(
+    later = untroubled(
         target,
         stage=Stage.retire,
         due_at=now + after,
         renewals=renewals(readings),
         looked_at=now,
         attempt=1 if target.stage is Stage.delete else target.attempt + 1,
-        trouble="",
-        trouble_since=None,
     )
     return Step(ending=Next(target=later))

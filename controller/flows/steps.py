@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from controller.domain.commands import Command, Stage, Target
 from controller.domain.drain import Readings, is_hopeless, trouble_of
@@ -72,6 +73,11 @@ def wait_or_give_up(
     wait = backoff(target.attempt, policy.longest_wait)
     later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
     return Step(ending=Next(target=later), events=events)
+
+
+def untroubled(target: Target, **changes: Any) -> Target:
+    """Carry the target on; whatever stood in its way does so no longer."""
+    return replace(target, trouble="", trouble_since=None, **changes)
 
 
 def in_doubt(step: Step, target: Target, now: datetime) -> Step:

@@ -19,7 +19,6 @@ class Retry:
 
     command: Command
     after: timedelta
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,10 +171,9 @@ class Worker:
         if onward:
             due_at = min(target.due_at for target in onward)
             after = max(due_at - self._clock(), timedelta(0))
-            why = "; ".join(sorted({target.trouble for target in onward if target.trouble}))
-            if why:
+            if any(target.trouble for target in onward):
                 self._observer.retried(self._region)
-            verdicts.append(Retry(command=self._with(command, tuple(onward), due_at), after=after, why=why))
+            verdicts.append(Retry(command=self._with(command, tuple(onward), due_at), after=after))
         return tuple(verdicts) or (Done(),)
 
     async def _one(self, command: Command, hints: Hints, target: Target, now: datetime) -> Step:
@@ -197,7 +196,7 @@ class Worker:
         attempt = progress.attempt + 1
         again = replace(progress, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
         self._observer.retried(self._region)
-        return (Retry(command=replace(command, progress=again), after=wait, why=trouble),)
+        return (Retry(command=replace(command, progress=again), after=wait),)
 
     async def _conclude(self, command: Command, outcome: Outcome, reason: str, *, attempt: int = 1) -> None:
         await self._journal.record(tell(command, outcome, self._clock(), reason=reason, attempt=attempt))
