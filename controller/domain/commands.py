@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL
 from controller.domain.pods import LivingPod, Pod
 
 
@@ -50,6 +51,7 @@ class Target:
     port: int
     stage: Stage
     due_at: datetime
+    renewal_interval: timedelta = STOCK_RENEWAL_INTERVAL
     renewals: dict[str, datetime] = field(default_factory=dict)
     """The last renewal that each node told, to prove silence by comparison."""
     looked_at: datetime | None = None

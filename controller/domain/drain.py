@@ -17,8 +17,8 @@ from controller.domain.commands import Command, Stage, Target
 from controller.domain.events import Outcome
 from controller.domain.fence import Foreign, Owned, Superseded, is_same, judge
 from controller.domain.hints import Hints
-from controller.domain.instances import OUT_OF_SERVICE, STOCK_RENEWAL_INTERVAL, Condition, Instance, Reading
-from controller.domain.schedule import HAND_OVER, postponement
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, silence_of
+from controller.domain.schedule import HAND_OVER, WATCHFUL
 
 Readings = tuple[Reading, ...]
 
@@ -105,7 +105,7 @@ def guard(target: Target, command: Command, hints: Hints, readings: Readings) ->
     return None
 
 
-def to_take_out(readings: Readings) -> Finish | TakeOut | Settled | Wait:
+def to_take_out(readings: Readings) -> TakeOut | Settled | Wait:
     """What to do about an instance that is the pod's own and should be out of service everywhere."""
     serving = tuple(reading.node for reading in readings if reading.condition is Condition.in_service)
     if serving:
@@ -113,9 +113,23 @@ def to_take_out(readings: Readings) -> Finish | TakeOut | Settled | Wait:
         return TakeOut(nodes=serving, stubborn=stubborn)
     if any(not reading.answered for reading in readings):
         return Wait(trouble=trouble_of(readings))
-    if all(reading.condition is Condition.absent for reading in readings):
-        return Finish(outcome=Outcome.already_gone, reason="no node holds it any more")
     return Settled()
+
+
+def to_leave(target: Target, readings: Readings, now: datetime) -> Finish | Look | None:
+    """What to do about an instance that no node holds; None while one does.
+
+    A 404 alone does not say that the process has gone: after a restart a node knows nobody, and each process that
+    still heartbeats registers again. So it must stay away for longer than a heartbeat.
+    """
+    if any(reading.condition is not Condition.absent for reading in readings):
+        return None
+    if target.looked_at is None or target.renewals:
+        return Look(after=WATCHFUL)
+    left = target.looked_at + silence_needed(target, readings) - now
+    if left > timedelta(0):
+        return Look(after=min(left, WATCHFUL))
+    return Finish(outcome=Outcome.already_gone, reason="no node holds it any more")
 
 
 def to_retire(
@@ -123,17 +137,22 @@ def to_retire(
 ) -> Finish | TakeOut | Wait | Look | Hold | Delete:
     """What to do about an instance that is out of service and should go.
 
-    Its retention runs from the pod's deadline, or from when its heartbeats stopped: then the process ended earlier.
+    Its retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier.
     """
     match to_take_out(readings):
         case Settled():
             pass
         case other:
             return other
-    silence = silence_needed(readings)
+    if (gone := to_leave(target, readings, now)) is not None:
+        return gone
     if target.looked_at is None or target.renewals != renewals(readings):
-        return Look(after=postponement(silence, target.attempt) if now > end_at else silence)
-    delete_at = max(target.looked_at + silence, min(end_at, target.looked_at) + retention)
+        return Look(after=WATCHFUL)
+    silence = silence_needed(target, readings)
+    silent_at = target.looked_at + silence
+    if now < silent_at:
+        return Hold(after=min(silent_at - now, WATCHFUL))
+    delete_at = max(silent_at, min(end_at, silent_at) + retention)
     if now < delete_at:
         # Not longer than a heartbeat's time: a successor may take over the id, and our override with it.
         return Hold(after=min(delete_at - now, silence))
@@ -147,7 +166,7 @@ def to_delete(target: Target, readings: Readings) -> Finish | Wait | Look | Dele
     """
     seen = renewals(readings)
     if any(target.renewals.get(node) != renewed_at for node, renewed_at in seen.items()):
-        return Look(after=silence_needed(readings))
+        return Look(after=WATCHFUL)
     if seen:
         return Delete(nodes=tuple(reading.node for reading in readings))
     if any(not reading.answered for reading in readings):
@@ -179,9 +198,10 @@ def is_ours(instance: Instance, target: Target, command: Command, hints: Hints) 
     return isinstance(judge(instance, command, hints), Owned) and is_same(instance, target)
 
 
-def silence_needed(readings: Readings) -> timedelta:
-    """How long every node must show the same renewal to prove that no heartbeat came."""
-    return max((instance.silence_needed for instance in present(readings)), default=STOCK_RENEWAL_INTERVAL)
+def silence_needed(target: Target, readings: Readings) -> timedelta:
+    """How long every node must show the same renewal, or none, to prove that no heartbeat came."""
+    intervals = [instance.renewal_interval for instance in present(readings)]
+    return max(silence_of(interval) for interval in intervals or [target.renewal_interval])
 
 
 def present(readings: Iterable[Reading]) -> list[Instance]:

@@ -40,11 +40,11 @@ class Instance:
         """True when the client reported OUT_OF_SERVICE: the server then answers 200 to ours and stores no override."""
         return self.status == OUT_OF_SERVICE and self.override != OUT_OF_SERVICE
 
-    @property
-    def silence_needed(self) -> timedelta:
-        """How far apart two equal renewal times must be to prove that no heartbeat came."""
-        interval = self.renewal_interval if self.renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
-        return interval + timedelta(seconds=5)
+
+def silence_of(renewal_interval: timedelta) -> timedelta:
+    """How far apart two equal renewal times must be to prove that no heartbeat came."""
+    interval = renewal_interval if renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
+    return interval + timedelta(seconds=5)
 
 
 class Condition(StrEnum):

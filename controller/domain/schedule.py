@@ -17,7 +17,12 @@ SETTLE = timedelta(seconds=3)
 HAND_OVER = timedelta(seconds=2)
 """How long until a newer process that holds a drained id is looked at again."""
 
-LONGEST_POSTPONEMENT = timedelta(minutes=5)
+WATCHFUL = timedelta(seconds=10)
+"""How often a drained process is looked at that may still be alive: a node that restarts forgets our override, and the
+process registers again."""
+
+FIRST_WATCHFUL = timedelta(seconds=5)
+"""The same, for the first time: what was under way when the drain began has settled by then."""
 
 
 def backoff(attempt: int, longest: timedelta) -> timedelta:
@@ -31,8 +36,3 @@ def next_look(first_look_at: datetime, now: datetime) -> timedelta | None:
     if waited >= LOOK_AGAIN:
         return None
     return next((look - waited for look in LOOKS if look > waited + timedelta(milliseconds=500)), timedelta(seconds=1))
-
-
-def postponement(silence: timedelta, attempt: int) -> timedelta:
-    """How long to wait for a process that still heartbeats: longer each time, at most five minutes."""
-    return min(silence * min(attempt, 8), max(LONGEST_POSTPONEMENT, silence))

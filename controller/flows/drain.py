@@ -8,17 +8,19 @@ from dataclasses import replace
 from controller.domain.commands import Command, Stage, Target
 from controller.domain.drain import (
     Finish,
+    Look,
     Readings,
     Settled,
     TakeOut,
     Wait,
     guard,
     renewals,
-    silence_needed,
+    to_leave,
     to_take_out,
 )
 from controller.domain.events import Outcome, tell
 from controller.domain.hints import Hints
+from controller.domain.schedule import FIRST_WATCHFUL
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
 from controller.flows.urgency import Urgency
@@ -71,13 +73,23 @@ class Drain:
 
     def _settled(self, command: Command, target: Target, readings: Readings) -> Step:
         now = self._clock()
+        match to_leave(target, readings, now):
+            case Finish(outcome=outcome, reason=reason):
+                event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
+                return Step(ending=Ended(), events=(event,))
+            case Look(after=after):
+                away_since = now if target.renewals else target.looked_at or now
+                away = untroubled(target, due_at=now + after, renewals={}, looked_at=away_since)
+                return Step(ending=Next(target=away))
+            case None:
+                pass
         event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings)
         if not self._policy.remove:
             return Step(ending=Ended(), events=(event,))
         later = untroubled(
             target,
             stage=Stage.retire,
-            due_at=now + silence_needed(readings),
+            due_at=now + FIRST_WATCHFUL,
             renewals=renewals(readings),
             looked_at=now,
             attempt=1,

@@ -67,7 +67,7 @@ class Retire:
             case Look(after=after):
                 return _look_again(target, readings, now, after)
             case Hold(after=after):
-                return Step(ending=Next(target=untroubled(target, due_at=now + after)))
+                return Step(ending=Next(target=untroubled(target, due_at=now + after, attempt=1)))
             case Delete(nodes=nodes):
                 if target.stage is Stage.retire:
                     return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now, attempt=1)))
@@ -121,13 +121,15 @@ class Retire:
 
 
 def _look_again(target: Target, readings: Readings, now: datetime, after: timedelta) -> Step:
-    """Note what the nodes show. After a DELETE it has come back: its silence is to be proved anew, and soon."""
+    """Note what the nodes show, since when; after a DELETE it has come back, and its silence is to be proved anew."""
+    seen = renewals(readings)
+    unchanged = target.looked_at is not None and target.renewals == seen
     later = untroubled(
         target,
         stage=Stage.retire,
         due_at=now + after,
-        renewals=renewals(readings),
-        looked_at=now,
-        attempt=1 if target.stage is Stage.delete else target.attempt + 1,
+        renewals=seen,
+        looked_at=target.looked_at if unchanged else now,
+        attempt=1,
     )
     return Step(ending=Next(target=later))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.domain.commands import Command, Stage, Target
-from controller.domain.drain import Readings, is_hopeless, trouble_of
+from controller.domain.drain import Readings, is_hopeless, present, trouble_of
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.schedule import SETTLE, backoff
 
@@ -72,6 +72,8 @@ def wait_or_give_up(
         events = (tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings),)
     wait = backoff(target.attempt, policy.longest_wait)
     later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
+    if present(readings) and not target.renewals:
+        later = replace(later, looked_at=None)  # it has not stayed away
     return Step(ending=Next(target=later), events=events)
 
 

@@ -235,6 +235,7 @@ def _target(instance: Instance, now: datetime) -> Target:
         ip=instance.ip,
         host_name=instance.host_name,
         port=instance.port,
+        renewal_interval=instance.renewal_interval,
         stage=Stage.drain,
         due_at=now,
     )

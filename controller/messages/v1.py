@@ -6,7 +6,7 @@ find makes the message invalid.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -62,6 +62,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     port: int
     stage: Literal["drain", "retire", "delete", "restore"]
     due_at: Time
+    renewal_interval: timedelta = timedelta(seconds=30)
     renewals: dict[Text, Time] = field(default_factory=dict)
     looked_at: Time | None = None
     attempt: Annotated[int, Meta(ge=1)] = 1

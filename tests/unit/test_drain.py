@@ -23,6 +23,7 @@ from controller.domain.drain import (
     is_hopeless,
     renewals,
     to_delete,
+    to_leave,
     to_retire,
     to_take_out,
 )
@@ -54,14 +55,12 @@ def heard(states: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def expected_first(states: tuple[str, ...]) -> object:
-    """The rules: write where it may serve; else wait for who is silent; else it is gone, or settled."""
+    """The rules: write where it may serve; else wait for who is silent; else it is settled."""
     serving = tuple(node for node, state in zip(NODES, states, strict=False) if state in SERVING)
     if serving:
         return TakeOut(nodes=serving, stubborn=tuple(n for n, s in zip(NODES, states, strict=False) if s == "stubborn"))
     if SILENT & set(states):
         return Wait
-    if set(states) == {"absent"}:
-        return Outcome.already_gone
     return Settled()
 
 
@@ -84,7 +83,18 @@ def test_retiring_follows_the_same_rules_before_it_asks_for_silence() -> None:
         target = a_target(looked_at=at(100), renewals=renewals(now))
         decision = to_retire(target, now, at(100_000), end_at=at(30), retention=timedelta(0))
         first = expected_first(states)
-        assert shape(decision) == (Delete(nodes=NODES[: len(states)]) if first == Settled() else first), states
+        at_rest = Outcome.already_gone if set(states) == {"absent"} else Delete(nodes=NODES[: len(states)])
+        assert shape(decision) == (at_rest if first == Settled() else first), states
+
+
+def test_what_no_node_holds_is_gone_only_when_it_has_stayed_away_for_longer_than_a_heartbeat() -> None:
+    absent = heard(("absent", "absent"))
+    decided = [
+        to_leave(a_target(looked_at=since, renewals=renewed), absent, at(100))
+        for since, renewed in ((None, {}), (at(50), {"http://eureka-0:8761/eureka": at(0)}), (at(66), {}), (at(64), {}))
+    ]
+    assert [type(decision) for decision in decided] == [Look, Look, Look, Finish]
+    assert to_leave(a_target(looked_at=at(0)), heard(("absent", "out")), at(100)) is None
 
 
 def test_a_deletion_is_done_only_when_every_node_has_said_that_it_is_gone() -> None:
@@ -136,14 +146,14 @@ def test_silence_takes_two_looks_further_apart_than_a_renewal_and_the_retention(
     now = out(renewal_interval=timedelta(seconds=interval))
     target = a_target(looked_at=at(looked), renewals=renewals(readings(now, now)))
     decision = retire(target, now, now, now=looked + elapsed, retention=retention, end=end)
-    silent_since = min(looked, end)
+    ended_at = min(looked + interval + 5, end)
     if isinstance(decision, Delete):
         assert elapsed > interval
-        assert looked + elapsed >= silent_since + retention
+        assert looked + elapsed >= ended_at + retention
         assert decision.nodes == NODES[:2]
     else:
         assert isinstance(decision, Hold)
-        assert elapsed < interval + 5 or looked + elapsed < silent_since + retention
+        assert elapsed < interval + 5 or looked + elapsed < ended_at + retention
         assert timedelta(0) < decision.after <= timedelta(seconds=max(interval + 5, retention) + looked + 100)
 
 

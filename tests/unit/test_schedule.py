@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.schedule import LOOK_AGAIN, backoff, next_look, postponement
+from controller.domain.schedule import LOOK_AGAIN, backoff, next_look
 from controller.rabbit.ladder import whole_seconds
 from tests.unit.building import NOON
 
@@ -49,18 +49,3 @@ def test_a_young_instance_is_looked_for_often_in_its_first_ten_seconds() -> None
     assert [look for look in looks if look <= 10] == [1, 2, 3, 5, 7, 10]
     assert max(later - earlier for earlier, later in pairwise(looks)) <= 5
     assert looks[-1] == 35
-
-
-@given(st.integers(1, 300), st.integers(1, 10**6))
-def test_a_live_process_is_looked_at_again_after_its_renewal_interval_and_within_five_minutes(
-    silence: int, attempt: int
-) -> None:
-    wait = postponement(timedelta(seconds=silence), attempt)
-    assert timedelta(seconds=silence) <= wait <= timedelta(minutes=5)
-
-
-def test_a_live_process_is_looked_at_less_and_less_often() -> None:
-    waits = [postponement(timedelta(seconds=35), attempt) for attempt in range(1, 12)]
-    assert waits == sorted(waits)
-    assert waits[0] == timedelta(seconds=35)
-    assert waits[-1] == timedelta(seconds=280)
