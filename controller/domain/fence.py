@@ -17,6 +17,8 @@ from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod
 
 _ORDINAL = re.compile(r"-\d+$", re.ASCII)
+_RANDOM = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}$", re.ASCII)
+"""The end of a generated name: five of the characters that Kubernetes draws from."""
 CLOCK_SKEW = timedelta(seconds=30)
 """How far the registry's clock and a slow kill may carry a registration past the pod's end."""
 
@@ -50,7 +52,11 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     by_name = instance.host_name.lower() in pod.host_names
     if not by_ip and not by_name:
         return Foreign(reason=f"its address {instance.ip or '(none)'} and host name are not the pod's")
-    if instance.registered_at is not None and instance.registered_at > command.end_at + CLOCK_SKEW:
+    if (
+        instance.registered_at is not None
+        and instance.registered_at > command.end_at + CLOCK_SKEW
+        and not (by_ip and _bears_its_name(instance, pod))
+    ):
         return Superseded(reason="it was registered after the pod's end")
     if not by_ip and (doubt := _doubt_about_the_name(instance, command)):
         return Foreign(reason=doubt)
@@ -65,6 +71,19 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     if not by_ip and instance.ip and any(other.ip == instance.ip for other in command.living):
         return Foreign(reason="its address is a living pod's")
     return Owned()
+
+
+def _bears_its_name(instance: Instance, pod: Pod) -> bool:
+    """Whether a registration bears a name that no other pod can have: a ReplicaSet's, which ends in random letters.
+
+    Then it is the same process that registered again, after a node lost its memory, and not a successor.
+    """
+    if pod.host_network or not pod.host_names or _ORDINAL.search(pod.host_names[0]):
+        return False
+    own = pod.host_names[0]
+    return _RANDOM.search(own) is not None and (
+        instance.host_name.lower().partition(".")[0] == own or own in re.split(r"[:@/]", instance.id.lower())
+    )
 
 
 def _doubt_about_the_name(instance: Instance, command: Command) -> str:

@@ -85,8 +85,9 @@ async def test_a_live_heartbeat_postpones_the_deletion_for_as_long_as_it_beats()
 @in_virtual_time
 async def test_a_process_that_goes_on_heartbeating_is_looked_at_often_and_put_back_when_all_nodes_forget_it() -> None:
     async with World() as world:
-        await world.process()
-        await world.send()
+        own_name = "orders-7d9f8c-x2x4z"
+        await world.process(host=own_name)
+        await world.send(a_command(terminating(a_pod(name=own_name))))
         await world.until(Outcome.out_of_service)
         for minute in range(1, 10):
             await sleep_until(60 * minute)
