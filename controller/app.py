@@ -11,9 +11,12 @@ from functools import partial
 from loguru import logger
 
 from controller.domain.decide import Routing
+from controller.domain.events import Event
+from controller.domain.ledger import Ledger
 from controller.errors import DrainControllerError, SettingsError
 from controller.eureka.region import EurekaRegion
 from controller.flows.steps import Policy
+from controller.flows.succession import Succession
 from controller.flows.urgency import Urgency
 from controller.flows.watch import Watch
 from controller.flows.work import Worker
@@ -23,6 +26,7 @@ from controller.lifecycle import run_until_stopped
 from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
 from controller.rabbit.consumer import RegionConsumer
+from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 
@@ -84,6 +88,11 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
         outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
         tasks = {"publish link": outbox.link.run}
         checks["broker connected"] = lambda: outbox.link.up
+        log = RabbitLog(settings=settings.broker, look_back=settings.broker.events_read, clock=now)
+        tasks["event log"] = log.link.run
+        checks["event log read"] = lambda: log.caught_up
+        worked, watched = Ledger(), Ledger(settings.watch.cluster)
+        log.readers.append(worked.note)
         if watch:
             api = await opened.enter_async_context(KubeApi())
             pod_feeds = feeds(api, settings.watch, clock=now)
@@ -94,7 +103,11 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 clock=now,
                 observer=metrics,
                 urgency=watch_urgency,
+                ledger=watched,
+                log=log,
             )
+            log.readers.append(partial(_tell_watch, watched, watching.succession))
+            log.when_caught_up.append(watching.succession.log_read)
             tasks["watch"] = watching.run
             finishing.append(watching.finish)
             checks["first list done"] = lambda: watching.ready
@@ -109,6 +122,8 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 clock=now,
                 observer=metrics,
                 urgency=urgencies[name],
+                ledger=worked,
+                log=log,
             )
             consumer = RegionConsumer(
                 settings=settings.broker,
@@ -120,6 +135,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
             finishing.append(consumer.stop)
             tasks[f"index {name}"] = region.index.keep_fresh
             tasks[f"consume {name}"] = consumer.link.run
+            tasks[f"unrouted {name}"] = consumer.bring_back_unrouted
             checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
         await opened.enter_async_context(serve(settings.http, metrics, checks))
 
@@ -129,6 +145,12 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
 
         await run_until_stopped(tasks, stop=stop)
     logger.info("stopped")
+
+
+def _tell_watch(ledger: Ledger, succession: Succession, event: Event) -> None:
+    taken = ledger.note(event)
+    if taken is not None:
+        succession.noted(taken)
 
 
 def _declared(settings: Settings, *, watch: bool, work: Sequence[str]) -> list[str]:

@@ -119,6 +119,9 @@ class Broker(Group):
     """For connecting, and for the confirmation of one publish. During a broker's alarm confirms do not come at all."""
     events_kept: PositiveDuration = timedelta(days=30)
     """Age at which the event log forgets; replay reaches no further back. Taken when the stream is first declared."""
+    events_read: PositiveDuration = timedelta(days=1)
+    """How far back the event log is read at start: for so long nobody may have watched, and a pod that took over a
+    drained id meanwhile is still put back in service."""
 
 
 class Region(Group):

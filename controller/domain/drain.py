@@ -133,11 +133,19 @@ def to_leave(target: Target, readings: Readings, now: datetime) -> Finish | Look
 
 
 def to_retire(
-    target: Target, readings: Readings, now: datetime, *, end_at: datetime, retention: timedelta
+    target: Target,
+    readings: Readings,
+    now: datetime,
+    *,
+    end_at: datetime,
+    retention: timedelta,
+    longest: timedelta = timedelta.max,
 ) -> Finish | TakeOut | Wait | Look | Hold | Delete:
     """What to do about an instance that is out of service and should go.
 
-    Its retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier.
+    Its retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier. It
+    is never left alone for more than a heartbeat's time, or ``longest``: a successor may take over the id, and our
+    override with it.
     """
     match to_take_out(readings):
         case Settled():
@@ -147,15 +155,14 @@ def to_retire(
     if (gone := to_leave(target, readings, now)) is not None:
         return gone
     if target.looked_at is None or target.renewals != renewals(readings):
-        return Look(after=WATCHFUL)
+        return Look(after=min(WATCHFUL, longest))
     silence = silence_needed(target, readings)
     silent_at = target.looked_at + silence
     if now < silent_at:
-        return Hold(after=min(silent_at - now, WATCHFUL))
+        return Hold(after=min(silent_at - now, WATCHFUL, longest))
     delete_at = max(silent_at, min(end_at, silent_at) + retention)
     if now < delete_at:
-        # Not longer than a heartbeat's time: a successor may take over the id, and our override with it.
-        return Hold(after=min(delete_at - now, silence))
+        return Hold(after=min(delete_at - now, silence, longest))
     return Delete(nodes=tuple(reading.node for reading in readings))
 
 

@@ -28,6 +28,10 @@ class Outcome(StrEnum):
     failed = "failed"
 
 
+FINAL = frozenset(Outcome) - {Outcome.requested, Outcome.out_of_service}
+"""Nothing follows these, unless a person asks for it; a drain has one of them for each of its instances."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One change of state. The same change told twice has the same ``event_id``."""
@@ -52,6 +56,12 @@ class Event:
     requested_by: str = ""
 
 
+def event_id(drain_id: str, app: str, instance_id: str, outcome: Outcome, reason: str) -> str:
+    """Derive the id that every process gives to the same change of state."""
+    told = "\0".join((drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else ""))
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
 def tell(
     command: Command,
     outcome: Outcome,
@@ -69,9 +79,8 @@ def tell(
         app, instance_id, attempt = target.app, target.id, target.attempt
     app, instance_id = app[:LONGEST_NAME], instance_id[:LONGEST_NAME]
     pod = command.pod
-    told = "\0".join((command.drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else ""))
     return Event(
-        event_id=hashlib.sha256(told.encode()).hexdigest()[:32],
+        event_id=event_id(command.drain_id, app, instance_id, outcome, reason),
         drain_id=command.drain_id,
         at=at,
         cluster=command.cluster,

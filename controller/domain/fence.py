@@ -129,6 +129,13 @@ def _registered_before(instance: Instance, other: LivingPod) -> bool:
     )
 
 
+def names_pod(instance_id: str, pod: Pod) -> bool:
+    """Whether an id holds its pod's name or address: then nobody else takes it over unless he has these too."""
+    if pod.host_network:
+        return False
+    return any(name and name.lower() in instance_id.lower() for name in (pod.ip, pod.name, *pod.host_names[:1]))
+
+
 def is_same(instance: Instance, target: Target) -> bool:
     """Whether the id is still where it was when it was proved to be the pod's."""
     return instance.ip == target.ip and instance.host_name == target.host_name

@@ -14,6 +14,10 @@ often enough to be well ahead of their next fetch (30 s)."""
 SETTLE = timedelta(seconds=3)
 """How long after a DELETE replication may still bring the instance back: measured below 1 s between two nodes."""
 
+UNNAMED = timedelta(seconds=3)
+"""How often an id is looked at that names neither its pod nor an address: any pod may take it over, and our override
+with it, and nobody can tell which one."""
+
 HAND_OVER = timedelta(seconds=2)
 """How long until a newer process that holds a drained id is looked at again."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 
 class Exclusion:
@@ -14,8 +14,15 @@ class Exclusion:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def hold(self, key: str) -> AsyncIterator[None]:
-        """Hold the key's lock."""
+    async def hold(self, *keys: str) -> AsyncIterator[None]:
+        """Hold the keys' locks, taken in one order by everybody."""
+        async with AsyncExitStack() as held:
+            for key in sorted(set(keys)):
+                await held.enter_async_context(self._hold(key))
+            yield
+
+    @asynccontextmanager
+    async def _hold(self, key: str) -> AsyncIterator[None]:
         lock, holders = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = (lock, holders + 1)
         try:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from controller.domain.commands import Cause, Command
+from controller.domain.commands import Cause
 from controller.domain.events import Event
 from controller.domain.instances import Instance, Reading
 from controller.domain.pods import Pod
+from controller.domain.restore import Order
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
@@ -64,16 +65,25 @@ class PodFeed(Protocol):
 class Outbox(Protocol):
     """The broker: each call returns when the broker has confirmed, and raises BrokerError when it has not."""
 
-    async def send(self, command: Command) -> None:
-        """Publish a fresh command to its region's queue."""
+    async def send(self, order: Order) -> None:
+        """Publish a fresh order to its region's queue."""
         ...
 
-    async def postpone(self, command: Command, after: timedelta) -> None:
-        """Publish a command into the delay ladder, to come back to its region's queue."""
+    async def postpone(self, order: Order, after: timedelta) -> None:
+        """Publish an order into the delay ladder, to come back to its region's queue."""
         ...
 
     async def record(self, event: Event) -> None:
         """Append to the event log."""
+        ...
+
+
+class EventLog(Protocol):
+    """The event log, read from some time on and followed."""
+
+    @property
+    def caught_up(self) -> bool:
+        """True once everything that was written before this process began has been read."""
         ...
 
 

@@ -24,8 +24,9 @@ from controller.domain.drain import (
     to_retire,
 )
 from controller.domain.events import Outcome, tell
+from controller.domain.fence import names_pod
 from controller.domain.hints import Hints
-from controller.domain.schedule import SETTLE
+from controller.domain.schedule import SETTLE, UNNAMED
 from controller.flows.drain import read_back
 from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
@@ -112,7 +113,8 @@ class Retire:
         if target.stage is Stage.delete:
             return to_delete(target, readings)
         retention = self._policy.retention if hints.retention is None else hints.retention
-        return to_retire(target, readings, now, end_at=command.end_at, retention=retention)
+        longest = timedelta.max if names_pod(target.id, command.pod) else UNNAMED
+        return to_retire(target, readings, now, end_at=command.end_at, retention=retention, longest=longest)
 
     @staticmethod
     def _finish(command: Command, target: Target, finish: Finish, readings: Readings, now: datetime) -> Step:

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.domain.commands import Command, Stage, Target
+from controller.domain.commands import Command, Progress, Stage, Target
 from controller.domain.drain import Readings, is_hopeless, present, trouble_of
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.schedule import SETTLE, backoff
+
+EARLY = timedelta(milliseconds=500)
+"""A step that comes back this much before its time is taken as on time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,20 @@ class Step:
 
     ending: Next | Ended | GivenUp
     events: tuple[Event, ...] = ()
+
+
+def begun(now: datetime) -> Progress:
+    """The progress of an order that is taken up."""
+    return Progress(first_at=now, due_at=now)
+
+
+def held_up(progress: Progress, trouble: str, now: datetime, policy: Policy) -> Progress | None:
+    """Something stands in the way of a whole order: when to come back, or None when it has lasted too long."""
+    since = progress.trouble_since or now
+    if now - since >= policy.give_up_after:
+        return None
+    wait = backoff(progress.attempt, policy.longest_wait)
+    return replace(progress, attempt=progress.attempt + 1, trouble=trouble, trouble_since=since, due_at=now + wait)
 
 
 def wait_or_give_up(

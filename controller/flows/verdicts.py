@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from controller.domain.commands import Command
+from controller.domain.restore import Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,17 +15,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Send ``command`` (with its new progress) through the delay ladder, then acknowledge."""
+    """Send ``order`` (with its new progress) through the delay ladder, then acknowledge."""
 
-    command: Command
+    order: Order
     after: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Park:
-    """Put ``command`` among the dead letters of its region, then acknowledge."""
+    """Put ``order`` among the dead letters of its region, then acknowledge."""
 
-    command: Command
+    order: Order
     why: str
 
 

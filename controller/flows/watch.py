@@ -1,7 +1,8 @@
 """The watch: what the API server says goes into the tracker, and what is due goes to the broker.
 
 Two tasks share one tracker. ``observe`` only notes; ``publish`` only sends, and confirms to the tracker. So a broker
-that is away never slows the watch, and a pod stays due until the broker has its command.
+that is away never slows the watch, and a pod stays due until the broker has its command. Beside them, what the event
+log says is held against the living pods (flows/succession) and against the commands that were sent (flows/chase).
 """
 
 from __future__ import annotations
@@ -14,11 +15,25 @@ from loguru import logger
 
 from controller.domain.decide import Publish, Refuse, Routing, decide
 from controller.domain.events import Outcome, tell
+from controller.domain.ledger import Ledger
 from controller.domain.schedule import backoff
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
+from controller.flows.chase import Chase
 from controller.flows.journal import Journal
-from controller.flows.ports import Alive, Changed, Clock, Listed, Observer, Outbox, PodFeed, Removed, Unselected
+from controller.flows.ports import (
+    Alive,
+    Changed,
+    Clock,
+    EventLog,
+    Listed,
+    Observer,
+    Outbox,
+    PodFeed,
+    Removed,
+    Unselected,
+)
+from controller.flows.succession import Succession
 from controller.flows.urgency import Urgency
 
 AT_ONCE = 5_000
@@ -38,6 +53,8 @@ class Watch:
         clock: Clock,
         observer: Observer,
         urgency: Urgency,
+        ledger: Ledger,
+        log: EventLog,
     ) -> None:
         self._feeds = feeds
         self._outbox = outbox
@@ -47,6 +64,10 @@ class Watch:
         self._urgency = urgency
         self._journal = Journal(outbox=outbox, observer=observer, urgency=urgency)
         self._tracker = Tracker()
+        self.succession = Succession(
+            cluster=routing.cluster, tracker=self._tracker, ledger=ledger, log=log, outbox=outbox
+        )
+        self._chase = Chase(ledger=ledger, log=log, outbox=outbox, clock=clock)
         self._wake = asyncio.Event()
         self._listed: set[int] = set()
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -62,6 +83,8 @@ class Watch:
             for number, feed in enumerate(self._feeds):
                 tasks.create_task(self._observe(number, feed), name=f"observe-{number}")
             tasks.create_task(self._publish(), name="publish")
+            tasks.create_task(self.succession.run(), name="restore")
+            tasks.create_task(self._chase.run(), name="chase")
 
     async def finish(self, within: timedelta) -> None:
         """Give what is under way this long to be confirmed; what is left is seen again by whoever watches next."""
@@ -75,8 +98,11 @@ class Watch:
                 case Listed(scope=scope, pods=pods):
                     self._tracker.listed(scope, pods, now)
                     self._listed.add(number)
+                    for pod in pods:
+                        self.succession.seen(pod)
                 case Changed(pod=pod):
                     self._tracker.changed(pod, now)
+                    self.succession.seen(pod)
                 case Removed(pod=pod):
                     self._tracker.removed(pod, now)
                 case Unselected(uid=uid):
@@ -136,6 +162,7 @@ class Watch:
                 case Publish(command=command):
                     with self._urgency.urgent():
                         await self._outbox.send(command)
+                    self._chase.sent(command)
                     self._observer.published(due.cause)
                     await self._journal.record(tell(command, Outcome.requested, command.observed_at))
                 case Refuse(command=command, reason=reason):

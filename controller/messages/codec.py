@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, TypeVar
 
 import msgspec
 
 from controller.domain.commands import Command
 from controller.domain.events import Event
+from controller.domain.restore import Order, Restore
 from controller.errors import MessageError
 from controller.messages import v1
 
 COMMAND_TYPE = "drain.command"
+RESTORE_TYPE = "drain.restore"
 EVENT_TYPE = "drain.event"
 CONTENT_TYPE = "application/json"
 LARGEST_BODY = 256 * 1024
 """Bytes. A command with 64 instances and 20 living pods stays below half of it."""
+
+Thing = TypeVar("Thing", Command, Restore, Event)
 
 
 class _Versioned(msgspec.Struct):
@@ -25,11 +30,13 @@ class _Versioned(msgspec.Struct):
 _encoder = msgspec.json.Encoder()
 _version_decoder = msgspec.json.Decoder(_Versioned)
 _command_decoder = msgspec.json.Decoder(v1.Command)
+_restore_decoder = msgspec.json.Decoder(v1.Restore)
+_event_decoder = msgspec.json.Decoder(v1.Event)
 
 
-def encode_command(command: Command) -> bytes:
-    """Write a command in the newest version."""
-    return _encode(command, v1.Command)
+def encode_order(order: Order) -> bytes:
+    """Write an order in the newest version."""
+    return _encode(order, v1.Command if isinstance(order, Command) else v1.Restore)
 
 
 def encode_event(event: Event) -> bytes:
@@ -37,10 +44,28 @@ def encode_event(event: Event) -> bytes:
     return _encode(event, v1.Event)
 
 
-def decode_command(body: bytes, *, type_: str | None, content_type: str | None) -> Command:
-    """Read a command; MessageError says why it is none of ours."""
-    if type_ != COMMAND_TYPE:
-        raise MessageError(f"message type {_shown(type_)} is not {COMMAND_TYPE!r}")
+def type_of(order: Order) -> str:
+    """The message type of an order."""
+    return COMMAND_TYPE if isinstance(order, Command) else RESTORE_TYPE
+
+
+def decode_order(body: bytes, *, type_: str | None, content_type: str | None) -> Order:
+    """Read an order; MessageError says why it is none of ours."""
+    if type_ == COMMAND_TYPE:
+        return _decode(body, content_type, type_, _command_decoder, Command)
+    if type_ == RESTORE_TYPE:
+        return _decode(body, content_type, type_, _restore_decoder, Restore)
+    raise MessageError(f"message type {_shown(type_)} is neither {COMMAND_TYPE!r} nor {RESTORE_TYPE!r}")
+
+
+def decode_event(body: bytes, *, content_type: str | None = CONTENT_TYPE) -> Event:
+    """Read an event of the log; MessageError says why it is none of ours."""
+    return _decode(body, content_type, EVENT_TYPE, _event_decoder, Event)
+
+
+def _decode(
+    body: bytes, content_type: str | None, type_: str, decoder: msgspec.json.Decoder[Any], meant: type[Thing]
+) -> Thing:
     if content_type != CONTENT_TYPE:
         raise MessageError(f"content type {_shown(content_type)} is not {CONTENT_TYPE!r}")
     if len(body) > LARGEST_BODY:
@@ -49,12 +74,12 @@ def decode_command(body: bytes, *, type_: str | None, content_type: str | None) 
         version = _version_decoder.decode(body).version
         if version != 1:
             raise MessageError(f"version {version} is unknown; this program reads 1")
-        return msgspec.convert(_command_decoder.decode(body), Command, from_attributes=True)
+        return msgspec.convert(decoder.decode(body), meant, from_attributes=True)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise MessageError(f"not a valid {COMMAND_TYPE}: {str(error)[:300]}") from error
+        raise MessageError(f"not a valid {type_}: {str(error)[:300]}") from error
 
 
-def _encode(thing: Command | Event, wire: type[msgspec.Struct]) -> bytes:
+def _encode(thing: Order | Event, wire: type[msgspec.Struct]) -> bytes:
     fields = msgspec.to_builtins(thing, builtin_types=(datetime,))
     return _encoder.encode(msgspec.convert({"version": 1, **fields}, wire, strict=False))
 

@@ -101,6 +101,36 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: Progress | None = None
 
 
+class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One instance that a drain took out of service, as the event log says."""
+
+    drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    region: Short
+    app: Text
+    id: Text
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost"]
+    namespace: Short
+    pod: Short
+    uid: Short
+    ip: Short
+    since_at: Time
+    taken_at: Time
+
+
+class Restore(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Type ``drain.restore``. A type of its own, so that a reader who does not know it never takes it for a drain."""
+
+    version: Literal[1]
+    drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    cluster: Short
+    region: Annotated[str, Meta(min_length=1, max_length=63)]
+    pod: Pod
+    observed_at: Time
+    taken: Annotated[tuple[Taken, ...], Meta(min_length=1, max_length=64)]
+    requested_by: Short = ""
+    progress: Progress | None = None
+
+
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one Eureka node said."""
 

@@ -17,22 +17,26 @@ from typing import TypeVar, assert_never
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from loguru import logger
 
-from controller.domain.commands import Command
+from controller.domain.restore import Order
 from controller.domain.schedule import backoff
 from controller.errors import BrokerError, MessageError
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
-from controller.messages.codec import decode_command
+from controller.messages.codec import decode_order
 from controller.rabbit import names
 from controller.rabbit.link import BROKER_TROUBLE, Link
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare
+from controller.rabbit.unrouted import bring_back
 from controller.settings import Broker
 
 LONGEST_PAUSE = timedelta(seconds=5)
 
+BRING_BACK_PAUSES = (0.5, 3.0, 10.0)
+"""Seconds: a publish that met no queue may arrive a little after the queue."""
+
 T = TypeVar("T")
-Handler = Callable[[Command, bool], Awaitable[Verdicts]]
-"""Takes a command, and whether the broker has delivered it before."""
+Handler = Callable[[Order, bool], Awaitable[Verdicts]]
+"""Takes an order, and whether the broker has delivered it before."""
 
 
 class RegionConsumer:
@@ -48,6 +52,8 @@ class RegionConsumer:
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
         self._stopping = False
+        self._declared = asyncio.Event()
+        self._channel: AbstractChannel | None = None
         self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
@@ -55,6 +61,22 @@ class RegionConsumer:
         await channel.set_qos(prefetch_count=self._prefetch)
         self._queue = await channel.get_queue(names.commands_queue(self._region), ensure=False)
         self._tag = None if self._stopping else await self._queue.consume(self._on_message)
+        self._channel = channel
+        self._declared.set()
+
+    async def bring_back_unrouted(self) -> None:
+        """Each time that the queue has been declared: fetch what came for it while it was not there. For ever."""
+        while True:
+            await self._declared.wait()
+            self._declared.clear()
+            for pause in BRING_BACK_PAUSES:
+                await asyncio.sleep(pause)
+                try:
+                    if self._channel is not None and self.link.up:
+                        await bring_back(self._channel, self._region, self._outbox)
+                except BROKER_TROUBLE as error:
+                    log = logger.bind(region=self._region, error=type(error).__name__)
+                    log.warning("unrouted messages not brought back")
 
     async def stop(self, within: timedelta) -> None:
         """Take no more, let what is in flight finish, and leave the rest to the broker."""
@@ -103,15 +125,15 @@ class RegionConsumer:
 
     async def _judge(self, message: AbstractIncomingMessage) -> Verdicts:
         try:
-            command = decode_command(message.body, type_=message.type, content_type=message.content_type)
-            if command.region != self._region:
-                raise MessageError(f"it is for region {command.region!r}, and came to {self._region!r}")
+            order = decode_order(message.body, type_=message.type, content_type=message.content_type)
+            if order.region != self._region:
+                raise MessageError(f"it is for region {order.region!r}, and came to {self._region!r}")
         except MessageError as error:
             log = logger.bind(region=self._region, message_id=str(message.message_id), reason=str(error))
             log.warning("message dead-lettered")
             await self._park_as_it_came(message, str(error))
             return (Done(),)
-        return await self._handle(command, bool(message.redelivered))
+        return await self._handle(order, bool(message.redelivered))
 
     async def _park_as_it_came(self, message: AbstractIncomingMessage, why: str) -> None:
         await self._outbox.park_raw(
@@ -127,9 +149,9 @@ class RegionConsumer:
         match verdict:
             case Done():
                 pass
-            case Retry(command=command, after=after):
-                await self._outbox.postpone(command, after)
-            case Park(command=command, why=why):
-                await self._outbox.park(self._region, command, why)
+            case Retry(order=order, after=after):
+                await self._outbox.postpone(order, after)
+            case Park(order=order, why=why):
+                await self._outbox.park(self._region, order, why)
             case _:
                 assert_never(verdict)

@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractExchange, HeadersType
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, HeadersType
 
 from controller.domain.commands import Command
 from controller.domain.events import Event
+from controller.domain.restore import Order
 from controller.errors import BrokerError
-from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, EVENT_TYPE, encode_command, encode_event
+from controller.messages.codec import CONTENT_TYPE, EVENT_TYPE, encode_event, encode_order, type_of
 from controller.rabbit import ladder, names
 from controller.rabbit.link import BROKER_TROUBLE, Link
 from controller.rabbit.topology import declare
@@ -43,23 +44,36 @@ class RabbitOutbox:
         self._exchanges = {"": channel.default_exchange}
         self._channel = channel
 
-    async def send(self, command: Command) -> None:
-        """Publish a fresh command. Its id is the same from every replica of the watch, and at every repetition."""
-        message_id = f"{command.drain_id}.{command.cause}"
-        await self._publish(names.COMMANDS, command.region, encode_command(command), COMMAND_TYPE, message_id)
+    async def send(self, order: Order) -> None:
+        """Publish a fresh order. A drain's id is the same from every replica of the watch, and at every repetition."""
+        message_id = f"{order.drain_id}.{order.cause}" if isinstance(order, Command) else order.drain_id
+        await self._publish(names.COMMANDS, order.region, encode_order(order), type_of(order), message_id)
 
-    async def postpone(self, command: Command, after: timedelta) -> None:
-        """Publish a command into the delay ladder."""
+    async def postpone(self, order: Order, after: timedelta) -> None:
+        """Publish an order into the delay ladder."""
         seconds = ladder.whole_seconds(after)
         exchange = names.delay_level(ladder.entry_level(seconds))
-        due = command.progress.due_at.timestamp() if command.progress else 0
-        message_id = f"{command.drain_id}.{due:.3f}"
-        key = ladder.routing_key(seconds, command.region)
-        await self._publish(exchange, key, encode_command(command), COMMAND_TYPE, message_id)
+        due = order.progress.due_at.timestamp() if order.progress else 0
+        message_id = f"{order.drain_id}.{due:.3f}"
+        key = ladder.routing_key(seconds, order.region)
+        await self._publish(exchange, key, encode_order(order), type_of(order), message_id)
 
-    async def park(self, region: str, command: Command, why: str) -> None:
-        """Put a command among its region's dead letters."""
-        await self.park_raw(region, encode_command(command), why, type_=COMMAND_TYPE, message_id=command.drain_id)
+    async def route(self, region: str, message: AbstractIncomingMessage) -> None:
+        """Send a message on to the region's queue, as it came."""
+        await self._forward(names.COMMANDS, region, message)
+
+    async def keep_unrouted(self, message: AbstractIncomingMessage) -> None:
+        """Put a message that nobody has a queue for back among its like, with the key that says for whom it is."""
+        await self._forward(names.UNROUTED, message.routing_key or "", message)
+
+    async def _forward(self, exchange: str, key: str, message: AbstractIncomingMessage) -> None:
+        await self._publish(
+            exchange, key, message.body, message.type, message.message_id, content_type=message.content_type
+        )
+
+    async def park(self, region: str, order: Order, why: str) -> None:
+        """Put an order among its region's dead letters."""
+        await self.park_raw(region, encode_order(order), why, type_=type_of(order), message_id=order.drain_id)
 
     async def park_raw(
         self,

@@ -12,6 +12,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from controller.domain.commands import Command
+from controller.domain.restore import Order
 from controller.flows.verdicts import Done, Verdicts
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
@@ -55,7 +56,7 @@ async def an_outbox(broker: RabbitMq, *regions: str, timeout: float = 3) -> Asyn
 class Handled:
     """What a consumer's handler saw, with the loop's time of each."""
 
-    def __init__(self, verdicts: Callable[[Command], Verdicts] = lambda _: (Done(),)) -> None:
+    def __init__(self, verdicts: Callable[[Order], Verdicts] = lambda _: (Done(),)) -> None:
         self.seen: list[tuple[str, float, bool]] = []
         self._verdicts = verdicts
 
@@ -64,7 +65,7 @@ class Handled:
         """The drains, in their order."""
         return [drain for drain, _, _ in self.seen]
 
-    async def __call__(self, command: Command, redelivered: bool) -> Verdicts:
+    async def __call__(self, command: Order, redelivered: bool) -> Verdicts:
         self.seen.append((command.drain_id, asyncio.get_running_loop().time(), redelivered))
         return self._verdicts(command)
 
@@ -75,7 +76,7 @@ class Handled:
 
 
 def a_consumer(
-    broker: RabbitMq, region: str, outbox: RabbitOutbox, handle: Callable[[Command, bool], Awaitable[Verdicts]]
+    broker: RabbitMq, region: str, outbox: RabbitOutbox, handle: Callable[[Order, bool], Awaitable[Verdicts]]
 ) -> RegionConsumer:
     """One region's consumer; its link is to be kept up."""
     return RegionConsumer(settings=settings_for(broker), region=region, prefetch=10, outbox=outbox, handle=handle)

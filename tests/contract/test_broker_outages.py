@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.commands import Command
+from controller.domain.restore import Order
 from controller.errors import BrokerError
 from controller.flows.verdicts import Done, Verdicts
 from controller.rabbit import names
@@ -52,7 +52,7 @@ async def test_what_was_in_flight_at_a_restart_is_delivered_again_and_marked_so(
     region = fresh_region()
     begun, seen = asyncio.Event(), Handled()
 
-    async def hang_the_first_time(command: Command, redelivered: bool) -> Verdicts:
+    async def hang_the_first_time(command: Order, redelivered: bool) -> Verdicts:
         await seen(command, redelivered)
         if not redelivered:
             begun.set()

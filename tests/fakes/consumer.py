@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar, assert_never
 
-from controller.domain.commands import Command
+from controller.domain.restore import Order
 from controller.errors import BrokerError
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
 from tests.fakes.crashes import Crashed
@@ -20,7 +20,7 @@ RESTART = 5.0
 """Seconds until a new process is there: long enough for every remnant of the old one to have noticed its death."""
 
 T = TypeVar("T")
-Handler = Callable[[Command, bool], Awaitable[Verdicts]]
+Handler = Callable[[Order, bool], Awaitable[Verdicts]]
 
 
 class FakeConsumer:
@@ -51,8 +51,8 @@ class FakeConsumer:
                 tasks.create_task(self._see_through(delivery, handle))
 
     async def _see_through(self, delivery: Delivery, handle: Handler) -> None:
-        command = delivery.command()
-        for verdict in await _until_confirmed(lambda: handle(command, delivery.redelivered)):
+        order = delivery.order()
+        for verdict in await _until_confirmed(lambda: handle(order, delivery.redelivered)):
             await _until_confirmed(partial(self._perform, verdict))
         self._broker.acknowledge(delivery)
 
@@ -60,10 +60,10 @@ class FakeConsumer:
         match verdict:
             case Done():
                 pass
-            case Retry(command=command, after=after):
-                await self._broker.postpone(command, after)
-            case Park(command=command, why=why):
-                await self._broker.park(command, why)
+            case Retry(order=order, after=after):
+                await self._broker.postpone(order, after)
+            case Park(order=order, why=why):
+                await self._broker.park(order, why)
             case _:
                 assert_never(verdict)
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
 from controller.domain.commands import Command
 from controller.domain.events import Event, Outcome
+from controller.domain.restore import Order, Restore
 from controller.errors import BrokerError
-from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, decode_command, encode_command, encode_event
+from controller.messages.codec import CONTENT_TYPE, decode_order, encode_event, encode_order, type_of
 from controller.rabbit.ladder import whole_seconds
 from tests.fakes.crashes import CrashPlan
 
@@ -33,11 +34,12 @@ class Delivery:
     """A message on its way to a worker."""
 
     body: bytes
+    type: str
     redelivered: bool = False
 
-    def command(self) -> Command:
+    def order(self) -> Order:
         """What it says."""
-        return decode_command(self.body, type_=COMMAND_TYPE, content_type=CONTENT_TYPE)
+        return decode_order(self.body, type_=self.type, content_type=CONTENT_TYPE)
 
 
 class FakeBroker:
@@ -48,10 +50,13 @@ class FakeBroker:
         self.refusal: Refusal | None = None
         self.timeout = 5.0
         self.sent: list[Command] = []
+        self.restores: list[Restore] = []
         self.delays: list[int] = []
         """The seconds of each postponement."""
         self.events: list[Event] = []
-        self.dead: list[tuple[Command, str]] = []
+        self.readers: list[Callable[[Event], object]] = []
+        """Told every event, as a follower of the log is."""
+        self.dead: list[tuple[Order, str]] = []
         self.queues: defaultdict[str, asyncio.Queue[Delivery]] = defaultdict(asyncio.Queue)
         self.unacknowledged: list[Delivery] = []
         self._on_the_ladder = 0
@@ -68,29 +73,29 @@ class FakeBroker:
         """The event log in short."""
         return [event.outcome for event in self.events]
 
-    async def send(self, command: Command) -> None:
-        """Publish a fresh command to its region's queue."""
+    async def send(self, order: Order) -> None:
+        """Publish a fresh order to its region's queue."""
 
         def publish() -> None:
-            self.sent.append(command)
-            self._put(command)
+            (self.sent if isinstance(order, Command) else self.restores).append(order)  # type: ignore[arg-type]
+            self._put(order)
 
         await self._confirm("send", publish)
 
-    async def postpone(self, command: Command, after: timedelta) -> None:
-        """Publish a command into the delay ladder."""
+    async def postpone(self, order: Order, after: timedelta) -> None:
+        """Publish an order into the delay ladder."""
 
         def publish() -> None:
             seconds = whole_seconds(after)
             self.delays.append(seconds)
             self._on_the_ladder += 1
-            asyncio.get_running_loop().call_later(seconds, self._come_back, command)
+            asyncio.get_running_loop().call_later(seconds, self._come_back, order)
 
         await self._confirm("postpone", publish)
 
-    async def park(self, command: Command, why: str) -> None:
-        """Put a command among its region's dead letters."""
-        await self._confirm("park", lambda: self.dead.append((command, why)))
+    async def park(self, order: Order, why: str) -> None:
+        """Put an order among its region's dead letters."""
+        await self._confirm("park", lambda: self.dead.append((order, why)))
 
     async def record(self, event: Event) -> None:
         """Append to the event log."""
@@ -98,6 +103,8 @@ class FakeBroker:
 
         def append() -> None:
             self.events.append(event)
+            for read in self.readers:
+                read(event)
             self._recorded.set()
             self._recorded.clear()
 
@@ -118,15 +125,15 @@ class FakeBroker:
     def redeliver(self) -> None:
         """Give what was not acknowledged to somebody else: the consumer is gone."""
         for delivery in self.unacknowledged:
-            self.queues[delivery.command().region].put_nowait(Delivery(delivery.body, redelivered=True))
+            self.queues[delivery.order().region].put_nowait(replace(delivery, redelivered=True))
         self.unacknowledged.clear()
 
-    def _come_back(self, command: Command) -> None:
+    def _come_back(self, order: Order) -> None:
         self._on_the_ladder -= 1
-        self._put(command)
+        self._put(order)
 
-    def _put(self, command: Command) -> None:
-        self.queues[command.region].put_nowait(Delivery(encode_command(command)))
+    def _put(self, order: Order) -> None:
+        self.queues[order.region].put_nowait(Delivery(encode_order(order), type_of(order)))
 
     async def _confirm(self, what: str, publish: Callable[[], None]) -> None:
         self.crashes.reach(f"before {what}")

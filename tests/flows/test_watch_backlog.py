@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.commands import Cause
-from controller.domain.events import Outcome
+from controller.domain.events import Outcome, tell
 from controller.flows.watch import AT_ONCE
 from tests.fakes.outbox import Refusal
-from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
 from tests.unit.building import a_pod, terminating
 
@@ -29,9 +29,22 @@ async def test_the_watch_sends_again_until_the_broker_confirms() -> None:
         while not stage.broker.events:  # noqa: ASYNC110 - the moment matters
             await asyncio.sleep(0.1)
         assert elapsed() - back_at <= stage.broker.timeout + 5.2
-        await asyncio.sleep(60)
+        await asyncio.sleep(10)
         assert stage.sent == [("orders-0", "eu", Cause.terminating)]
         assert stage.observer.tracked_now == (1, 0)
+
+
+@in_virtual_time
+async def test_what_no_worker_answers_is_sent_again_ever_less_often_until_one_does() -> None:
+    async with watching() as stage:
+        stage.feed.lists(GOING)
+        await asyncio.sleep(3600)
+        assert 12 <= len(stage.sent) <= 20
+        assert len({command.drain_id for command in stage.broker.sent}) == 1
+        await stage.broker.record(tell(stage.broker.sent[0], Outcome.out_of_service, virtual_clock()))
+        so_far = len(stage.sent)
+        await asyncio.sleep(3600)
+        assert len(stage.sent) == so_far
 
 
 @in_virtual_time

@@ -9,9 +9,12 @@ from typing import Any
 
 from controller.domain.commands import Cause
 from controller.domain.decide import Routing
+from controller.domain.events import Event
+from controller.domain.ledger import Ledger
 from controller.flows.urgency import Urgency
 from controller.flows.watch import Watch
 from tests.fakes.feed import FakePodFeed
+from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.fakes.virtual_time import virtual_clock
@@ -26,6 +29,7 @@ class Watching:
         self.feed = self.feeds[0]
         self.broker = FakeBroker()
         self.observer = FakeObserver()
+        self.ledger = Ledger()
         usual = {"cluster": "test", "known": ("eu", "us"), "default": ("eu",), "namespaces": {}}
         self.watch = Watch(
             feeds=list(self.feeds),
@@ -34,7 +38,16 @@ class Watching:
             clock=virtual_clock,
             observer=self.observer,
             urgency=Urgency(),
+            ledger=self.ledger,
+            log=FakeLog(),
         )
+
+        self.broker.readers.append(self._read)
+
+    def _read(self, event: Event) -> None:
+        taken = self.ledger.note(event)
+        if taken is not None:
+            self.watch.succession.noted(taken)
 
     @property
     def sent(self) -> list[tuple[str, str, Cause]]:

@@ -9,14 +9,16 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Self
 
-from controller.domain.commands import Command
 from controller.domain.events import Event, Outcome
+from controller.domain.ledger import Ledger
+from controller.domain.restore import Order
 from controller.flows.steps import Policy
 from controller.flows.urgency import Urgency
 from controller.flows.work import Worker
 from tests.fakes.client import FakeClient
 from tests.fakes.consumer import FakeConsumer, Handler
 from tests.fakes.crashes import CrashPlan
+from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.fakes.registry import FakeRegistry
@@ -67,8 +69,18 @@ class World:
             clock=virtual_clock,
             observer=self.observer,
             urgency=self._urgency or Urgency(),
+            ledger=self._ledger(),
+            log=FakeLog(),
         )
         return worker.handle
+
+    def _ledger(self) -> Ledger:
+        """A new process reads the log anew."""
+        ledger = Ledger()
+        for event in self.broker.events:
+            ledger.note(event)
+        self.broker.readers = [ledger.note]
+        return ledger
 
     async def process(
         self, app: str = APP, instance_id: str = ID, /, *, status: str = "UP", **facts: Any
@@ -80,9 +92,9 @@ class World:
         await asyncio.sleep(REPLICATED)
         return client
 
-    async def send(self, command: Command | None = None) -> None:
-        """A command as the watch sends it."""
-        await self.broker.send(command or a_command())
+    async def send(self, order: Order | None = None) -> None:
+        """An order as the watch sends it."""
+        await self.broker.send(order or a_command())
 
     async def until_idle(self, *, hours: float = 3) -> None:
         """Wait until every command has come to its end."""

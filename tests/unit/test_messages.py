@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from controller.domain.commands import Command, Stage, Target
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.instances import Condition
+from controller.domain.restore import Order
 from controller.errors import MessageError
 from controller.messages import v1
 from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
     LARGEST_BODY,
-    decode_command,
-    encode_command,
+    decode_order,
     encode_event,
+    encode_order,
 )
 from tests.unit.building import (
     a_command,
@@ -41,8 +42,8 @@ from tests.unit.messages_drawn import commands, targets, words
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def decoded(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> Command:
-    return decode_command(body, type_=type_, content_type=content_type)
+def decoded(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> Order:
+    return decode_order(body, type_=type_, content_type=content_type)
 
 
 def refusal(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> str:
@@ -53,7 +54,7 @@ def refusal(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | N
 
 @given(commands)
 def test_a_command_comes_back_as_it_was_sent(command: Command) -> None:
-    assert decoded(encode_command(command)) == command
+    assert decoded(encode_order(command)) == command
 
 
 @given(commands, st.sampled_from(Outcome), words, st.none() | targets, st.integers(1, 100))
@@ -117,7 +118,7 @@ def full_event() -> Event:
 
 @pytest.mark.parametrize(
     ("name", "body"),
-    [("command.v1.json", encode_command(full_command())), ("event.v1.json", encode_event(full_event()))],
+    [("command.v1.json", encode_order(full_command())), ("event.v1.json", encode_event(full_event()))],
 )
 def test_the_bytes_of_version_1_are_frozen(name: str, body: bytes) -> None:
     assert body == (GOLDEN / name).read_bytes().rstrip(b"\n")
@@ -128,25 +129,25 @@ def test_a_command_that_was_written_by_the_first_release_is_still_read() -> None
 
 
 def test_a_field_that_this_version_does_not_know_is_ignored() -> None:
-    body = {**json.loads(encode_command(a_command())), "news": [1, 2]}
+    body = {**json.loads(encode_order(a_command())), "news": [1, 2]}
     assert decoded(json.dumps(body).encode()) == a_command()
 
 
 @pytest.mark.parametrize("version", [0, 2, -1, 99, 2**40])
 def test_an_unknown_version_is_named(version: int) -> None:
-    body = {**json.loads(encode_command(a_command())), "version": version}
+    body = {**json.loads(encode_order(a_command())), "version": version}
     assert str(version) in refusal(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("version", ["1", None, 1.5, [], True, 2**70])
 def test_a_version_that_is_no_number_is_refused(version: Any) -> None:
-    body = {**json.loads(encode_command(a_command())), "version": version}
+    body = {**json.loads(encode_order(a_command())), "version": version}
     assert refusal(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("name", ["version", "drain_id", "cluster", "region", "cause", "pod", "observed_at", "end_at"])
 def test_a_missing_field_is_named(name: str) -> None:
-    body = json.loads(encode_command(a_command()))
+    body = json.loads(encode_order(a_command()))
     del body[name]
     assert name in refusal(json.dumps(body).encode())
 
@@ -176,7 +177,7 @@ def test_a_missing_field_is_named(name: str) -> None:
     ],
 )
 def test_a_field_of_another_kind_or_beyond_its_bounds_is_refused(path: str, value: Any) -> None:
-    body = json.loads(encode_command(a_command()))
+    body = json.loads(encode_order(a_command()))
     *parents, name = path.split(".")
     holder = body
     for parent in parents:
@@ -224,16 +225,16 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(json.loads(encode_command(full_command())))), json_values)
+@given(st.sampled_from(sorted(json.loads(encode_order(full_command())))), json_values)
 def test_a_command_with_any_field_replaced_is_read_or_refused_and_nothing_else(name: str, value: Any) -> None:
-    body = {**json.loads(encode_command(full_command())), name: value}
+    body = {**json.loads(encode_order(full_command())), name: value}
     with suppress(MessageError):
         decoded(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("type_", [None, "", "drain.event", "drain.command.v2", "x" * 10_000, "\n{}"])
 def test_another_type_is_refused_by_name(type_: str | None) -> None:
-    reason = refusal(encode_command(a_command()), type_=type_)
+    reason = refusal(encode_order(a_command()), type_=type_)
     assert "type" in reason
     assert reason.isprintable()
     assert len(reason) < 200
@@ -241,4 +242,4 @@ def test_another_type_is_refused_by_name(type_: str | None) -> None:
 
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-msgpack"])
 def test_another_content_type_is_refused_by_name(content_type: str | None) -> None:
-    assert "content type" in refusal(encode_command(a_command()), content_type=content_type)
+    assert "content type" in refusal(encode_order(a_command()), content_type=content_type)

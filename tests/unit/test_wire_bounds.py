@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.events import Outcome, tell
-from controller.messages.codec import LARGEST_BODY, encode_command, encode_event
+from controller.messages.codec import LARGEST_BODY, encode_event, encode_order
 from tests.unit.building import a_command, a_living_pod, a_progress, a_target, an_instance, at
 
 
@@ -21,7 +21,7 @@ def test_the_fullest_command_of_ours_is_not_too_large_for_ourselves() -> None:
         for number in range(64)
     ]
     others = tuple(a_living_pod(uid=f"u-{n}", host_names=("h" * 120,) * 5, ports=tuple(range(64))) for n in range(20))
-    body = encode_command(a_command(living=others, progress=a_progress(*many)))
+    body = encode_order(a_command(living=others, progress=a_progress(*many)))
     assert len(body) < LARGEST_BODY / 2
 
 
@@ -37,4 +37,4 @@ def test_a_hostile_registration_cannot_keep_its_own_refusal_from_being_written(f
 
 def test_a_target_with_a_hostile_address_can_be_sent_round() -> None:
     target = a_target(ip="9" * 5_000, due_at=at(0) + timedelta(minutes=5))
-    assert encode_command(a_command(progress=a_progress(target)))
+    assert encode_order(a_command(progress=a_progress(target)))

@@ -1,0 +1,157 @@
+"""What the event log says of drains: which instances we took out and still hold, and which pods are going.
+
+A fold over events, in the order of the log. Told the same event twice, or an old one late, it stays the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from controller.domain.commands import Cause
+from controller.domain.events import FINAL, Event, Outcome
+from controller.domain.pods import Pod
+
+REMEMBERED = 100_000
+"""Of each kind, the newest ones are kept; one takes less than 1 kB."""
+
+COMES_BACK = frozenset({Cause.node_lost})
+"""Only a lost node's pod may live on; what terminates, or has ended, never does."""
+
+Key = tuple[str, str, str]
+"""Drain id, app and instance id."""
+Name = TypeVar("Name")
+Fact = TypeVar("Fact")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One instance that a drain took out of service, and that nobody has deleted or given back since."""
+
+    drain_id: str
+    region: str
+    app: str
+    id: str
+    cause: Cause
+    namespace: str
+    pod: str
+    uid: str
+    ip: str
+    since_at: datetime
+    """When the drained pod began to go."""
+    taken_at: datetime
+    """When OUT_OF_SERVICE was proved."""
+
+    @property
+    def key(self) -> Key:
+        """What identifies it."""
+        return self.drain_id, self.app, self.id
+
+
+class Ledger:
+    """One cluster's drains, or every cluster's when none is named."""
+
+    def __init__(self, cluster: str = "") -> None:
+        self._cluster = cluster
+        self._held: OrderedDict[Key, Taken] = OrderedDict()
+        self._ended: OrderedDict[Key, tuple[Outcome, datetime]] = OrderedDict()
+        self._going: OrderedDict[str, tuple[Cause, datetime]] = OrderedDict()
+        """Pods by uid: why they are drained, and when that was seen last."""
+        self._answered: OrderedDict[str, None] = OrderedDict()
+        """Drains that a worker has told something about."""
+        self._by_place: dict[str, dict[Key, None]] = {}
+
+    def note(self, event: Event) -> Taken | None:
+        """Take the next event of the log; gives the instance that it newly tells to be held."""
+        if self._cluster and event.cluster != self._cluster:
+            return None
+        if event.outcome is Outcome.requested and not event.reason:
+            self._go(event)
+            return None
+        _put(self._answered, event.drain_id, None)
+        key = (event.drain_id, event.app, event.instance_id)
+        if event.outcome is Outcome.out_of_service:
+            return self._take(key, event)
+        if event.outcome in FINAL and event.outcome is not Outcome.failed:
+            # A failed drain still holds what it took out.
+            self._end(key, event)
+        return None
+
+    def _go(self, event: Event) -> None:
+        cause, seen_at = self._going.get(event.uid, (event.cause, event.at))
+        if cause in COMES_BACK:
+            cause = event.cause
+        _put(self._going, event.uid, (cause, max(seen_at, event.at)))
+
+    def _take(self, key: Key, event: Event) -> Taken | None:
+        ended = self._ended.get(key)
+        if key in self._held or (ended is not None and ended[1] >= event.at):
+            return None
+        taken = Taken(
+            drain_id=event.drain_id,
+            region=event.region,
+            app=event.app,
+            id=event.instance_id,
+            cause=event.cause,
+            namespace=event.namespace,
+            pod=event.pod,
+            uid=event.uid,
+            ip=event.ip,
+            since_at=event.since_at or event.at,
+            taken_at=event.at,
+        )
+        for old in _put(self._held, key, taken):
+            self._leave_places(old)
+        for place in _places(taken):
+            self._by_place.setdefault(place, {})[key] = None
+        return taken
+
+    def _end(self, key: Key, event: Event) -> None:
+        taken = self._held.get(key)
+        if taken is not None and taken.taken_at <= event.at:
+            del self._held[key]
+            self._leave_places(taken)
+        _put(self._ended, key, (event.outcome, event.at))
+
+    def _leave_places(self, taken: Taken) -> None:
+        for place in _places(taken):
+            there = self._by_place.get(place, {})
+            there.pop(taken.key, None)
+            if not there:
+                self._by_place.pop(place, None)
+
+    def held_at(self, pod: Pod) -> Iterator[Taken]:
+        """Yield what we hold of pods that had this one's address or name."""
+        keys = [key for place in (pod.ip, pod.key) for key in self._by_place.get(place, ())]
+        yield from (self._held[key] for key in dict.fromkeys(keys))
+
+    def is_given_back(self, key: Key, since: datetime) -> bool:
+        """Whether this instance was given back to a living pod after ``since``."""
+        outcome, at = self._ended.get(key, (None, since))
+        return outcome is Outcome.restored and at > since
+
+    def is_going(self, uid: str, seen_alive_at: datetime) -> bool:
+        """Whether this pod is drained, although it was seen alive at that time: a lagging API server may show that."""
+        if uid not in self._going:
+            return False
+        cause, at = self._going[uid]
+        return cause not in COMES_BACK or at > seen_alive_at
+
+    def is_answered(self, drain_id: str) -> bool:
+        """Whether a worker has told anything about this drain."""
+        return drain_id in self._answered
+
+
+def _places(taken: Taken) -> tuple[str, str]:
+    """Where a successor would stand."""
+    return taken.ip, f"{taken.namespace}/{taken.pod}"
+
+
+def _put(memory: OrderedDict[Name, Fact], name: Name, fact: Fact) -> list[Fact]:
+    """Remember, and give what is forgotten for it."""
+    memory.pop(name, None)
+    memory[name] = fact
+    return [memory.popitem(last=False)[1] for _ in range(len(memory) - REMEMBERED)]

@@ -1,0 +1,186 @@
+"""One drain command's course: find the pod's instances, and take each of them one step further.
+
+Nothing is kept in memory between two steps: whatever a later step needs travels in the command's progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Command, Progress, Stage, Target
+from controller.domain.events import Outcome, tell
+from controller.domain.hints import HintError, Hints, read_hints
+from controller.domain.instances import Instance
+from controller.domain.ledger import Ledger
+from controller.domain.resolve import Resolution
+from controller.domain.schedule import next_look
+from controller.errors import RegistryError
+from controller.flows.drain import Drain
+from controller.flows.find import Finder
+from controller.flows.journal import Journal
+from controller.flows.ports import Clock, Observer, Registry
+from controller.flows.retire import Retire
+from controller.flows.steps import EARLY, Ended, GivenUp, Next, Policy, Step, begun, held_up, in_doubt
+from controller.flows.urgency import Urgency
+from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
+
+NOTHING_THERE = "no instance in the region has the pod's address or host name"
+NOTHING_FITS = "no instance of the pod in the region fits its annotations"
+
+
+class Course:
+    """Takes drain commands of one region one step further."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        registry: Registry,
+        policy: Policy,
+        clock: Clock,
+        observer: Observer,
+        urgency: Urgency,
+        journal: Journal,
+        ledger: Ledger,
+        slots: asyncio.Semaphore,
+    ) -> None:
+        self._region = region
+        self._policy = policy
+        self._clock = clock
+        self._observer = observer
+        self._journal = journal
+        self._ledger = ledger
+        self._finder = Finder(registry=registry, policy=policy)
+        self._drain = Drain(registry=registry, policy=policy, clock=clock, urgency=urgency, slots=slots)
+        self._retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots)
+
+    async def step(self, command: Command, *, redelivered: bool) -> Verdicts:
+        """Do what is due, tell what came of it, and say how it goes on."""
+        now = self._clock()
+        try:
+            hints = read_hints(command.pod)
+        except HintError as error:
+            await self.conclude(command, Outcome.refused, str(error))
+            return (Done(),)
+        progress = command.progress or begun(now)
+        command = replace(command, progress=progress)
+        if progress.due_at > now + EARLY:
+            return (Retry(order=command, after=progress.due_at - now),)
+        if progress.targets:
+            targets = tuple(target for target in progress.targets if not self._is_given_back(command, target))
+            if not targets:
+                return (Done(),)
+            return await self._advance(command, hints, targets, redelivered=redelivered)
+        return await self._find(command, hints, progress)
+
+    def _is_given_back(self, command: Command, target: Target) -> bool:
+        """Whether a living pod was put back in service under this id: that is where this drain's story ended."""
+        return self._ledger.is_given_back((command.drain_id, target.app, target.id), command.observed_at)
+
+    async def _find(self, command: Command, hints: Hints, progress: Progress) -> Verdicts:
+        """Turn the pod into its instances, and take the first step with each at once."""
+        now = self._clock()
+        not_before = now if progress.first_look_at else progress.first_at - self._policy.index_age
+        try:
+            resolution = await self._finder.find(command, hints, not_before=not_before)
+        except RegistryError as error:
+            return await self._stuck(command, progress, str(error))
+        if resolution.own:
+            await self._tell_rejected(command, resolution)
+            return await self._advance(command, hints, tuple(_target(instance, now) for instance in resolution.own))
+        first_look_at = progress.first_look_at or now
+        wait = None if resolution.rejected and hints.instance_id else next_look(first_look_at, now)
+        if wait is not None:
+            again = replace(
+                progress,
+                due_at=now + wait,
+                first_look_at=first_look_at,
+                attempt=progress.attempt + 1,
+                trouble="",
+                trouble_since=None,
+            )
+            return (Retry(order=replace(command, progress=again), after=wait),)
+        await self._tell_rejected(command, resolution)
+        if not resolution.rejected:
+            narrowed = bool(hints.app or hints.instance_id or hints.port)
+            await self.conclude(command, Outcome.not_registered, NOTHING_FITS if narrowed else NOTHING_THERE)
+        return (Done(),)
+
+    async def _advance(
+        self, command: Command, hints: Hints, targets: tuple[Target, ...], *, redelivered: bool = False
+    ) -> Verdicts:
+        now = self._clock()
+        steps = await asyncio.gather(*(self._one(command, hints, target, now) for target in targets))
+        if redelivered:
+            steps = [in_doubt(step, target, now) for step, target in zip(steps, targets, strict=True)]
+        onward: list[Target] = []
+        verdicts: list[Verdict] = []
+        for step in steps:
+            for event in step.events:
+                await self._journal.record(event)
+            match step.ending:
+                case Next(target=target):
+                    onward.append(target)
+                case GivenUp(target=target, why=why):
+                    verdicts.append(Park(order=self._with(command, (target,), target.due_at), why=why))
+                case Ended():
+                    pass
+        if onward:
+            due_at = min(target.due_at for target in onward)
+            after = max(due_at - self._clock(), timedelta(0))
+            if any(target.trouble for target in onward):
+                self._observer.retried(self._region)
+            verdicts.append(Retry(order=self._with(command, tuple(onward), due_at), after=after))
+        return tuple(verdicts) or (Done(),)
+
+    async def _one(self, command: Command, hints: Hints, target: Target, now: datetime) -> Step:
+        if target.due_at > now + EARLY:
+            return Step(ending=Next(target=target))
+        if target.stage is Stage.drain:
+            return await self._drain.advance(command, hints, target)
+        return await self._retire.advance(command, hints, target)
+
+    async def _stuck(self, command: Command, progress: Progress, trouble: str) -> Verdicts:
+        """The index could not be had: wait, and give up when that has lasted too long."""
+        now = self._clock()
+        if trouble != progress.trouble:
+            await self._journal.record(tell(command, Outcome.requested, now, reason=trouble, attempt=progress.attempt))
+        again = held_up(progress, trouble, now, self._policy)
+        if again is None:
+            await self.conclude(command, Outcome.failed, trouble, attempt=progress.attempt)
+            return (Park(order=replace(command, progress=begun(now)), why=trouble),)
+        self._observer.retried(self._region)
+        # Whether the instance is there can be told only from looks that follow each other without a gap.
+        again = replace(again, first_look_at=None)
+        return (Retry(order=replace(command, progress=again), after=again.due_at - now),)
+
+    async def conclude(self, command: Command, outcome: Outcome, reason: str, *, attempt: int = 1) -> None:
+        """Tell how a command as a whole ended."""
+        await self._journal.record(tell(command, outcome, self._clock(), reason=reason, attempt=attempt))
+
+    async def _tell_rejected(self, command: Command, resolution: Resolution) -> None:
+        for rejected in resolution.rejected:
+            outcome = Outcome.superseded if rejected.superseded else Outcome.refused
+            app, instance_id = rejected.instance.app, rejected.instance.id
+            event = tell(command, outcome, self._clock(), reason=rejected.reason, app=app, instance_id=instance_id)
+            await self._journal.record(event)
+
+    @staticmethod
+    def _with(command: Command, targets: tuple[Target, ...], due_at: datetime) -> Command:
+        assert command.progress is not None
+        return replace(command, progress=replace(command.progress, targets=targets, due_at=due_at))
+
+
+def _target(instance: Instance, now: datetime) -> Target:
+    return Target(
+        app=instance.app,
+        id=instance.id,
+        ip=instance.ip,
+        host_name=instance.host_name,
+        port=instance.port,
+        renewal_interval=instance.renewal_interval,
+        stage=Stage.drain,
+        due_at=now,
+    )

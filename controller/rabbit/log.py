@@ -1,0 +1,114 @@
+"""Following the event log: a stream, read over plain AMQP from some time on.
+
+A timestamp offset is a second coarse and starts at a chunk's border, so earlier events come too; and after a lost link
+some come again. Readers fold: told twice is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from loguru import logger
+
+from controller.domain.events import Event
+from controller.errors import MessageError
+from controller.flows.ports import Clock
+from controller.messages.codec import EVENT_TYPE, decode_event
+from controller.rabbit import names
+from controller.rabbit.link import Link
+from controller.rabbit.topology import declare
+from controller.settings import Broker
+
+PREFETCH = 1_000
+ACKNOWLEDGE_EVERY = 100
+"""A stream's acknowledgements are credit only: one for many."""
+PROBE = 2.0
+"""Seconds to wait for the last event of a log that is not empty."""
+
+
+class RabbitLog:
+    """Tells every event since ``look_back`` before its start, and every new one, in order."""
+
+    def __init__(self, *, settings: Broker, look_back: timedelta, clock: Clock) -> None:
+        self._settings = settings
+        self._from = clock() - look_back
+        self._next: int | None = None
+        """The offset to go on from after a lost link."""
+        self._last: int | None = None
+        """Where the log ended when this link came up."""
+        self._caught_up = False
+        self.readers: list[Callable[[Event], object]] = []
+        self.when_caught_up: list[Callable[[], None]] = []
+        self.link = Link(name="event log", settings=settings, set_up=self._set_up)
+
+    @property
+    def caught_up(self) -> bool:
+        """True once everything that was there when the link came up has been told."""
+        return self._caught_up and self.link.up
+
+    async def _set_up(self, channel: AbstractChannel) -> None:
+        self._caught_up = False
+        await declare(channel, (), events_kept=self._settings.events_kept)
+        await channel.set_qos(prefetch_count=PREFETCH)
+        stream = await channel.get_queue(names.EVENTS)
+        self._last = await self._last_offset(stream)
+        begin: int | datetime = self._from if self._next is None else self._next
+        await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
+        if self._last is None or (self._next is not None and self._next > self._last):
+            self._have_caught_up()
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        offset = _offset(message)
+        try:
+            if message.type != EVENT_TYPE:
+                raise MessageError("it is of another type")
+            event = decode_event(message.body, content_type=message.content_type)
+        except MessageError as error:
+            logger.bind(offset=offset, reason=str(error)).debug("an entry of the event log is passed over")
+        else:
+            for read in self.readers:
+                read(event)
+        self._next = offset + 1
+        if not self._caught_up and self._last is not None and offset >= self._last:
+            self._have_caught_up()
+        if self._caught_up or offset % ACKNOWLEDGE_EVERY == 0:
+            await message.ack(multiple=True)
+
+    def _have_caught_up(self) -> None:
+        self._caught_up = True
+        logger.bind(offset=self._next).debug("event log read")
+        for tell in self.when_caught_up:
+            tell()
+
+    async def _last_offset(self, stream: AbstractQueue) -> int | None:
+        """Where the newest chunk of the log begins; None when nothing of what is asked for is there."""
+        if not stream.declaration_result.message_count:
+            return None
+        found: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+
+        async def note(message: AbstractIncomingMessage) -> None:
+            if not found.done():
+                found.set_result(message)
+
+        tag = await stream.consume(note, arguments={"x-stream-offset": "last"})
+        try:
+            async with asyncio.timeout(PROBE):
+                newest = await found
+        except TimeoutError:
+            return None
+        finally:
+            await stream.cancel(tag)
+        with suppress(MessageError):
+            if decode_event(newest.body).at < self._from:
+                return None
+        return _offset(newest)
+
+
+def _offset(message: AbstractIncomingMessage) -> int:
+    offset = message.headers["x-stream-offset"]
+    assert isinstance(offset, int)
+    return offset
