@@ -3,32 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from functools import partial
+from ipaddress import ip_network
+from typing import Any, Literal, TypeVar
 
 from loguru import logger
 
 from controller.domain.decide import Routing
 from controller.domain.events import Event
 from controller.domain.ledger import Ledger
-from controller.errors import DrainControllerError, SettingsError
+from controller.domain.standing import Guard, TakenLately
+from controller.domain.sweep import Evidence
+from controller.errors import BrokerError, DrainControllerError, SettingsError
 from controller.eureka.region import EurekaRegion
 from controller.flows.steps import Policy
 from controller.flows.succession import Succession
+from controller.flows.sweep import Pass, Sweep
 from controller.flows.urgency import Urgency
 from controller.flows.watch import Watch
 from controller.flows.work import Worker
 from controller.kube.api import KubeApi
 from controller.kube.feed import feeds
-from controller.lifecycle import run_until_stopped
+from controller.kube.listing import Census
+from controller.lifecycle import beside, run_until_stopped
 from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
+from controller.ops.tables import findings_table
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
+
+T = TypeVar("T")
+
+
+class Failed(Enum):
+    """How a task ends that has told what went wrong."""
+
+    FAILED = auto()
+
+
+FAILED = Failed.FAILED
+LOG_TIMEOUT = 60.0
+"""Seconds that a command waits for the event log."""
 
 
 def now() -> datetime:
@@ -56,6 +78,7 @@ def policy_of(settings: Settings) -> Policy:
         longest_wait=settings.retry.longest_wait,
         instance_id_templates=tuple(settings.instance_id_templates),
         concurrency=settings.work.concurrency,
+        guard=Guard(**settings.guard.model_dump()),
     )
 
 
@@ -91,8 +114,8 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
         log = RabbitLog(settings=settings.broker, look_back=settings.broker.events_read, clock=now)
         tasks["event log"] = log.link.run
         checks["event log read"] = lambda: log.caught_up
-        worked, watched = Ledger(), Ledger(settings.watch.cluster)
-        log.readers.append(worked.note)
+        worked, watched, taken_lately = Ledger(), Ledger(settings.watch.cluster), TakenLately()
+        log.readers += [worked.note, taken_lately.note]
         if watch:
             api = await opened.enter_async_context(KubeApi())
             pod_feeds = feeds(api, settings.watch, clock=now)
@@ -124,6 +147,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 urgency=urgencies[name],
                 ledger=worked,
                 log=log,
+                taken_lately=taken_lately,
             )
             consumer = RegionConsumer(
                 settings=settings.broker,
@@ -147,6 +171,46 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
     logger.info("stopped")
 
 
+async def run_sweep(settings: Settings, *, dry_run: bool) -> tuple[Pass, int | None]:
+    """One pass; what was found, and how many drains were sent (None: none were to be)."""
+    evidence = Evidence(settings.watch.cluster, [ip_network(text) for text in settings.sweep.pod_cidrs])
+    log = RabbitLog(settings=settings.broker, look_back=settings.broker.events_kept, clock=now)
+    log.readers.append(evidence.note)
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(beside(log.link.run))
+        await _read_log(log)
+        census = Census(
+            await opened.enter_async_context(KubeApi()),
+            namespaces=settings.watch.namespaces,
+            page_size=settings.watch.page_size,
+        )
+        regions = {
+            name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
+            for name, region in settings.regions.items()
+        }
+        sweep = Sweep(census=census.take, regions=regions, evidence=evidence, clock=now, cluster=settings.watch.cluster)
+        if not await census.is_whole() and settings.sweep.pod_cidrs:
+            logger.warning("pods of other namespaces cannot be listed: pod_cidrs is not used, only the event log")
+            evidence.distrust_addresses()
+        done = await sweep.look()
+        if dry_run or settings.sweep.policy != "drain":
+            return done, None
+        outbox = RabbitOutbox(settings=settings.broker, regions=regions)
+        await opened.enter_async_context(beside(outbox.link.run))
+        return done, await sweep.send(done, outbox)
+
+
+async def _read_log(log: RabbitLog) -> None:
+    """Wait until the event log has been read: without it, nobody knows what is being drained already."""
+    try:
+        async with asyncio.timeout(LOG_TIMEOUT):
+            await log.wait_until_read()
+    except TimeoutError as error:
+        raise BrokerError(
+            f"the event log could not be read within {LOG_TIMEOUT:.0f} s; is the broker there?"
+        ) from error
+
+
 def _tell_watch(ledger: Ledger, succession: Succession, event: Event) -> None:
     taken = ledger.note(event)
     if taken is not None:
@@ -160,11 +224,33 @@ def _declared(settings: Settings, *, watch: bool, work: Sequence[str]) -> list[s
 
 def start(settings: Settings, *, watch: bool, work: Sequence[str]) -> int:
     """Run the roles; the process's exit status."""
+    check_regions(settings, watch=watch, work=work)
+    return 1 if _finished(run_roles(settings, watch=watch, work=work)) is FAILED else 0
+
+
+def sweep(settings: Settings, *, dry_run: bool) -> int:
+    """One pass: a table on stdout, what it means on stderr; the exit status."""
+    if not settings.regions:
+        raise SettingsError(["regions: none is configured; there is nothing to sweep"])
+    ended = _finished(run_sweep(settings, dry_run=dry_run))
+    if ended is FAILED:
+        return 1
+    done, sent = ended
+    found = [finding for finding in done.findings if not finding.doubt]
+    print(findings_table(done.findings), end="")
+    told = f"{len(found)} without a living pod, {len(done.findings) - len(found)} in doubt"
+    print(told + (f"; {sent} drains sent" if sent is not None else "; nothing was changed"), file=sys.stderr)
+    for gap in done.incomplete:
+        print(f"not complete, nothing concluded: {gap}", file=sys.stderr)
+    return 1 if done.incomplete else 0
+
+
+def _finished(task: Coroutine[Any, Any, T]) -> T | Literal[Failed.FAILED]:
+    """Run it to its end, and tell what went wrong in lines that a person can use."""
     import uvloop
 
-    check_regions(settings, watch=watch, work=work)
     try:
-        uvloop.run(run_roles(settings, watch=watch, work=work))
+        return uvloop.run(task)
     except (Exception, BaseExceptionGroup) as error:
         for leaf in _leaves(error):
             expected = isinstance(leaf, DrainControllerError | OSError)
@@ -172,8 +258,7 @@ def start(settings: Settings, *, watch: bool, work: Sequence[str]) -> int:
             # A mistake of the program keeps its traceback for whoever mends it, on request.
             logger.bind(error=text).error("cannot go on")
             logger.opt(exception=None if expected else leaf).debug("ended by {}", type(leaf).__name__)
-        return 1
-    return 0
+        return FAILED
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

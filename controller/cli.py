@@ -59,6 +59,26 @@ def work(
     _start(context, config, assignments, lambda _: (False, list(dict.fromkeys(region))))
 
 
+@app.command()
+def sweep(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and report, whatever sweep.policy says.")] = False,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Find what is in Eureka without a living pod behind it, in one pass of about 40 s; report or drain it.
+
+    sweep.policy decides: report (the default) changes nothing; drain sends a drain for each finding. An instance counts
+    only when the event log or sweep.pod_cidrs says that it was this cluster's, and when it has not heartbeat meanwhile.
+    """
+    from controller.app import sweep as run_one_pass
+    from controller.logs import configure
+
+    settings = _load(context, config, assignments)
+    configure(settings.log)
+    raise typer.Exit(run_one_pass(settings, dry_run=dry_run))
+
+
 @app.command("config")
 def show_config(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
     """Print the settings in force, secrets masked."""

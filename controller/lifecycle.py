@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 
@@ -18,6 +19,17 @@ class TaskEndedError(RuntimeError):
 
 class _Stopped(Exception):  # noqa: N818 - not an error
     """Raised inside the group to end it in order."""
+
+
+@asynccontextmanager
+async def beside(task: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run an endless task for as long as the context lasts."""
+    running = asyncio.create_task(task())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def run_until_stopped(

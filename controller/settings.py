@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -72,6 +73,13 @@ def _check_region(name: str) -> str:
             f"{name[:63]!r} is not a region's name: lower-case letters, digits and inner hyphens, at most 63"
         )
     return name
+
+
+def _check_network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"{text[:60]!r} is not a network like 10.0.0.0/16 ({error})") from error
 
 
 def _check_template(template: str) -> str:
@@ -176,7 +184,17 @@ class Sweep(Group):
     """What one pass over the registry may do."""
 
     policy: Literal["report", "drain"] = "report"
-    pod_cidrs: Names = []
+    pod_cidrs: Annotated[list[Annotated[str, AfterValidator(_check_network)]], BeforeValidator(_split)] = []
+    """Addresses that can only have been this cluster's pods; the event log is evidence too."""
+
+
+class Guard(Group):
+    """What a replay, the sweep or a command by hand may take out. A pod that is really dying is always drained."""
+
+    last_instance: bool = True
+    """Refuse to take out an app's last instance that is UP: nobody would be left to serve it."""
+    percent_a_minute: Annotated[int, Field(ge=0, le=100)] = 25
+    """Of one app, one instance at least; what is more waits. 0: no limit."""
 
 
 class Retry(Group):
@@ -233,6 +251,7 @@ class Settings(Group):
     ] = []
     """Tried in order for pods that name their app; for instances younger than the server's response cache."""
     sweep: Sweep = Sweep()
+    guard: Guard = Guard()
     retention: Duration = timedelta(minutes=5)
     """From the pod's end (or its deadline) to the DELETE: time to look at what happened, and to undo it."""
     remove: bool = True

@@ -56,6 +56,8 @@ class Target:
     """The last renewal that each node told, to prove silence by comparison."""
     looked_at: datetime | None = None
     """When these renewals were first seen: while they stay the same, the process has been silent since then."""
+    written: bool = False
+    """Whether we may have set an override on the id: then a successor is not left alone with it."""
     attempt: int = 1
     trouble: str = ""
     """What the last attempt ran into; an event is written when it changes."""

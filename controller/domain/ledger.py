@@ -63,6 +63,8 @@ class Ledger:
         self._answered: OrderedDict[str, None] = OrderedDict()
         """Drains that a worker has told something about."""
         self._by_place: dict[str, dict[Key, None]] = {}
+        self._drains_of: dict[tuple[str, str, str], set[str]] = {}
+        """By region, app and instance id."""
 
     def note(self, event: Event) -> Taken | None:
         """Take the next event of the log; gives the instance that it newly tells to be held."""
@@ -104,29 +106,39 @@ class Ledger:
             taken_at=event.at,
         )
         for old in _put(self._held, key, taken):
-            self._leave_places(old)
+            self._forget(old)
         for place in _places(taken):
             self._by_place.setdefault(place, {})[key] = None
+        self._drains_of.setdefault((taken.region, taken.app, taken.id), set()).add(taken.drain_id)
         return taken
 
     def _end(self, key: Key, event: Event) -> None:
         taken = self._held.get(key)
         if taken is not None and taken.taken_at <= event.at:
             del self._held[key]
-            self._leave_places(taken)
+            self._forget(taken)
         _put(self._ended, key, (event.outcome, event.at))
 
-    def _leave_places(self, taken: Taken) -> None:
+    def _forget(self, taken: Taken) -> None:
         for place in _places(taken):
             there = self._by_place.get(place, {})
             there.pop(taken.key, None)
             if not there:
                 self._by_place.pop(place, None)
+        instance = (taken.region, taken.app, taken.id)
+        drains = self._drains_of.get(instance, set())
+        drains.discard(taken.drain_id)
+        if not drains:
+            self._drains_of.pop(instance, None)
 
     def held_at(self, pod: Pod) -> Iterator[Taken]:
         """Yield what we hold of pods that had this one's address or name."""
         keys = [key for place in (pod.ip, pod.key) for key in self._by_place.get(place, ())]
         yield from (self._held[key] for key in dict.fromkeys(keys))
+
+    def holds(self, region: str, app: str, instance_id: str) -> bool:
+        """Whether some drain holds this instance."""
+        return (region, app, instance_id) in self._drains_of
 
     def is_given_back(self, key: Key, since: datetime) -> bool:
         """Whether this instance was given back to a living pod after ``since``."""

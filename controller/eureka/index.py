@@ -37,6 +37,8 @@ class Index:
         self._fetching: asyncio.Task[None] | None = None
         self._by_address: dict[str, list[Instance]] = {}
         self._by_id: dict[str, list[Instance]] = {}
+        self._missing: list[str] = []
+        """The nodes that the last fetch went without, and why."""
 
     async def keep_fresh(self) -> None:
         """Refresh for ever."""
@@ -60,6 +62,19 @@ class Index:
         holders = [holder for _, instance_id in found for holder in self._by_id.get(instance_id, ())]
         return Found(candidates=tuple(found.values()), holders=tuple(holders))
 
+    async def siblings(self, app: str) -> tuple[Instance, ...]:
+        """All instances of an app, in an index that is not older than its refreshing allows."""
+        if self._fetched_at is None or self._clock() - self._fetched_at > 2 * REFRESH:
+            await self._refresh()
+        return tuple(one for holders in self._by_id.values() for one in holders if one.app == app)
+
+    async def everything(self) -> tuple[Instance, ...]:
+        """All instances, fetched now. RegistryError unless every node has told."""
+        await self._refresh()
+        if self._missing:
+            raise RegistryError("; ".join(self._missing))
+        return tuple(one for holders in self._by_id.values() for one in holders)
+
     async def _refresh(self) -> None:
         """Fetch, or join the fetch that is under way."""
         if self._fetching is None or self._fetching.done():
@@ -77,6 +92,7 @@ class Index:
                 task.cancel()
         if not good:
             raise RegistryError("; ".join(troubles))
+        self._missing = troubles
         self._take(_joined(good))
         self._fetched_at = asked_at
 
@@ -100,6 +116,7 @@ async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[
     while waiting:
         done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not done:
+            troubles += [f"{tasks[task].url}: slower than the others" for task in waiting]
             break
         for task in done:
             try:

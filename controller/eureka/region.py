@@ -61,6 +61,14 @@ class EurekaRegion:
         """Look a pod up in the index."""
         return await self.index.find(pod, not_before=not_before)
 
+    async def siblings(self, app: str) -> tuple[Instance, ...]:
+        """All instances of an app, from the index."""
+        return await self.index.siblings(app)
+
+    async def everything(self) -> tuple[Instance, ...]:
+        """All instances, as every node tells them now."""
+        return await self.index.everything()
+
     async def look_up(self, instance_id: str) -> Instance | None:
         """Ask every node for the id; RegistryError when none of them can tell."""
         troubles: list[str] = []

@@ -16,12 +16,14 @@ from controller.domain.instances import Instance
 from controller.domain.ledger import Ledger
 from controller.domain.resolve import Resolution
 from controller.domain.schedule import next_look
+from controller.domain.standing import TakenLately
 from controller.errors import RegistryError
 from controller.flows.drain import Drain
 from controller.flows.find import Finder
 from controller.flows.journal import Journal
 from controller.flows.ports import Clock, Observer, Registry
 from controller.flows.retire import Retire
+from controller.flows.standing import Standing
 from controller.flows.steps import EARLY, Ended, GivenUp, Next, Policy, Step, begun, held_up, in_doubt
 from controller.flows.urgency import Urgency
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
@@ -45,6 +47,7 @@ class Course:
         journal: Journal,
         ledger: Ledger,
         slots: asyncio.Semaphore,
+        taken_lately: TakenLately,
     ) -> None:
         self._region = region
         self._policy = policy
@@ -53,7 +56,12 @@ class Course:
         self._journal = journal
         self._ledger = ledger
         self._finder = Finder(registry=registry, policy=policy)
-        self._drain = Drain(registry=registry, policy=policy, clock=clock, urgency=urgency, slots=slots)
+        standing = Standing(
+            region=region, registry=registry, guard=policy.guard, clock=clock, taken_lately=taken_lately
+        )
+        self._drain = Drain(
+            registry=registry, policy=policy, clock=clock, urgency=urgency, slots=slots, standing=standing
+        )
         self._retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots)
 
     async def step(self, command: Command, *, redelivered: bool) -> Verdicts:
@@ -73,23 +81,32 @@ class Course:
             if not targets:
                 return (Done(),)
             return await self._advance(command, hints, targets, redelivered=redelivered)
-        return await self._find(command, hints, progress)
+        return await self._find(command, hints, progress, redelivered=redelivered)
 
     def _is_given_back(self, command: Command, target: Target) -> bool:
         """Whether a living pod was put back in service under this id: that is where this drain's story ended."""
         return self._ledger.is_given_back((command.drain_id, target.app, target.id), command.observed_at)
 
-    async def _find(self, command: Command, hints: Hints, progress: Progress) -> Verdicts:
-        """Turn the pod into its instances, and take the first step with each at once."""
+    async def _find(self, command: Command, hints: Hints, progress: Progress, *, redelivered: bool) -> Verdicts:
+        """Turn the pod into its instances, and take the first step with each at once.
+
+        A first handling that nobody knows the end of may have written, just before a successor came: what a newer
+        process holds now is then not left alone before it is known to bear no override of ours.
+        """
         now = self._clock()
         not_before = now if progress.first_look_at else progress.first_at - self._policy.index_age
         try:
             resolution = await self._finder.find(command, hints, not_before=not_before)
         except RegistryError as error:
             return await self._stuck(command, progress, str(error))
-        if resolution.own:
+        targets = tuple(_target(instance, now) for instance in resolution.own)
+        if redelivered:
+            taken_over = [rejected.instance for rejected in resolution.rejected if rejected.superseded]
+            targets += tuple(replace(_target(instance, now), stage=Stage.retire) for instance in taken_over)
+            resolution = replace(resolution, rejected=tuple(one for one in resolution.rejected if not one.superseded))
+        if targets:
             await self._tell_rejected(command, resolution)
-            return await self._advance(command, hints, tuple(_target(instance, now) for instance in resolution.own))
+            return await self._advance(command, hints, targets, redelivered=redelivered)
         first_look_at = progress.first_look_at or now
         wait = None if resolution.rejected and hints.instance_id else next_look(first_look_at, now)
         if wait is not None:
@@ -112,6 +129,8 @@ class Course:
         self, command: Command, hints: Hints, targets: tuple[Target, ...], *, redelivered: bool = False
     ) -> Verdicts:
         now = self._clock()
+        if redelivered:
+            targets = tuple(replace(target, written=True) for target in targets)
         steps = await asyncio.gather(*(self._one(command, hints, target, now) for target in targets))
         if redelivered:
             steps = [in_doubt(step, target, now) for step, target in zip(steps, targets, strict=True)]

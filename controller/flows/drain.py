@@ -21,7 +21,9 @@ from controller.domain.drain import (
 from controller.domain.events import Outcome, tell
 from controller.domain.hints import Hints
 from controller.domain.schedule import FIRST_WATCHFUL
+from controller.errors import RegistryError
 from controller.flows.ports import Clock, Registry
+from controller.flows.standing import Standing
 from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
 from controller.flows.urgency import Urgency
 
@@ -33,13 +35,21 @@ class Drain:
     """The first stage of one instance."""
 
     def __init__(
-        self, *, registry: Registry, policy: Policy, clock: Clock, urgency: Urgency, slots: asyncio.Semaphore
+        self,
+        *,
+        registry: Registry,
+        policy: Policy,
+        clock: Clock,
+        urgency: Urgency,
+        slots: asyncio.Semaphore,
+        standing: Standing,
     ) -> None:
         self._registry = registry
         self._policy = policy
         self._clock = clock
         self._urgency = urgency
         self._slots = slots
+        self._standing = standing
 
     async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
         """Try to get the instance out of service at every node."""
@@ -49,16 +59,18 @@ class Drain:
                 readings = await self._registry.read(target.app, target.id)
                 decision = guard(target, command, hints, readings) or to_take_out(readings)
                 if isinstance(decision, TakeOut):
+                    decision = await self._objection(command, target, readings) or decision
+                if isinstance(decision, TakeOut):
+                    target = replace(target, written=True)
                     refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
         await self._urgency.lull()
-        may_have_written = target.attempt > 1 or isinstance(decision, TakeOut)
         if isinstance(decision, TakeOut):
             async with self._slots:
                 readings = await read_back(self._registry, target, decision, readings, refused)
             decision = guard(target, command, hints, readings) or to_take_out(readings)
         now = self._clock()
         match decision:
-            case Finish(outcome=Outcome.superseded) if may_have_written:
+            case Finish(outcome=Outcome.superseded) if target.written:
                 # The id may bear our override into its new hands: see to that before it is left alone.
                 return Step(ending=Next(target=replace(target, stage=Stage.retire, due_at=now)))
             case Finish(outcome=outcome, reason=reason):
@@ -70,6 +82,12 @@ class Drain:
                 return wait_or_give_up(command, target, readings, now, self._policy, trouble)
             case TakeOut():
                 return wait_or_give_up(command, target, readings, now, self._policy)
+
+    async def _objection(self, command: Command, target: Target, readings: Readings) -> Finish | Wait | None:
+        try:
+            return await self._standing.objection(command, target, readings)
+        except RegistryError as error:
+            return Wait(trouble=f"the app's other instances cannot be counted: {error}")
 
     def _settled(self, command: Command, target: Target, readings: Readings) -> Step:
         now = self._clock()

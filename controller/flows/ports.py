@@ -103,6 +103,14 @@ class Registry(Protocol):
         """Look a pod up in the shared index, fetched anew when it is older than ``not_before``."""
         ...
 
+    async def siblings(self, app: str) -> tuple[Instance, ...]:
+        """All instances of an app, through the servers' caches: up to half a minute old."""
+        ...
+
+    async def everything(self) -> tuple[Instance, ...]:
+        """All instances of the region, through the servers' caches. RegistryError unless every node has told."""
+        ...
+
     async def look_up(self, instance_id: str) -> Instance | None:
         """Ask the nodes directly, past every cache, for an id whose app is not known."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from controller.domain.commands import Command, Progress, Stage, Target
 from controller.domain.drain import Readings, is_hopeless, present, trouble_of
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.schedule import SETTLE, backoff
+from controller.domain.standing import Guard
 
 EARLY = timedelta(milliseconds=500)
 """A step that comes back this much before its time is taken as on time."""
@@ -28,6 +29,7 @@ class Policy:
     instance_id_templates: tuple[str, ...] = ()
     concurrency: int = 32
     """Instances that are written at a time."""
+    guard: Guard = field(default_factory=Guard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from controller.domain.commands import Command
 from controller.domain.events import Outcome
 from controller.domain.ledger import Ledger
 from controller.domain.restore import Order, Restore
+from controller.domain.standing import TakenLately
 from controller.errors import BrokerError
 from controller.flows.course import Course
 from controller.flows.exclusion import Exclusion
@@ -47,6 +48,7 @@ class Worker:
         urgency: Urgency,
         ledger: Ledger,
         log: EventLog,
+        taken_lately: TakenLately,
     ) -> None:
         self._clock = clock
         journal = Journal(outbox=outbox, observer=observer, urgency=urgency)
@@ -61,12 +63,15 @@ class Worker:
             journal=journal,
             ledger=ledger,
             slots=slots,
+            taken_lately=taken_lately,
         )
         self._restoring = Restoring(
             registry=registry, policy=policy, clock=clock, journal=journal, ledger=ledger, log=log, slots=slots
         )
         self._exclusion = Exclusion()
         self._taken_up: OrderedDict[str, None] = OrderedDict()
+        self._begun: set[str] = set()
+        """Steps whose handling was not seen through: an event could not be written, or the task was cancelled."""
 
     async def handle(self, order: Order, redelivered: bool) -> Verdicts:
         """Take the order one step further. Raises BrokerError when an event could not be written: handle it again.
@@ -79,7 +84,10 @@ class Worker:
             key = _step_of(order)
             if key in self._taken_up and not redelivered:
                 return (Done(),)
-            verdicts = await self._guarded(order, redelivered=redelivered)
+            again = redelivered or key in self._begun
+            self._begun.add(key)
+            verdicts = await self._guarded(order, redelivered=again)
+            self._begun.discard(key)
             self._taken_up[key] = None
             while len(self._taken_up) > REMEMBERED:
                 self._taken_up.popitem(last=False)

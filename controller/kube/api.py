@@ -29,6 +29,10 @@ class NotFoundError(KubernetesError):
     """404: there is no such object."""
 
 
+class ForbiddenError(KubernetesError):
+    """403: the API server knows us, and does not let us."""
+
+
 class KubeApi:
     """Use as an async context manager: it owns the client's session."""
 
@@ -117,5 +121,5 @@ async def _refusal(response: Any) -> KubernetesError:
         _, text = decode_failure(body)
     except KubernetesError:
         text = "not an API server's answer"
-    kind = {410: ExpiredError, 404: NotFoundError}.get(response.status, KubernetesError)
+    kind = {410: ExpiredError, 404: NotFoundError, 403: ForbiddenError}.get(response.status, KubernetesError)
     return kind(f"HTTP {response.status}: {text}")

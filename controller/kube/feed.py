@@ -20,7 +20,8 @@ from controller.domain.pods import Pod
 from controller.errors import KubernetesError
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected
 from controller.kube.api import ExpiredError, KubeApi, NotFoundError
-from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
+from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_pod
+from controller.kube.listing import list_pods, pods_path
 from controller.settings import Watch
 
 WATCH_SECONDS = 10
@@ -76,15 +77,9 @@ class KubePodFeed:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _list(self) -> tuple[Listed, str]:
-        pods = []
-        query = {**self._selectors(), "limit": str(self._settings.page_size)}
-        while True:
-            page, version, more = decode_page(await self._api.get(self._path, query))
-            self._contact_at = self._clock()
-            pods += page
-            if not more:
-                return Listed(scope=self._namespace, pods=tuple(pods)), version
-            query["continue"] = more
+        pods, version = await list_pods(self._api, self._path, self._settings.page_size, self._selectors())
+        self._contact_at = self._clock()
+        return Listed(scope=self._namespace, pods=pods), version
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
         query = {
@@ -142,7 +137,7 @@ class KubePodFeed:
 
     @property
     def _path(self) -> str:
-        return f"/api/v1/namespaces/{self._namespace}/pods" if self._namespace else "/api/v1/pods"
+        return pods_path(self._namespace)
 
     def _selectors(self) -> dict[str, str]:
         fields = (

@@ -65,6 +65,7 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     renewal_interval: timedelta = timedelta(seconds=30)
     renewals: dict[Text, Time] = field(default_factory=dict)
     looked_at: Time | None = None
+    written: bool = False
     attempt: Annotated[int, Meta(ge=1)] = 1
     trouble: str = ""
     trouble_since: Time | None = None

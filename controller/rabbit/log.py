@@ -12,15 +12,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity
 from loguru import logger
 
 from controller.domain.events import Event
-from controller.errors import MessageError
+from controller.errors import BrokerError, MessageError
 from controller.flows.ports import Clock
 from controller.messages.codec import EVENT_TYPE, decode_event
 from controller.rabbit import names
 from controller.rabbit.link import Link
-from controller.rabbit.topology import declare
 from controller.settings import Broker
 
 PREFETCH = 1_000
@@ -34,13 +34,13 @@ class RabbitLog:
     """Tells every event since ``look_back`` before its start, and every new one, in order."""
 
     def __init__(self, *, settings: Broker, look_back: timedelta, clock: Clock) -> None:
-        self._settings = settings
         self._from = clock() - look_back
         self._next: int | None = None
         """The offset to go on from after a lost link."""
         self._last: int | None = None
         """Where the log ended when this link came up."""
         self._caught_up = False
+        self._read = asyncio.Event()
         self.readers: list[Callable[[Event], object]] = []
         self.when_caught_up: list[Callable[[], None]] = []
         self.link = Link(name="event log", settings=settings, set_up=self._set_up)
@@ -50,11 +50,18 @@ class RabbitLog:
         """True once everything that was there when the link came up has been told."""
         return self._caught_up and self.link.up
 
+    async def wait_until_read(self) -> None:
+        """Return once everything has been told, or the broker has said that it has no event log."""
+        await self._read.wait()
+
     async def _set_up(self, channel: AbstractChannel) -> None:
         self._caught_up = False
-        await declare(channel, (), events_kept=self._settings.events_kept)
         await channel.set_qos(prefetch_count=PREFETCH)
-        stream = await channel.get_queue(names.EVENTS)
+        try:
+            stream = await channel.get_queue(names.EVENTS)
+        except ChannelNotFoundEntity as error:
+            self._read.set()  # no controller has run with this broker yet: nothing is all there is
+            raise BrokerError("there is no event log on the broker yet") from error
         self._last = await self._last_offset(stream)
         begin: int | datetime = self._from if self._next is None else self._next
         await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
@@ -80,6 +87,7 @@ class RabbitLog:
 
     def _have_caught_up(self) -> None:
         self._caught_up = True
+        self._read.set()
         logger.bind(offset=self._next).debug("event log read")
         for tell in self.when_caught_up:
             tell()

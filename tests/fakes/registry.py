@@ -70,6 +70,21 @@ class FakeRegistry:
         await node.answer("GET apps")
         return node.cached()
 
+    async def siblings(self, app: str) -> tuple[Instance, ...]:
+        """All instances of an app, from the index."""
+        await self._fetch()
+        return tuple(one for one in self._index if one.app == app)
+
+    async def everything(self) -> tuple[Instance, ...]:
+        """All instances, as every node tells them now."""
+        for node in self.nodes:
+            try:
+                await node.answer("GET apps")
+            except UnansweredError as error:
+                raise RegistryError(str(error)) from error
+        await self._fetch()
+        return self._index
+
     async def look_up(self, instance_id: str) -> Instance | None:
         """Ask every node for the id; RegistryError when none of them can tell."""
         if why := unaddressable(instance_id):

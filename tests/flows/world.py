@@ -12,6 +12,7 @@ from typing import Any, Self
 from controller.domain.events import Event, Outcome
 from controller.domain.ledger import Ledger
 from controller.domain.restore import Order
+from controller.domain.standing import TakenLately
 from controller.flows.steps import Policy
 from controller.flows.urgency import Urgency
 from controller.flows.work import Worker
@@ -71,6 +72,7 @@ class World:
             urgency=self._urgency or Urgency(),
             ledger=self._ledger(),
             log=FakeLog(),
+            taken_lately=TakenLately(),
         )
         return worker.handle
 

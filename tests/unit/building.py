@@ -133,6 +133,12 @@ class FakeRegistry:
         self._script = list(script)
         self.writes: list[tuple[str, tuple[str, ...]]] = []
 
+    async def siblings(self, app: str) -> tuple[Instance, ...]:
+        raise NotImplementedError
+
+    async def everything(self) -> tuple[Instance, ...]:
+        raise NotImplementedError
+
     async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
         now = self._script[0] if len(self._script) == 1 else self._script.pop(0)
         return tuple(reading for reading in now if nodes is None or reading.node in nodes)

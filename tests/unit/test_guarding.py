@@ -14,8 +14,10 @@ from controller.domain.drain import renewals
 from controller.domain.events import Outcome
 from controller.domain.hints import Hints
 from controller.domain.instances import Condition
+from controller.domain.standing import TakenLately
 from controller.flows.drain import Drain
 from controller.flows.retire import Retire
+from controller.flows.standing import Standing
 from controller.flows.steps import Ended, GivenUp, Next, Policy, Step
 from controller.flows.urgency import Urgency
 from tests.unit.building import NODES, FakeRegistry, a_command, a_target, an_instance, at, out, readings
@@ -38,12 +40,13 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def advance(registry: FakeRegistry, *, policy: Policy = POLICY, **facts: Any) -> Step:
     target = a_target(**facts)
-    flow = (
-        Drain(registry=registry, policy=policy, clock=clock, urgency=Urgency(), slots=asyncio.Semaphore(8))
-        if target.stage is Stage.drain
-        else Retire(registry=registry, policy=policy, clock=clock, slots=asyncio.Semaphore(8))
-    )
-    return await flow.advance(a_command(), Hints(), target)
+    slots = asyncio.Semaphore(8)
+    if target.stage is not Stage.drain:
+        retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots)
+        return await retire.advance(a_command(), Hints(), target)
+    standing = Standing(region="eu", registry=registry, guard=policy.guard, clock=clock, taken_lately=TakenLately())
+    drain = Drain(registry=registry, policy=policy, clock=clock, urgency=Urgency(), slots=slots, standing=standing)
+    return await drain.advance(a_command(), Hints(), target)
 
 
 def clock() -> datetime:

@@ -1,0 +1,91 @@
+"""One pass over the registries: what has no living pod behind it, in two looks further apart than a heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from loguru import logger
+
+from controller.domain.drain import Readings
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, silence_of
+from controller.domain.pods import Pod
+from controller.domain.sweep import Evidence, Finding, Living, Suspect, command_of, judge_suspect, suspects
+from controller.errors import RegistryError
+from controller.flows.ports import Clock, Outbox, Registry
+
+AT_ONCE = 32
+"""Instances that are read at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What one pass came to."""
+
+    findings: list[Finding] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    """Regions about which nothing can be concluded, and why."""
+    looked_at: datetime
+
+
+class Sweep:
+    """Finds; and sends the drains of what was found, when it is asked to."""
+
+    def __init__(
+        self,
+        *,
+        census: Callable[[], Awaitable[Sequence[Pod]]],
+        regions: Mapping[str, Registry],
+        evidence: Evidence,
+        clock: Clock,
+        cluster: str,
+    ) -> None:
+        self._census = census
+        self._regions = regions
+        self._evidence = evidence
+        self._clock = clock
+        self._cluster = cluster
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def look(self) -> Pass:
+        """Look twice. KubernetesError when the pods cannot be listed completely, each time."""
+        pods = await self._census()
+        incomplete = []
+        suspected: list[Suspect] = []
+        for name, registry in self._regions.items():
+            try:
+                suspected += suspects(name, await registry.everything(), pods, self._evidence)
+            except RegistryError as error:
+                incomplete.append(f"region {name}: {error}")
+        first = await self._read(suspected)
+        looked_at = self._clock()
+        if not suspected:
+            return Pass(incomplete=incomplete, looked_at=looked_at)
+        intervals = [suspect.instance.renewal_interval for suspect in suspected]
+        silence = max(silence_of(interval) for interval in (*intervals, STOCK_RENEWAL_INTERVAL))
+        logger.bind(suspects=len(suspected), seconds=silence.total_seconds()).info("first look done; waiting")
+        await asyncio.sleep(silence.total_seconds())
+        second = await self._read(suspected)
+        living = Living(await self._census())
+        judged = [judge_suspect(*each, living) for each in zip(suspected, first, second, strict=True)]
+        return Pass(findings=[one for one in judged if one is not None], incomplete=incomplete, looked_at=looked_at)
+
+    async def send(self, done: Pass, outbox: Outbox) -> int:
+        """Send the drain of each finding that nothing speaks for; gives their number."""
+        commands = [
+            command_of(finding, self._cluster, done.looked_at, self._clock())
+            for finding in done.findings
+            if not finding.doubt
+        ]
+        for command in commands:
+            await outbox.send(command)
+        return len(commands)
+
+    async def _read(self, suspected: Sequence[Suspect]) -> list[Readings]:
+        async def read(suspect: Suspect) -> Readings:
+            async with self._slots:
+                return await self._regions[suspect.region].read(suspect.instance.app, suspect.instance.id)
+
+        return list(await asyncio.gather(*(read(suspect) for suspect in suspected)))

@@ -1,0 +1,59 @@
+"""Complete lists of pods, page by page; whatever stands in the way raises, so that no partial list is ever believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from controller.domain.pods import Pod
+from controller.errors import KubernetesError
+from controller.kube.api import ForbiddenError, KubeApi
+from controller.kube.decode import decode_page
+
+
+def pods_path(namespace: str) -> str:
+    """Where one namespace's pods are, or all of them."""
+    return f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
+
+
+async def list_pods(
+    api: KubeApi, path: str, page_size: int, selectors: Mapping[str, str] | None = None
+) -> tuple[tuple[Pod, ...], str]:
+    """Every pod, and the list's resourceVersion."""
+    pods: list[Pod] = []
+    query = {**(selectors or {}), "limit": str(page_size)}
+    while True:
+        page, version, more = decode_page(await api.get(path, query))
+        pods += page
+        if not more:
+            return tuple(pods), version
+        query["continue"] = more
+
+
+class Census:
+    """Every pod of the cluster, or of these namespaces when no more may be listed."""
+
+    def __init__(self, api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> None:
+        self._api = api
+        self._namespaces = namespaces
+        self._page_size = page_size
+        self._whole = True
+        """False when other namespaces' pods are not known."""
+
+    async def is_whole(self) -> bool:
+        """Whether the pods of every namespace may be listed."""
+        await self.take()
+        return self._whole
+
+    async def take(self) -> tuple[Pod, ...]:
+        """List them now. KubernetesError unless the list is complete."""
+        try:
+            pods, _ = await list_pods(self._api, pods_path(""), self._page_size)
+        except ForbiddenError as error:
+            if not self._namespaces:
+                raise KubernetesError(f"pods of all namespaces cannot be listed ({error})") from error
+            self._whole = False
+        else:
+            self._whole = True
+            return pods
+        parts = [await list_pods(self._api, pods_path(name), self._page_size) for name in self._namespaces]
+        return tuple(pod for part, _ in parts for pod in part)
