@@ -30,6 +30,10 @@ class Pass:
     looked_at: datetime
 
 
+Place = tuple[str, str, str]
+"""Region, app and instance id."""
+
+
 class Sweep:
     """Finds; and sends the drains of what was found, when it is asked to."""
 
@@ -50,27 +54,46 @@ class Sweep:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def look(self) -> Pass:
-        """Look twice. KubernetesError when the pods cannot be listed completely, each time."""
-        pods = await self._census()
-        incomplete = []
-        suspected: list[Suspect] = []
-        for name, registry in self._regions.items():
-            try:
-                suspected += suspects(name, await registry.everything(), pods, self._evidence)
-            except RegistryError as error:
-                incomplete.append(f"region {name}: {error}")
-        first = await self._read(suspected)
+        """Look twice at each. KubernetesError when the pods cannot be listed completely, each time.
+
+        The registries are listed twice as well: a server's list is up to half a minute old, and lacks who is younger.
+        """
+        incomplete: dict[str, str] = {}
+        first: dict[Place, tuple[Suspect, Readings]] = {}
         looked_at = self._clock()
-        if not suspected:
-            return Pass(incomplete=incomplete, looked_at=looked_at)
-        intervals = [suspect.instance.renewal_interval for suspect in suspected]
-        silence = max(silence_of(interval) for interval in (*intervals, STOCK_RENEWAL_INTERVAL))
-        logger.bind(suspects=len(suspected), seconds=silence.total_seconds()).info("first look done; waiting")
-        await asyncio.sleep(silence.total_seconds())
+        for _ in range(2):
+            fresh = [one for one in await self._suspects(incomplete) if _place(one) not in first]
+            if first and not fresh:
+                break
+            first |= {_place(one): (one, seen) for one, seen in zip(fresh, await self._read(fresh), strict=True)}
+            looked_at = self._clock()
+            intervals = [one.instance.renewal_interval for one in fresh]
+            silence = max(silence_of(interval) for interval in (*intervals, STOCK_RENEWAL_INTERVAL))
+            logger.bind(suspects=len(first), seconds=silence.total_seconds()).info(
+                "looked; waiting for a heartbeat's time"
+            )
+            await asyncio.sleep(silence.total_seconds())
+        suspected = [one for one, _ in first.values()]
         second = await self._read(suspected)
         living = Living(await self._census())
-        judged = [judge_suspect(*each, living) for each in zip(suspected, first, second, strict=True)]
-        return Pass(findings=[one for one in judged if one is not None], incomplete=incomplete, looked_at=looked_at)
+        judged = [
+            judge_suspect(one, before, now, living) for (one, before), now in zip(first.values(), second, strict=True)
+        ]
+        return Pass(
+            findings=[one for one in judged if one is not None],
+            incomplete=[f"region {name}: {why}" for name, why in incomplete.items()],
+            looked_at=looked_at,
+        )
+
+    async def _suspects(self, incomplete: dict[str, str]) -> list[Suspect]:
+        pods = await self._census()
+        found: list[Suspect] = []
+        for name, registry in self._regions.items():
+            try:
+                found += suspects(name, await registry.everything(), pods, self._evidence)
+            except RegistryError as error:
+                incomplete[name] = str(error)
+        return found
 
     async def send(self, done: Pass, outbox: Outbox) -> int:
         """Send the drain of each finding that nothing speaks for; gives their number."""
@@ -89,3 +112,7 @@ class Sweep:
                 return await self._regions[suspect.region].read(suspect.instance.app, suspect.instance.id)
 
         return list(await asyncio.gather(*(read(suspect) for suspect in suspected)))
+
+
+def _place(suspect: Suspect) -> Place:
+    return suspect.region, suspect.instance.app, suspect.instance.id
