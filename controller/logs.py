@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from controller.settings import Log
+from controller.settings import Log, without_credentials
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -40,7 +40,7 @@ class _Intercept(logging.Handler):
             problem = record.exc_info[1] if record.exc_info else None
             # What a library ran into is told in one clause: its traceback would be read as ours.
             error = _in_one_clause(problem) if problem else None
-            logger.bind(library=record.name, error=error).log(level, "{}", text)
+            logger.bind(library=record.name, error=error).log(level, "{}", without_credentials(text))
         except Exception:  # a library's broken log call must not raise in the library
             self.handleError(record)
 
@@ -48,7 +48,7 @@ class _Intercept(logging.Handler):
 def _in_one_clause(problem: BaseException) -> str:
     frames = traceback.extract_tb(problem.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(problem).__name__}: {problem}{where}"
+    return f"{type(problem).__name__}: {without_credentials(str(problem))}{where}"
 
 
 def _one_line(text: str) -> str:

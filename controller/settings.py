@@ -29,6 +29,16 @@ from controller.domain.hints import TEMPLATE_FIELDS
 
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @: a password with @ or / in it must not show its end."""
+_USERINFO_IN_TEXT = re.compile(r"//\S*@")
+
+
+def without_credentials(text: str) -> str:
+    """Mask the user and password of every URL in a text.
+
+    >>> without_credentials("cannot reach amqp://guest:guest@broker:5672/")
+    'cannot reach amqp://***@broker:5672/'
+    """
+    return _USERINFO_IN_TEXT.sub("//***@", text)
 
 
 class SecretUrl(SecretStr):

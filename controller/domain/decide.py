@@ -108,7 +108,7 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     to be that observation, so that latencies below a second can be told.
     """
     if cause is Cause.terminating and pod.deletion_at is not None:
-        since_at = pod.deletion_at - timedelta(seconds=pod.grace_seconds)
+        since_at = _asked_at(pod.deletion_at, pod.grace_seconds)
         end_at = pod.deletion_at
     elif pod.finished_at is not None:
         since_at = end_at = pod.finished_at
@@ -117,3 +117,10 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     if abs(observed_at - since_at) < timedelta(seconds=1):
         since_at = observed_at
     return since_at, max(end_at, since_at)
+
+
+def _asked_at(deletion_at: datetime, grace_seconds: int) -> datetime:
+    try:
+        return deletion_at - timedelta(seconds=grace_seconds)
+    except OverflowError:  # a grace period of geological length
+        return deletion_at

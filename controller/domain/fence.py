@@ -50,7 +50,10 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     pod = command.pod
     by_ip = bool(pod.ip) and is_same_address(instance.ip, pod.ip)
     by_name = instance.host_name.lower() in pod.host_names
+    newer = instance.registered_at is not None and instance.registered_at > command.since_at
     if not by_ip and not by_name:
+        if newer and hints.instance_id == instance.id:
+            return Superseded(reason=f"a newer process at {instance.ip or instance.host_name} holds the pod's id")
         return Foreign(reason=f"its address {instance.ip or '(none)'} and host name are not the pod's")
     if (
         instance.registered_at is not None
@@ -59,7 +62,7 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     ):
         return Superseded(reason="it was registered after the pod's end")
     if not by_ip and (doubt := _doubt_about_the_name(instance, command)):
-        return Foreign(reason=doubt)
+        return Superseded(reason=doubt) if newer else Foreign(reason=doubt)
     if pod.host_network:
         return _on_a_shared_address(instance, command, hints)
     for other in command.living:

@@ -129,7 +129,7 @@ def _instance(found: _Instance) -> Instance:
         override=(found.overridden_status or found.lower_case_override or "UNKNOWN").upper(),
         registered_at=_time(lease.registration_timestamp),
         renewed_at=_time(lease.last_renewal_timestamp),
-        renewal_interval=timedelta(seconds=interval) if interval and interval < 86_400 else STOCK_RENEWAL_INTERVAL,
+        renewal_interval=timedelta(seconds=interval) if interval and 0 < interval < 86_400 else STOCK_RENEWAL_INTERVAL,
     )
 
 

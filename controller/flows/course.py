@@ -6,6 +6,7 @@ Nothing is kept in memory between two steps: whatever a later step needs travels
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,13 +22,15 @@ from controller.errors import RegistryError
 from controller.flows.drain import Drain
 from controller.flows.find import Finder
 from controller.flows.journal import Journal
-from controller.flows.ports import Clock, Observer, Registry
+from controller.flows.ports import Clock, EventLog, Observer, Registry
 from controller.flows.retire import Retire
 from controller.flows.standing import Standing
 from controller.flows.steps import EARLY, Ended, GivenUp, Next, Policy, Step, begun, held_up, in_doubt
 from controller.flows.urgency import Urgency
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
 
+LOG_PATIENCE = 5.0
+"""Seconds."""
 NOTHING_THERE = "no instance in the region has the pod's address or host name"
 NOTHING_FITS = "no instance of the pod in the region fits its annotations"
 
@@ -46,6 +49,7 @@ class Course:
         urgency: Urgency,
         journal: Journal,
         ledger: Ledger,
+        log: EventLog,
         slots: asyncio.Semaphore,
         taken_lately: TakenLately,
     ) -> None:
@@ -55,6 +59,7 @@ class Course:
         self._observer = observer
         self._journal = journal
         self._ledger = ledger
+        self._log = log
         self._finder = Finder(registry=registry, policy=policy)
         standing = Standing(
             region=region, registry=registry, guard=policy.guard, clock=clock, taken_lately=taken_lately
@@ -77,15 +82,26 @@ class Course:
         if progress.due_at > now + EARLY:
             return (Retry(order=command, after=progress.due_at - now),)
         if progress.targets:
-            targets = tuple(target for target in progress.targets if not self._is_given_back(command, target))
+            targets = await self._not_given_back(command, progress.targets)
             if not targets:
                 return (Done(),)
             return await self._advance(command, hints, targets, redelivered=redelivered)
         return await self._find(command, hints, progress, redelivered=redelivered)
 
-    def _is_given_back(self, command: Command, target: Target) -> bool:
-        """Whether a living pod was put back in service under this id: that is where this drain's story ended."""
-        return self._ledger.is_given_back((command.drain_id, target.app, target.id), command.observed_at)
+    async def _not_given_back(self, command: Command, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Leave out where a living pod was put back in service under the id: there, this drain's story has ended.
+
+        Only the log tells that. It is read in a moment after a start; a broker that keeps it from us must not keep
+        the dying in service for longer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOG_PATIENCE):
+                await self._log.wait_until_read()
+        return tuple(
+            target
+            for target in targets
+            if not self._ledger.is_given_back((command.drain_id, target.app, target.id), command.observed_at)
+        )
 
     async def _find(self, command: Command, hints: Hints, progress: Progress, *, redelivered: bool) -> Verdicts:
         """Turn the pod into its instances, and take the first step with each at once.
@@ -102,7 +118,8 @@ class Course:
         targets = tuple(_target(instance, now) for instance in resolution.own)
         if redelivered:
             taken_over = [rejected.instance for rejected in resolution.rejected if rejected.superseded]
-            targets += tuple(replace(_target(instance, now), stage=Stage.retire) for instance in taken_over)
+            theirs = tuple(replace(_target(instance, now), stage=Stage.retire) for instance in taken_over)
+            targets += await self._not_given_back(command, theirs) if theirs else ()
             resolution = replace(resolution, rejected=tuple(one for one in resolution.rejected if not one.superseded))
         if targets:
             await self._tell_rejected(command, resolution)

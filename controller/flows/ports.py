@@ -86,6 +86,10 @@ class EventLog(Protocol):
         """True once everything that was written before this process began has been read."""
         ...
 
+    async def wait_until_read(self) -> None:
+        """Return once that is so."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:

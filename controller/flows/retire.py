@@ -81,17 +81,19 @@ class Retire:
             return self._finish(command, target, ended, readings, now)
         match to_hand_over(target, command, hints, readings):
             case Settled():
+                # Whoever lifted what we set: the id serves again, and all who tell so tell the same.
+                was_out = target.stage is Stage.restore or target.looked_at is not None
                 restored = Finish(outcome=Outcome.restored, reason=ended.reason)
-                return self._finish(
-                    command, target, restored if target.stage is Stage.restore else ended, readings, now
-                )
+                return self._finish(command, target, restored if was_out else ended, readings, now)
             case Wait(trouble=trouble):
                 return wait_or_give_up(command, target, readings, now, self._policy, trouble)
             case Look(after=after):
                 return Step(ending=Next(target=replace(target, due_at=now + after)))
+            case Lift() if target.stage is not Stage.restore:
+                # Written down before it is done: a crash in between is then no other outcome.
+                return Step(ending=Next(target=untroubled(target, stage=Stage.restore, due_at=now, attempt=1)))
             case Lift(nodes=nodes):
                 refused = await self._registry.lift(target.app, target.id, nodes)
-                target = replace(target, stage=Stage.restore)
                 if refused:
                     return wait_or_give_up(command, target, refused, self._clock(), self._policy)
                 return Step(ending=Next(target=replace(target, due_at=self._clock() + SETTLE)))

@@ -62,6 +62,7 @@ class Worker:
             urgency=urgency,
             journal=journal,
             ledger=ledger,
+            log=log,
             slots=slots,
             taken_lately=taken_lately,
         )

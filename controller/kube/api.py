@@ -48,12 +48,18 @@ class KubeApi:
         except config.ConfigException:
             try:
                 await config.load_kube_config(client_configuration=configuration)
-            except (config.ConfigException, OSError, ValueError, TypeError) as error:
+            except Exception as error:  # the file is read by a library, and may be anything; it holds secrets
                 raise KubernetesError(
                     "neither in-cluster credentials nor a usable kubeconfig: "
-                    "run in a pod with a service account, or set KUBECONFIG"
-                ) from error
-        self._client = client.ApiClient(configuration)
+                    f"run in a pod with a service account, or set KUBECONFIG ({type(error).__name__})"
+                ) from None
+        try:
+            self._client = client.ApiClient(configuration)
+        except (OSError, ValueError) as error:
+            why = (
+                f"the certificates of the kubeconfig or of the service account cannot be used ({type(error).__name__})"
+            )
+            raise KubernetesError(why) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:

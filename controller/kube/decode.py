@@ -162,7 +162,12 @@ def _to_pod(pod: _Pod) -> Pod:
         subdomain=spec.subdomain,
         node=spec.node_name,
         host_network=spec.host_network,
-        ports=tuple(port.container_port for container in spec.containers or () for port in container.ports or ())[:64],
+        ports=tuple(
+            port.container_port
+            for container in spec.containers or ()
+            for port in container.ports or ()
+            if 0 < port.container_port < 65_536
+        )[:64],
         phase=status.phase,
         app_label=next((label for name in APP_LABELS if (label := (meta.labels or {}).get(name))), ""),
         created_at=meta.creation_timestamp,

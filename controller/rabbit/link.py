@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import re
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,13 +20,12 @@ from loguru import logger
 from yarl import URL
 
 from controller.errors import BrokerError
-from controller.settings import Broker
+from controller.settings import Broker, without_credentials
 
 HEARTBEAT = 10
 """Seconds. A dead peer is noticed after about three of them."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to connect."""
-_USERINFO = re.compile(r"//\S*@")
 BROKER_TROUBLE = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, BrokerError, asyncio.InvalidStateError)
 
 
@@ -108,7 +106,7 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
 
 def _explain(error: BaseException) -> str:
     """What to tell of an exception: host and reason; should a text quote the URL, then without its credentials."""
-    text = _USERINFO.sub("//***@", str(error))
+    text = without_credentials(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -1,0 +1,221 @@
+"""Thirty thousand message bodies through the product's consumer: each is handled or parked, none is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from controller.domain.commands import Cause, Command, Stage
+from controller.domain.events import Event, Outcome, tell
+from controller.domain.instances import Condition
+from controller.domain.ledger import Ledger, Taken
+from controller.domain.pods import Pod
+from controller.domain.restore import Order, Restore, restore_of
+from controller.messages.codec import (
+    COMMAND_TYPE,
+    CONTENT_TYPE,
+    EVENT_TYPE,
+    LARGEST_BODY,
+    RESTORE_TYPE,
+    encode_event,
+    encode_order,
+    type_of,
+)
+from controller.rabbit import names
+from controller.rabbit.log import RabbitLog
+from controller.settings import Broker
+from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.unit.building import a_command, a_living_pod, a_pod, a_progress, a_target, at, out, readings, terminating
+from tests.unit.fuzz_drawn import (
+    Bench,
+    Delivered,
+    Draw,
+    Published,
+    RecordedSession,
+    every_log_a_line,
+    fuzz_story,
+    registration,
+)
+
+DIFFERENT = 300
+"""Valid commands from which the others are made."""
+
+
+def a_drawn_pod(draw: Draw) -> Pod:
+    facts: dict[str, Any] = {"ip": draw.choice(("10.1.0.7", "10.1.0.7", draw.text()[:200], ""))}
+    if draw.maybe(0.3):
+        facts |= {"name": draw.text()[:200], "node": draw.text()[:200], "host_network": draw.maybe(0.5)}
+    if draw.maybe(0.3):
+        facts |= {"annotations": {name: draw.text()[:1_000] for name in ("app", "instance-id", "port")}}
+    if draw.maybe(0.2):
+        facts |= {"ports": (8080, 9090), "phase": "Failed", "finished_at": at(20), "disruption": "DeletionByPodGC"}
+    return terminating(a_pod(**facts))
+
+
+def a_drawn_command(draw: Draw) -> Command:
+    facts: dict[str, Any] = {"cause": draw.choice(list(Cause))}
+    if draw.maybe(0.3):
+        facts |= {"living": (a_living_pod(ip="10.1.0.7", host_network=draw.maybe(0.5), ports=(8080,)), a_living_pod())}
+    if draw.maybe(0.6):
+        targets = [
+            a_target(
+                stage=draw.choice(list(Stage)),
+                due_at=at(draw.choice((-60, 0, 0, 0, 400, 90_000))),
+                renewals=draw.choice(({}, {"http://eureka/eureka": at(80)}, {"http://eureka/eureka": at(-10)})),
+                looked_at=draw.choice((None, at(-500), at(0))),
+                attempt=draw.choice((1, 2, 5, 2**40)),
+                trouble=draw.choice(("", draw.text())),
+                trouble_since=draw.choice((None, at(-1), at(-7_200))),
+                id=draw.choice(("orders-0:orders:8080", draw.text()[:600])),
+                app=draw.choice(("ORDERS", draw.text()[:600])),
+            )
+            for _ in range(draw.choice((0, 1, 1, 2, 4)))
+        ]
+        facts |= {
+            "progress": a_progress(
+                *targets,
+                step=draw.choice((0, 7, 2**63 - 1)),
+                attempt=draw.choice((1, 3, 10**9)),
+                first_look_at=draw.choice((None, at(-1), at(-36))),
+                trouble=draw.choice(("", draw.text())),
+                trouble_since=draw.choice((None, at(-1), at(-7_200))),
+            )
+        }
+    return a_command(a_drawn_pod(draw), requested_by=draw.choice(("", draw.text()[:200])), **facts)
+
+
+def a_drawn_restore(draw: Draw) -> Restore:
+    taken = [
+        Taken(
+            drain_id="drain-0",
+            region="eu",
+            app="ORDERS",
+            id=draw.choice(("orders-0:orders:8080", draw.text()[:600])),
+            cause=Cause.node_lost,
+            namespace="shop",
+            pod="orders-0",
+            uid=f"uid-{number}",
+            ip=draw.choice(("10.1.0.7", draw.text()[:200])),
+            since_at=at(-60),
+            taken_at=at(-50),
+        )
+        for number in range(draw.choice((1, 1, 3)))
+    ]
+    order = restore_of("test", "eu", a_pod(created_at=at(-30)), tuple(taken), at(-1))
+    return replace(order, progress=draw.choice((None, a_progress(step=3), a_progress(due_at=at(90)))))
+
+
+def some_orders() -> list[tuple[str, str]]:
+    """Bodies, each with its message type."""
+    draws = [Draw(f"order {number}") for number in range(DIFFERENT)]
+    orders: list[Order] = [a_drawn_restore(draw) if draw.maybe(0.15) else a_drawn_command(draw) for draw in draws]
+    return [(encode_order(order).decode(), type_of(order)) for order in orders]
+
+
+def a_drawn_message(draw: Draw, orders: list[tuple[str, str]]) -> Delivered:
+    whole, type_ = draw.choice(orders)
+    body = draw.document(whole, untouched=0.15)
+    if draw.maybe(0.003):
+        body += b" " * LARGEST_BODY
+    odd: Any = (None, EVENT_TYPE, COMMAND_TYPE, RESTORE_TYPE, "text/plain", draw.text()[:60] or None)
+    return Delivered(
+        body,
+        type_=draw.choice(odd) if draw.maybe(0.06) else type_,
+        content_type=draw.choice(odd) if draw.maybe(0.04) else CONTENT_TYPE,
+        again=draw.maybe(0.2),
+    )
+
+
+def is_parked_as_it_came(message: Delivered, one: Published) -> bool:
+    """With its reason, and so that it can be sent again unchanged."""
+    return (
+        one.exchange == names.DEAD
+        and (one.message.body, one.message.type, one.message.content_type, one.message.message_id)
+        == (message.body, message.type, message.content_type, message.message_id)
+        and 0 < len((one.message.headers or {})["x-reason"]) <= 500  # type: ignore[arg-type]
+    )
+
+
+async def seen_through(draw: Draw, orders: list[tuple[str, str]]) -> str:
+    session = RecordedSession()
+    session.listed = [registration()]
+    bench = Bench(session, instance_id_templates=("{name}:{ip}:{port}",))
+    handled: list[Order] = []
+    handle = bench.worker.handle
+
+    async def noting(order: Order, redelivered: bool) -> Any:
+        handled.append(order)
+        return await handle(order, redelivered)
+
+    bench.consumer._handle = noting
+    message = a_drawn_message(draw, orders)
+    published = await bench.take(message)
+    if not handled:
+        assert [is_parked_as_it_came(message, one) for one in published] == [True]
+        assert session.requests == []
+        return "parked"
+    assert handled[0].region == "eu"
+    dead = [one for one in published if one.exchange == names.DEAD]
+    if any(is_parked_as_it_came(message, one) for one in dead):
+        return "handled, and its next step could not be written"
+    if dead:
+        reason = str((dead[0].message.headers or {})["x-reason"])
+        return "given up: a mistake" if reason.startswith("unexpected") else "given up"
+    await bench.follow(published, steps=2)
+    return "handled"
+
+
+def test_every_message_is_handled_or_parked_with_its_reason_and_none_is_dropped() -> None:
+    orders = some_orders()
+    assert {type_ for _, type_ in orders} == {COMMAND_TYPE, RESTORE_TYPE}
+
+    @in_virtual_time
+    async def story() -> None:
+        tally = await fuzz_story("bodies", lambda draw: seen_through(draw, orders))
+        for became in ("parked", "handled", "given up"):
+            assert tally[became] > 100, tally
+
+    with every_log_a_line():
+        story()
+
+
+def some_events() -> list[str]:
+    draws = [Draw(f"event {number}") for number in range(60)]
+    events = [
+        tell(
+            a_drawn_command(draw),
+            draw.choice(list(Outcome)),
+            at(draw.randint(-100, 100)),
+            reason=draw.text(),
+            target=draw.choice((None, a_target())),
+            nodes=readings(out(), None, Condition.failing),
+        )
+        for draw in draws
+    ]
+    return [encode_event(event).decode() for event in events]
+
+
+def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
+    events = some_events()
+    noted: list[Event] = []
+
+    async def read(draw: Draw) -> str:
+        ledger = Ledger("test")
+        log = RabbitLog(settings=Broker(), look_back=timedelta(hours=1), clock=virtual_clock)
+        log.readers = [ledger.note, noted.append]
+        before = len(noted)
+        for offset in range(3):
+            message = Delivered(draw.document(draw.choice(events), untouched=0.3), type_=EVENT_TYPE)
+            message.headers["x-stream-offset"] = offset
+            await log._on_message(message)  # type: ignore[arg-type]
+        assert log._next == 3
+        return "noted" if len(noted) > before else "passed over"
+
+    @in_virtual_time
+    async def story() -> None:
+        tally = await fuzz_story("events", read)
+        assert min(tally["noted"], tally["passed over"]) > 100
+
+    with every_log_a_line():
+        story()
