@@ -96,7 +96,7 @@ def _doubt_about_the_name(instance: Instance, command: Command) -> str:
     too, and is taken over by a successor before the deadline.
     """
     pod = command.pod
-    if not pod.ip or tells_no_address(instance.ip):
+    if not pod.ip or (tells_no_address(instance.ip) and not tells_no_address(pod.ip)):
         return ""
     if not pod.host_network and _ORDINAL.search(instance.host_name.partition(".")[0]):
         return f"its address is {instance.ip}, and a host name with a number is not the pod's alone"

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from controller.domain.commands import Cause
 from controller.domain.events import FINAL, Event, Outcome
+from controller.domain.instances import Instance
 from controller.domain.pods import Pod
 
 REMEMBERED = 100_000
@@ -20,6 +21,9 @@ REMEMBERED = 100_000
 
 COMES_BACK = frozenset({Cause.node_lost})
 """Only a lost node's pod may live on; what terminates, or has ended, never does."""
+
+SETTLED_AFTER = timedelta(minutes=2)
+"""After so long, a drain that was asked for holds something, or never will."""
 
 Key = tuple[str, str, str]
 """Drain id, app and instance id."""
@@ -60,6 +64,8 @@ class Ledger:
         self._ended: OrderedDict[Key, tuple[Outcome, datetime]] = OrderedDict()
         self._going: OrderedDict[str, tuple[Cause, datetime]] = OrderedDict()
         """Pods by uid: why they are drained, and when that was seen last."""
+        self._going_at: OrderedDict[str, datetime] = OrderedDict()
+        """The same by address: when it was seen last."""
         self._answered: OrderedDict[str, None] = OrderedDict()
         """Drains that a worker has told something about."""
         self._by_place: dict[str, dict[Key, None]] = {}
@@ -87,6 +93,7 @@ class Ledger:
         if cause in COMES_BACK:
             cause = event.cause
         _put(self._going, event.uid, (cause, max(seen_at, event.at)))
+        _put(self._going_at, event.ip, max(event.at, self._going_at.get(event.ip, event.at)))
 
     def _take(self, key: Key, event: Event) -> Taken | None:
         ended = self._ended.get(key)
@@ -139,6 +146,16 @@ class Ledger:
     def holds(self, region: str, app: str, instance_id: str) -> bool:
         """Whether some drain holds this instance."""
         return (region, app, instance_id) in self._drains_of
+
+    def is_taken_again(self, key: Key, region: str, instance: Instance, now: datetime) -> bool:
+        """Whether the newer process that holds a drained id is itself drained by now, or is just about to be."""
+        drain_id, app, instance_id = key
+        registered_at = instance.registered_at or now
+        others = self._drains_of.get((region, app, instance_id), set()) - {drain_id}
+        if any(self._held[(other, app, instance_id)].taken_at > registered_at for other in others):
+            return True
+        asked_at = self._going_at.get(instance.ip)
+        return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLED_AFTER
 
     def is_given_back(self, key: Key, since: datetime) -> bool:
         """Whether this instance was given back to a living pod after ``since``."""

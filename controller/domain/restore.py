@@ -117,7 +117,7 @@ def _is_the_pods(instance: Instance, taken: Taken, pod: Pod, hints: Hints) -> bo
     """Whether this registration is the living pod's, and no longer the drained one's."""
     if not is_same_address(instance.ip, pod.ip):
         names_it = instance.host_name.lower() in pod.host_names
-        if not (tells_no_address(instance.ip) and names_it):
+        if not (names_it and tells_no_address(instance.ip) and not tells_no_address(pod.ip)):
             return False
     if taken.uid == pod.uid:
         return True  # the very pod that we drained has come back to life
@@ -125,4 +125,5 @@ def _is_the_pods(instance: Instance, taken: Taken, pod: Pod, hints: Hints) -> bo
         return hints.instance_id == instance.id
     if instance.registered_at is None or pod.created_at is None:
         return False
-    return instance.registered_at >= pod.created_at - CLOCK_SKEW
+    # A pod may have lived for seconds only: then the old registration is hardly older than the new pod.
+    return instance.registered_at > max(taken.since_at, pod.created_at - CLOCK_SKEW)

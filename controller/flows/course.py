@@ -67,7 +67,7 @@ class Course:
         self._drain = Drain(
             registry=registry, policy=policy, clock=clock, urgency=urgency, slots=slots, standing=standing
         )
-        self._retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots)
+        self._retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots, ledger=ledger)
 
     async def step(self, command: Command, *, redelivered: bool) -> Verdicts:
         """Do what is due, tell what came of it, and say how it goes on."""

@@ -18,6 +18,7 @@ from controller.domain.drain import (
     TakeOut,
     Wait,
     guard,
+    present,
     renewals,
     to_delete,
     to_hand_over,
@@ -26,6 +27,7 @@ from controller.domain.drain import (
 from controller.domain.events import Outcome, tell
 from controller.domain.fence import names_pod
 from controller.domain.hints import Hints
+from controller.domain.ledger import Ledger
 from controller.domain.schedule import SETTLE, UNNAMED
 from controller.flows.drain import read_back
 from controller.flows.ports import Clock, Registry
@@ -38,11 +40,14 @@ BACK_AGAIN = "it is back after each DELETE; does a node count itself among its p
 class Retire:
     """The later stages of one instance: retire and delete."""
 
-    def __init__(self, *, registry: Registry, policy: Policy, clock: Clock, slots: asyncio.Semaphore) -> None:
+    def __init__(
+        self, *, registry: Registry, policy: Policy, clock: Clock, slots: asyncio.Semaphore, ledger: Ledger
+    ) -> None:
         self._registry = registry
         self._policy = policy
         self._clock = clock
         self._slots = slots
+        self._ledger = ledger
 
     async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
         """Look at every node, and do what its state asks for."""
@@ -78,6 +83,10 @@ class Retire:
         """Leave the id to whoever holds it now, without the override that we set on it."""
         now = self._clock()
         if ended.outcome is not Outcome.superseded:
+            return self._finish(command, target, ended, readings, now)
+        key = (command.drain_id, target.app, target.id)
+        if any(self._ledger.is_taken_again(key, command.region, one, now) for one in present(readings)):
+            # What took the id over is being drained itself: from here on, that drain is the one that holds it.
             return self._finish(command, target, ended, readings, now)
         match to_hand_over(target, command, hints, readings):
             case Settled():

@@ -14,6 +14,7 @@ from controller.domain.drain import renewals
 from controller.domain.events import Outcome
 from controller.domain.hints import Hints
 from controller.domain.instances import Condition
+from controller.domain.ledger import Ledger
 from controller.domain.standing import TakenLately
 from controller.flows.drain import Drain
 from controller.flows.retire import Retire
@@ -42,7 +43,7 @@ async def advance(registry: FakeRegistry, *, policy: Policy = POLICY, **facts: A
     target = a_target(**facts)
     slots = asyncio.Semaphore(8)
     if target.stage is not Stage.drain:
-        retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots)
+        retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots, ledger=Ledger())
         return await retire.advance(a_command(), Hints(), target)
     standing = Standing(region="eu", registry=registry, guard=policy.guard, clock=clock, taken_lately=TakenLately())
     drain = Drain(registry=registry, policy=policy, clock=clock, urgency=Urgency(), slots=slots, standing=standing)
