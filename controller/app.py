@@ -31,9 +31,11 @@ from controller.kube.api import KubeApi
 from controller.kube.feed import feeds
 from controller.kube.listing import Census
 from controller.lifecycle import beside, run_until_stopped
+from controller.messages.codec import decode_event, decode_position
 from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
 from controller.ops.tables import findings_table
+from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
@@ -49,6 +51,8 @@ class Failed(Enum):
 
 
 FAILED = Failed.FAILED
+POSITIONS_READ = timedelta(minutes=10)
+"""An API server remembers what it told for five."""
 LOG_TIMEOUT = 60.0
 """Seconds that a command waits for the event log."""
 
@@ -82,6 +86,11 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def event_log(settings: Settings, *, look_back: timedelta) -> RabbitLog[Event]:
+    """A follower of the event log."""
+    return RabbitLog(settings=settings.broker, stream=names.EVENTS, decode=decode_event, look_back=look_back, clock=now)
+
+
 def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
     """Refuse roles that the settings give nothing to do."""
     problems = [
@@ -111,7 +120,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
         outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
         tasks = {"publish link": outbox.link.run}
         checks["broker connected"] = lambda: outbox.link.up
-        log = RabbitLog(settings=settings.broker, look_back=settings.broker.events_read, clock=now)
+        log = event_log(settings, look_back=settings.broker.events_read)
         tasks["event log"] = log.link.run
         checks["event log read"] = lambda: log.caught_up
         worked, watched, taken_lately = Ledger(), Ledger(settings.watch.cluster), TakenLately()
@@ -119,6 +128,14 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
         if watch:
             api = await opened.enter_async_context(KubeApi())
             pod_feeds = feeds(api, settings.watch, clock=now)
+            positions = RabbitLog(
+                settings=settings.broker,
+                stream=names.POSITIONS,
+                decode=decode_position,
+                look_back=POSITIONS_READ,
+                clock=now,
+            )
+            tasks["positions"] = positions.link.run
             watching = Watch(
                 feeds=list(pod_feeds),
                 outbox=outbox,
@@ -128,7 +145,9 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 urgency=watch_urgency,
                 ledger=watched,
                 log=log,
+                positions=positions,
             )
+            positions.readers.append(watching.resume.told)
             log.readers.append(partial(_tell_watch, watched, watching.succession))
             log.when_caught_up.append(watching.succession.log_read)
             tasks["watch"] = watching.run
@@ -174,7 +193,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
 async def run_sweep(settings: Settings, *, dry_run: bool) -> tuple[Pass, int | None]:
     """One pass; what was found, and how many drains were sent (None: none were to be)."""
     evidence = Evidence(settings.watch.cluster, [ip_network(text) for text in settings.sweep.pod_cidrs])
-    log = RabbitLog(settings=settings.broker, look_back=settings.broker.events_kept, clock=now)
+    log = event_log(settings, look_back=settings.broker.events_kept)
     log.readers.append(evidence.note)
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(beside(log.link.run))
@@ -200,7 +219,7 @@ async def run_sweep(settings: Settings, *, dry_run: bool) -> tuple[Pass, int | N
         return done, await sweep.send(done, outbox)
 
 
-async def _read_log(log: RabbitLog) -> None:
+async def _read_log(log: RabbitLog[Event]) -> None:
     """Wait until the event log has been read: without it, nobody knows what is being drained already."""
     try:
         async with asyncio.timeout(LOG_TIMEOUT):

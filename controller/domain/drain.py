@@ -74,6 +74,8 @@ class Lift:
     """A newer process says UP and is kept OUT_OF_SERVICE by the override that we set on its id."""
 
     nodes: tuple[str, ...]
+    split: bool = False
+    """The override is gone, and one node shows UP, another OUT_OF_SERVICE: no heartbeat would mend that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,12 @@ def to_delete(target: Target, readings: Readings) -> Finish | Wait | Look | Dele
     return Finish(outcome=Outcome.removed)
 
 
+def is_split(instances: Iterable[Instance]) -> bool:
+    """Whether nodes show the same process UP here and OUT_OF_SERVICE there, with no override left to lift."""
+    shown = {instance.status for instance in instances if instance.override != OUT_OF_SERVICE}
+    return {"UP", OUT_OF_SERVICE} <= shown
+
+
 def to_hand_over(target: Target, command: Command, hints: Hints, readings: Readings) -> Settled | Wait | Look | Lift:
     """What to do once the id that we took out of service stands for a newer process: our override sticks to it.
 
@@ -197,6 +205,8 @@ def to_hand_over(target: Target, command: Command, hints: Hints, readings: Readi
         return Lift(nodes=tuple(reading.node for reading in readings))
     if any(not reading.answered for reading in readings):
         return Wait(trouble=trouble_of(readings))
+    if is_split(instances):
+        return Lift(nodes=tuple(reading.node for reading in readings), split=True)
     return Settled()
 
 

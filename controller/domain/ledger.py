@@ -61,13 +61,14 @@ class Ledger:
     def __init__(self, cluster: str = "") -> None:
         self._cluster = cluster
         self._held: OrderedDict[Key, Taken] = OrderedDict()
-        self._ended: OrderedDict[Key, tuple[Outcome, datetime]] = OrderedDict()
+        self._ended: OrderedDict[Key, datetime] = OrderedDict()
         self._going: OrderedDict[str, tuple[Cause, datetime]] = OrderedDict()
         """Pods by uid: why they are drained, and when that was seen last."""
         self._going_at: OrderedDict[str, datetime] = OrderedDict()
         """The same by address: when it was seen last."""
         self._answered: OrderedDict[str, None] = OrderedDict()
         """Drains that a worker has told something about."""
+        self._ended_drains: OrderedDict[str, None] = OrderedDict()
         self._by_place: dict[str, dict[Key, None]] = {}
         self._drains_of: dict[tuple[str, str, str], set[str]] = {}
         """By region, app and instance id."""
@@ -97,7 +98,7 @@ class Ledger:
 
     def _take(self, key: Key, event: Event) -> Taken | None:
         ended = self._ended.get(key)
-        if key in self._held or (ended is not None and ended[1] >= event.at):
+        if key in self._held or (ended is not None and ended >= event.at):
             return None
         taken = Taken(
             drain_id=event.drain_id,
@@ -124,7 +125,8 @@ class Ledger:
         if taken is not None and taken.taken_at <= event.at:
             del self._held[key]
             self._forget(taken)
-        _put(self._ended, key, (event.outcome, event.at))
+        _put(self._ended, key, event.at)
+        _put(self._ended_drains, key[0], None)
 
     def _forget(self, taken: Taken) -> None:
         for place in _places(taken):
@@ -157,10 +159,9 @@ class Ledger:
         asked_at = self._going_at.get(instance.ip)
         return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLED_AFTER
 
-    def is_given_back(self, key: Key, since: datetime) -> bool:
-        """Whether this instance was given back to a living pod after ``since``."""
-        outcome, at = self._ended.get(key, (None, since))
-        return outcome is Outcome.restored and at > since
+    def has_ended(self, key: Key, since: datetime) -> bool:
+        """Whether the story of this instance has ended after ``since``: it was removed, given back, or left alone."""
+        return key in self._ended and self._ended[key] > since
 
     def is_going(self, uid: str, seen_alive_at: datetime) -> bool:
         """Whether this pod is drained, although it was seen alive at that time: a lagging API server may show that."""
@@ -168,6 +169,10 @@ class Ledger:
             return False
         cause, at = self._going[uid]
         return cause not in COMES_BACK or at > seen_alive_at
+
+    def is_ended(self, drain_id: str) -> bool:
+        """Whether this drain has ended for one of its instances, or as a whole."""
+        return drain_id in self._ended_drains
 
     def is_answered(self, drain_id: str) -> bool:
         """Whether a worker has told anything about this drain."""

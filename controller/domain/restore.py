@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.addressing import is_same_address, tells_no_address
 from controller.domain.commands import Command, Progress, drain_id
-from controller.domain.drain import Lift, Look, Readings, Settled, Wait, present, trouble_of
+from controller.domain.drain import Lift, Look, Readings, Settled, Wait, is_split, present, trouble_of
 from controller.domain.events import Event, Outcome, event_id
 from controller.domain.fence import CLOCK_SKEW
 from controller.domain.hints import Hints
@@ -91,7 +91,7 @@ def may_hold(pod: Pod, taken: Taken) -> bool:
         return True
     # A node's own address is shared by many: only who came lately can be a successor there.
     late = pod.created_at is None or pod.created_at > taken.since_at - RECENT
-    return pod.ip == taken.ip and (late or not pod.host_network)
+    return pod.ip == taken.ip and (not pod.host_network or (late and pod.namespace == taken.namespace))
 
 
 def to_restore(taken: Taken, pod: Pod, hints: Hints, readings: Readings) -> Settled | Wait | Look | Lift:
@@ -110,7 +110,9 @@ def to_restore(taken: Taken, pod: Pod, hints: Hints, readings: Readings) -> Sett
         return Lift(nodes=tuple(reading.node for reading in readings))
     if any(not reading.answered for reading in readings):
         return Wait(trouble=trouble_of(readings))
-    return Settled() if instances else Look(after=SOON)
+    if is_split(instances):
+        return Lift(nodes=tuple(reading.node for reading in readings), split=True)
+    return Settled() if len(instances) == len(readings) else Look(after=SOON)
 
 
 def _is_the_pods(instance: Instance, taken: Taken, pod: Pod, hints: Hints) -> bool:

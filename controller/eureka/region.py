@@ -119,8 +119,14 @@ class EurekaRegion:
 
         return await self._at_once(nodes, write)
 
-    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+    async def lift(
+        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
+    ) -> tuple[Reading, ...]:
         """Lift the override at these nodes at once; gives the nodes that did not take it."""
+        if split:
+            refused = await self._at_once(nodes, lambda node: node.put_status(app, instance_id, "UP"))
+            if refused:
+                return refused
         return await self._at_once(nodes, lambda node: node.lift(app, instance_id))
 
     async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:

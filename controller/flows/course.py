@@ -82,17 +82,18 @@ class Course:
         if progress.due_at > now + EARLY:
             return (Retry(order=command, after=progress.due_at - now),)
         if progress.targets:
-            targets = await self._not_given_back(command, progress.targets)
+            targets = await self._still_open(command, progress.targets)
             if not targets:
                 return (Done(),)
             return await self._advance(command, hints, targets, redelivered=redelivered)
         return await self._find(command, hints, progress, redelivered=redelivered)
 
-    async def _not_given_back(self, command: Command, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        """Leave out where a living pod was put back in service under the id: there, this drain's story has ended.
+    async def _still_open(self, command: Command, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Leave out where the drain's story has ended.
 
-        Only the log tells that. It is read in a moment after a start; a broker that keeps it from us must not keep
-        the dying in service for longer.
+        A repetition of this command was seen through by another process, or a living pod was put back in service under
+        the id. Only the log tells that. It is read in a moment after a start; a broker that keeps it from us must not
+        keep the dying in service for longer.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(LOG_PATIENCE):
@@ -100,7 +101,7 @@ class Course:
         return tuple(
             target
             for target in targets
-            if not self._ledger.is_given_back((command.drain_id, target.app, target.id), command.observed_at)
+            if not self._ledger.has_ended((command.drain_id, target.app, target.id), command.observed_at)
         )
 
     async def _find(self, command: Command, hints: Hints, progress: Progress, *, redelivered: bool) -> Verdicts:
@@ -119,7 +120,7 @@ class Course:
         if redelivered:
             taken_over = [rejected.instance for rejected in resolution.rejected if rejected.superseded]
             theirs = tuple(replace(_target(instance, now), stage=Stage.retire) for instance in taken_over)
-            targets += await self._not_given_back(command, theirs) if theirs else ()
+            targets += await self._still_open(command, theirs) if theirs else ()
             resolution = replace(resolution, rejected=tuple(one for one in resolution.rejected if not one.superseded))
         if targets:
             await self._tell_rejected(command, resolution)
@@ -137,7 +138,8 @@ class Course:
             )
             return (Retry(order=replace(command, progress=again), after=wait),)
         await self._tell_rejected(command, resolution)
-        if not resolution.rejected:
+        if not resolution.rejected and not self._ledger.is_ended(command.drain_id):
+            # A watch that starts tells again what terminates: what an earlier command found may have gone since.
             narrowed = bool(hints.app or hints.instance_id or hints.port)
             await self.conclude(command, Outcome.not_registered, NOTHING_FITS if narrowed else NOTHING_THERE)
         return (Done(),)

@@ -11,6 +11,7 @@ from controller.domain.commands import Cause
 from controller.domain.events import Event
 from controller.domain.instances import Instance, Reading
 from controller.domain.pods import Pod
+from controller.domain.position import Position
 from controller.domain.restore import Order
 
 Clock = Callable[[], datetime]
@@ -57,8 +58,22 @@ Sighting = Listed | Changed | Removed | Unselected | Alive
 class PodFeed(Protocol):
     """The Kubernetes side: an endless, ordered story that begins with a list and survives every interruption."""
 
+    @property
+    def scope(self) -> str:
+        """The namespace that it covers, or empty for all."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The resourceVersion up to which everything has been told; empty before the first list."""
+        ...
+
     def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""
+        ...
+
+    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+        """The last states of the pods that were removed since. KubernetesError when nobody remembers that far back."""
         ...
 
 
@@ -77,9 +92,13 @@ class Outbox(Protocol):
         """Append to the event log."""
         ...
 
+    async def note_position(self, position: Position) -> None:
+        """Note how far the watch has come."""
+        ...
+
 
 class EventLog(Protocol):
-    """The event log, read from some time on and followed."""
+    """The event log (or the watches' positions), read from some time on and followed."""
 
     @property
     def caught_up(self) -> bool:
@@ -132,8 +151,13 @@ class Registry(Protocol):
         """
         ...
 
-    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
-        """Lift the override at these nodes at once, to UP. Gives the nodes that did not take it."""
+    async def lift(
+        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
+    ) -> tuple[Reading, ...]:
+        """Lift the override at these nodes at once, to UP. Gives the nodes that did not take it.
+
+        Where they are split and no override is left, UP is set first: a node lifts only what it holds.
+        """
         ...
 
     async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:

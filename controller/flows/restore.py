@@ -81,7 +81,7 @@ class Restoring:
                 return Settled()
             if not isinstance(decision, Lift):
                 return decision
-            await self._registry.lift(taken.app, taken.id, decision.nodes)
+            await self._registry.lift(taken.app, taken.id, decision.nodes, split=decision.split)
             readings = await self._read_back(order, hints, taken)
         match to_restore(taken, order.pod, hints, readings):
             case Settled():

@@ -101,8 +101,8 @@ class Retire:
             case Lift() if target.stage is not Stage.restore:
                 # Written down before it is done: a crash in between is then no other outcome.
                 return Step(ending=Next(target=untroubled(target, stage=Stage.restore, due_at=now, attempt=1)))
-            case Lift(nodes=nodes):
-                refused = await self._registry.lift(target.app, target.id, nodes)
+            case Lift(nodes=nodes, split=split):
+                refused = await self._registry.lift(target.app, target.id, nodes, split=split)
                 if refused:
                     return wait_or_give_up(command, target, refused, self._clock(), self._policy)
                 return Step(ending=Next(target=replace(target, due_at=self._clock() + SETTLE)))

@@ -2,7 +2,8 @@
 
 Two tasks share one tracker. ``observe`` only notes; ``publish`` only sends, and confirms to the tracker. So a broker
 that is away never slows the watch, and a pod stays due until the broker has its command. Beside them, what the event
-log says is held against the living pods (flows/succession) and against the commands that were sent (flows/chase).
+log says is held against the living pods (flows/succession) and against the commands that were sent (flows/chase), and
+what was removed while nobody watched is asked for at the start (flows/resume).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from controller.flows.ports import (
     Removed,
     Unselected,
 )
+from controller.flows.resume import Resume
 from controller.flows.succession import Succession
 from controller.flows.urgency import Urgency
 
@@ -55,6 +57,7 @@ class Watch:
         urgency: Urgency,
         ledger: Ledger,
         log: EventLog,
+        positions: EventLog,
     ) -> None:
         self._feeds = feeds
         self._outbox = outbox
@@ -67,9 +70,20 @@ class Watch:
         self.succession = Succession(
             cluster=routing.cluster, tracker=self._tracker, ledger=ledger, log=log, outbox=outbox
         )
+        self.resume = Resume(
+            feeds=feeds,
+            tracker=self._tracker,
+            ledger=ledger,
+            log=log,
+            positions=positions,
+            outbox=outbox,
+            routing=routing,
+            clock=clock,
+        )
         self._chase = Chase(ledger=ledger, log=log, outbox=outbox, clock=clock)
         self._wake = asyncio.Event()
         self._listed: set[int] = set()
+        self._all_listed = asyncio.Event()
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -85,6 +99,13 @@ class Watch:
             tasks.create_task(self._publish(), name="publish")
             tasks.create_task(self.succession.run(), name="restore")
             tasks.create_task(self._chase.run(), name="chase")
+            tasks.create_task(self._resume(), name="resume")
+
+    async def _resume(self) -> None:
+        await self._all_listed.wait()
+        if await self.resume.take_up():
+            self._wake.set()
+        await self.resume.note_for_ever()
 
     async def finish(self, within: timedelta) -> None:
         """Give what is under way this long to be confirmed; what is left is seen again by whoever watches next."""
@@ -98,6 +119,8 @@ class Watch:
                 case Listed(scope=scope, pods=pods):
                     self._tracker.listed(scope, pods, now)
                     self._listed.add(number)
+                    if self.ready:
+                        self._all_listed.set()
                     for pod in pods:
                         self.succession.seen(pod)
                 case Changed(pod=pod):

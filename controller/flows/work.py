@@ -130,8 +130,12 @@ def _pods_of(order: Order) -> tuple[str, ...]:
 
 
 def _step_of(order: Order) -> str:
-    if order.progress is not None:
-        where = f"{order.progress.chain} {order.progress.step}"
-    else:
-        where = f"{order.cause if isinstance(order, Command) else order.observed_at} {order.requested_by}"
+    """What tells a step from every other: a repetition of it has the same."""
+    progress = order.progress
+    where = f"{progress.chain} {progress.step}" if progress else "fresh"
+    if isinstance(order, Restore):
+        # A pod may be restored more than once, and under several ids.
+        return " ".join((order.drain_id, where, str(order.observed_at), *(str(taken.key) for taken in order.taken)))
+    if progress is None:
+        where = f"{order.cause} {order.requested_by}"
     return f"{order.drain_id} {where}"

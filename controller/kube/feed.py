@@ -26,6 +26,8 @@ from controller.settings import Watch
 
 WATCH_SECONDS = 10
 """How long the server keeps a watch open. It ends it with a bookmark, so that an idle watch does not grow old."""
+HISTORY_SECONDS = 1
+"""How long the server may send what it remembers: it does so at once, and then waits for more."""
 READ_TIMEOUT = 13.0
 """Seconds of silence after which the connection is taken for dead."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.8, 10.0
@@ -37,6 +39,8 @@ class KubePodFeed:
     """The pods of one namespace, or of all."""
 
     def __init__(self, api: KubeApi, settings: Watch, *, namespace: str = "", clock: Clock) -> None:
+        self.scope = namespace
+        self.version = ""
         self._api = api
         self._settings = settings
         self._namespace = namespace
@@ -63,10 +67,11 @@ class KubePodFeed:
                     for unselected in await self._no_longer_selected(listed):
                         yield unselected
                     yield listed
-                    version = listed_at
+                    version = self.version = listed_at
                 async for sighting, seen in self._watch(version):
                     version, pause = seen, SHORTEST_PAUSE
                     yield sighting
+                    self.version = seen
                 continue
             except ExpiredError as error:
                 log.bind(error=str(error)).info("resourceVersion expired; listing again")
@@ -80,6 +85,25 @@ class KubePodFeed:
         pods, version = await list_pods(self._api, self._path, self._settings.page_size, self._selectors())
         self._contact_at = self._clock()
         return Listed(scope=self._namespace, pods=pods), version
+
+    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+        """The last states of the pods that were removed since; ExpiredError when the server has forgotten."""
+        query = {
+            **self._selectors(),
+            "watch": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(HISTORY_SECONDS),
+        }
+        removed = {}
+        async for line in self._api.lines(self._path, query, read_timeout=READ_TIMEOUT):
+            kind, body = decode_event(line)
+            if kind == "ERROR":
+                code, text = decode_failure(body)
+                raise (ExpiredError if code == 410 else KubernetesError)(text)
+            if kind == "DELETED":
+                pod, _ = decode_pod(body)
+                removed[pod.uid] = pod
+        return tuple([pod for pod in removed.values() if not await self._lives_on(pod)])
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
         query = {

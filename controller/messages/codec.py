@@ -9,6 +9,7 @@ import msgspec
 
 from controller.domain.commands import Command
 from controller.domain.events import Event
+from controller.domain.position import Position
 from controller.domain.restore import Order, Restore
 from controller.errors import MessageError
 from controller.messages import v1
@@ -16,11 +17,12 @@ from controller.messages import v1
 COMMAND_TYPE = "drain.command"
 RESTORE_TYPE = "drain.restore"
 EVENT_TYPE = "drain.event"
+POSITION_TYPE = "drain.position"
 CONTENT_TYPE = "application/json"
 LARGEST_BODY = 256 * 1024
 """Bytes. A command with 64 instances and 20 living pods stays below half of it."""
 
-Thing = TypeVar("Thing", Command, Restore, Event)
+Thing = TypeVar("Thing", Command, Restore, Event, Position)
 
 
 class _Versioned(msgspec.Struct):
@@ -32,6 +34,7 @@ _version_decoder = msgspec.json.Decoder(_Versioned)
 _command_decoder = msgspec.json.Decoder(v1.Command)
 _restore_decoder = msgspec.json.Decoder(v1.Restore)
 _event_decoder = msgspec.json.Decoder(v1.Event)
+_position_decoder = msgspec.json.Decoder(v1.Position)
 
 
 def encode_order(order: Order) -> bytes:
@@ -42,6 +45,16 @@ def encode_order(order: Order) -> bytes:
 def encode_event(event: Event) -> bytes:
     """Write an event in the newest version."""
     return _encode(event, v1.Event)
+
+
+def encode_position(position: Position) -> bytes:
+    """Write a position in the newest version."""
+    return _encode(position, v1.Position)
+
+
+def decode_position(body: bytes) -> Position:
+    """Read a position; MessageError says why it is none of ours."""
+    return _decode(body, CONTENT_TYPE, POSITION_TYPE, _position_decoder, Position)
 
 
 def type_of(order: Order) -> str:
@@ -58,9 +71,9 @@ def decode_order(body: bytes, *, type_: str | None, content_type: str | None) ->
     raise MessageError(f"message type {_shown(type_)} is neither {COMMAND_TYPE!r} nor {RESTORE_TYPE!r}")
 
 
-def decode_event(body: bytes, *, content_type: str | None = CONTENT_TYPE) -> Event:
+def decode_event(body: bytes) -> Event:
     """Read an event of the log; MessageError says why it is none of ours."""
-    return _decode(body, content_type, EVENT_TYPE, _event_decoder, Event)
+    return _decode(body, CONTENT_TYPE, EVENT_TYPE, _event_decoder, Event)
 
 
 def _decode(
@@ -79,7 +92,7 @@ def _decode(
         raise MessageError(f"not a valid {type_}: {str(error)[:300]}") from error
 
 
-def _encode(thing: Order | Event, wire: type[msgspec.Struct]) -> bytes:
+def _encode(thing: Order | Event | Position, wire: type[msgspec.Struct]) -> bytes:
     fields = msgspec.to_builtins(thing, builtin_types=(datetime,))
     return _encoder.encode(msgspec.convert({"version": 1, **fields}, wire, strict=False))
 

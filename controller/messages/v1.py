@@ -132,6 +132,15 @@ class Restore(Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: Progress | None = None
 
 
+class Position(Struct, frozen=True, kw_only=True):
+    """Type ``drain.position``: how far a watch has come."""
+
+    version: Literal[1]
+    cluster: Short
+    at: Time
+    versions: Annotated[dict[Short, Short], Meta(max_length=10_000)]
+
+
 class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one Eureka node said."""
 

@@ -23,7 +23,7 @@ from controller.errors import BrokerError, MessageError
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
 from controller.messages.codec import decode_order
 from controller.rabbit import names
-from controller.rabbit.link import BROKER_TROUBLE, Link
+from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare
 from controller.rabbit.unrouted import bring_back
@@ -73,9 +73,10 @@ class RegionConsumer:
                 await asyncio.sleep(pause)
                 try:
                     if self._channel is not None and self.link.up:
-                        await bring_back(self._channel, self._region, self._outbox)
-                except BROKER_TROUBLE as error:
-                    log = logger.bind(region=self._region, error=type(error).__name__)
+                        with as_broker_error("not fetched"):
+                            await bring_back(self._channel, self._region, self._outbox)
+                except BrokerError as error:
+                    log = logger.bind(region=self._region, error=str(error))
                     log.warning("unrouted messages not brought back")
 
     async def stop(self, within: timedelta) -> None:
@@ -109,7 +110,8 @@ class RegionConsumer:
             except Exception as error:  # what cannot be put on the wire must not block the queue, nor be lost
                 why = f"its next step cannot be written ({type(error).__name__})"
                 await self._until_confirmed(message, partial(self._park_as_it_came, message, why))
-        await message.ack()
+        with as_broker_error("not acknowledged"):
+            await message.ack()
 
     async def _until_confirmed(self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[T]]) -> T:
         """Repeat only what the broker did not confirm, for as long as the message is ours."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aio_pika
@@ -26,7 +26,31 @@ HEARTBEAT = 10
 """Seconds. A dead peer is noticed after about three of them."""
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to connect."""
-BROKER_TROUBLE = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, BrokerError, asyncio.InvalidStateError)
+BROKER_TROUBLE = (
+    AMQPError,
+    ChannelInvalidStateError,
+    OSError,
+    TimeoutError,
+    BrokerError,
+    asyncio.InvalidStateError,
+    StopAsyncIteration,  # a peer that closes the connection before it has said anything
+)
+
+
+@contextlib.contextmanager
+def as_broker_error(what: str) -> Iterator[None]:
+    """Turn whatever the client library raises into a BrokerError.
+
+    A call that is under way while its channel is closed ends with a bare ``Exception``, of no class of its own.
+    """
+    try:
+        yield
+    except BROKER_TROUBLE as error:
+        raise BrokerError(f"{what} ({type(error).__name__})") from error
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise BrokerError(f"{what} (the channel was closed)") from error
 
 
 class Link:
@@ -73,7 +97,7 @@ class Link:
                 logger.bind(link=self._name).info("broker link up")
                 await self._lost.wait()
                 logger.bind(link=self._name).warning("broker link lost")
-            except BROKER_TROUBLE as error:
+            except Exception as error:  # whatever the library met: the link's task is to be there again
                 logger.bind(link=self._name, error=_explain(error)).warning("broker link not up")
             finally:
                 self._open.clear()

@@ -1,4 +1,4 @@
-"""Following the event log: a stream, read over plain AMQP from some time on.
+"""Following a stream (the event log, the watches' positions) over plain AMQP from some time on.
 
 A timestamp offset is a second coarse and starts at a chunk's border, so earlier events come too; and after a lost link
 some come again. Readers fold: told twice is told once.
@@ -10,16 +10,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity
 from loguru import logger
 
-from controller.domain.events import Event
 from controller.errors import BrokerError, MessageError
 from controller.flows.ports import Clock
-from controller.messages.codec import EVENT_TYPE, decode_event
-from controller.rabbit import names
 from controller.rabbit.link import Link
 from controller.settings import Broker
 
@@ -30,10 +28,32 @@ PROBE = 2.0
 """Seconds to wait for the last event of a log that is not empty."""
 
 
-class RabbitLog:
-    """Tells every event since ``look_back`` before its start, and every new one, in order."""
+class Dated(Protocol):
+    """What streams hold."""
 
-    def __init__(self, *, settings: Broker, look_back: timedelta, clock: Clock) -> None:
+    @property
+    def at(self) -> datetime:
+        """When it was written."""
+        ...
+
+
+Entry = TypeVar("Entry", bound=Dated)
+
+
+class RabbitLog(Generic[Entry]):
+    """Tells every entry since ``look_back`` before its start, and every new one, in order."""
+
+    def __init__(
+        self,
+        *,
+        settings: Broker,
+        stream: str,
+        decode: Callable[[bytes], Entry],
+        look_back: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._stream = stream
+        self._decode = decode
         self._from = clock() - look_back
         self._next: int | None = None
         """The offset to go on from after a lost link."""
@@ -41,9 +61,9 @@ class RabbitLog:
         """Where the log ended when this link came up."""
         self._caught_up = False
         self._read = asyncio.Event()
-        self.readers: list[Callable[[Event], object]] = []
+        self.readers: list[Callable[[Entry], object]] = []
         self.when_caught_up: list[Callable[[], None]] = []
-        self.link = Link(name="event log", settings=settings, set_up=self._set_up)
+        self.link = Link(name=stream, settings=settings, set_up=self._set_up)
 
     @property
     def caught_up(self) -> bool:
@@ -58,10 +78,10 @@ class RabbitLog:
         self._caught_up = False
         await channel.set_qos(prefetch_count=PREFETCH)
         try:
-            stream = await channel.get_queue(names.EVENTS)
+            stream = await channel.get_queue(self._stream)
         except ChannelNotFoundEntity as error:
             self._read.set()  # no controller has run with this broker yet: nothing is all there is
-            raise BrokerError("there is no event log on the broker yet") from error
+            raise BrokerError(f"there is no stream {self._stream} on the broker yet") from error
         self._last = await self._last_offset(stream)
         begin: int | datetime = self._from if self._next is None else self._next
         await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
@@ -71,14 +91,12 @@ class RabbitLog:
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         offset = _offset(message)
         try:
-            if message.type != EVENT_TYPE:
-                raise MessageError("it is of another type")
-            event = decode_event(message.body, content_type=message.content_type)
+            entry = self._decode(message.body)
         except MessageError as error:
-            logger.bind(offset=offset, reason=str(error)).debug("an entry of the event log is passed over")
+            logger.bind(stream=self._stream, offset=offset, reason=str(error)).debug("an entry is passed over")
         else:
             for read in self.readers:
-                read(event)
+                read(entry)
         self._next = offset + 1
         if not self._caught_up and self._last is not None and offset >= self._last:
             self._have_caught_up()
@@ -88,7 +106,7 @@ class RabbitLog:
     def _have_caught_up(self) -> None:
         self._caught_up = True
         self._read.set()
-        logger.bind(offset=self._next).debug("event log read")
+        logger.bind(stream=self._stream, offset=self._next).debug("stream read")
         for tell in self.when_caught_up:
             tell()
 
@@ -111,7 +129,7 @@ class RabbitLog:
         finally:
             await stream.cancel(tag)
         with suppress(MessageError):
-            if decode_event(newest.body).at < self._from:
+            if self._decode(newest.body).at < self._from:
                 return None
         return _offset(newest)
 

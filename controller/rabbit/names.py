@@ -6,6 +6,7 @@ COMMANDS = "drain.commands"
 UNROUTED = "drain.unrouted"
 DEAD = "drain.dead"
 EVENTS = "drain.events"
+POSITIONS = "drain.positions"
 DELAY = "drain.delay"
 DELAY_OUT = f"{DELAY}.out"
 

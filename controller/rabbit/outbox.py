@@ -14,11 +14,19 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 
 from controller.domain.commands import Command
 from controller.domain.events import Event
+from controller.domain.position import Position
 from controller.domain.restore import Order
-from controller.errors import BrokerError
-from controller.messages.codec import CONTENT_TYPE, EVENT_TYPE, encode_event, encode_order, type_of
+from controller.messages.codec import (
+    CONTENT_TYPE,
+    EVENT_TYPE,
+    POSITION_TYPE,
+    encode_event,
+    encode_order,
+    encode_position,
+    type_of,
+)
 from controller.rabbit import ladder, names
-from controller.rabbit.link import BROKER_TROUBLE, Link
+from controller.rabbit.link import Link, as_broker_error
 from controller.rabbit.topology import declare
 from controller.settings import Broker
 
@@ -93,6 +101,10 @@ class RabbitOutbox:
         """Append to the event stream."""
         await self._publish("", names.EVENTS, encode_event(event), EVENT_TYPE, event.event_id)
 
+    async def note_position(self, position: Position) -> None:
+        """Append to the stream of positions."""
+        await self._publish("", names.POSITIONS, encode_position(position), POSITION_TYPE, None)
+
     async def _publish(
         self,
         exchange: str,
@@ -112,14 +124,12 @@ class RabbitOutbox:
             type=type_,
             headers=headers,
         )
-        try:
+        with as_broker_error("the broker did not confirm"):
             # Waiting for a place in the window is no trouble of the broker's, so no clock runs yet.
             async with self._window, asyncio.timeout(self._settings.timeout.total_seconds()):
                 await self.link.wait_until_up()
                 target = await self._exchange(exchange)
                 await target.publish(message, key, mandatory=True)
-        except BROKER_TROUBLE as error:
-            raise BrokerError(f"the broker did not confirm ({type(error).__name__})") from error
 
     async def _exchange(self, name: str) -> AbstractExchange:
         if name not in self._exchanges:

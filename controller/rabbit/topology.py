@@ -19,6 +19,9 @@ from controller.errors import BrokerError
 from controller.rabbit import ladder, names
 
 DELIVERY_LIMIT = 100
+POSITIONS_KEPT = timedelta(hours=1)
+"""An API server remembers five minutes."""
+POSITIONS_SEGMENT_BYTES = 1_000_000
 SEGMENT_BYTES = 50_000_000
 """A stream forgets whole segments only; the stock 500 MB would keep a quiet cluster's log for ever."""
 
@@ -41,12 +44,17 @@ async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_ke
         await work.bind(delay_out, f"#.{region}")
         await (await _queue(channel, names.dead_queue(region), {})).bind(dead, region)
     await _declare_ladder(channel)
+    await _stream(channel, names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES)
+    await _stream(channel, names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES)
+
+
+async def _stream(channel: AbstractChannel, name: str, *, kept: timedelta, segment: int) -> None:
     arguments: dict[str, Any] = {
         "x-queue-type": "stream",
-        "x-max-age": f"{max(1, int(events_kept.total_seconds()))}s",
-        "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
+        "x-max-age": f"{max(1, int(kept.total_seconds()))}s",
+        "x-stream-max-segment-size-bytes": segment,
     }
-    await _declared(names.EVENTS, channel.declare_queue(names.EVENTS, durable=True, arguments=arguments))
+    await _declared(name, channel.declare_queue(name, durable=True, arguments=arguments))
 
 
 async def _declare_ladder(channel: AbstractChannel) -> None:

@@ -13,17 +13,25 @@ class FakePodFeed:
     """Yields what it is told, in that order, and waits for more."""
 
     def __init__(self, scope: str = "") -> None:
-        self._scope = scope
+        self.scope = scope
+        self.version = ""
+        self.removed: tuple[Pod, ...] = ()
+        """What was removed before the first list."""
         self._told: asyncio.Queue[Sighting] = asyncio.Queue()
 
     async def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""
         while True:
             yield await self._told.get()
+            self.version = str(int(self.version or 0) + 1)
+
+    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+        """The last states of the pods that were removed since."""
+        return self.removed
 
     def lists(self, *pods: Pod) -> None:
         """A complete list."""
-        self._told.put_nowait(Listed(scope=self._scope, pods=pods))
+        self._told.put_nowait(Listed(scope=self.scope, pods=pods))
 
     def changes(self, pod: Pod) -> None:
         """A pod as it is now."""

@@ -15,9 +15,10 @@ from enum import StrEnum
 
 from controller.domain.commands import Command
 from controller.domain.events import Event, Outcome
+from controller.domain.position import Position
 from controller.domain.restore import Order, Restore
 from controller.errors import BrokerError
-from controller.messages.codec import CONTENT_TYPE, decode_order, encode_event, encode_order, type_of
+from controller.messages.codec import CONTENT_TYPE, decode_order, encode_event, encode_order, encode_position, type_of
 from controller.rabbit.ladder import whole_seconds
 from tests.fakes.crashes import CrashPlan
 
@@ -54,6 +55,7 @@ class FakeBroker:
         self.delays: list[int] = []
         """The seconds of each postponement."""
         self.events: list[Event] = []
+        self.positions: list[Position] = []
         self.readers: list[Callable[[Event], object]] = []
         """Told every event, as a follower of the log is."""
         self.dead: list[tuple[Order, str]] = []
@@ -109,6 +111,11 @@ class FakeBroker:
             self._recorded.clear()
 
         await self._confirm(f"record {event.outcome}", append)
+
+    async def note_position(self, position: Position) -> None:
+        """Keep the newest."""
+        encode_position(position)
+        await self._confirm("note position", lambda: self.positions.append(position))
 
     async def recorded(self, outcome: Outcome, *, count: int = 1) -> Event:
         """Wait for so many events of this outcome, and return the last one."""

@@ -128,10 +128,14 @@ class FakeRegistry:
 
         return await self._at_once("take_out", app, instance_id, nodes, write)
 
-    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+    async def lift(
+        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
+    ) -> tuple[Reading, ...]:
         """Lift the override at these nodes at once; gives the nodes that did not take it."""
 
         async def write(node: FakeNode) -> None:
+            if split:
+                await node.put_status(app, instance_id, "UP")
             await node.answer(f"DELETE apps/{app}/{instance_id}/status?value=UP", write=True)
             await node.delete_status(app, instance_id, "UP")
 

@@ -40,6 +40,7 @@ class Watching:
             urgency=Urgency(),
             ledger=self.ledger,
             log=FakeLog(),
+            positions=FakeLog(),
         )
 
         self.broker.readers.append(self._read)

@@ -1,4 +1,4 @@
-"""Builds what no package brings: the Kubernetes servers and the Eureka jars, once per version of what makes them.
+"""Builds what no package brings: Kubernetes' servers, the Eureka jars, Toxiproxy; once per version of what makes them.
 
 Order of events: the hash of what makes a part names its folder in the user's cache. Is it there, it is complete,
 since it is built beside and then renamed. Otherwise a file lock lets one run build while others wait and then find it.
@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tests.stack.processes import Process, ProcessError
 _HERE = Path(__file__).parent
 _KUBERNETES = _HERE / "kubernetes"
 _EUREKA = _HERE / "eureka"
+_TOXIPROXY = _HERE / "toxiproxy_server"
 KUBERNETES_VERSION = "v1.36.3"
 
 _MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
@@ -44,7 +45,17 @@ def cache_folder() -> Path:
 async def kubernetes_servers(tell: Tell) -> Path:
     """The folder with kube-apiserver and kube-controller-manager."""
     names = ["kube-apiserver", "kube-controller-manager"]
-    return await _go_programs("kube-apiserver and kube-controller-manager", names, tell)
+    what = f"kube-apiserver and kube-controller-manager {KUBERNETES_VERSION}"
+    recipe = [_VERSION_FLAGS.encode(), " ".join(names).encode()]
+    flags = ["-ldflags", _VERSION_FLAGS]
+    programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
+    return await _go_programs(what, _KUBERNETES, flags, programs, tell, recipe=recipe, estimate="about 5 minutes")
+
+
+async def toxiproxy_server(tell: Tell) -> Path:
+    """The folder with `server`, a TCP proxy that delays, swallows and resets."""
+    programs = ["github.com/Shopify/toxiproxy/v2/cmd/server"]
+    return await _go_programs("Toxiproxy", _TOXIPROXY, [], programs, tell, estimate="about 20 seconds")
 
 
 async def eureka_jars(tell: Tell) -> Path:
@@ -68,16 +79,22 @@ async def eureka_jars(tell: Tell) -> Path:
     return await _cached("the Eureka node and the sample service", recipe, build, tell, "about 1 minute")
 
 
-async def _go_programs(what: str, names: list[str], tell: Tell) -> Path:
+async def _go_programs(
+    what: str,
+    module: Path,
+    flags: Sequence[str],
+    programs: Sequence[str],
+    tell: Tell,
+    *,
+    recipe: Sequence[bytes] = (),
+    estimate: str,
+) -> Path:
     async def build(folder: Path, log: Path) -> None:
         await require(GO, tell=tell)
-        programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
-        command = ["go", "build", "-o", f"{folder}/", "-ldflags", _VERSION_FLAGS, *programs]
-        await _run("go", command, _KUBERNETES, log)
+        await _run("go", ["go", "build", "-o", f"{folder}/", *flags, *programs], module, log)
 
-    recipe = [(_KUBERNETES / file).read_bytes() for file in ("go.mod", "go.sum")]
-    recipe += [_VERSION_FLAGS.encode(), " ".join(names).encode()]
-    return await _cached(f"{what} {KUBERNETES_VERSION}", recipe, build, tell, "about 5 minutes")
+    pinned = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
+    return await _cached(what, [*pinned, *recipe], build, tell, estimate)
 
 
 async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
@@ -91,7 +108,7 @@ async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
 
 
 async def _cached(
-    what: str, recipe: list[bytes], build: Callable[[Path, Path], Awaitable[None]], tell: Tell, estimate: str
+    what: str, recipe: Sequence[bytes], build: Callable[[Path, Path], Awaitable[None]], tell: Tell, estimate: str
 ) -> Path:
     """The finished folder: found, or built by us, or by another run meanwhile."""
     digest = hashlib.sha256()

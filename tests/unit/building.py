@@ -149,7 +149,9 @@ class FakeRegistry:
         self.writes.append(("take_out", tuple(nodes)))
         return ()
 
-    async def lift(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+    async def lift(
+        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
+    ) -> tuple[Reading, ...]:
         self.writes.append(("lift", tuple(nodes)))
         return ()
 

@@ -129,6 +129,7 @@ async def published_by_the_watch(pod: Annotated) -> RecordedOutbox:
         urgency=Urgency(),
         ledger=Ledger(),
         log=FakeLog(),
+        positions=FakeLog(),
     )
     found, _ = decode_pod(pod.body())
     await watch._send(Due(pod=found, cause=Cause.terminating, observed_at=virtual_clock()))

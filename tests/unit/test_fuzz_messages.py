@@ -18,6 +18,7 @@ from controller.messages.codec import (
     EVENT_TYPE,
     LARGEST_BODY,
     RESTORE_TYPE,
+    decode_event,
     encode_event,
     encode_order,
     type_of,
@@ -202,7 +203,13 @@ def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
 
     async def read(draw: Draw) -> str:
         ledger = Ledger("test")
-        log = RabbitLog(settings=Broker(), look_back=timedelta(hours=1), clock=virtual_clock)
+        log = RabbitLog(
+            settings=Broker(),
+            stream=names.EVENTS,
+            decode=decode_event,
+            look_back=timedelta(hours=1),
+            clock=virtual_clock,
+        )
         log.readers = [ledger.note, noted.append]
         before = len(noted)
         for offset in range(3):

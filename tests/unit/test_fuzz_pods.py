@@ -181,6 +181,7 @@ async def watched(draw: Draw) -> str:
         urgency=Urgency(),
         ledger=Ledger(),
         log=FakeLog(),
+        positions=FakeLog(),
     )
     running = asyncio.create_task(watch.run())
     try:
