@@ -121,7 +121,9 @@ class Course:
             taken_over = [rejected.instance for rejected in resolution.rejected if rejected.superseded]
             theirs = tuple(replace(_target(instance, now), stage=Stage.retire) for instance in taken_over)
             targets += await self._still_open(command, theirs) if theirs else ()
-            resolution = replace(resolution, rejected=tuple(one for one in resolution.rejected if not one.superseded))
+            seen_to = {(target.app, target.id) for target in targets}
+            left = [one for one in resolution.rejected if (one.instance.app, one.instance.id) not in seen_to]
+            resolution = replace(resolution, rejected=tuple(left))
         if targets:
             await self._tell_rejected(command, resolution)
             return await self._advance(command, hints, targets, redelivered=redelivered)
