@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from controller.domain.commands import Cause
+from controller.domain.commands import Cause, Command, Target
 from controller.domain.decide import Routing
-from controller.domain.events import Event
+from controller.domain.events import Event, Outcome, tell
 from controller.domain.ledger import Ledger
 from controller.flows.urgency import Urgency
 from controller.flows.watch import Watch
@@ -18,7 +18,7 @@ from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.fakes.virtual_time import virtual_clock
-from tests.unit.building import a_pod, terminating
+from tests.unit.building import a_command, a_pod, terminating
 
 
 class Watching:
@@ -49,6 +49,10 @@ class Watching:
         taken = self.ledger.note(event)
         if taken is not None:
             self.watch.succession.noted(taken)
+
+    def told(self, outcome: Outcome, *, command: Command | None = None, target: Target | None = None) -> Event:
+        """An event about the usual pod's drain, told now."""
+        return tell(command or a_command(), outcome, virtual_clock(), target=target)
 
     @property
     def sent(self) -> list[tuple[str, str, Cause]]:

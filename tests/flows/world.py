@@ -9,7 +9,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Self
 
-from controller.domain.events import Event, Outcome
+from controller.domain.commands import Command
+from controller.domain.events import Event, Outcome, tell
 from controller.domain.ledger import Ledger
 from controller.domain.restore import Order
 from controller.domain.standing import TakenLately
@@ -27,6 +28,7 @@ from tests.fakes.virtual_time import elapsed, virtual_clock
 from tests.stack.waiting import until
 from tests.unit.building import POD_IP, a_command
 
+OUT_EVERYWHERE: list[str | None] = ["OUT_OF_SERVICE", "OUT_OF_SERVICE"]
 APP, ID = "ORDERS", "orders-0:orders:8080"
 RETENTION = timedelta(minutes=5)
 REPLICATED = 1.0
@@ -97,6 +99,10 @@ class World:
     async def send(self, order: Order | None = None) -> None:
         """An order as the watch sends it."""
         await self.broker.send(order or a_command())
+
+    def told(self, command: Command, outcome: Outcome) -> Event:
+        """An event about a command, told now."""
+        return tell(command, outcome, virtual_clock())
 
     async def until_idle(self, *, hours: float = 3) -> None:
         """Wait until every command has come to its end."""

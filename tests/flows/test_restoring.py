@@ -1,0 +1,134 @@
+"""A new pod under a drained id: the watch orders, the worker waits and lifts; and who may not be lifted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from controller.domain.commands import Cause
+from controller.domain.events import Outcome
+from controller.domain.ledger import Taken
+from controller.domain.restore import Restore, restore_of
+from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.flows.watching import GOING, watching
+from tests.flows.world import APP, ID, World
+from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
+
+HEIR_IP = "10.1.0.99"
+
+
+def heir(**facts: Any) -> Any:
+    return a_pod("uid-2", **{"ip": HEIR_IP, "created_at": virtual_clock(), **facts})
+
+
+def order(**facts: Any) -> Restore:
+    taken = Taken(
+        drain_id=a_command().drain_id,
+        region="eu",
+        app=APP,
+        id=ID,
+        cause=Cause.terminating,
+        namespace="shop",
+        pod="orders-0",
+        uid="uid-1",
+        ip=POD_IP,
+        since_at=at(0),
+        taken_at=at(1),
+    )
+    return restore_of("test", "eu", heir(**facts), (taken,), virtual_clock())
+
+
+@in_virtual_time
+async def test_a_successor_serves_within_seconds_of_saying_up_and_the_drain_ends_there() -> None:
+    async with World() as world:
+        old = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        old.die()
+        await asyncio.sleep(40)
+        await world.send(order())
+        await asyncio.sleep(20)
+        assert world.everywhere() == ["OUT_OF_SERVICE", "OUT_OF_SERVICE"], "nobody has come yet"
+        await world.process(ip=HEIR_IP, status="STARTING")
+        await asyncio.sleep(10)
+        assert world.everywhere() == ["STARTING", "STARTING"]
+        await world.process(ip=HEIR_IP)
+        await asyncio.sleep(3)
+        assert world.everywhere() == ["UP", "UP"]
+        await world.until_idle()
+        assert world.everywhere() == ["UP", "UP"]
+        assert set(world.broker.outcomes) == {Outcome.out_of_service, Outcome.restored}
+        assert len({event.event_id for event in world.broker.events}) == 2
+
+
+@in_virtual_time
+async def test_an_order_is_void_once_the_new_pod_goes_itself() -> None:
+    async with World() as world:
+        old = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        old.die()
+        await asyncio.sleep(40)
+        await world.send(order())
+        await world.process(ip=HEIR_IP, status="STARTING")
+        dying = terminating(heir(annotations={"instance-id": ID}), asked_at=virtual_clock())
+        asked = a_command(dying, drain_id="theirs", since_at=virtual_clock(), end_at=dying.deletion_at)
+        await world.broker.record(world.told(asked, Outcome.requested))
+        await world.process(ip=HEIR_IP)
+        await world.send(asked)
+        for _ in range(60):
+            await asyncio.sleep(1)
+            assert "UP" not in world.everywhere()
+
+
+@in_virtual_time
+async def test_an_override_that_the_log_does_not_know_is_left_alone() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod(), heir())
+        await asyncio.sleep(60)
+        assert stage.broker.restores == []
+
+
+@in_virtual_time
+async def test_the_pod_may_come_before_the_proof_or_after_it_and_one_order_is_sent() -> None:
+    for pod_first in (True, False):
+        async with watching() as stage:
+            stage.feed.lists(GOING)
+            await asyncio.sleep(1)
+            proof = stage.told(Outcome.out_of_service, target=a_target())
+            if pod_first:
+                stage.feed.changes(heir())
+                await asyncio.sleep(1)
+                assert stage.broker.restores == []
+                await stage.broker.record(proof)
+            else:
+                await stage.broker.record(proof)
+                stage.feed.changes(heir())
+            await asyncio.sleep(1)
+            stage.feed.changes(heir(phase="Pending"))
+            await asyncio.sleep(10)
+            [restore] = stage.broker.restores
+            assert (restore.pod.uid, [taken.id for taken in restore.taken]) == ("uid-2", [ID])
+
+
+@in_virtual_time
+async def test_who_came_while_nobody_watched_is_found_when_the_log_has_been_read() -> None:
+    async with watching() as stage:
+        stage.ledger.note(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.feed.lists(heir())
+        await asyncio.sleep(1)
+        stage.watch.succession.log_read()
+        await asyncio.sleep(1)
+        assert [restore.pod.uid for restore in stage.broker.restores] == ["uid-2"]
+
+
+@in_virtual_time
+async def test_a_watch_that_lags_behind_orders_nothing_for_a_pod_that_goes() -> None:
+    async with watching() as stage:
+        stage.feed.lists(heir())
+        await asyncio.sleep(5)
+        gone = a_command(terminating(heir()), drain_id="theirs", observed_at=virtual_clock())
+        stage.ledger.note(stage.told(Outcome.requested, command=gone))
+        await stage.broker.record(stage.told(Outcome.out_of_service, target=a_target()))
+        await asyncio.sleep(5)
+        assert stage.broker.restores == []

@@ -1,0 +1,62 @@
+"""What was removed while nobody watched."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.domain.commands import Cause
+from controller.domain.events import Outcome
+from controller.domain.position import Position
+from tests.fakes.outbox import Refusal
+from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.flows.watching import watching
+from tests.unit.building import a_pod, a_target, at, terminating
+
+LEFT = Position(cluster="test", at=at(0), versions={"": "7"})
+
+
+@in_virtual_time
+async def test_a_pod_that_was_removed_since_the_last_position_is_drained() -> None:
+    async with watching() as stage:
+        stage.feed.removed = (a_pod(),)
+        stage.watch.resume.told(LEFT)
+        stage.feed.lists()
+        await asyncio.sleep(1)
+        assert stage.sent == [("orders-0", "eu", Cause.deleted)]
+
+
+@in_virtual_time
+async def test_without_a_position_or_with_another_clusters_nobody_is_asked() -> None:
+    async with watching() as stage:
+        stage.feed.removed = (a_pod(),)
+        stage.watch.resume.told(Position(cluster="other", at=virtual_clock(), versions={"": "7"}))
+        stage.feed.lists()
+        await asyncio.sleep(1)
+        assert stage.sent == []
+
+
+@in_virtual_time
+async def test_what_a_worker_has_taken_up_already_is_not_sent_again() -> None:
+    async with watching() as stage:
+        stage.feed.removed = (a_pod(),)
+        stage.ledger.note(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.watch.resume.told(LEFT)
+        stage.feed.lists()
+        await asyncio.sleep(1)
+        assert stage.sent == []
+
+
+@in_virtual_time
+async def test_the_position_moves_on_only_while_nothing_waits_for_the_broker() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod())
+        await asyncio.sleep(5)
+        [first] = stage.broker.positions
+        stage.broker.refusal = Refusal.lost
+        stage.feed.changes(terminating(a_pod()))
+        await asyncio.sleep(60)
+        assert stage.broker.positions == [first]
+        stage.broker.refusal = None
+        await asyncio.sleep(30)
+        assert len(stage.broker.positions) == 2
+        assert stage.broker.positions[-1].versions != first.versions
