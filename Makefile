@@ -2,7 +2,7 @@
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN = $(UV) run --locked --quiet
 
-.PHONY: help install check test unit demo bench format clean
+.PHONY: help install check test unit faults demo bench format clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -26,6 +26,9 @@ test: check  ## Everything: unit, contract, end to end on the real servers
 
 unit: install  ## What needs no server, in seconds
 	$(RUN) pytest tests/unit tests/flows tests/demo
+
+faults: install  ## Everything broken in every way, on the real servers: over an hour, tables at the end
+	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(FAULTS_ARGS)
 
 demo: install  ## A rolling restart on real servers, live (KEEP=1 leaves it running)
 	@$(RUN) python -m tests.demo

@@ -158,3 +158,24 @@ async def test_a_watch_that_the_server_ends_goes_on_without_losing_a_change(
         assert list(seen) == steps
         assert len([query for query in api.queries if "watch" in query]) >= 4
         assert len(following.lists) == 1
+
+
+async def test_what_was_removed_since_a_version_is_remembered_with_its_last_state(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "stays", "goes", "went")
+    feed = feed_of(api, namespaces=[namespace])
+    async with Following(feed) as following:
+        await until(lambda: following.lists, "a list")
+        await until(lambda: _addressed(following, namespace) >= {"goes", "went"}, "their addresses")
+        await cluster.client.delete("pods", "went", namespace, grace_seconds=0)
+        await until(lambda: "Removed" in [kind for kind, _ in following.of(namespace)], "the first removal")
+    noted = feed.version
+    await cluster.client.delete("pods", "goes", namespace, grace_seconds=0)
+    removed = await feed_of(api, namespaces=[namespace]).removed_since(noted)
+    assert [pod.name for pod in removed] == ["goes"]
+    assert removed[0].ip
+
+
+def _addressed(following: Following, namespace: str) -> set[str]:
+    return {one.name for _, one in following.of(namespace) if one.ip}
