@@ -24,6 +24,9 @@ from controller.settings import Broker
 PREFETCH = 1_000
 ACKNOWLEDGE_EVERY = 100
 """A stream's acknowledgements are credit only: one for many."""
+QUIET = 0.25
+"""Seconds without an entry after which a log is taken to be read: the broker tells where the newest chunk begins, at
+the time that it last looked, and neither where it ends nor what is just being written."""
 PROBE = 2.0
 """Seconds to wait for the last event of a log that is not empty."""
 
@@ -59,6 +62,7 @@ class RabbitLog(Generic[Entry]):
         """The offset to go on from after a lost link."""
         self._last: int | None = None
         """Where the log ended when this link came up."""
+        self._quiet: asyncio.TimerHandle | None = None
         self._caught_up = False
         self._read = asyncio.Event()
         self.readers: list[Callable[[Entry], object]] = []
@@ -85,8 +89,7 @@ class RabbitLog(Generic[Entry]):
         self._last = await self._last_offset(stream)
         begin: int | datetime = self._from if self._next is None else self._next
         await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
-        if self._last is None or (self._next is not None and self._next > self._last):
-            self._have_caught_up()
+        self._wait_for_quiet()
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         offset = _offset(message)
@@ -98,10 +101,22 @@ class RabbitLog(Generic[Entry]):
             for read in self.readers:
                 read(entry)
         self._next = offset + 1
-        if not self._caught_up and self._last is not None and offset >= self._last:
-            self._have_caught_up()
+        if not self._caught_up:
+            self._wait_for_quiet()
         if self._caught_up or offset % ACKNOWLEDGE_EVERY == 0:
             await message.ack(multiple=True)
+
+    def _wait_for_quiet(self) -> None:
+        """Start waiting anew: something has come."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = asyncio.get_running_loop().call_later(QUIET, self._when_quiet)
+
+    def _when_quiet(self) -> None:
+        if self._last is None or (self._next is not None and self._next > self._last):
+            self._have_caught_up()
+        else:
+            self._wait_for_quiet()
 
     def _have_caught_up(self) -> None:
         self._caught_up = True
