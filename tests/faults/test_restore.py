@@ -36,6 +36,7 @@ from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import NeverHappenedError, until
 
 ALL = os.environ.get("FAULTS") == "all"
+MINUTES = pytest.mark.skipif(not ALL, reason="minutes long: FAULTS=all")
 AT_ONCE = 16
 WITHIN = 15.0
 """Seconds. The promise is 5, on a machine that has time for it: the table tells."""
@@ -156,6 +157,7 @@ async def test_a_new_pod_under_a_drained_id_serves_again_at_every_node_and_goes_
         _judge(made, "from its UP registration", [one.up_at for one in made.handovers], capsys)
 
 
+@MINUTES
 async def test_a_pod_that_lived_for_seconds_only_is_not_taken_for_its_successor(
     stage: MakeStage, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +171,7 @@ async def test_a_pod_that_lived_for_seconds_only_is_not_taken_for_its_successor(
         _judge(made, "from its UP registration", [one.up_at for one in made.handovers], capsys)
 
 
+@MINUTES
 @pytest.mark.parametrize("ending", ["killed", "stopped"] if ALL else ["killed"])
 async def test_who_came_while_the_watch_was_down_serves_again_after_its_start(
     stage: MakeStage, capsys: pytest.CaptureFixture[str], ending: str
@@ -184,6 +187,7 @@ async def test_who_came_while_the_watch_was_down_serves_again_after_its_start(
         _judge(made, "from the watch's being ready", [ready_at for _ in made.handovers], capsys)
 
 
+@MINUTES
 @pytest.mark.parametrize("turn", range(6 if ALL else 1))
 async def test_with_a_node_cut_off_meanwhile_it_serves_at_both_when_the_node_is_back(
     stage: MakeStage, capsys: pytest.CaptureFixture[str], dice: random.Random, eureka_pair: EurekaNodes, turn: int
@@ -257,6 +261,7 @@ async def _on_purpose(place: Street, app: str, instance_id: str) -> None:
     assert all(await asyncio.gather(*(node.put_status(app, instance_id, "OUT_OF_SERVICE") for node in place.nodes)))
 
 
+@MINUTES
 async def test_an_override_that_somebody_set_on_purpose_stays(stage: MakeStage, cluster: Cluster) -> None:
     ids: list[tuple[str, str]] = []
 
