@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.pods import LivingPod, Pod
 
 
@@ -62,6 +62,20 @@ class Target:
     trouble: str = ""
     """What the last attempt ran into; an event is written when it changes."""
     trouble_since: datetime | None = None
+
+
+def target_of(instance: Instance, now: datetime) -> Target:
+    """An instance that is to be taken out, as it is now."""
+    return Target(
+        app=instance.app,
+        id=instance.id,
+        ip=instance.ip,
+        host_name=instance.host_name,
+        port=instance.port,
+        renewal_interval=instance.renewal_interval,
+        stage=Stage.drain,
+        due_at=now,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,12 @@ apart than a heartbeat, at every node, with no living pod at either time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from controller.domain.addressing import canonical_address, unaddressable
-from controller.domain.commands import Cause, Command, Progress, Stage, Target, drain_id
+from controller.domain.commands import Cause, Command, Progress, drain_id, target_of
 from controller.domain.drain import Readings, present, renewals
 from controller.domain.events import Event
 from controller.domain.fence import CLOCK_SKEW
@@ -160,18 +160,7 @@ def command_of(finding: Finding, cluster: str, looked_at: datetime, now: datetim
     instance = suspect.instance
     uid = suspect.uid or f"swept:{instance.ip}"
     which = f"sweep {instance.app} {instance.id} {instance.registered_at}"
-    target = Target(
-        app=instance.app,
-        id=instance.id,
-        ip=instance.ip,
-        host_name=instance.host_name,
-        port=instance.port,
-        renewal_interval=instance.renewal_interval,
-        stage=Stage.drain,
-        due_at=now,
-        renewals=dict(finding.renewals),
-        looked_at=looked_at,
-    )
+    target = replace(target_of(instance, now), renewals=dict(finding.renewals), looked_at=looked_at)
     return Command(
         drain_id=drain_id(cluster, uid, suspect.region, which),
         cluster=cluster,

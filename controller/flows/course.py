@@ -10,10 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Command, Progress, Stage, Target
+from controller.domain.commands import Command, Progress, Stage, Target, target_of
 from controller.domain.events import Outcome, tell
 from controller.domain.hints import HintError, Hints, read_hints
-from controller.domain.instances import Instance
 from controller.domain.ledger import Ledger
 from controller.domain.resolve import Resolution
 from controller.domain.schedule import next_look
@@ -116,10 +115,10 @@ class Course:
             resolution = await self._finder.find(command, hints, not_before=not_before)
         except RegistryError as error:
             return await self._stuck(command, progress, str(error))
-        targets = tuple(_target(instance, now) for instance in resolution.own)
+        targets = tuple(target_of(instance, now) for instance in resolution.own)
         if redelivered:
             taken_over = [rejected.instance for rejected in resolution.rejected if rejected.superseded]
-            theirs = tuple(replace(_target(instance, now), stage=Stage.retire) for instance in taken_over)
+            theirs = tuple(replace(target_of(instance, now), stage=Stage.retire) for instance in taken_over)
             targets += await self._still_open(command, theirs) if theirs else ()
             seen_to = {(target.app, target.id) for target in targets}
             left = [one for one in resolution.rejected if (one.instance.app, one.instance.id) not in seen_to]
@@ -211,16 +210,3 @@ class Course:
     def _with(command: Command, targets: tuple[Target, ...], due_at: datetime) -> Command:
         assert command.progress is not None
         return replace(command, progress=replace(command.progress, targets=targets, due_at=due_at))
-
-
-def _target(instance: Instance, now: datetime) -> Target:
-    return Target(
-        app=instance.app,
-        id=instance.id,
-        ip=instance.ip,
-        host_name=instance.host_name,
-        port=instance.port,
-        renewal_interval=instance.renewal_interval,
-        stage=Stage.drain,
-        due_at=now,
-    )
