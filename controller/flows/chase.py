@@ -19,6 +19,8 @@ from controller.flows.ports import Clock, EventLog, Outbox
 PATIENCE = timedelta(seconds=15)
 """How long a worker may take to tell anything, the first time; then twice as long each time."""
 LONGEST_PATIENCE = timedelta(minutes=5)
+MOST_TIMES = 16
+"""About an hour. A region without any worker keeps the first command in its queue, or among the unrouted."""
 EVERY = timedelta(seconds=5)
 MOST = 20_000
 """Commands that are kept in mind, the newest ones."""
@@ -53,6 +55,10 @@ class Chase:
                 self._waiting.pop(drain_id, None)
             elif self._clock() >= due_at:
                 log = logger.bind(drain=drain_id, pod=command.pod.key, region=command.region, times=times)
+                if times >= MOST_TIMES:
+                    log.warning("no worker has answered; is there one for the region?")
+                    self._waiting.pop(drain_id, None)
+                    continue
                 try:
                     await self._outbox.send(command)
                 except BrokerError:
