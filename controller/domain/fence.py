@@ -61,12 +61,15 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
         and not (by_ip and _bears_its_name(instance, pod))
     ):
         return Superseded(reason="it was registered after the pod's end")
+    if _is_older(instance, pod):
+        return Foreign(reason="it was registered before the pod was created")
     if not by_ip and (doubt := _doubt_about_the_name(instance, command)):
         return Superseded(reason=doubt) if newer else Foreign(reason=doubt)
     if pod.host_network:
         return _on_a_shared_address(instance, command, hints)
+    bears_its_name = by_ip and _bears_its_name(instance, pod)
     for other in command.living:
-        if other.host_network or not _claims(other, instance, by_ip=by_ip):
+        if other.host_network or bears_its_name or not _claims(other, instance, by_ip=by_ip):
             continue
         if _registered_before(instance, other):
             continue
@@ -74,6 +77,15 @@ def judge(instance: Instance, command: Command, hints: Hints) -> Ownership:
     if not by_ip and instance.ip and any(other.ip == instance.ip for other in command.living):
         return Foreign(reason="its address is a living pod's")
     return Owned()
+
+
+def _is_older(instance: Instance, pod: Pod) -> bool:
+    """Whether a predecessor at the same address or name must have left it."""
+    return (
+        instance.registered_at is not None
+        and pod.created_at is not None
+        and instance.registered_at < pod.created_at - CLOCK_SKEW
+    )
 
 
 def _bears_its_name(instance: Instance, pod: Pod) -> bool:

@@ -70,6 +70,8 @@ class Ledger:
         """Drains that a worker has told something about."""
         self._ended_drains: OrderedDict[str, None] = OrderedDict()
         self._by_place: dict[str, dict[Key, None]] = {}
+        self._keys_of: dict[str, set[Key]] = {}
+        """By drain."""
         self._drains_of: dict[tuple[str, str, str], set[str]] = {}
         """By region, app and instance id."""
 
@@ -117,6 +119,7 @@ class Ledger:
             self._forget(old)
         for place in _places(taken):
             self._by_place.setdefault(place, {})[key] = None
+        self._keys_of.setdefault(taken.drain_id, set()).add(key)
         self._drains_of.setdefault((taken.region, taken.app, taken.id), set()).add(taken.drain_id)
         return taken
 
@@ -134,6 +137,10 @@ class Ledger:
             there.pop(taken.key, None)
             if not there:
                 self._by_place.pop(place, None)
+        keys = self._keys_of.get(taken.drain_id, set())
+        keys.discard(taken.key)
+        if not keys:
+            self._keys_of.pop(taken.drain_id, None)
         instance = (taken.region, taken.app, taken.id)
         drains = self._drains_of.get(instance, set())
         drains.discard(taken.drain_id)
@@ -148,6 +155,11 @@ class Ledger:
     def holds(self, region: str, app: str, instance_id: str) -> bool:
         """Whether some drain holds this instance."""
         return (region, app, instance_id) in self._drains_of
+
+    def held_by(self, drain_id: str, region: str) -> list[Taken]:
+        """What this drain holds in a region."""
+        held = [self._held[key] for key in self._keys_of.get(drain_id, ())]
+        return [taken for taken in held if taken.region == region]
 
     def is_taken_again(self, key: Key, region: str, instance: Instance, now: datetime) -> bool:
         """Whether the newer process that holds a drained id is itself drained by now, or is just about to be."""

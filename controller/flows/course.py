@@ -11,7 +11,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.domain.commands import Command, Progress, Stage, Target, target_of
+from controller.domain.drain import present
 from controller.domain.events import Outcome, tell
+from controller.domain.fence import Owned, judge
 from controller.domain.hints import HintError, Hints, read_hints
 from controller.domain.ledger import Ledger
 from controller.domain.resolve import Resolution
@@ -59,6 +61,7 @@ class Course:
         self._journal = journal
         self._ledger = ledger
         self._log = log
+        self._registry = registry
         self._finder = Finder(registry=registry, policy=policy)
         standing = Standing(
             region=region, registry=registry, guard=policy.guard, clock=clock, taken_lately=taken_lately
@@ -123,6 +126,8 @@ class Course:
             seen_to = {(target.app, target.id) for target in targets}
             left = [one for one in resolution.rejected if (one.instance.app, one.instance.id) not in seen_to]
             resolution = replace(resolution, rejected=tuple(left))
+        if not targets:
+            targets = await self._held(command, hints, now)
         if targets:
             await self._tell_rejected(command, resolution)
             return await self._advance(command, hints, targets, redelivered=redelivered)
@@ -144,6 +149,32 @@ class Course:
             narrowed = bool(hints.app or hints.instance_id or hints.port)
             await self.conclude(command, Outcome.not_registered, NOTHING_FITS if narrowed else NOTHING_THERE)
         return (Done(),)
+
+    async def _held(self, command: Command, hints: Hints, now: datetime) -> tuple[Target, ...]:
+        """What this drain took out before, by the log, and does not find any more: its next step was lost in a crash.
+
+        Perhaps a newer process holds the id, at an address that tells nobody so.
+        """
+        targets = []
+        for taken in self._ledger.held_by(command.drain_id, self._region):
+            readings = await self._registry.read(taken.app, taken.id)
+            own = next((one for one in present(readings) if isinstance(judge(one, command, hints), Owned)), None)
+            target = (
+                target_of(own, now)
+                if own is not None
+                else Target(
+                    app=taken.app,
+                    id=taken.id,
+                    ip=taken.ip,
+                    host_name="",
+                    port=0,
+                    stage=Stage.retire,
+                    due_at=now,
+                    looked_at=now,
+                )
+            )
+            targets.append(replace(target, stage=Stage.retire, written=True))
+        return tuple(targets)
 
     async def _advance(
         self, command: Command, hints: Hints, targets: tuple[Target, ...], *, redelivered: bool = False

@@ -70,7 +70,7 @@ class Drain:
             decision = guard(target, command, hints, readings) or to_take_out(readings)
         now = self._clock()
         match decision:
-            case Finish(outcome=Outcome.superseded) if target.written:
+            case Finish(outcome=Outcome.superseded | Outcome.refused) if target.written:
                 # The id may bear our override into its new hands: see to that before it is left alone.
                 return Step(ending=Next(target=replace(target, stage=Stage.retire, due_at=now)))
             case Finish(outcome=outcome, reason=reason):

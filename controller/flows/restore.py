@@ -85,6 +85,8 @@ class Restoring:
             readings = await self._read_back(order, hints, taken)
         match to_restore(taken, order.pod, hints, readings):
             case Settled():
+                if self._ledger.has_ended(taken.key, taken.taken_at):
+                    return Look(after=SETTLE)
                 await self._tell(order, taken, Outcome.restored, f"{order.pod.key} holds the id now", readings)
                 return Look(after=SETTLE)
             case Lift():

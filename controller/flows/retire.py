@@ -18,6 +18,7 @@ from controller.domain.drain import (
     TakeOut,
     Wait,
     guard,
+    is_ours,
     present,
     renewals,
     to_delete,
@@ -85,7 +86,8 @@ class Retire:
         if ended.outcome is not Outcome.superseded:
             return self._finish(command, target, ended, readings, now)
         key = (command.drain_id, target.app, target.id)
-        if any(self._ledger.is_taken_again(key, command.region, one, now) for one in present(readings)):
+        newer = [one for one in present(readings) if not is_ours(one, target, command, hints)]
+        if any(self._ledger.is_taken_again(key, command.region, one, now) for one in newer):
             # What took the id over is being drained itself: from here on, that drain is the one that holds it.
             return self._finish(command, target, ended, readings, now)
         match to_hand_over(target, command, hints, readings):

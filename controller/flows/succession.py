@@ -52,6 +52,8 @@ class Succession:
         """The log told of an instance that is held from now on."""
         if self._log.caught_up:
             for pod in self._tracker.living_at(taken.ip, taken.pod.lower()):
+                # It may have been given back to this pod before, and taken out once more by a drain that came late.
+                self._ordered.pop((pod.uid, taken.key), None)
                 self._match(pod, (taken,))
 
     def _match(self, pod: Pod, takings: Iterable[Taken]) -> None:

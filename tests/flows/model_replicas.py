@@ -1,0 +1,423 @@
+"""The controller's processes, each of which may die at any side effect and come back with nothing but the event log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar, assert_never
+
+from controller.domain.decide import Routing
+from controller.domain.events import Event
+from controller.domain.instances import Reading
+from controller.domain.ledger import Ledger
+from controller.domain.pods import Pod
+from controller.domain.position import Position
+from controller.domain.restore import Order
+from controller.domain.standing import TakenLately
+from controller.errors import BrokerError
+from controller.flows.ports import Sighting
+from controller.flows.steps import Policy
+from controller.flows.urgency import Urgency
+from controller.flows.verdicts import Done, Park, Retry, Verdict
+from controller.flows.watch import Watch
+from controller.flows.work import Worker
+from tests.fakes.crashes import Crashed, CrashPlan
+from tests.fakes.eureka_node import FakeNode
+from tests.fakes.feed import FakePodFeed
+from tests.fakes.log import FakeLog
+from tests.fakes.observer import FakeObserver
+from tests.fakes.outbox import Delivery, FakeBroker
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.virtual_time import virtual_clock
+
+RESTART = 5.0
+LAG = 0.1
+"""Seconds until an event has come to those who follow the log."""
+REGION = "eu"
+
+T = TypeVar("T")
+BeforeDelete = Callable[[str, str, FakeNode], None]
+
+
+class ModelBroker(FakeBroker):
+    """Messages may take their time to a queue, each its own: so they overtake each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delays_of_messages: deque[float] = deque([0.0])
+
+    def repeat(self, order: Order) -> None:
+        """A second copy of a message: a confirm that came too late, another replica of the watch."""
+        self._put(order)
+
+    def _put(self, order: Order) -> None:
+        delay = self.delays_of_messages[0]
+        self.delays_of_messages.rotate(-1)
+        if delay:
+            self._on_the_ladder += 1
+            asyncio.get_running_loop().call_later(delay, self._arrive, order)
+        else:
+            super()._put(order)
+
+    def _arrive(self, order: Order) -> None:
+        self._on_the_ladder -= 1
+        super()._put(order)
+
+
+class ModelFeed(FakePodFeed):
+    """A feed that knows the cluster's version of what it tells, and asks the cluster what was removed."""
+
+    def __init__(self, version: Callable[[], int], removed_since: Callable[[int], tuple[Pod, ...]]) -> None:
+        super().__init__()
+        self._present = version
+        self._ask = removed_since
+        self._versions: deque[str] = deque()
+
+    async def follow(self) -> AsyncIterator[Sighting]:
+        while True:
+            sighting = await self._told.get()
+            version = self._versions.popleft()
+            yield sighting
+            self.version = version
+
+    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+        return self._ask(int(version))
+
+    def lists(self, *pods: Pod) -> None:
+        self._versions.append(str(self._present()))
+        super().lists(*pods)
+
+    def changes(self, pod: Pod) -> None:
+        self._versions.append(str(self._present()))
+        super().changes(pod)
+
+    def removes(self, pod: Pod) -> None:
+        self._versions.append(str(self._present()))
+        super().removes(pod)
+
+
+class Fate(CrashPlan):
+    """When a process dies."""
+
+    _point = ""
+
+    def doom(self, within: int) -> None:
+        """It dies at so many side effects from now on."""
+        self._at = len(self.reached) + within
+
+    def doom_at(self, point: str) -> None:
+        """It dies where it comes to this point."""
+        self._point = point
+
+    def reach(self, point: str) -> None:
+        if point == self._point:
+            self._at, self._point = len(self.reached), ""
+        super().reach(point)
+
+    def spare(self) -> None:
+        """It does not, after all."""
+        self._at, self._point = None, ""
+
+    def die(self) -> None:
+        """It is dead."""
+        self._dead = True
+
+    @property
+    def dead(self) -> bool:
+        return self._dead
+
+
+class Hands:
+    """One process's way to the broker: the flows' ``Outbox``, and what a consumer needs beside it."""
+
+    def __init__(self, broker: ModelBroker, fate: Fate) -> None:
+        self._broker = broker
+        self._fate = fate
+
+    async def send(self, order: Order) -> None:
+        await self._do("send", self._broker.send(order))
+
+    async def postpone(self, order: Order, after: timedelta) -> None:
+        await self._do("postpone", self._broker.postpone(order, after))
+
+    async def park(self, order: Order, why: str) -> None:
+        await self._do("park", self._broker.park(order, why))
+
+    async def record(self, event: Event) -> None:
+        await self._do("record", self._broker.record(event))
+
+    async def note_position(self, position: Position) -> None:
+        await self._do("note position", self._broker.note_position(position))
+
+    async def _do(self, what: str, act: Coroutine[None, None, None]) -> None:
+        try:
+            self._fate.reach(f"before {what}")
+        except Crashed:
+            act.close()
+            raise
+        await act
+        self._fate.reach(f"after {what}")
+
+
+class SharedRegistry(FakeRegistry):
+    """One process's way to the region's nodes. Somebody is asked before each DELETE."""
+
+    def __init__(self, nodes: list[FakeNode], fate: Fate, before_delete: BeforeDelete) -> None:
+        super().__init__(nodes=0, clock=virtual_clock, crashes=fate)
+        self.nodes = nodes
+        self._by_url = {node.url: node for node in nodes}
+        self._fate = fate
+        self._before_delete = before_delete
+
+    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+        if not self._fate.dead:
+            for url in nodes:
+                self._before_delete(app, instance_id, self._by_url[url])
+        return await super().delete(app, instance_id, nodes)
+
+
+class Follower:
+    """The event log, followed by one process: the flows' ``EventLog``."""
+
+    def __init__(self, broker: FakeBroker, *readers: Callable[[Event], object]) -> None:
+        self._broker = broker
+        self._readers = readers
+        self._position = 0
+        self._read = asyncio.Event()
+        self._linked = False
+        self.when_caught_up: list[Callable[[], None]] = []
+
+    @property
+    def caught_up(self) -> bool:
+        return self._linked
+
+    async def wait_until_read(self) -> None:
+        await self._read.wait()
+
+    def begin(self, after: float) -> None:
+        """Read it, and follow it from then on."""
+        self._broker.readers.append(self._told)
+        asyncio.get_running_loop().call_later(after, self.link)
+
+    def link(self) -> None:
+        """The link to the log is up."""
+        if not self._linked and self._told in self._broker.readers:
+            self._linked = True
+            self._advance()
+            self._read.set()
+            for tell in self.when_caught_up:
+                tell()
+
+    def cut(self) -> None:
+        """It is down."""
+        self._linked = False
+
+    def end(self) -> None:
+        """The process is gone."""
+        self._linked = False
+        self._broker.readers.remove(self._told)
+
+    def _told(self, _: Event) -> None:
+        asyncio.get_running_loop().call_later(LAG, self._advance)
+
+    def _advance(self) -> None:
+        while self._linked and self._position < len(self._broker.events):
+            event = self._broker.events[self._position]
+            self._position += 1
+            for read in self._readers:
+                read(event)
+
+
+class Replica:
+    """One process after the other in the same place."""
+
+    def __init__(self, broker: ModelBroker) -> None:
+        self.broker = broker
+        self.fate = Fate()
+        self.log: Follower | None = None
+        self.deaths = 0
+        self.reading = 1.0
+        """Seconds that a new process takes to read the log."""
+        self._life: asyncio.Task[None] | None = None
+        self._lives = asyncio.create_task(self._run())
+
+    @property
+    def up(self) -> bool:
+        return self._life is not None
+
+    def kill(self) -> None:
+        """It dies here and now."""
+        if self._life is not None:
+            self.fate.die()
+            self._life.cancel()
+
+    def check(self) -> None:
+        """Raise what ended it for good: that is a mistake of this model."""
+        if self._lives.done():
+            self._lives.result()
+
+    async def stop(self) -> None:
+        """The story is over."""
+        self._lives.cancel()
+        self.kill()
+        await asyncio.gather(self._lives, *([self._life] if self._life else []), return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self.fate = Fate()
+            self._life = asyncio.create_task(self._live())
+            done, _ = await asyncio.wait([self._life])
+            for life in done:
+                if not life.cancelled() and (error := life.exception()) is not None and not _is_a_crash(error):
+                    raise error
+            self.fate.die()
+            self._life = None
+            self.deaths += 1
+            if self.log is not None:
+                self.log.end()
+                self.log = None
+            self._bury()
+            await asyncio.sleep(RESTART)
+
+    async def _live(self) -> None:
+        raise NotImplementedError
+
+    def _bury(self) -> None:
+        """What others notice of its death."""
+
+
+class WorkerReplica(Replica):
+    """Consumes as controller/rabbit/consumer.py does."""
+
+    def __init__(self, broker: ModelBroker, nodes: list[FakeNode], policy: Policy, before_delete: BeforeDelete) -> None:
+        self._nodes = nodes
+        self._policy = policy
+        self._before_delete = before_delete
+        self._queue = broker.queues[REGION]
+        self._held: OrderedDict[int, Delivery] = OrderedDict()
+        self._number = 0
+        super().__init__(broker)
+
+    def lose_channel(self) -> None:
+        """What is not acknowledged is given to somebody, while its handling here goes on."""
+        for delivery in self._held.values():
+            self.broker.unacknowledged.remove(delivery)
+            self._queue.put_nowait(replace(delivery, redelivered=True))
+        self._held.clear()
+
+    def _bury(self) -> None:
+        self.lose_channel()
+
+    async def _live(self) -> None:
+        fate = self.fate
+        ledger, taken_lately = Ledger(), TakenLately()
+        self.log = Follower(self.broker, ledger.note, taken_lately.note)
+        self.log.begin(self.reading)
+        hands = Hands(self.broker, fate)
+        worker = Worker(
+            region=REGION,
+            registry=SharedRegistry(self._nodes, fate, self._before_delete),
+            outbox=hands,
+            policy=self._policy,
+            clock=virtual_clock,
+            observer=FakeObserver(),
+            urgency=Urgency(),
+            ledger=ledger,
+            log=self.log,
+            taken_lately=taken_lately,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                delivery = await self._queue.get()
+                self._number += 1
+                self._held[self._number] = delivery
+                self.broker.unacknowledged.append(delivery)
+                tasks.create_task(self._see_through(self._number, delivery, worker, hands, fate))
+
+    async def _see_through(self, number: int, delivery: Delivery, worker: Worker, hands: Hands, fate: Fate) -> None:
+        order = delivery.order()
+        for verdict in await _until_confirmed(lambda: worker.handle(order, delivery.redelivered)):
+            await _until_confirmed(partial(_perform, verdict, hands))
+        fate.reach("before ack")
+        if self._held.pop(number, None) is not None:
+            self.broker.unacknowledged.remove(delivery)
+        fate.reach("after ack")
+
+
+class WatchReplica(Replica):
+    """The watch, and the feed that its present process follows."""
+
+    def __init__(
+        self,
+        broker: ModelBroker,
+        new_feed: Callable[[], ModelFeed],
+        when_up: Callable[[], None],
+        when_down: Callable[[], None],
+    ) -> None:
+        self.feed = new_feed()
+        self._new_feed = new_feed
+        self._when_up = when_up
+        self._when_down = when_down
+        super().__init__(broker)
+
+    def _bury(self) -> None:
+        self._when_down()
+
+    async def _live(self) -> None:
+        ledger = Ledger("test")
+        self.feed = self._new_feed()
+        self.log = Follower(self.broker, lambda event: _tell(watch, ledger, event))
+        watch = Watch(
+            feeds=[self.feed],
+            outbox=Hands(self.broker, self.fate),
+            routing=Routing(cluster="test", known=(REGION,), default=(REGION,), namespaces={}),
+            clock=virtual_clock,
+            observer=FakeObserver(),
+            urgency=Urgency(),
+            ledger=ledger,
+            log=self.log,
+            positions=FakeLog(),
+        )
+        for position in self.broker.positions:
+            watch.resume.told(position)
+        self.log.when_caught_up.append(watch.succession.log_read)
+        self.log.begin(self.reading)
+        self._when_up()
+        await watch.run()
+
+
+def _tell(watch: Watch, ledger: Ledger, event: Event) -> None:
+    """As controller/app.py wires it."""
+    taken = ledger.note(event)
+    if taken is not None:
+        watch.succession.noted(taken)
+
+
+async def _perform(verdict: Verdict, hands: Hands) -> None:
+    match verdict:
+        case Done():
+            pass
+        case Retry(order=order, after=after):
+            await hands.postpone(order, after)
+        case Park(order=order, why=why):
+            await hands.park(order, why)
+        case _:
+            assert_never(verdict)
+
+
+async def _until_confirmed(act: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await act()
+        except BrokerError:
+            await asyncio.sleep(1)
+
+
+def _is_a_crash(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_a_crash(one) for one in error.exceptions)
+    return isinstance(error, Crashed)
