@@ -21,7 +21,7 @@ from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.flows.ports import Clock, EventLog, Outbox, PodFeed
 
-EVERY = 1.0
+EVERY = 0.5
 """Seconds between two notes, at least."""
 LOG_PATIENCE = 5.0
 """Seconds that the event log may take to be read; without it, some drains are only sent once more."""
@@ -99,14 +99,13 @@ class Resume:
         """Keep the position up to date."""
         noted: dict[str, str] = {}
         while True:
-            await asyncio.sleep(EVERY)
             versions = {feed.scope: feed.version for feed in self._feeds}
-            if versions == noted or not self._resumed or self._tracker.backlog or not all(versions.values()):
-                continue
-            position = Position(cluster=self._routing.cluster, at=self._clock(), versions=versions)
-            try:
-                await self._outbox.note_position(position)
-            except BrokerError as error:
-                logger.bind(error=str(error)).debug("position not noted")
-            else:
-                noted = versions
+            if versions != noted and self._resumed and not self._tracker.backlog and all(versions.values()):
+                position = Position(cluster=self._routing.cluster, at=self._clock(), versions=versions)
+                try:
+                    await self._outbox.note_position(position)
+                except BrokerError as error:
+                    logger.bind(error=str(error)).debug("position not noted")
+                else:
+                    noted = versions
+            await asyncio.sleep(EVERY)
