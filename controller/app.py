@@ -257,7 +257,7 @@ def sweep(settings: Settings, *, dry_run: bool) -> int:
     done, sent = ended
     found = [finding for finding in done.findings if not finding.doubt]
     print(findings_table(done.findings), end="")
-    told = f"{len(found)} without a living pod, {len(done.findings) - len(found)} in doubt"
+    told = f"{len(done.findings)} without a living pod, {len(found)} of them to be drained"
     print(told + (f"; {sent} drains sent" if sent is not None else "; nothing was changed"), file=sys.stderr)
     for gap in done.incomplete:
         print(f"not complete, nothing concluded: {gap}", file=sys.stderr)

@@ -35,11 +35,13 @@ class Suspect:
     namespace: str = ""
     pod: str = ""
     uid: str = ""
+    held: bool = False
+    """Whether a drain has taken it out already, by the log: it is being seen to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A suspect after two looks. ``doubt`` is empty when nothing speaks for it any more."""
+    """A suspect after two looks. ``doubt`` is empty when it is to be drained, else it says why not."""
 
     suspect: Suspect
     renewals: Mapping[str, datetime] = field(default_factory=dict)
@@ -126,19 +128,21 @@ def suspects(region: str, registry: Iterable[Instance], pods: Sequence[Pod], evi
         if living.holds(instance):
             continue
         suspect = evidence.against(region, instance, shared)
-        if suspect is not None and not evidence.ledger.holds(region, instance.app, instance.id):
-            # What a drain holds is being seen to.
-            found.append(suspect)
+        if suspect is not None:
+            held = evidence.ledger.holds(region, instance.app, instance.id)
+            found.append(replace(suspect, held=held))
     return found
 
 
-def judge_suspect(suspect: Suspect, first: Readings, second: Readings, living: Living) -> Finding | None:
-    """Compare two looks; None when it has gone by itself."""
-    if all(reading.condition is Condition.absent for reading in second):
-        return None
+def judge_suspect(suspect: Suspect, first: Readings, second: Readings, living: Living) -> Finding:
+    """Compare two looks."""
     doubt = ""
     instances = present(second)
-    if why := unaddressable(suspect.instance.app) or unaddressable(suspect.instance.id):
+    if all(reading.condition is Condition.absent for reading in second):
+        doubt = "gone meanwhile"
+    elif suspect.held:
+        doubt = "being drained"
+    elif why := unaddressable(suspect.instance.app) or unaddressable(suspect.instance.id):
         doubt = f"not addressable: it {why}"
     elif any(not reading.answered for reading in (*first, *second)):
         silent = ", ".join(sorted({reading.node for reading in (*first, *second) if not reading.answered}))

@@ -80,7 +80,7 @@ class Sweep:
             judge_suspect(one, before, now, living) for (one, before), now in zip(first.values(), second, strict=True)
         ]
         return Pass(
-            findings=[one for one in judged if one is not None],
+            findings=judged,
             incomplete=[f"region {name}: {why}" for name, why in incomplete.items()],
             looked_at=looked_at,
         )

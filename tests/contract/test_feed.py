@@ -167,7 +167,7 @@ async def test_what_was_removed_since_a_version_is_remembered_with_its_last_stat
     feed = feed_of(api, namespaces=[namespace])
     async with Following(feed) as following:
         await until(lambda: following.lists, "a list")
-        await until(lambda: _addressed(following, namespace) >= {"goes", "went"}, "their addresses")
+        await until(lambda: _have_addresses(cluster, namespace), "their addresses")
         await cluster.client.delete("pods", "went", namespace, grace_seconds=0)
         await until(lambda: "Removed" in [kind for kind, _ in following.of(namespace)], "the first removal")
     noted = feed.version
@@ -177,5 +177,5 @@ async def test_what_was_removed_since_a_version_is_remembered_with_its_last_stat
     assert removed[0].ip
 
 
-def _addressed(following: Following, namespace: str) -> set[str]:
-    return {one.name for _, one in following.of(namespace) if one.ip}
+async def _have_addresses(cluster: Cluster, namespace: str) -> bool:
+    return all(one["status"].get("podIP") for one in await cluster.client.list("pods", namespace))

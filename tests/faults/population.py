@@ -64,11 +64,20 @@ class Subject:
 class Population:
     """The pods of one namespace."""
 
-    def __init__(self, cluster: Cluster, eureka: EurekaNodes, namespace: str, *, renewal_seconds: int = 1) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        eureka: EurekaNodes,
+        namespace: str,
+        *,
+        renewal_seconds: int = 1,
+        lease_seconds: int = 90,
+    ) -> None:
         self.subjects: list[Subject] = []
         self._cluster = cluster
         self._namespace = namespace
         self._renewal_seconds = renewal_seconds
+        self._lease_seconds = lease_seconds
         # Clients of its own: a sampler's timeouts must not end a heartbeat's connection.
         self._nodes = [RegistryClient(url) for url in eureka.urls]
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -146,7 +155,13 @@ class Population:
 
     async def _register(self, subject: Subject) -> bool:
         async def register(node: RegistryClient) -> bool:
-            await node.register(subject.app, subject.instance_id, ip=subject.ip, renewal_seconds=self._renewal_seconds)
+            await node.register(
+                subject.app,
+                subject.instance_id,
+                ip=subject.ip,
+                renewal_seconds=self._renewal_seconds,
+                lease_seconds=self._lease_seconds,
+            )
             return True
 
         return await self._at_first_node(register) is True

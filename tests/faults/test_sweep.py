@@ -45,7 +45,7 @@ async def sweep(
 async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_else(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
-    pods = Population(cluster, eureka_pair, namespace, renewal_seconds=1)
+    pods = Population(cluster, eureka_pair, namespace, renewal_seconds=1, lease_seconds=3600)
     network = str(cluster.node.network)
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, roles=APART) as running:
         try:
@@ -65,8 +65,6 @@ async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_e
 
             arguments = (cluster, broker, eureka_pair, running.region)
             dead = sorted(subject.instance_id for subject in crowd)
-            for process in running.processes:
-                await process.start()
             status, rows, told = await sweep(
                 *arguments, "--dry-run", settings={"sweep.pod_cidrs": network, "sweep.policy": "drain"}
             )
@@ -86,6 +84,7 @@ async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_e
                     *arguments, settings={"sweep.pod_cidrs": network, "sweep.policy": "drain"}
                 )
                 assert status == 0, told
+                await running.processes[1].start()
 
                 async def all_out() -> bool:
                     shown = [await eureka_pair.statuses(one.app, one.instance_id) for one in crowd]

@@ -55,10 +55,11 @@ def test_the_log_is_evidence_for_what_was_registered_before_it_spoke() -> None:
     assert ids(evidence(elsewhere)) == []
 
 
-def test_what_a_drain_holds_is_not_the_sweeps() -> None:
+def test_what_a_drain_holds_is_shown_as_such_and_left_to_it() -> None:
     target = a_target(app="ORDERS", id="left", ip="10.1.0.50")
     held = tell(a_command(a_pod(ip="10.1.0.50")), Outcome.out_of_service, at(0), target=target)
-    assert ids(evidence(held, cidrs=("10.1.0.0/16",))) == []
+    [suspect] = suspects("eu", (LEFT,), (), evidence(held))
+    assert judge_suspect(suspect, readings(LEFT), readings(LEFT), NOBODY).doubt == "being drained"
 
 
 @pytest.mark.parametrize(
@@ -74,15 +75,13 @@ def test_what_a_drain_holds_is_not_the_sweeps() -> None:
 )
 def test_two_looks_decide(first: tuple[Any, ...], second: tuple[Any, ...], doubt: str) -> None:
     finding = judge_suspect(SUSPECT, readings(*first), readings(*second), NOBODY)
-    assert finding is not None
     assert doubt in finding.doubt
     assert bool(doubt) == bool(finding.doubt)
 
 
-def test_who_has_gone_by_himself_is_not_found_and_a_pod_that_came_meanwhile_is_a_doubt() -> None:
-    assert judge_suspect(SUSPECT, readings(LEFT), readings(None), NOBODY) is None
+def test_who_has_gone_by_himself_needs_no_drain_and_a_pod_that_came_meanwhile_is_a_doubt() -> None:
+    assert judge_suspect(SUSPECT, readings(LEFT), readings(None), NOBODY).doubt == "gone meanwhile"
     finding = judge_suspect(SUSPECT, readings(LEFT), readings(LEFT), Living([a_pod(ip="10.1.0.50")]))
-    assert finding is not None
     assert "a pod has come" in finding.doubt
 
 
