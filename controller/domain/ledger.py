@@ -6,7 +6,6 @@ A fold over events, in the order of the log. Told the same event twice, or an ol
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -27,6 +26,8 @@ SETTLED_AFTER = timedelta(minutes=2)
 
 Key = tuple[str, str, str]
 """Drain id, app and instance id."""
+Shelf = tuple[str, ...]
+"""What kind of fact, and the fact."""
 Name = TypeVar("Name")
 Fact = TypeVar("Fact")
 
@@ -69,11 +70,8 @@ class Ledger:
         self._answered: OrderedDict[str, None] = OrderedDict()
         """Drains that a worker has told something about."""
         self._ended_drains: OrderedDict[str, None] = OrderedDict()
-        self._by_place: dict[str, dict[Key, None]] = {}
-        self._keys_of: dict[str, set[Key]] = {}
-        """By drain."""
-        self._drains_of: dict[tuple[str, str, str], set[str]] = {}
-        """By region, app and instance id."""
+        self._shelves: dict[Shelf, dict[Key, None]] = {}
+        """What is held, by everything that it is asked for by."""
 
     def note(self, event: Event) -> Taken | None:
         """Take the next event of the log; gives the instance that it newly tells to be held."""
@@ -117,10 +115,8 @@ class Ledger:
         )
         for old in _put(self._held, key, taken):
             self._forget(old)
-        for place in _places(taken):
-            self._by_place.setdefault(place, {})[key] = None
-        self._keys_of.setdefault(taken.drain_id, set()).add(key)
-        self._drains_of.setdefault((taken.region, taken.app, taken.id), set()).add(taken.drain_id)
+        for shelf in _shelves(taken):
+            self._shelves.setdefault(shelf, {})[key] = None
         return taken
 
     def _end(self, key: Key, event: Event) -> None:
@@ -132,41 +128,34 @@ class Ledger:
         _put(self._ended_drains, key[0], None)
 
     def _forget(self, taken: Taken) -> None:
-        for place in _places(taken):
-            there = self._by_place.get(place, {})
+        for shelf in _shelves(taken):
+            there = self._shelves.get(shelf, {})
             there.pop(taken.key, None)
             if not there:
-                self._by_place.pop(place, None)
-        keys = self._keys_of.get(taken.drain_id, set())
-        keys.discard(taken.key)
-        if not keys:
-            self._keys_of.pop(taken.drain_id, None)
-        instance = (taken.region, taken.app, taken.id)
-        drains = self._drains_of.get(instance, set())
-        drains.discard(taken.drain_id)
-        if not drains:
-            self._drains_of.pop(instance, None)
+                self._shelves.pop(shelf, None)
 
-    def held_at(self, pod: Pod) -> Iterator[Taken]:
-        """Yield what we hold of pods that had this one's address or name."""
-        keys = [key for place in (pod.ip, pod.key) for key in self._by_place.get(place, ())]
-        yield from (self._held[key] for key in dict.fromkeys(keys))
+    def _on(self, *shelves: Shelf) -> list[Taken]:
+        keys = [key for shelf in shelves for key in self._shelves.get(shelf, ())]
+        return [self._held[key] for key in dict.fromkeys(keys)]
+
+    def held_at(self, pod: Pod) -> list[Taken]:
+        """What we hold of pods that had this one's address or name."""
+        return self._on(("ip", pod.ip), ("pod", pod.key))
 
     def holds(self, region: str, app: str, instance_id: str) -> bool:
         """Whether some drain holds this instance."""
-        return (region, app, instance_id) in self._drains_of
+        return ("instance", region, app, instance_id) in self._shelves
 
     def held_by(self, drain_id: str, region: str) -> list[Taken]:
         """What this drain holds in a region."""
-        held = [self._held[key] for key in self._keys_of.get(drain_id, ())]
-        return [taken for taken in held if taken.region == region]
+        return [taken for taken in self._on(("drain", drain_id)) if taken.region == region]
 
     def is_taken_again(self, key: Key, region: str, instance: Instance, now: datetime) -> bool:
         """Whether the newer process that holds a drained id is itself drained by now, or is just about to be."""
         drain_id, app, instance_id = key
         registered_at = instance.registered_at or now
-        others = self._drains_of.get((region, app, instance_id), set()) - {drain_id}
-        if any(self._held[(other, app, instance_id)].taken_at > registered_at for other in others):
+        held = self._on(("instance", region, app, instance_id))
+        if any(taken.drain_id != drain_id and taken.taken_at > registered_at for taken in held):
             return True
         asked_at = self._going_at.get(instance.ip)
         return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLED_AFTER
@@ -191,9 +180,14 @@ class Ledger:
         return drain_id in self._answered
 
 
-def _places(taken: Taken) -> tuple[str, str]:
-    """Where a successor would stand."""
-    return taken.ip, f"{taken.namespace}/{taken.pod}"
+def _shelves(taken: Taken) -> tuple[Shelf, ...]:
+    """Where a successor would stand, whose drain it is, and which instance."""
+    return (
+        ("ip", taken.ip),
+        ("pod", f"{taken.namespace}/{taken.pod}"),
+        ("drain", taken.drain_id),
+        ("instance", taken.region, taken.app, taken.id),
+    )
 
 
 def _put(memory: OrderedDict[Name, Fact], name: Name, fact: Fact) -> list[Fact]:
