@@ -6,7 +6,6 @@ Nothing is kept in memory between two steps: whatever a later step needs travels
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,12 +25,10 @@ from controller.flows.journal import Journal
 from controller.flows.ports import Clock, EventLog, Observer, Registry
 from controller.flows.retire import Retire
 from controller.flows.standing import Standing
-from controller.flows.steps import EARLY, Ended, GivenUp, Next, Policy, Step, begun, held_up, in_doubt
+from controller.flows.steps import EARLY, Ended, GivenUp, Next, Policy, Step, begun, held_up, in_doubt, is_read
 from controller.flows.urgency import Urgency
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
 
-LOG_PATIENCE = 5.0
-"""Seconds."""
 NOTHING_THERE = "no instance in the region has the pod's address or host name"
 NOTHING_FITS = "no instance of the pod in the region fits its annotations"
 
@@ -97,9 +94,7 @@ class Course:
         the id. Only the log tells that. It is read in a moment after a start; a broker that keeps it from us must not
         keep the dying in service for longer.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOG_PATIENCE):
-                await self._log.wait_until_read()
+        await is_read(self._log)
         return tuple(
             target
             for target in targets

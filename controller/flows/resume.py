@@ -20,11 +20,10 @@ from controller.domain.position import Position
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.flows.ports import Clock, EventLog, Outbox, PodFeed
+from controller.flows.steps import is_read
 
 EVERY = 0.5
 """Seconds between two notes, at least."""
-LOG_PATIENCE = 5.0
-"""Seconds that the event log may take to be read; without it, some drains are only sent once more."""
 
 
 class Resume:
@@ -77,9 +76,7 @@ class Resume:
         except KubernetesError as error:
             log.bind(error=str(error)).warning("what was removed while nobody watched is not known; the sweep finds it")
             return False
-        try:
-            await asyncio.wait_for(self._log.wait_until_read(), LOG_PATIENCE)
-        except TimeoutError:
+        if not await is_read(self._log):
             log.warning("the event log cannot be read; some drains may be sent once more")
         missed = [pod for pod in removed if not self._is_answered(pod)]
         log.bind(removed=len(removed), missed=len(missed)).info("asked what was removed while nobody watched")

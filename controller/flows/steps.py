@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,10 @@ from controller.domain.drain import Readings, is_hopeless, present, trouble_of
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.schedule import SETTLE, backoff
 from controller.domain.standing import Guard
+from controller.flows.ports import EventLog
 
+LOG_PATIENCE = 5.0
+"""Seconds. A log is read in a moment after a start."""
 EARLY = timedelta(milliseconds=500)
 """A step that comes back this much before its time is taken as on time."""
 
@@ -58,6 +62,16 @@ class Step:
 
     ending: Next | Ended | GivenUp
     events: tuple[Event, ...] = ()
+
+
+async def is_read(log: EventLog) -> bool:
+    """Wait for the log to be read, for as long as anybody may be kept waiting by it."""
+    try:
+        async with asyncio.timeout(LOG_PATIENCE):
+            await log.wait_until_read()
+    except TimeoutError:
+        return False
+    return True
 
 
 def begun(now: datetime) -> Progress:
