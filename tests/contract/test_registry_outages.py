@@ -74,5 +74,4 @@ async def test_a_killed_node_is_unreachable_until_it_is_back_and_then_knows_the_
     finally:
         await region.nodes[1].start()
     await everywhere(region, app, Condition.out)
-    await region.port.delete(app, id_of(app), region.urls)
-    await everywhere(region, app, Condition.absent)
+    await region.delete_until_gone(app, id_of(app))
