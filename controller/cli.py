@@ -71,7 +71,7 @@ def sweep(
     sweep.policy decides: report (the default) changes nothing; drain sends a drain for each finding. An instance counts
     only when the event log or sweep.pod_cidrs says that it was this cluster's, and when it has not heartbeat meanwhile.
     """
-    from controller.app import sweep as run_one_pass
+    from controller.app.sweeping import sweep as run_one_pass
     from controller.logs import configure
 
     settings = _load(context, config, assignments)
@@ -101,7 +101,7 @@ def _start(
     assignments: list[str] | None,
     roles: Callable[[Settings], tuple[bool, list[str]]],
 ) -> None:
-    from controller.app import start
+    from controller.app.roles import start
     from controller.logs import configure
 
     settings = _load(context, config, assignments)

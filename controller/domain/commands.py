@@ -25,6 +25,8 @@ class Cause(StrEnum):
     failed = "failed"
     succeeded = "succeeded"
     node_lost = "node_lost"
+    asked = "asked"
+    """A person asked for it: the pod itself lives."""
 
 
 class Stage(StrEnum):
@@ -115,6 +117,10 @@ class Command:
     living: tuple[LivingPod, ...] = ()
     """Living pods that share its address or host name."""
     requested_by: str = ""
+    """Who asked, when it was not the pod's own end: a person, or the sweep."""
+    requested_at: datetime | None = None
+    """When a person asked: tells what comes of it from what came of the same drain before."""
+    requested_why: str = ""
     progress: Progress | None = None
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from controller.domain.commands import Cause, Command, Target
 from controller.domain.instances import Reading
+from controller.domain.pods import Pod
 
 LONGEST_NAME = 600
 """Characters of an app or id that an event keeps: longer ones cannot be addressed, and the log need not hold them."""
@@ -53,12 +54,27 @@ class Event:
     attempt: int = 1
     nodes: tuple[Reading, ...] = ()
     since_at: datetime | None = None
+    published_at: datetime | None = None
+    """When the broker had confirmed the command; with ``requested`` only."""
+    taken_up_at: datetime | None = None
+    """When a worker took the command up."""
+    retention_ends_at: datetime | None = None
+    """When it may be deleted at the earliest, unless it falls silent before its deadline; with ``out_of_service``."""
     requested_by: str = ""
+    requested_at: datetime | None = None
+    requested_why: str = ""
+    facts: Pod | None = None
+    """The pod as it was; with ``requested``, so that a replay knows as much as the watch did."""
+    end_at: datetime | None = None
+    """The pod's deadline; as ``facts``."""
 
 
-def event_id(drain_id: str, app: str, instance_id: str, outcome: Outcome, reason: str) -> str:
+def event_id(
+    drain_id: str, app: str, instance_id: str, outcome: Outcome, reason: str, requested_at: datetime | None = None
+) -> str:
     """Derive the id that every process gives to the same change of state."""
-    told = "\0".join((drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else ""))
+    asked = (requested_at.isoformat(),) if requested_at else ()
+    told = "\0".join((drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else "", *asked))
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
@@ -73,14 +89,17 @@ def tell(
     instance_id: str = "",
     nodes: tuple[Reading, ...] = (),
     attempt: int = 1,
+    published_at: datetime | None = None,
+    retention_ends_at: datetime | None = None,
 ) -> Event:
     """Compose the event of a command's new state, about one instance when there is one."""
     if target is not None:
         app, instance_id, attempt = target.app, target.id, target.attempt
     app, instance_id = app[:LONGEST_NAME], instance_id[:LONGEST_NAME]
     pod = command.pod
+    begins = outcome is Outcome.requested and not reason
     return Event(
-        event_id=event_id(command.drain_id, app, instance_id, outcome, reason),
+        event_id=event_id(command.drain_id, app, instance_id, outcome, reason, command.requested_at),
         drain_id=command.drain_id,
         at=at,
         cluster=command.cluster,
@@ -97,5 +116,12 @@ def tell(
         attempt=attempt,
         nodes=nodes,
         since_at=command.since_at,
+        published_at=published_at,
+        taken_up_at=command.progress.first_at if command.progress else None,
+        retention_ends_at=retention_ends_at,
         requested_by=command.requested_by,
+        requested_at=command.requested_at,
+        requested_why=command.requested_why,
+        facts=pod if begins else None,
+        end_at=command.end_at if begins else None,
     )

@@ -78,7 +78,9 @@ class Ledger:
         if self._cluster and event.cluster != self._cluster:
             return None
         if event.outcome is Outcome.requested and not event.reason:
-            self._go(event)
+            # What a person asks for says nothing of who stands at the pod's address now.
+            if not event.requested_by:
+                self._go(event)
             return None
         _put(self._answered, event.drain_id, None)
         key = (event.drain_id, event.app, event.instance_id)
@@ -152,13 +154,17 @@ class Ledger:
 
     def is_taken_again(self, key: Key, region: str, instance: Instance, now: datetime) -> bool:
         """Whether the newer process that holds a drained id is itself drained by now, or is just about to be."""
-        drain_id, app, instance_id = key
         registered_at = instance.registered_at or now
-        held = self._on(("instance", region, app, instance_id))
-        if any(taken.drain_id != drain_id and taken.taken_at > registered_at for taken in held):
+        if self.is_held_by_another(key, region, registered_at):
             return True
         asked_at = self._going_at.get(instance.ip)
         return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLED_AFTER
+
+    def is_held_by_another(self, key: Key, region: str, since: datetime) -> bool:
+        """Whether another drain has taken this instance out after ``since``, and holds it."""
+        drain_id, app, instance_id = key
+        held = self._on(("instance", region, app, instance_id))
+        return any(taken.drain_id != drain_id and taken.taken_at > since for taken in held)
 
     def has_ended(self, key: Key, since: datetime) -> bool:
         """Whether the story of this instance has ended after ``since``: it was removed, given back, or left alone."""

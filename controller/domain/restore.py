@@ -39,6 +39,8 @@ class Restore:
     """When the watch saw the pod alive for the last time; a reason to drain it that is seen later ends this."""
     taken: tuple[Taken, ...]
     requested_by: str = ""
+    requested_at: datetime | None = None
+    requested_why: str = ""
     progress: Progress | None = None
 
 
@@ -63,7 +65,7 @@ def tell_restored(
 ) -> Event:
     """Compose the event of the drain that is undone, so that its story ends there."""
     return Event(
-        event_id=event_id(taken.drain_id, taken.app, taken.id, outcome, reason),
+        event_id=event_id(taken.drain_id, taken.app, taken.id, outcome, reason, order.requested_at),
         drain_id=taken.drain_id,
         at=at,
         cluster=order.cluster,
@@ -80,6 +82,8 @@ def tell_restored(
         nodes=nodes,
         since_at=taken.since_at,
         requested_by=order.requested_by,
+        requested_at=order.requested_at,
+        requested_why=order.requested_why,
     )
 
 

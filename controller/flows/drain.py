@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from controller.domain.commands import Command, Stage, Target
+from controller.domain.commands import Cause, Command, Stage, Target
 from controller.domain.drain import (
     Finish,
     Look,
@@ -77,7 +77,7 @@ class Drain:
                 event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
                 return Step(ending=Ended(), events=(event,))
             case Settled():
-                return self._settled(command, target, readings)
+                return self._settled(command, hints, target, readings)
             case Wait(trouble=trouble):
                 return wait_or_give_up(command, target, readings, now, self._policy, trouble)
             case TakeOut():
@@ -89,7 +89,7 @@ class Drain:
         except RegistryError as error:
             return Wait(trouble=f"the app's other instances cannot be counted: {error}")
 
-    def _settled(self, command: Command, target: Target, readings: Readings) -> Step:
+    def _settled(self, command: Command, hints: Hints, target: Target, readings: Readings) -> Step:
         now = self._clock()
         match to_leave(target, readings, now):
             case Finish(outcome=outcome, reason=reason):
@@ -101,7 +101,10 @@ class Drain:
                 return Step(ending=Next(target=away))
             case None:
                 pass
-        event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings)
+        retention = self._policy.retention if hints.retention is None else hints.retention
+        ends = self._policy.remove and command.cause is not Cause.asked
+        ends_at = max(command.end_at, now) + retention if ends else None
+        event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings, retention_ends_at=ends_at)
         if not self._policy.remove:
             return Step(ending=Ended(), events=(event,))
         later = untroubled(

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from loguru import logger
 
-from controller.domain.drain import Lift, Look, Readings, Settled, Wait
+from controller.domain.drain import Lift, Look, Readings, Settled, Wait, present
 from controller.domain.events import Outcome
 from controller.domain.hints import HintError, Hints, read_hints
 from controller.domain.ledger import Ledger, Taken
@@ -81,6 +81,8 @@ class Restoring:
                 return Settled()
             if not isinstance(decision, Lift):
                 return decision
+            if not order.requested_by and self._is_drained_anew(order, taken, readings):
+                return Settled()
             await self._registry.lift(taken.app, taken.id, decision.nodes, split=decision.split)
             readings = await self._read_back(order, hints, taken)
         match to_restore(taken, order.pod, hints, readings):
@@ -93,6 +95,14 @@ class Restoring:
                 return Look(after=SETTLE)
             case other:
                 return other
+
+    def _is_drained_anew(self, order: Restore, taken: Taken, readings: Readings) -> bool:
+        """Whether the override is another drain's by now: of a living pod, only a person's."""
+        return any(
+            one.registered_at is not None
+            and self._ledger.is_held_by_another(taken.key, order.region, one.registered_at)
+            for one in present(readings)
+        )
 
     async def _read_back(self, order: Restore, hints: Hints, taken: Taken) -> Readings:
         readings: Readings = ()

@@ -187,7 +187,9 @@ class Watch:
                         await self._outbox.send(command)
                     self._chase.sent(command)
                     self._observer.published(due.cause)
-                    await self._journal.record(tell(command, Outcome.requested, command.observed_at))
+                    published_at = self._clock()
+                    event = tell(command, Outcome.requested, command.observed_at, published_at=published_at)
+                    await self._journal.record(event)
                 case Refuse(command=command, reason=reason):
                     await self._journal.record(tell(command, Outcome.refused, self._clock(), reason=reason))
                 case _:

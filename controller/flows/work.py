@@ -137,5 +137,5 @@ def _step_of(order: Order) -> str:
         # A pod may be restored more than once, and under several ids.
         return " ".join((order.drain_id, where, str(order.observed_at), *(str(taken.key) for taken in order.taken)))
     if progress is None:
-        where = f"{order.cause} {order.requested_by}"
+        where = f"{order.cause} {order.requested_by} {order.requested_at}"
     return f"{order.drain_id} {where}"

@@ -92,13 +92,15 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
     cluster: Short
     region: Annotated[str, Meta(min_length=1, max_length=63)]
-    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost"]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
     pod: Pod
     observed_at: Time
     since_at: Time
     end_at: Time
     living: Annotated[tuple[LivingPod, ...], Meta(max_length=64)] = ()
     requested_by: Short = ""
+    requested_at: Time | None = None
+    requested_why: Text = ""
     progress: Progress | None = None
 
 
@@ -109,7 +111,7 @@ class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: Short
     app: Text
     id: Text
-    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost"]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
     namespace: Short
     pod: Short
     uid: Short
@@ -129,6 +131,8 @@ class Restore(Struct, frozen=True, kw_only=True, omit_defaults=True):
     observed_at: Time
     taken: Annotated[tuple[Taken, ...], Meta(min_length=1, max_length=64)]
     requested_by: Short = ""
+    requested_at: Time | None = None
+    requested_why: Text = ""
     progress: Progress | None = None
 
 
@@ -162,7 +166,7 @@ class Event(Struct, frozen=True, kw_only=True):
     uid: Short
     ip: Short
     region: Short
-    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost"]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
     outcome: Literal[
         "requested",
         "out_of_service",
@@ -180,4 +184,11 @@ class Event(Struct, frozen=True, kw_only=True):
     attempt: int = 1
     nodes: tuple[Node, ...] = ()
     since_at: Time | None = None
+    published_at: Time | None = None
+    taken_up_at: Time | None = None
+    retention_ends_at: Time | None = None
     requested_by: Short = ""
+    requested_at: Time | None = None
+    requested_why: Text = ""
+    facts: Pod | None = None
+    end_at: Time | None = None

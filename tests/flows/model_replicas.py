@@ -391,7 +391,7 @@ class WatchReplica(Replica):
 
 
 def _tell(watch: Watch, ledger: Ledger, event: Event) -> None:
-    """As controller/app.py wires it."""
+    """As controller/app/roles.py wires it."""
     taken = ledger.note(event)
     if taken is not None:
         watch.succession.noted(taken)

@@ -80,5 +80,7 @@ commands = st.builds(
     end_at=times,
     living=st.lists(living, max_size=3).map(tuple),
     requested_by=words,
+    requested_at=st.none() | times,
+    requested_why=words,
     progress=st.none() | progresses,
 )
