@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from controller.errors import SettingsError
-from controller.settings import Settings
+
+if TYPE_CHECKING:  # a help text is not worth the import of everything
+    from controller.domain.selection import Selection
+    from controller.settings import Settings
 
 app = typer.Typer(
     name="eureka-drain",
@@ -79,6 +83,75 @@ def sweep(
     raise typer.Exit(run_one_pass(settings, dry_run=dry_run))
 
 
+class Output(StrEnum):
+    """How the answer is written."""
+
+    table = "table"
+    json = "json"
+
+
+Since = Annotated[
+    str, typer.Option(metavar="AGO|TIME", help="Not before: 2h, 30m, 7d ago, or a time such as 2026-01-31T22:00:00Z.")
+]
+Until = Annotated[str, typer.Option(metavar="AGO|TIME", help="Not after.")]
+RegionFilter = Annotated[str, typer.Option("--region", metavar="NAME", help="Of this region.")]
+AppFilter = Annotated[str, typer.Option("--app", metavar="NAME", help="Of this Eureka application.")]
+NamespaceFilter = Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Of this namespace.")]
+PodFilter = Annotated[str, typer.Option("--pod", metavar="NS/NAME", help="Of this pod; * stands for anything.")]
+StateFilter = Annotated[
+    list[str] | None, typer.Option("--state", metavar="STATE", help="In this state, e.g. failed. Repeatable.")
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="json: one object a line, names in full.")]
+
+
+DRAINS_EXAMPLES = """\b
+Examples:
+  eureka-drain drains --since 30m --state failed --state requested
+  eureka-drain drains --pod 'shop/orders-*' --follow
+  eureka-drain drains --since 1d -o json | jq -r 'select(.seconds_to_out_of_service > 5) | .pod'
+"""
+
+
+@app.command(epilog=DRAINS_EXAMPLES)
+def drains(
+    context: typer.Context,
+    since: Since = "2h",
+    until: Until = "",
+    region: RegionFilter = "",
+    app_name: AppFilter = "",
+    namespace: NamespaceFilter = "",
+    pod: PodFilter = "",
+    state: StateFilter = None,
+    output: OutputOption = Output.table,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens from now on.")] = False,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Show what happened, from the event log, the newest last."""
+    from controller.app.looking import drains as show_drains
+
+    settings = _prepare(context, config, assignments)
+    selection = _selection(
+        since=since, until=until, region=region, app=app_name, namespace=namespace, pod=pod, states=state or ()
+    )
+    raise typer.Exit(show_drains(settings, selection, as_json=output is Output.json, follow=follow))
+
+
+@app.command(epilog="\b\nExample:\n  eureka-drain show u4ogxdsnands54l3")
+def show(
+    context: typer.Context,
+    drain_id: Annotated[str, typer.Argument(metavar="DRAIN_ID", help="As drains shows it.")],
+    output: OutputOption = Output.table,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Show one drain's timeline: seen, published, consumed, out of service at which node, deleted."""
+    from controller.app.looking import show as show_drain
+
+    settings = _prepare(context, config, assignments)
+    raise typer.Exit(show_drain(settings, drain_id, as_json=output is Output.json))
+
+
 @app.command("config")
 def show_config(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
     """Print the settings in force, secrets masked."""
@@ -93,6 +166,26 @@ def _load(context: typer.Context, config: Path | None, assignments: list[str] | 
 
     earlier_config, earlier_assignments = context.obj
     return load(config or earlier_config, assignments=[*earlier_assignments, *(assignments or [])])
+
+
+def _selection(**filters: Any) -> Selection:
+    from datetime import UTC, datetime
+
+    from controller.domain.selection import SelectionError, select
+
+    try:
+        return select(now=datetime.now(UTC), **filters)
+    except SelectionError as error:
+        raise SettingsError([f"--{error}"]) from None
+
+
+def _prepare(context: typer.Context, config: Path | None, assignments: list[str] | None) -> Settings:
+    """Settings and logs of a command that a person waits for."""
+    from controller.logs import configure
+
+    settings = _load(context, config, assignments)
+    configure(settings.log, quiet=True)
+    return settings
 
 
 def _start(

@@ -32,6 +32,22 @@ async def beside(task: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def until_interrupted(task: Coroutine[Any, Any, None]) -> bool:
+    """Run it to its end, or until SIGINT or SIGTERM; whether it came to its end."""
+    running = asyncio.ensure_future(task)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        return False
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    return True
+
+
 async def run_until_stopped(
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]], *, stop: Callable[[], Awaitable[None]]
 ) -> None:

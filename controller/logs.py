@@ -82,8 +82,13 @@ def _as_json(record: Record) -> str:
     return FORMAT
 
 
-def configure(settings: Log) -> None:
-    """Send every log of this process to stderr as the settings say."""
+def configure(settings: Log, *, quiet: bool = False) -> None:
+    """Send every log of this process to stderr as the settings say.
+
+    ``quiet`` is for commands that tell a person themselves what matters: they log only to be debugged.
+    """
+    if quiet and settings.level != "DEBUG":
+        settings = settings.model_copy(update={"level": "CRITICAL"})
     as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
     logger.remove()
     logger.add(

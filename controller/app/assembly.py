@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from controller.domain.decide import Routing
@@ -15,8 +16,10 @@ from controller.rabbit import names
 from controller.rabbit.log import RabbitLog
 from controller.settings import Settings
 
-LOG_TIMEOUT = 60.0
-"""Seconds that a command waits for the event log."""
+CONNECT_PATIENCE = 10.0
+"""Seconds that a command waits for the broker."""
+READ_PATIENCE = 30.0
+"""Seconds without another entry that a command waits for the rest of the event log."""
 
 
 def now() -> datetime:
@@ -48,17 +51,36 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def event_log(settings: Settings, *, look_back: timedelta) -> RabbitLog[Event]:
+def event_log(
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
+) -> RabbitLog[Event]:
     """A follower of the event log."""
-    return RabbitLog(settings=settings.broker, stream=names.EVENTS, decode=decode_event, look_back=look_back, clock=now)
+    return RabbitLog(
+        settings=settings.broker,
+        stream=names.EVENTS,
+        decode=decode_event,
+        look_back=look_back,
+        clock=now,
+        wanted=wanted,
+    )
 
 
-async def read_log(log: RabbitLog[Event]) -> None:
-    """Wait until the event log has been read: without it, nobody knows what is being drained already."""
+async def read_log(log: RabbitLog[Event], *, told: Callable[[int], object] = lambda _: None) -> None:
+    """Wait until the event log has been read. BrokerError when it cannot be, with the broker's reason.
+
+    However long the log is, it is waited for while entries come.
+    """
+    reading = asyncio.create_task(log.wait_until_read())
+    patience, seen = CONNECT_PATIENCE, 0
     try:
-        async with asyncio.timeout(LOG_TIMEOUT):
-            await log.wait_until_read()
-    except TimeoutError as error:
-        raise BrokerError(
-            f"the event log could not be read within {LOG_TIMEOUT:.0f} s; is the broker there?"
-        ) from error
+        while True:
+            done, _ = await asyncio.wait({reading}, timeout=min(patience, 1.0))
+            told(log.told)
+            if done:
+                return
+            if log.told != seen:
+                patience, seen = READ_PATIENCE, log.told
+            elif (patience := patience - 1.0) <= 0:
+                raise BrokerError(f"the event log cannot be read: {log.link.trouble or 'the broker does not answer'}")
+    finally:
+        reading.cancel()

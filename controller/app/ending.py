@@ -1,7 +1,9 @@
-"""How a process ends: in lines that a person can use, and with an exit status."""
+"""What a command owes the person who waits for it: lines that he can use, and an exit status."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Coroutine
 from enum import Enum, auto
 from typing import Any, Literal, TypeVar
@@ -22,8 +24,11 @@ class Failed(Enum):
 FAILED = Failed.FAILED
 
 
-def finished(task: Coroutine[Any, Any, T]) -> T | Literal[Failed.FAILED]:
-    """Run it to its end, and tell what went wrong in lines that a person can use."""
+def finished(task: Coroutine[Any, Any, T], *, plain: bool = False) -> T | Literal[Failed.FAILED]:
+    """Run it to its end, and tell what went wrong in lines that a person can use.
+
+    A role logs it; a command that a person waits for (``plain``) says it.
+    """
     import uvloop
 
     try:
@@ -32,6 +37,9 @@ def finished(task: Coroutine[Any, Any, T]) -> T | Literal[Failed.FAILED]:
         for leaf in _leaves(error):
             expected = isinstance(leaf, DrainControllerError | OSError)
             text = str(leaf) if expected else f"{type(leaf).__name__}: {leaf}"
+            if plain:
+                print(f"eureka-drain: {text}", file=sys.stderr)
+                continue
             # A mistake of the program keeps its traceback for whoever mends it, on request.
             logger.bind(error=text).error("cannot go on")
             logger.opt(exception=None if expected else leaf).debug("ended by {}", type(leaf).__name__)
@@ -42,3 +50,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
+
+
+def terminal_width() -> int | None:
+    """The terminal's columns; None where nobody looks and nothing is to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from loguru import logger
 
 from controller.app.assembly import event_log, now, read_log
-from controller.app.ending import FAILED, finished
+from controller.app.ending import FAILED, finished, terminal_width
 from controller.domain.sweep import Evidence
 from controller.errors import SettingsError
 from controller.eureka.region import EurekaRegion
@@ -31,7 +31,7 @@ def sweep(settings: Settings, *, dry_run: bool) -> int:
         return 1
     done, sent = ended
     found = [finding for finding in done.findings if not finding.doubt]
-    print(findings_table(done.findings), end="")
+    print(findings_table(done.findings, width=terminal_width()), end="")
     told = f"{len(done.findings)} without a living pod, {len(found)} of them to be drained"
     print(told + (f"; {sent} drains sent" if sent is not None else "; nothing was changed"), file=sys.stderr)
     for gap in done.incomplete:

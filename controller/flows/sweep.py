@@ -10,6 +10,7 @@ from datetime import datetime
 from loguru import logger
 
 from controller.domain.drain import Readings
+from controller.domain.events import Outcome, tell
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, silence_of
 from controller.domain.pods import Pod
 from controller.domain.sweep import Evidence, Finding, Living, Suspect, command_of, judge_suspect, suspects
@@ -104,6 +105,7 @@ class Sweep:
         ]
         for command in commands:
             await outbox.send(command)
+            await outbox.record(tell(command, Outcome.requested, command.observed_at, published_at=self._clock()))
         return len(commands)
 
     async def _read(self, suspected: Sequence[Suspect]) -> list[Readings]:

@@ -1,22 +1,142 @@
-"""Tables for a terminal or a pipe: plain text, whole names, one line an item."""
+"""Tables for a terminal or a pipe: plain text, one line an item. In a pipe names are whole; a terminal cuts them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 
+from controller.domain.story import Story
 from controller.domain.sweep import Finding
+from controller.domain.timeline import Moment
+
+GAP = "  "
+NARROWEST = 8
+"""Columns of a cell that is cut."""
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Align columns; what a server or a pod wrote cannot bring control characters into it."""
-    lines = [head, *([_printable(cell) for cell in row] for row in rows)]
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    width: int | None = None,
+    whole: Collection[str] = (),
+) -> str:
+    """Align columns; what a server or a pod wrote cannot bring control characters into it.
+
+    ``width``: the terminal's columns. The widest cells are cut until a line fits; never those of ``whole``.
+    """
+    lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    may_shrink = [column for column, name in enumerate(head) if name not in whole]
+    while width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width:
+        widest = max(may_shrink, key=lambda column: widths[column])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
     return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+        GAP.join(_cut(cell, size).ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in lines
     )
 
 
-def findings_table(findings: Iterable[Finding]) -> str:
+def _cut(cell: str, size: int) -> str:
+    return cell if len(cell) <= size else cell[: size - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text without anything that a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def span(length: timedelta | None) -> str:
+    """A duration for people: two figures are enough.
+
+    >>> [span(timedelta(seconds=one)) for one in (0.012, 3.21, 45, 330, 7_500, 200_000)]
+    ['12 ms', '3.2 s', '45 s', '5 min 30 s', '2 h 5 min', '2 d 7 h']
+    """
+    if length is None:
+        return "-"
+    seconds = length.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < 10 else f"{seconds:.0f} s"
+    whole = int(seconds)
+    for size, name, smaller, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"
+
+
+def moment_of(at: datetime | None) -> str:
+    """A time in UTC, for people: as the logs have it."""
+    return at.strftime("%Y-%m-%d %H:%M:%SZ") if at else "-"
+
+
+def short_moment(at: datetime | None, now: datetime) -> str:
+    """A time in UTC, without the date when it is today's."""
+    if at is None:
+        return "-"
+    return at.strftime("%H:%M:%SZ" if at.date() == now.date() else "%m-%d %H:%MZ")
+
+
+COLUMNS = (("APP", 120), ("REGION", 100), ("OUT AFTER", 90))
+"""What a terminal narrower than this does without."""
+
+
+def drains_table(stories: Iterable[Story], now: datetime, *, width: int | None, head: bool = True) -> str:
+    """Drains, the newest last: there a terminal ends."""
+    left_out = {name for name, least in COLUMNS if width is not None and width < least}
+    rows = [_drain_row(story, now, width) for story in stories]
+    names = [name for name in rows[0] if name not in left_out] if rows else []
+    cells = [[row[name] for name in names] for row in rows]
+    text = table(names, cells, width=width, whole=("WHEN", "STATE", "DRAIN"))
+    return text if head else text.partition("\n")[2]
+
+
+def _drain_row(story: Story, now: datetime, width: int | None) -> dict[str, str]:
+    at = story.since_at or story.began_at
+    return {
+        "WHEN": moment_of(at) if width is None else short_moment(at, now),
+        "STATE": story.state.value,
+        "POD": story.key,
+        "APP": ",".join(story.apps) or "-",
+        "REGION": story.region or "-",
+        "OUT AFTER": span(story.took),
+        "WHY": story.reason or "-",
+        "DRAIN": story.drain_id,
+    }
+
+
+def story_text(story: Story, moments: Sequence[Moment], *, width: int | None) -> str:
+    """One drain with its timeline."""
+    facts = [
+        ("drain", story.drain_id),
+        ("state", f"{story.state.value}{f': {story.reason}' if story.reason else ''}"),
+        ("pod", f"{story.key} (uid {story.uid}, ip {story.ip or 'unknown'}, cluster {story.cluster})"),
+        ("region", story.region or "-"),
+        *(("instance", f"{part.app} {part.id}: {part.outcome.value}") for part in story.parts.values() if part.id),
+    ]
+    if story.requested_by:
+        why = f": {story.requested_why}" if story.requested_why else ""
+        facts.append(("asked for", f"by {story.requested_by} at {moment_of(story.requested_at)}{why}"))
+    head = "".join(f"{name + ':':<10} {printable(text)}\n" for name, text in facts)
+    rows = [
+        (
+            one.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z",
+            f"+{span(one.after)}" if one.after is not None else "",
+            f"{one.what} (to come)" if one.ahead else one.what,
+            one.detail,
+        )
+        for one in moments
+    ]
+    left_out = f"({story.left_out} events in the middle are left out)\n" if story.left_out else ""
+    timeline = table(("TIME", "AFTER", "WHAT", "DETAIL"), rows, width=width, whole=("TIME", "AFTER", "WHAT"))
+    return f"{head}\n{timeline}{left_out}"
+
+
+def findings_table(findings: Iterable[Finding], *, width: int | None = None) -> str:
     """What a sweep found, the certain ones first; empty when it found nothing."""
     ordered = sorted(
         findings,
@@ -34,8 +154,5 @@ def findings_table(findings: Iterable[Finding]) -> str:
         )
         for finding in ordered
     ]
-    return table(("REGION", "APP", "INSTANCE", "ADDRESS", "STATUS", "VERDICT", "EVIDENCE"), rows) if rows else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+    head = ("REGION", "APP", "INSTANCE", "ADDRESS", "STATUS", "VERDICT", "EVIDENCE")
+    return table(head, rows, width=width) if rows else ""

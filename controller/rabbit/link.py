@@ -62,6 +62,8 @@ class Link:
         self._set_up = set_up
         self._open = asyncio.Event()
         self._lost = asyncio.Event()
+        self.trouble = ""
+        """Why it is not up."""
 
     @property
     def up(self) -> bool:
@@ -94,11 +96,13 @@ class Link:
                     underlay.on_consumer_cancel_callbacks.add(self._note_cancel)
                     await self._set_up(channel)
                 self._open.set()
+                self.trouble = ""
                 logger.bind(link=self._name).info("broker link up")
                 await self._lost.wait()
                 logger.bind(link=self._name).warning("broker link lost")
             except Exception as error:  # whatever the library met: the link's task is to be there again
-                logger.bind(link=self._name, error=_explain(error)).warning("broker link not up")
+                self.trouble = _explain(error)
+                logger.bind(link=self._name, error=self.trouble).warning("broker link not up")
             finally:
                 self._open.clear()
                 if connection is not None:

@@ -54,9 +54,12 @@ class RabbitLog(Generic[Entry]):
         decode: Callable[[bytes], Entry],
         look_back: timedelta,
         clock: Clock,
+        wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         self._stream = stream
         self._decode = decode
+        self._wanted = wanted
+        """A cheap first look at an entry's bytes: decoding costs more than the rest of its way."""
         self._from = clock() - look_back
         self._next: int | None = None
         """The offset to go on from after a lost link."""
@@ -65,6 +68,8 @@ class RabbitLog(Generic[Entry]):
         self._quiet: asyncio.TimerHandle | None = None
         self._caught_up = False
         self._read = asyncio.Event()
+        self.told = 0
+        """Entries that have come, for people who wait."""
         self.readers: list[Callable[[Entry], object]] = []
         self.when_caught_up: list[Callable[[], None]] = []
         self.link = Link(name=stream, settings=settings, set_up=self._set_up)
@@ -93,13 +98,15 @@ class RabbitLog(Generic[Entry]):
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         offset = _offset(message)
+        self.told += 1
         try:
-            entry = self._decode(message.body)
+            entry = self._decode(message.body) if self._wanted(message.body) else None
         except MessageError as error:
             logger.bind(stream=self._stream, offset=offset, reason=str(error)).debug("an entry is passed over")
         else:
-            for read in self.readers:
-                read(entry)
+            if entry is not None:
+                for read in self.readers:
+                    read(entry)
         self._next = offset + 1
         if not self._caught_up:
             self._wait_for_quiet()

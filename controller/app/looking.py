@@ -1,0 +1,111 @@
+"""``drains`` and ``show``: what the event log says, for people and for scripts. Nothing is written anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+
+from controller.app.assembly import event_log, now, read_log
+from controller.app.ending import FAILED, finished, terminal_width
+from controller.domain.events import Event
+from controller.domain.history import History
+from controller.domain.selection import Selection
+from controller.domain.story import Story
+from controller.domain.timeline import moments
+from controller.lifecycle import beside, until_interrupted
+from controller.ops.answers import drain_answer, timeline_answer
+from controller.ops.tables import drains_table, story_text
+from controller.rabbit.log import RabbitLog
+from controller.settings import Settings
+
+BEGINNINGS = timedelta(minutes=15)
+"""How much further back than asked the log is read: a drain that goes on then has begun before."""
+WINDOWS = (timedelta(hours=2), timedelta(days=1), timedelta(days=3650))
+"""How far back one drain is looked for: seldom is it an old one."""
+
+
+def drains(settings: Settings, selection: Selection, *, as_json: bool, follow: bool) -> int:
+    """Print the drains that are wanted; the exit status."""
+    return 1 if finished(_drains(settings, selection, as_json=as_json, follow=follow), plain=True) is FAILED else 0
+
+
+def show(settings: Settings, drain_id: str, *, as_json: bool) -> int:
+    """Print one drain's timeline; the exit status."""
+    story = finished(find_story(settings, drain_id), plain=True)
+    if story is FAILED:
+        return 1
+    if story is None:
+        print(f"eureka-drain: the event log tells nothing of a drain {drain_id}", file=sys.stderr)
+        return 1
+    if as_json:
+        print(json.dumps(timeline_answer(story, now())))
+    else:
+        print(story_text(story, moments(story, now()), width=terminal_width()), end="")
+    return 0
+
+
+async def find_story(settings: Settings, drain_id: str) -> Story | None:
+    """One drain with its timeline, however old; the newest part of the log is searched first."""
+    story: Story | None = None
+    mentioned = partial(_mentions, drain_id.encode())
+    for look_back in WINDOWS:
+        history = History(timelines=True)
+        log = event_log(settings, look_back=look_back, wanted=mentioned)
+        log.readers.append(history.note)
+        async with beside(log.link.run):
+            await read_log(log)
+        story = history.get(drain_id) or story
+        if story is not None and story.facts is not None:
+            return story
+    return story
+
+
+def _mentions(drain_id: bytes, body: bytes) -> bool:
+    return drain_id in body
+
+
+async def _drains(settings: Settings, selection: Selection, *, as_json: bool, follow: bool) -> None:
+    history = History()
+    since = selection.since or now() - settings.broker.events_kept
+    log = event_log(settings, look_back=now() - since + BEGINNINGS)
+    log.readers.append(history.note)
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(beside(log.link.run))
+        await read_log(log)
+        found = history.select(selection)
+        _print(found, as_json=as_json)
+        if not found and not follow:
+            kind = "" if selection == Selection(since=selection.since) else " of this kind"
+            print(f"no drains{kind} since {since:%Y-%m-%d %H:%M:%S}Z", file=sys.stderr)
+        if history.forgotten:
+            print(f"{history.forgotten} older drains are left out: choose a shorter --since", file=sys.stderr)
+        if follow:
+            await until_interrupted(_follow(log, history, selection, as_json=as_json, begun=bool(found)))
+
+
+async def _follow(log: RabbitLog[Event], history: History, selection: Selection, *, as_json: bool, begun: bool) -> None:
+    """Print each drain again whenever something is told of it."""
+    changed: asyncio.Queue[Story] = asyncio.Queue()
+
+    def note(event: Event) -> None:
+        story = history.note(event)
+        if story is not None and selection.wants(story):
+            changed.put_nowait(story)
+
+    log.readers[:] = [note]
+    while True:
+        _print([await changed.get()], as_json=as_json, head=not begun)
+        begun = True
+
+
+def _print(stories: list[Story], *, as_json: bool, head: bool = True) -> None:
+    if as_json:
+        for story in stories:
+            print(json.dumps(drain_answer(story)))
+    elif stories:
+        print(drains_table(stories, now(), width=terminal_width(), head=head), end="")
+    sys.stdout.flush()

@@ -1,0 +1,55 @@
+"""Many drains, from the event log: a bounded fold."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from controller.domain.events import Event
+from controller.domain.selection import Selection
+from controller.domain.story import Story, begin
+
+REMEMBERED = 50_000
+"""Drains; one takes about 3 kB."""
+
+
+class History:
+    """Folds events into drains. Beyond ``limit`` the one that nothing was told of for longest is forgotten."""
+
+    def __init__(self, *, cluster: str = "", timelines: bool = False, limit: int = REMEMBERED) -> None:
+        self._cluster = cluster
+        self._timelines = timelines
+        self._limit = limit
+        self._stories: OrderedDict[str, Story] = OrderedDict()
+        self.forgotten = 0
+        self.events = 0
+
+    def note(self, event: Event) -> Story | None:
+        """Take the next event of the log; the drain that it changed."""
+        if self._cluster and event.cluster != self._cluster:
+            return None
+        self.events += 1
+        story = self._stories.get(event.drain_id)
+        if story is None:
+            story = self._stories[event.drain_id] = begin(event)
+            if len(self._stories) > self._limit:
+                self._stories.popitem(last=False)
+                self.forgotten += 1
+        if not story.tell(event, timeline=self._timelines):
+            return None
+        self._stories.move_to_end(event.drain_id)
+        return story
+
+    def get(self, drain_id: str) -> Story | None:
+        """One drain."""
+        return self._stories.get(drain_id)
+
+    def select(self, selection: Selection) -> list[Story]:
+        """The drains that are wanted, by when they were last heard of."""
+        return [story for story in self._stories.values() if selection.wants(story)]
+
+    def __len__(self) -> int:
+        return len(self._stories)
+
+    def __iter__(self) -> Iterator[Story]:
+        return iter(self._stories.values())

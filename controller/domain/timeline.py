@@ -1,0 +1,82 @@
+"""A drain's story as moments in time, for people: what happened, how long after the pod began to go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Cause
+from controller.domain.events import Event, Outcome
+from controller.domain.story import Story
+
+WHY = {
+    Cause.terminating: "its deletion was asked for",
+    Cause.deleted: "it was deleted without a grace period",
+    Cause.vanished: "it was gone when the watch looked again",
+    Cause.failed: "it failed",
+    Cause.succeeded: "it completed",
+    Cause.node_lost: "its node was lost",
+    Cause.asked: "a person took it out of service",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Something that happened, or will (``ahead``)."""
+
+    at: datetime
+    what: str
+    detail: str = ""
+    after: timedelta | None = None
+    """Since the pod began to go."""
+    outcome: Outcome | None = None
+    ahead: bool = False
+
+
+def moments(story: Story, now: datetime) -> list[Moment]:
+    """The whole timeline, in order."""
+    begun: list[Moment] = []
+    if story.since_at is not None:
+        begun.append(_at(story, story.since_at, "pod began to go", WHY[story.cause]))
+    if story.published_at is not None:
+        begun.append(_at(story, story.published_at, "published", "the broker has the command"))
+    if story.taken_up_at is not None:
+        begun.append(_at(story, story.taken_up_at, "consumed", f"by a worker of region {story.region}"))
+    told = [_of(story, event) for event in story.events]
+    ahead = [
+        _at(story, part.retention_ends_at, "retention ends", f"then {part.id} is deleted once it is silent", ahead=True)
+        for part in story.parts.values()
+        if part.outcome is Outcome.out_of_service and part.retention_ends_at and part.retention_ends_at > now
+    ]
+    return sorted([*begun, *told, *ahead], key=lambda moment: moment.at)
+
+
+def _of(story: Story, event: Event) -> Moment:
+    who = f"{event.app} {event.instance_id}".strip()
+    asked = f"asked for by {event.requested_by}" if event.requested_by else ""
+    if event.outcome is Outcome.requested and not event.reason:
+        why = f": {event.requested_why}" if event.requested_why else ""
+        what = f"requested{why}" if asked else "seen by the watch"
+        return _at(story, event.at, what, asked, outcome=event.outcome)
+    nodes = ", ".join(
+        f"{short_node(one.node)}: {one.condition}{f' ({one.detail})' if one.detail else ''}" for one in event.nodes
+    )
+    what = "trouble" if event.outcome is Outcome.requested else event.outcome.value
+    told = (who, event.reason, nodes, f"attempt {event.attempt}" if event.attempt > 1 else "", asked)
+    return _at(story, event.at, what, "; ".join(part for part in told if part), outcome=event.outcome)
+
+
+def _at(
+    story: Story, at: datetime, what: str, detail: str, *, outcome: Outcome | None = None, ahead: bool = False
+) -> Moment:
+    after = at - story.since_at if story.since_at is not None else None
+    return Moment(at=at, what=what, detail=detail, after=after, outcome=outcome, ahead=ahead)
+
+
+def short_node(url: str) -> str:
+    """A node without scheme and path.
+
+    >>> short_node("http://eureka-0.eureka:8761/eureka")
+    'eureka-0.eureka:8761'
+    """
+    return url.partition("://")[2].partition("/")[0] or url
