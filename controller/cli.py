@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -13,6 +14,7 @@ import typer
 from controller.errors import SettingsError
 
 if TYPE_CHECKING:  # a help text is not worth the import of everything
+    from controller.domain.replay import Asker
     from controller.domain.selection import Selection
     from controller.settings import Settings
 
@@ -101,6 +103,7 @@ PodFilter = Annotated[str, typer.Option("--pod", metavar="NS/NAME", help="Of thi
 StateFilter = Annotated[
     list[str] | None, typer.Option("--state", metavar="STATE", help="In this state, e.g. failed. Repeatable.")
 ]
+IdFilter = Annotated[list[str] | None, typer.Option("--id", metavar="DRAIN_ID", help="This drain. Repeatable.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="json: one object a line, names in full.")]
 
 
@@ -152,6 +155,137 @@ def show(
     raise typer.Exit(show_drain(settings, drain_id, as_json=output is Output.json))
 
 
+REPLAY_EXAMPLES = """\b
+Examples:
+  eureka-drain replay --since 1h --state failed             the plan; nothing changes
+  eureka-drain replay --since 1h --state failed --yes --reason INC-4711
+  eureka-drain replay --id u4ogxdsnands54l3 --yes
+  eureka-drain replay --dead --region eu --yes --rps 10
+"""
+
+
+@app.command(epilog=REPLAY_EXAMPLES)
+def replay(
+    context: typer.Context,
+    since: Since = "",
+    until: Until = "",
+    region: RegionFilter = "",
+    app_name: AppFilter = "",
+    namespace: NamespaceFilter = "",
+    pod: PodFilter = "",
+    state: StateFilter = None,
+    drain_id: IdFilter = None,
+    dead: Annotated[bool, typer.Option("--dead", help="The dead letters, instead of the event log.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what a worker still has under way.")] = False,
+    rps: Annotated[float, typer.Option("--rps", min=0.01, max=10_000, help="Drains to send in a second.")] = 50.0,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the event log.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Execute the plan.")] = False,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Drain again what is still in service: prints the plan; with --yes executes it and waits for the outcomes.
+
+    Chosen by the filters, from the last 2 hours unless --since or --id says otherwise. Exit status 1 when something
+    chosen is in the end neither out of service nor gone.
+    """
+    from controller.app.replaying import Wish
+    from controller.app.replaying import replay as run_replay
+
+    settings = _prepare(context, config, assignments)
+    selection = _selection(
+        since=since or ("" if drain_id or dead else "2h"),
+        until=until,
+        region=region,
+        app=app_name,
+        namespace=namespace,
+        pod=pod,
+        states=state or (),
+        ids=drain_id or (),
+    )
+    wish = Wish(selection=selection, asker=_asker(reason), dead=dead, again=again, yes=yes, a_second=rps)
+    raise typer.Exit(run_replay(settings, wish))
+
+
+class Action(StrEnum):
+    """What to do with dead letters."""
+
+    list = "list"
+    requeue = "requeue"
+    drop = "drop"
+
+
+DEAD_EXAMPLES = """\b
+Examples:
+  eureka-drain dead                                   every region's, with their reasons
+  eureka-drain dead requeue --region eu               send them again, once what was wrong is mended
+  eureka-drain dead drop --id u4ogxdsnands54l3 --yes
+"""
+
+
+@app.command(epilog=DEAD_EXAMPLES)
+def dead(
+    context: typer.Context,
+    action: Annotated[Action, typer.Argument(help="drop needs --yes.")] = Action.list,
+    region: RegionFilter = "",
+    app_name: AppFilter = "",
+    namespace: NamespaceFilter = "",
+    pod: PodFilter = "",
+    drain_id: IdFilter = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the event log.")] = "",
+    output: OutputOption = Output.table,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop for good what the filters choose.")] = False,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """The dead letters of each region: what was given up, and why. List them, send them again, or drop them."""
+    from controller.app.dead_letters import Wish
+    from controller.app.dead_letters import dead as run_dead
+
+    settings = _prepare(context, config, assignments)
+    selection = _selection(region=region, app=app_name, namespace=namespace, pod=pod, ids=drain_id or ())
+    wish = Wish(selection=selection, asker=_asker(reason), action=action.value, as_json=output is Output.json, yes=yes)
+    raise typer.Exit(run_dead(settings, wish))
+
+
+PodArgument = Annotated[str, typer.Argument(metavar="NAMESPACE/POD")]
+
+
+@app.command(epilog="\b\nExample:\n  eureka-drain drain shop/orders-7cd9c4fbcc-nlttw --reason 'leaks memory'")
+def drain(
+    context: typer.Context,
+    pod: PodArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the event log.")] = "",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Take one living pod out of service, and wait until it is proved. It stays so until restore, or its death.
+
+    The last instance of an app is refused (guard.last_instance).
+    """
+    from controller.app.by_hand import drain as drain_by_hand
+
+    settings = _prepare(context, config, assignments)
+    raise typer.Exit(drain_by_hand(settings, _pod(pod), _asker(reason)))
+
+
+@app.command(epilog="\b\nExample:\n  eureka-drain restore shop/orders-7cd9c4fbcc-nlttw")
+def restore(
+    context: typer.Context,
+    pod: PodArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the event log.")] = "",
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+) -> None:
+    """Put one living pod back in service that a drain has taken out, and wait until it is proved.
+
+    Only what the event log says we took out: an override that somebody else set stays.
+    """
+    from controller.app.by_hand import restore as restore_by_hand
+
+    settings = _prepare(context, config, assignments)
+    raise typer.Exit(restore_by_hand(settings, _pod(pod), _asker(reason)))
+
+
 @app.command("config")
 def show_config(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
     """Print the settings in force, secrets masked."""
@@ -177,6 +311,28 @@ def _selection(**filters: Any) -> Selection:
         return select(now=datetime.now(UTC), **filters)
     except SelectionError as error:
         raise SettingsError([f"--{error}"]) from None
+
+
+def _pod(text: str) -> tuple[str, str]:
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise SettingsError([f"{text[:80]!r} is not NAMESPACE/POD"])
+    return namespace, name
+
+
+def _asker(why: str) -> Asker:
+    """Who sits at this terminal."""
+    import getpass
+    import socket
+    from datetime import UTC, datetime
+
+    from controller.domain.replay import Asker
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"uid {os.getuid()}"
+    return Asker(by=f"{user}@{socket.gethostname()}"[:256], at=datetime.now(UTC), why=why[:2_000])
 
 
 def _prepare(context: typer.Context, config: Path | None, assignments: list[str] | None) -> Settings:

@@ -34,18 +34,24 @@ async def beside(task: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator
 
 async def until_interrupted(task: Coroutine[Any, Any, None]) -> bool:
     """Run it to its end, or until SIGINT or SIGTERM; whether it came to its end."""
-    running = asyncio.ensure_future(task)
+    interrupted = asyncio.Event()
+    running = asyncio.create_task(task)
+    waiting = asyncio.create_task(interrupted.wait())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, interrupted.set)
     try:
-        await running
-    except asyncio.CancelledError:
-        return False
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        ended = running.done()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-    return True
+        for part in (running, waiting):
+            part.cancel()
+        await asyncio.gather(running, waiting, return_exceptions=True)
+    if ended:
+        running.result()
+    return ended
 
 
 async def run_until_stopped(

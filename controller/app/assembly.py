@@ -9,8 +9,12 @@ from datetime import UTC, datetime, timedelta
 from controller.domain.decide import Routing
 from controller.domain.events import Event
 from controller.domain.standing import Guard
-from controller.errors import BrokerError
+from controller.domain.tracking import Tracker
+from controller.errors import BrokerError, KubernetesError
+from controller.flows.planning import Living
 from controller.flows.steps import Policy
+from controller.kube.api import KubeApi
+from controller.kube.listing import Census
 from controller.messages.codec import decode_event
 from controller.rabbit import names
 from controller.rabbit.log import RabbitLog
@@ -84,3 +88,15 @@ async def read_log(log: RabbitLog[Event], *, told: Callable[[int], object] = lam
                 raise BrokerError(f"the event log cannot be read: {log.link.trouble or 'the broker does not answer'}")
     finally:
         reading.cancel()
+
+
+async def living_pods(settings: Settings) -> tuple[Living | None, str]:
+    """The cluster's living pods, or why they are not known: a replay goes without them where it may not list them."""
+    tracker = Tracker()
+    try:
+        async with KubeApi() as api:
+            census = Census(api, namespaces=settings.watch.namespaces, page_size=settings.watch.page_size)
+            tracker.listed("", await census.take(), now())
+    except KubernetesError as error:
+        return None, str(error)
+    return Living(tracker.sharing, lambda uid: tracker.alive_at(uid) is not None), ""

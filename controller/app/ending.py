@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Literal, TypeVar
 
@@ -33,6 +34,8 @@ def finished(task: Coroutine[Any, Any, T], *, plain: bool = False) -> T | Litera
 
     try:
         return uvloop.run(task)
+    except BrokenPipeError:  # nobody reads our answer any more
+        raise
     except (Exception, BaseExceptionGroup) as error:
         for leaf in _leaves(error):
             expected = isinstance(leaf, DrainControllerError | OSError)
@@ -55,3 +58,22 @@ def _leaves(error: BaseException) -> list[BaseException]:
 def terminal_width() -> int | None:
     """The terminal's columns; None where nobody looks and nothing is to be cut."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def say(text: str) -> None:
+    """A message, beside the data."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on a terminal, and nothing elsewhere; gives what advances it by one."""
+    if not total or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)

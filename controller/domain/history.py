@@ -45,8 +45,9 @@ class History:
         return self._stories.get(drain_id)
 
     def select(self, selection: Selection) -> list[Story]:
-        """The drains that are wanted, by when they were last heard of."""
-        return [story for story in self._stories.values() if selection.wants(story)]
+        """The drains that are wanted, by when their pods began to go."""
+        found = [story for story in self._stories.values() if selection.wants(story)]
+        return sorted(found, key=lambda story: story.since_at or story.began_at)
 
     def __len__(self) -> int:
         return len(self._stories)

@@ -34,12 +34,20 @@ class Selection:
         return (
             (self.since is None or story.last_at >= self.since)
             and (self.until is None or story.began_at <= self.until)
-            and (not self.region or story.region == self.region)
-            and (not self.app or self.app.upper() in story.apps)
-            and (not self.namespace or story.namespace == self.namespace)
-            and (not self.pod or fnmatchcase(story.key, self.pod))
             and (not self.states or story.state in self.states)
-            and (not self.ids or story.drain_id in self.ids)
+            and self.fits(
+                region=story.region, namespace=story.namespace, pod=story.key, apps=story.apps, drain_id=story.drain_id
+            )
+        )
+
+    def fits(self, *, region: str, namespace: str, pod: str, apps: Iterable[str], drain_id: str) -> bool:
+        """Whether something of this region, pod, apps and id is chosen, times and states aside."""
+        return (
+            (not self.region or region == self.region)
+            and (not self.app or self.app.upper() in apps)
+            and (not self.namespace or namespace == self.namespace)
+            and (not self.pod or fnmatchcase(pod, self.pod))
+            and (not self.ids or drain_id in self.ids)
         )
 
 

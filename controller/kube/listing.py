@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
-from controller.kube.api import ForbiddenError, KubeApi
-from controller.kube.decode import decode_page
+from controller.kube.api import ForbiddenError, KubeApi, NotFoundError
+from controller.kube.decode import decode_page, decode_pod
 
 
 def pods_path(namespace: str) -> str:
@@ -27,6 +28,15 @@ async def list_pods(
         if not more:
             return tuple(pods), version
         query["continue"] = more
+
+
+async def read_pod(api: KubeApi, namespace: str, name: str) -> Pod:
+    """One pod as it is now. KubernetesError when there is none."""
+    try:
+        body = await api.get(f"{pods_path(quote(namespace, safe=''))}/{quote(name, safe='')}", {})
+    except NotFoundError as error:
+        raise KubernetesError(f"there is no pod {namespace}/{name}") from error
+    return decode_pod(body)[0]
 
 
 class Census:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from controller.domain.story import Part, Story
 from controller.domain.timeline import Moment, moments
+from controller.rabbit.dead import Letter
 
 
 def drain_answer(story: Story) -> dict[str, Any]:
@@ -40,6 +42,23 @@ def timeline_answer(story: Story, now: datetime) -> dict[str, Any]:
         **drain_answer(story),
         "timeline": [_moment(one) for one in moments(story, now)],
         "left_out": story.left_out,
+    }
+
+
+def letter_answer(letter: Letter, apps: Sequence[str]) -> dict[str, Any]:
+    """One dead letter."""
+    order = letter.order
+    return {
+        "region": letter.region,
+        "drain_id": order.drain_id if order else None,
+        "namespace": order.pod.namespace if order else None,
+        "pod": order.pod.name if order else None,
+        "apps": list(apps),
+        "type": letter.type,
+        "message_id": letter.message_id,
+        "died_at": _time(letter.died_at),
+        "reason": letter.reason,
+        "problem": letter.problem,
     }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
+from controller.domain.replay import Item, Verdict
 from controller.domain.story import Story
 from controller.domain.sweep import Finding
 from controller.domain.timeline import Moment
+from controller.rabbit.dead import Letter
 
 GAP = "  "
 NARROWEST = 8
@@ -134,6 +137,44 @@ def story_text(story: Story, moments: Sequence[Moment], *, width: int | None) ->
     left_out = f"({story.left_out} events in the middle are left out)\n" if story.left_out else ""
     timeline = table(("TIME", "AFTER", "WHAT", "DETAIL"), rows, width=width, whole=("TIME", "AFTER", "WHAT"))
     return f"{head}\n{timeline}{left_out}"
+
+
+def plan_table(items: Iterable[Item], *, width: int | None) -> str:
+    """What a replay would do, those that it would drain first."""
+    ranks = {verdict: rank for rank, verdict in enumerate(Verdict)}
+    ordered = sorted(items, key=lambda item: (ranks[item.judged.verdict], item.region, item.pod))
+    rows = [
+        (
+            item.judged.verdict.value,
+            item.pod,
+            ",".join(item.apps) or "-",
+            item.region,
+            item.judged.reason or "-",
+            item.drain_id,
+        )
+        for item in ordered
+    ]
+    return table(("VERDICT", "POD", "APP", "REGION", "WHY", "DRAIN"), rows, width=width, whole=("VERDICT", "DRAIN"))
+
+
+def letters_table(letters: Iterable[Letter], *, width: int | None) -> str:
+    """Dead letters, the oldest of each region first."""
+    rows = [
+        (
+            letter.region,
+            moment_of(letter.died_at),
+            letter.order.pod.key if letter.order else "-",
+            letter.reason + (f" ({letter.problem})" if letter.problem and letter.problem != letter.reason else ""),
+            letter.order.drain_id if letter.order else letter.message_id or "-",
+        )
+        for letter in letters
+    ]
+    return table(("REGION", "DIED", "POD", "WHY", "DRAIN"), rows, width=width, whole=("REGION", "DIED", "DRAIN"))
+
+
+def counted(names: Iterable[str]) -> str:
+    """How many of each, the most frequent first: ``12 would drain, 3 already gone``."""
+    return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common()) or "none"
 
 
 def findings_table(findings: Iterable[Finding], *, width: int | None = None) -> str:

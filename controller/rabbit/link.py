@@ -88,7 +88,7 @@ class Link:
             self._lost.clear()
             try:
                 async with asyncio.timeout(self._settings.timeout.total_seconds() * 4):
-                    connection = await self._connect()
+                    connection = await connect(self._settings, self._name)
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                     connection.close_callbacks.add(self._note_loss)
                     channel.close_callbacks.add(self._note_loss)
@@ -112,20 +112,22 @@ class Link:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _connect(self) -> AbstractConnection:
-        url = URL(self._settings.url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT))
-        return await aio_pika.connect(
-            url,
-            timeout=self._settings.timeout.total_seconds(),
-            ssl_context=_ssl_context(self._settings.ca_file) if url.scheme == "amqps" else None,
-            client_properties={"connection_name": f"eureka-drain {self._name}"},
-        )
-
     def _note_loss(self, *_: object) -> None:
         self._lost.set()
 
     def _note_cancel(self, *_: object) -> None:
         self.give_up("the broker cancelled the consumer")
+
+
+async def connect(settings: Broker, name: str) -> AbstractConnection:
+    """Open a connection that the broker's management page shows by this name."""
+    url = URL(settings.url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT))
+    return await aio_pika.connect(
+        url,
+        timeout=settings.timeout.total_seconds(),
+        ssl_context=_ssl_context(settings.ca_file) if url.scheme == "amqps" else None,
+        client_properties={"connection_name": f"eureka-drain {name}"},
+    )
 
 
 def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:

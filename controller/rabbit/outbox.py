@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, HeadersType
@@ -121,6 +121,7 @@ class RabbitOutbox:
             content_type=content_type,
             delivery_mode=DeliveryMode.PERSISTENT,
             message_id=message_id,
+            timestamp=datetime.now(UTC),
             type=type_,
             headers=headers,
         )

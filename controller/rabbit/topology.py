@@ -19,6 +19,8 @@ from controller.errors import BrokerError
 from controller.rabbit import ladder, names
 
 DELIVERY_LIMIT = 100
+LOOKED_AT = 1_000_000
+"""Each look at a dead letter counts as a delivery; a broker's own limit (20 from RabbitMQ 4.0) would drop it."""
 POSITIONS_KEPT = timedelta(hours=1)
 """An API server remembers five minutes."""
 POSITIONS_SEGMENT_BYTES = 1_000_000
@@ -42,7 +44,8 @@ async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_ke
         )
         await work.bind(commands, region)
         await work.bind(delay_out, f"#.{region}")
-        await (await _queue(channel, names.dead_queue(region), {})).bind(dead, region)
+        dead_letters = await _queue(channel, names.dead_queue(region), {"x-delivery-limit": LOOKED_AT})
+        await dead_letters.bind(dead, region)
     await _declare_ladder(channel)
     await _stream(channel, names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES)
     await _stream(channel, names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES)

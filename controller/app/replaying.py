@@ -1,0 +1,153 @@
+"""``replay``: plan, print, and only with ``--yes`` execute; ends when what was sent has come to an outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controller.app.assembly import event_log, living_pods, now, policy_of, read_log
+from controller.app.ending import FAILED, finished, progress, say, terminal_width
+from controller.app.letters import hold_letters, planned_letter, was_meant
+from controller.domain.history import History
+from controller.domain.replay import GOOD_ENDS, GOOD_VERDICTS, Asker, Item, Verdict
+from controller.domain.selection import Selection
+from controller.eureka.region import EurekaRegion
+from controller.flows.planning import Planner
+from controller.flows.replay import Replay
+from controller.lifecycle import beside, until_interrupted
+from controller.ops.tables import counted, drains_table, plan_table
+from controller.rabbit.dead import DeadLetters
+from controller.rabbit.outbox import RabbitOutbox
+from controller.settings import Settings
+
+BEGINNINGS = timedelta(hours=1)
+"""How much further back than asked the log is read: a drain may have begun before, and its beginning is needed."""
+MOST = 200_000
+"""Drains that are planned at a time."""
+OUTCOMES_WITHIN = timedelta(minutes=2)
+"""How long after the last news an outcome is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asks for on the command line."""
+
+    selection: Selection
+    asker: Asker
+    dead: bool = False
+    again: bool = False
+    yes: bool = False
+    a_second: float = 50.0
+
+
+def replay(settings: Settings, wish: Wish) -> int:
+    """Plan, print, execute when that is wished; the exit status."""
+    ended = finished(_replay(settings, wish), plain=True)
+    return 1 if ended is FAILED else ended
+
+
+async def _replay(settings: Settings, wish: Wish) -> int:
+    async with AsyncExitStack() as opened:
+        planner, regions = await opened.enter_async_context(_planner(settings))
+        held: dict[str, DeadLetters] = {}
+        begun = time.monotonic()
+        if wish.dead:
+            held = {name: await opened.enter_async_context(DeadLetters(settings=settings.broker, region=name))
+                    for name in regions}  # fmt: skip
+            items = await _plan_letters(planner, held, wish)
+        else:
+            items = await _plan_history(settings, planner, wish)
+        if not items:
+            say("nothing to replay: no drain fits")
+            return 0
+        took = time.monotonic() - begun
+        print(plan_table(items, width=terminal_width()), end="")
+        say(f"{len(items)} planned in {took:.1f} s: {counted(item.judged.verdict.value for item in items)}")
+        to_drain = [item for item in items if item.judged.verdict is Verdict.drain]
+        refused = sum(item.judged.verdict not in {*GOOD_VERDICTS, Verdict.drain} for item in items)
+        if not wish.yes:
+            say("nothing was changed; --yes executes this plan")
+            return 0
+        good = not to_drain or await _execute(settings, wish, to_drain, held)
+        return 0 if good and not refused else 1
+
+
+@asynccontextmanager
+async def _planner(settings: Settings) -> AsyncIterator[tuple[Planner, list[str]]]:
+    async with AsyncExitStack() as opened:
+        regions = {
+            name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
+            for name, region in settings.regions.items()
+        }
+        living, why = await living_pods(settings)
+        if living is None:
+            say(f"living pods are not known, the registries alone decide: {why}")
+        yield Planner(regions=regions, policy=policy_of(settings), clock=now, living=living), list(regions)
+
+
+async def _plan_history(settings: Settings, planner: Planner, wish: Wish) -> list[Item]:
+    selection = wish.selection
+    history = History(limit=MOST)
+    since = selection.since or now() - settings.broker.events_kept
+    marks = [one.encode() for one in selection.ids]
+    wanted: Callable[[bytes], bool] = (lambda body: any(mark in body for mark in marks)) if marks else (lambda _: True)
+    log = event_log(settings, look_back=now() - since + BEGINNINGS, wanted=wanted)
+    log.readers.append(history.note)
+    async with beside(log.link.run):
+        await read_log(log)
+    stories = history.select(selection)
+    with progress("planning", len(stories)) as advance:
+        return await planner.plan(stories, wish.asker, again=wish.again, told=advance)
+
+
+async def _plan_letters(planner: Planner, held: dict[str, DeadLetters], wish: Wish) -> list[Item]:
+    letters = [one for one in await hold_letters(held) if was_meant(one, wish.selection)]
+    with progress("planning", len(letters)) as advance:
+        items = []
+        for letter in letters:
+            items.append(await planned_letter(planner, letter, wish.asker))
+            advance()
+        return items
+
+
+async def _execute(settings: Settings, wish: Wish, items: Sequence[Item], held: dict[str, DeadLetters]) -> bool:
+    """Send and wait; whether everything came to a good end."""
+    outbox = RabbitOutbox(settings=settings.broker, regions=list(settings.regions))
+    run = Replay(outbox=outbox, clock=now, requested_at=wish.asker.at)
+    log = event_log(settings, look_back=timedelta(minutes=1))
+    log.readers.append(run.note)
+    begun = time.monotonic()
+    async with beside(outbox.link.run), beside(log.link.run):
+        await read_log(log)
+        with progress("sending", len(items)) as advance:
+
+            async def sent(item: Item) -> None:
+                if item.letter is not None:
+                    await held[item.region].settle(item.letter)
+                advance()
+
+            whole = await until_interrupted(run.send(items, a_second=wish.a_second, sent=sent))
+        took = max(time.monotonic() - begun, 0.001)
+        say(f"{len(run.came.sent)} of {len(items)} sent in {took:.1f} s ({len(run.came.sent) / took:.0f} a second)")
+        with progress("outcomes", len(run.came.sent)) as advance:
+            known = 0
+
+            def told(_: object) -> None:
+                nonlocal known
+                for _more in range(len(run.came.settled) - known):
+                    advance()
+                known = len(run.came.settled)
+
+            await until_interrupted(run.wait(OUTCOMES_WITHIN, told=told))
+    ended = list(run.came.settled.values())
+    bad = [story for story in ended if story.state not in GOOD_ENDS]
+    print(drains_table([*bad, *(story for story in ended if story not in bad)], now(), width=terminal_width()), end="")
+    say(f"outcomes: {counted(story.state.value for story in ended)}; {len(run.came.open)} without one yet")
+    if run.came.open:
+        say("what has none yet goes on by itself: eureka-drain drains --state requested")
+    if not whole:
+        say("stopped before everything was sent; run it again to continue")
+    return whole and not bad and not run.came.open

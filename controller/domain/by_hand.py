@@ -1,0 +1,52 @@
+"""What a person does to one pod by hand: taking it out of service while it lives, and putting it back. Pure.
+
+The pod goes on living, so its drain has no deadline: it is never deleted from the registry while it heartbeats. Each
+drain by hand has an id of its own; the one that follows the pod's death is the watch's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from controller.domain.commands import Cause, Command, drain_id
+from controller.domain.decide import Publish, Refuse, Routing, cause_of, decide
+from controller.domain.ledger import Taken
+from controller.domain.pods import LivingPod, Pod
+from controller.domain.replay import Asker, asked
+from controller.domain.restore import Restore, restore_of
+
+NO_DEADLINE = timedelta(days=3_650)
+"""From now: longer than any process lives."""
+
+
+def drains_of(pod: Pod, routing: Routing, living: tuple[LivingPod, ...], asker: Asker) -> list[Command] | str:
+    """Compose the commands, one a region; or say why there are none."""
+    if cause_of(pod) is not None:
+        return "it is going already: the watch drains it"
+    if not pod.ip:
+        return "it has no address yet"
+    commands = []
+    for decision in decide(pod, Cause.asked, asker.at, routing, living):
+        match decision:
+            case Refuse(reason=reason):
+                return reason
+            case Publish(command=command):
+                name = drain_id(command.cluster, pod.uid, command.region, f"by hand {asker.at.isoformat()}")
+                commands.append(asked(replace(command, drain_id=name, end_at=asker.at + NO_DEADLINE), asker))
+    return commands or "it is switched off by its annotation eureka.drain/enabled, or has no region"
+
+
+def restores_of(pod: Pod, cluster: str, held: list[Taken], asker: Asker) -> list[Restore] | str:
+    """Compose the orders that put a living pod back, one a region; only for what a drain has taken out."""
+    if cause_of(pod) is not None:
+        return "it is going: what is dying is not put back in service"
+    regions = dict.fromkeys(taken.region for taken in held)
+    if not regions:
+        return "the event log says of no drain that it holds this pod out of service"
+    orders = []
+    for region in regions:
+        taken = tuple(one for one in held if one.region == region)
+        order = restore_of(cluster, region, pod, taken, asker.at)
+        orders.append(replace(order, requested_by=asker.by, requested_at=asker.at, requested_why=asker.why))
+    return orders

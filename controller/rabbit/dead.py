@@ -1,0 +1,114 @@
+"""Dead letters: looking at them without losing one, sending them again, dropping them.
+
+Nothing is taken out before what follows from it is confirmed: letters are held unacknowledged while they are looked at,
+and the broker puts back whatever was not settled when the connection ends. While they are held, nobody else sees them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity, QueueEmpty
+
+from controller.domain.restore import Order
+from controller.errors import MessageError
+from controller.messages.codec import decode_order
+from controller.rabbit import names
+from controller.rabbit.link import BROKER_TROUBLE, as_broker_error, connect
+from controller.settings import Broker
+
+NO_REASON = "the broker gave it up: it was delivered too often, and never acknowledged"
+MOST = 100_000
+"""Letters that are held at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One dead letter. ``order`` is None when it is no message of ours; ``problem`` then says why."""
+
+    number: int
+    """Its place in the queue, from 1."""
+    region: str
+    reason: str
+    body: bytes
+    type: str
+    message_id: str
+    content_type: str
+    died_at: datetime | None = None
+    order: Order | None = None
+    problem: str = ""
+
+
+class DeadLetters:
+    """One region's dead letters, held from ``hold`` until the context ends."""
+
+    def __init__(self, *, settings: Broker, region: str) -> None:
+        self._settings = settings
+        self._region = region
+        self._connection: AbstractConnection | None = None
+        self._held: dict[int, AbstractIncomingMessage] = {}
+
+    async def __aenter__(self) -> DeadLetters:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._connection is not None:
+            with suppress(*BROKER_TROUBLE):
+                async with asyncio.timeout(self._settings.timeout.total_seconds()):
+                    await self._connection.close()
+
+    async def hold(self, most: int = MOST) -> list[Letter]:
+        """Take what is there, the oldest first. Empty when the region has never been declared."""
+        with as_broker_error(f"the dead letters of {self._region} cannot be read"):
+            self._connection = await connect(self._settings, f"dead {self._region}")
+            channel: AbstractChannel = await self._connection.channel()
+            try:
+                queue = await channel.declare_queue(names.dead_queue(self._region), passive=True)
+            except ChannelNotFoundEntity:
+                return []
+            letters: list[Letter] = []
+            # No more than there were: whatever another process puts back would come round for ever.
+            for number in range(1, min(most, queue.declaration_result.message_count or 0) + 1):
+                try:
+                    message = await queue.get(timeout=self._settings.timeout.total_seconds())
+                except QueueEmpty:
+                    break
+                assert message is not None
+                self._held[number] = message
+                letters.append(_letter(number, self._region, message))
+            return letters
+
+    async def settle(self, number: int) -> None:
+        """Take it out of the queue for good."""
+        with as_broker_error("not acknowledged"):
+            await self._held[number].ack()
+        del self._held[number]
+
+
+def _letter(number: int, region: str, message: AbstractIncomingMessage) -> Letter:
+    order: Order | None = None
+    problem = ""
+    try:
+        decoded = decode_order(message.body, type_=message.type, content_type=message.content_type)
+    except MessageError as error:
+        problem = str(error)
+    else:
+        order = decoded if decoded.region == region else None
+        problem = "" if order else f"it is for region {decoded.region!r}"
+    reason = message.headers.get("x-reason")
+    return Letter(
+        number=number,
+        region=region,
+        reason=str(reason) if reason else NO_REASON,
+        body=message.body,
+        type=message.type or "",
+        message_id=message.message_id or "",
+        content_type=message.content_type or "",
+        died_at=message.timestamp,
+        order=order,
+        problem=problem,
+    )
