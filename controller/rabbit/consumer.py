@@ -89,16 +89,20 @@ class RegionConsumer:
             await asyncio.wait(self._in_flight, timeout=within.total_seconds())
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        # In a task of our own: the library cancels its own ones when the channel ends, and a queue that was deleted by
+        # hand delivers nothing again. What has been begun is finished, and its next step is sent.
+        task = asyncio.create_task(self._see_through_or_leave(message))
         self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
             await self._see_through(message)
         except BROKER_TROUBLE as error:
             # The channel is gone, and with it our right to acknowledge; the broker delivers the message again.
             logger.bind(region=self._region, error=type(error).__name__).warning("message left to the broker")
-        finally:
-            self._in_flight.discard(task)
+        except Exception as error:  # a mistake of ours; the message stays with the broker
+            logger.bind(region=self._region, error=f"{type(error).__name__}: {error}").error("message not seen through")
 
     async def _see_through(self, message: AbstractIncomingMessage) -> None:
         verdicts = await self._until_confirmed(message, lambda: self._judge(message))

@@ -11,7 +11,7 @@ import pytest
 
 from controller.domain.restore import Order
 from controller.errors import BrokerError
-from controller.flows.verdicts import Done, Verdicts
+from controller.flows.verdicts import Done, Retry, Verdicts
 from controller.rabbit import names
 from controller.rabbit.outbox import RabbitOutbox
 from tests.contract.brokers import Handled, a_channel, a_consumer, an_outbox, command_for, fresh_region, kept_up
@@ -91,6 +91,32 @@ async def test_a_queue_that_is_deleted_by_hand_is_declared_again_and_consumed(br
             await until(lambda: consumer.link.up, "link up again", timeout=20)
             await sent_at_last(outbox, region, "after")
             await handled.until("after")
+
+
+async def test_a_queue_that_is_deleted_while_a_command_is_handled_does_not_lose_its_next_step(broker: RabbitMq) -> None:
+    region = fresh_region()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    seen = Handled()
+
+    async def hang_the_first_time(command: Order, redelivered: bool) -> Verdicts:
+        await seen(command, redelivered)
+        if len(seen.seen) > 1:
+            return (Done(),)
+        begun.set()
+        await go_on.wait()
+        return (Retry(order=command, after=timedelta(seconds=1)),)
+
+    async with an_outbox(broker, region) as outbox:
+        consumer = a_consumer(broker, region, outbox, hang_the_first_time)
+        async with kept_up(consumer.link):
+            await outbox.send(command_for(region, "held"))
+            await begun.wait()
+            async with a_channel(broker) as channel:
+                await channel.queue_delete(names.commands_queue(region))
+            await until(lambda: not consumer.link.up, "noticed", timeout=10, interval=0.01)
+            await until(lambda: consumer.link.up, "link up again", timeout=20)
+            go_on.set()
+            await until(lambda: len(seen.seen) == 2, "its next step came", timeout=20)
 
 
 async def test_a_paused_broker_fails_a_send_after_its_timeout_and_serves_after_it_goes_on(broker: RabbitMq) -> None:
