@@ -30,6 +30,10 @@ from controller.domain.hints import TEMPLATE_FIELDS
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @: a password with @ or / in it must not show its end."""
 _USERINFO_IN_TEXT = re.compile(r"//\S*@")
+SHORTEST_TOKEN = 16
+"""Characters: what cannot be guessed at the rate that a server answers."""
+LONGEST_IN_COOKIE = 3_500
+"""Characters: browsers drop a cookie that is longer than 4096 bytes, and say nothing."""
 
 
 def without_credentials(text: str) -> str:
@@ -101,6 +105,18 @@ def _check_template(template: str) -> str:
     return template
 
 
+def _check_token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if text and not (
+        SHORTEST_TOKEN <= len(text) <= LONGEST_IN_COOKIE and text.isascii() and text.isprintable() and " " not in text
+    ):
+        raise ValueError(
+            f"a token has {SHORTEST_TOKEN} to {LONGEST_IN_COOKIE} visible ASCII characters, for example "
+            "from: openssl rand -hex 32"
+        )
+    return token
+
+
 def _check_default_region(name: str) -> str:
     return name if name == "*" else _check_region(name)
 
@@ -119,6 +135,7 @@ Masked = PlainSerializer(str, return_type=str)
 """``eureka-drain config`` shows where a URL leads, and nobody's credentials."""
 BrokerUrl = Annotated[SecretUrl, AfterValidator(lambda url: _check_url(url, ("amqp", "amqps"))), Masked]
 NodeUrl = Annotated[SecretUrl, AfterValidator(_check_node), Masked]
+StaticToken = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 class Group(BaseModel):
@@ -167,6 +184,9 @@ class Watch(Group):
     label_selector: str = ""
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Pods in one page of a list; one page of 500 is about 6 MB."""
+    notices: bool = True
+    """Tell pods what became of their drains, as Kubernetes Events; needs the verb create on events. Without it nothing
+    but these Events is missing."""
 
     @property
     def scopes(self) -> list[str]:
@@ -234,6 +254,32 @@ class Http(Group):
     """0: any free one."""
 
 
+class Ops(Group):
+    """Who may see the page of ``ops`` and use its API."""
+
+    kubernetes: bool = True
+    """Ask the API server whose a token is, and what its user may: ``get`` on ``drains.eureka.drain`` to read,
+    ``create`` on ``replays.eureka.drain`` to write."""
+    audiences: Names = []
+    """Of which a Kubernetes token must be meant for one. Empty: for the API server itself, as kubectl's are."""
+    viewer_token: StaticToken = SecretStr("")
+    """May read; for use outside a cluster. Empty: no such token."""
+    operator_token: StaticToken = SecretStr("")
+    """May read and write."""
+    anonymous_read: bool = False
+    """True: everybody who reaches the port may read. Nobody ever writes without a token."""
+    trust_forwarded: bool = False
+    """Believe ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` when a browser's origin is checked: only behind a proxy
+    that overwrites both."""
+
+    @model_validator(mode="after")
+    def _tells_the_tokens_apart(self) -> Ops:
+        viewer, operator = self.viewer_token.get_secret_value(), self.operator_token.get_secret_value()
+        if viewer and viewer == operator:
+            raise ValueError("viewer_token and operator_token must differ: one of them may write")
+        return self
+
+
 class Log(Group):
     """What is written to stderr."""
 
@@ -269,5 +315,6 @@ class Settings(Group):
     retry: Retry = Retry()
     work: Work = Work()
     http: Http = Http()
+    ops: Ops = Ops()
     log: Log = Log()
     stop: Stop = Stop()

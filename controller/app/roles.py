@@ -23,6 +23,7 @@ from controller.flows.watch import Watch
 from controller.flows.work import Worker
 from controller.kube.api import KubeApi
 from controller.kube.feed import feeds
+from controller.kube.noticeboard import KubeNoticeboard
 from controller.lifecycle import run_until_stopped
 from controller.messages.codec import decode_position
 from controller.ops.http import Checks, serve
@@ -98,9 +99,12 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> 
                 ledger=watched,
                 log=log,
                 positions=positions,
+                noticeboard=KubeNoticeboard(api) if settings.watch.notices else None,
             )
             positions.readers.append(watching.resume.told)
             log.readers.append(partial(_tell_watch, watched, watching.succession))
+            if watching.telling:
+                log.readers.append(watching.telling.note)
             log.when_caught_up.append(watching.succession.log_read)
             tasks["watch"] = watching.run
             finishing.append(watching.finish)

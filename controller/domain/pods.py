@@ -13,6 +13,16 @@ LONGEST_LABEL = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """What controls a pod and outlives it: its ReplicaSet, StatefulSet, DaemonSet, Job …, in the pod's namespace."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """The facts of one pod that a drain needs, as the Kubernetes API reported them last.
 
@@ -45,6 +55,8 @@ class Pod:
     """The reason of its ``DisruptionTarget`` condition, when that is true."""
     annotations: dict[str, str] = field(default_factory=dict)
     """Only those of ours, without the prefix ``eureka.drain/``."""
+    owner: Owner | None = None
+    """Its controller, where it has one: a claim of its metadata, not a proof."""
 
     @property
     def key(self) -> str:

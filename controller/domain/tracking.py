@@ -121,6 +121,10 @@ class Tracker:
         pod = self._pods.get(uid)
         return self._told_at[uid] if pod is not None and cause_of(pod) is None else None
 
+    def has(self, uid: str) -> bool:
+        """Whether the API server still has this pod's object, as far as is known."""
+        return uid in self._pods
+
     def sharing(self, pod: Pod) -> tuple[LivingPod, ...]:
         """The living pods that share this pod's address or one of its host names, at most 20."""
         others = [other for other in self.living_at(*self._addresses(pod)) if other.uid != pod.uid]

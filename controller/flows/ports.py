@@ -10,6 +10,7 @@ from typing import Protocol
 from controller.domain.commands import Cause
 from controller.domain.events import Event
 from controller.domain.instances import Instance, Reading
+from controller.domain.notices import Notice
 from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.restore import Order
@@ -94,6 +95,36 @@ class Outbox(Protocol):
 
     async def note_position(self, position: Position) -> None:
         """Note how far the watch has come."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """It is there, whoever has posted it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointless:
+    """It never will be: its namespace is gone, or it is not acceptable."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forbidden:
+    """We may not post there."""
+
+    why: str
+
+
+Posting = Posted | Pointless | Forbidden
+
+
+class Noticeboard(Protocol):
+    """Where people look who wonder about a pod."""
+
+    async def post(self, notice: Notice) -> Posting:
+        """Put it up; twice is once. KubernetesError when nobody knows whether it is there: then do it again."""
         ...
 
 

@@ -3,7 +3,8 @@
 Two tasks share one tracker. ``observe`` only notes; ``publish`` only sends, and confirms to the tracker. So a broker
 that is away never slows the watch, and a pod stays due until the broker has its command. Beside them, what the event
 log says is held against the living pods (flows/succession) and against the commands that were sent (flows/chase), and
-what was removed while nobody watched is asked for at the start (flows/resume).
+told to the pods themselves (flows/telling); what was removed while nobody watched is asked for at the start
+(flows/resume).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from controller.flows.ports import (
     Clock,
     EventLog,
     Listed,
+    Noticeboard,
     Observer,
     Outbox,
     PodFeed,
@@ -36,6 +38,7 @@ from controller.flows.ports import (
 )
 from controller.flows.resume import Resume
 from controller.flows.succession import Succession
+from controller.flows.telling import Telling
 from controller.flows.urgency import Urgency
 
 AT_ONCE = 5_000
@@ -58,7 +61,9 @@ class Watch:
         ledger: Ledger,
         log: EventLog,
         positions: EventLog,
+        noticeboard: Noticeboard | None = None,
     ) -> None:
+        """Without a ``noticeboard`` pods are told nothing."""
         self._feeds = feeds
         self._outbox = outbox
         self._routing = routing
@@ -81,6 +86,15 @@ class Watch:
             clock=clock,
         )
         self._chase = Chase(ledger=ledger, log=log, outbox=outbox, clock=clock)
+        self.telling: Telling | None = None
+        if noticeboard is not None:
+            self.telling = Telling(
+                cluster=routing.cluster,
+                scopes=[feed.scope for feed in feeds],
+                noticeboard=noticeboard,
+                is_there=self._tracker.has,
+                clock=clock,
+            )
         self._wake = asyncio.Event()
         self._listed: set[int] = set()
         self._all_listed = asyncio.Event()
@@ -100,6 +114,12 @@ class Watch:
             tasks.create_task(self.succession.run(), name="restore")
             tasks.create_task(self._chase.run(), name="chase")
             tasks.create_task(self._resume(), name="resume")
+            if self.telling:
+                tasks.create_task(self._tell(self.telling), name="tell")
+
+    async def _tell(self, telling: Telling) -> None:
+        await self._all_listed.wait()  # only then is it known which pods are there
+        await telling.run()
 
     async def _resume(self) -> None:
         await self._all_listed.wait()

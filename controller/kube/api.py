@@ -1,7 +1,7 @@
 """The connection to the API server: in-cluster credentials, else KUBECONFIG, else the default kubeconfig.
 
-Two calls, both giving raw bytes. Every call has a read timeout: the client has none of its own, and a half-open
-connection would hang for ever.
+Two calls that give raw bytes, and one that creates. Every call has a read timeout: the client has none of its own, and
+a half-open connection would hang for ever.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import Any
 import aiohttp
 
 from controller.errors import KubernetesError
-from controller.kube.decode import decode_failure
+from controller.kube.decode import decode_causes, decode_failure
 
 CONNECT_TIMEOUT = 5.0
 LIST_READ_TIMEOUT = 30.0
 """Seconds without a byte: the server may work for a while before the first one."""
+POST_READ_TIMEOUT = 10.0
+"""Seconds without a byte."""
+LARGEST_POST_ANSWER = 2 * 1024 * 1024
+"""Bytes: the object that was sent, and what the server added."""
 LARGEST_LINE = 8 * 1024 * 1024
 """Bytes of one watch event; etcd refuses objects over 1.5 MB."""
 
@@ -31,6 +35,29 @@ class NotFoundError(KubernetesError):
 
 class ForbiddenError(KubernetesError):
     """403: the API server knows us, and does not let us."""
+
+
+class EndingError(ForbiddenError):
+    """403: nothing more is created in a namespace that is being deleted."""
+
+
+class ExistsError(KubernetesError):
+    """409: there is an object by that name."""
+
+
+class InvalidError(KubernetesError):
+    """400, 413 or 422: what was sent will never be taken."""
+
+
+_REFUSALS = {
+    400: InvalidError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ExistsError,
+    410: ExpiredError,
+    413: InvalidError,
+    422: InvalidError,
+}
 
 
 class KubeApi:
@@ -77,6 +104,22 @@ class KubeApi:
             response.release()
         return body
 
+    async def post(self, path: str, thing: dict[str, Any]) -> bytes:
+        """Create an object; gives what was made of it. When this raises, it may have been created all the same."""
+        response = await self._request(path, {}, read_timeout=POST_READ_TIMEOUT, creates=thing)
+        answer = bytearray()
+        try:
+            # To its end: the connection can be used again.
+            async for chunk in response.content.iter_any():
+                answer += chunk
+                if len(answer) > LARGEST_POST_ANSWER:
+                    raise KubernetesError("an answer without end")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
+        finally:
+            response.release()
+        return bytes(answer)
+
     async def lines(self, path: str, query: dict[str, str], *, read_timeout: float) -> AsyncIterator[bytes]:
         """Get a stream of lines. It ends when the server ends it, or raises after ``read_timeout`` s of silence."""
         response = await self._request(path, query, read_timeout=read_timeout)
@@ -94,13 +137,16 @@ class KubeApi:
         finally:
             response.close()
 
-    async def _request(self, path: str, query: dict[str, str], *, read_timeout: float) -> Any:
+    async def _request(
+        self, path: str, query: dict[str, str], *, read_timeout: float, creates: dict[str, Any] | None = None
+    ) -> Any:
         try:
             response = await self._client.call_api(
                 path,
-                "GET",
+                "GET" if creates is None else "POST",
                 query_params=list(query.items()),
-                header_params={"Accept": "application/json"},
+                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                body=creates,
                 auth_settings=["BearerToken"],
                 response_types_map={},
                 _preload_content=False,
@@ -111,7 +157,7 @@ class KubeApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubernetesError(f"the API server cannot be reached ({type(error).__name__})") from error
         # Without preloading, the client does not look at the status.
-        if response.status != 200:
+        if response.status not in ((200,) if creates is None else (200, 201)):
             raise await _refusal(response)
         return response
 
@@ -125,7 +171,10 @@ async def _refusal(response: Any) -> KubernetesError:
         response.close()
     try:
         _, text = decode_failure(body)
+        ending = "NamespaceTerminating" in decode_causes(body)
     except KubernetesError:
-        text = "not an API server's answer"
-    kind = {410: ExpiredError, 404: NotFoundError, 403: ForbiddenError}.get(response.status, KubernetesError)
+        text, ending = "not an API server's answer", False
+    kind = _REFUSALS.get(response.status, KubernetesError)
+    if kind is ForbiddenError and ending:
+        kind = EndingError
     return kind(f"HTTP {response.status}: {text}")

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 
 from controller.domain.addressing import canonical_address
 from controller.domain.hints import KNOWN, LONGEST_VALUE
-from controller.domain.pods import ANNOTATION_PREFIX, Pod
+from controller.domain.pods import ANNOTATION_PREFIX, Owner, Pod
 from controller.errors import KubernetesError
 
 APP_LABELS = ("app.kubernetes.io/name", "app")
+LONGEST_REFERENCE = 253
+"""Characters of each of an owner's facts: what a real one may have. The API server admits any length."""
 
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _OwnerReference(msgspec.Struct, rename="camel"):
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -28,6 +40,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     deletion_grace_period_seconds: int | None = None
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None
+    owner_references: list[_OwnerReference] | None = None
 
 
 class _Port(msgspec.Struct, rename="camel"):
@@ -93,12 +106,21 @@ class _WatchEvent(msgspec.Struct):
     object: msgspec.Raw
 
 
+class _StatusCause(msgspec.Struct):
+    reason: str = ""
+
+
+class _Details(msgspec.Struct):
+    causes: list[_StatusCause] | None = None
+
+
 class _Failure(msgspec.Struct):
     """A ``Status`` object."""
 
     code: int = 0
     reason: str = ""
     message: str = ""
+    details: _Details | None = None
 
 
 class _Bookmark(msgspec.Struct):
@@ -142,6 +164,12 @@ def decode_failure(body: bytes) -> tuple[int, str]:
     return failure.code, f"{failure.reason}: {failure.message}"[:300]
 
 
+def decode_causes(body: bytes) -> tuple[str, ...]:
+    """Read a ``Status``: the causes that it names, one word each."""
+    details = _decoded(_failure, body, "a status").details
+    return tuple(cause.reason for cause in (details and details.causes) or ())
+
+
 def _decoded(decoder: Any, body: bytes, what: str) -> Any:
     try:
         return decoder.decode(body)
@@ -176,7 +204,24 @@ def _to_pod(pod: _Pod) -> Pod:
         finished_at=_finished_at(status),
         disruption=_disruption(status),
         annotations=_ours(meta.annotations or {}),
+        owner=_owner(meta.owner_references or ()),
     )
+
+
+def _owner(references: Iterable[_OwnerReference]) -> Owner | None:
+    """The controller, unless it is none that could be there."""
+    for one in references:
+        if one.controller:
+            facts = (one.api_version, one.kind, one.name, one.uid)
+            possible = all(0 < len(fact) <= LONGEST_REFERENCE and fact.isprintable() for fact in facts)
+            return _shared_owner(*facts) if possible else None
+    return None
+
+
+@lru_cache(maxsize=4_096)
+def _shared_owner(api_version: str, kind: str, name: str, uid: str) -> Owner:
+    """One for all of its pods: every living pod's is kept in memory."""
+    return Owner(api_version=api_version, kind=kind, name=name, uid=uid)
 
 
 def _ours(annotations: dict[str, str]) -> dict[str, str]:

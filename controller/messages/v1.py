@@ -17,6 +17,15 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
+class Owner(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The drained pod's controller."""
+
+    api_version: Short
+    kind: Short
+    name: Short
+    uid: Short
+
+
 class Pod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The drained pod."""
 
@@ -37,6 +46,7 @@ class Pod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished_at: Time | None = None
     disruption: Short = ""
     annotations: Annotated[dict[Short, Text], Meta(max_length=32)] = field(default_factory=dict)
+    owner: Owner | None = None
 
 
 class LivingPod(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from controller.flows.urgency import Urgency
 from controller.flows.watch import Watch
 from tests.fakes.feed import FakePodFeed
 from tests.fakes.log import FakeLog
+from tests.fakes.noticeboard import FakeNoticeboard
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.fakes.virtual_time import virtual_clock
@@ -30,6 +31,7 @@ class Watching:
         self.broker = FakeBroker()
         self.observer = FakeObserver()
         self.ledger = Ledger()
+        self.noticeboard = FakeNoticeboard()
         usual = {"cluster": "test", "known": ("eu", "us"), "default": ("eu",), "namespaces": {}}
         self.watch = Watch(
             feeds=list(self.feeds),
@@ -41,6 +43,7 @@ class Watching:
             ledger=self.ledger,
             log=FakeLog(),
             positions=FakeLog(),
+            noticeboard=self.noticeboard,
         )
 
         self.broker.readers.append(self._read)
@@ -49,6 +52,8 @@ class Watching:
         taken = self.ledger.note(event)
         if taken is not None:
             self.watch.succession.noted(taken)
+        assert self.watch.telling is not None
+        self.watch.telling.note(event)
 
     def told(self, outcome: Outcome, *, command: Command | None = None, target: Target | None = None) -> Event:
         """An event about the usual pod's drain, told now."""

@@ -9,13 +9,17 @@ from typing import Any
 
 from controller.domain.commands import Cause, Command, Progress, Stage, Target, drain_id
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
-from controller.domain.pods import LivingPod, Pod
+from controller.domain.pods import LivingPod, Owner, Pod
 from controller.domain.tracking import Tracker
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
 """When the pod of these tests is asked to go."""
 POD_IP = "10.1.0.7"
 NODES = ("http://eureka-0:8761/eureka", "http://eureka-1:8761/eureka", "http://eureka-2:8761/eureka")
+
+
+STATEFUL_SET = Owner(api_version="apps/v1", kind="StatefulSet", name="orders", uid="uid-of-orders")
+"""Whose pod ``shop/orders-0`` may be."""
 
 
 def at(seconds: float) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from controller.domain.commands import Cause, Command, Progress, Stage, Target
-from controller.domain.pods import LivingPod, Pod
+from controller.domain.pods import LivingPod, Owner, Pod
 from tests.unit.building import at
 
 characters = st.characters(codec="utf-8")
@@ -13,6 +13,7 @@ words = st.text(characters, max_size=20)
 uids = st.text(characters, min_size=1, max_size=20)
 times = st.integers(0, 4_000_000_000_000).map(lambda micros: at(micros / 1_000_000))
 ports = st.lists(st.integers(0, 65_535), max_size=4).map(tuple)
+owners = st.builds(Owner, api_version=words, kind=words, name=words, uid=words)
 pods = st.builds(
     Pod,
     namespace=words,
@@ -32,6 +33,7 @@ pods = st.builds(
     finished_at=st.none() | times,
     disruption=words,
     annotations=st.dictionaries(words, words, max_size=4),
+    owner=st.none() | owners,
 )
 living = st.builds(
     LivingPod,

@@ -41,6 +41,9 @@ def an_object(uid: str = "uid-1", **status: Any) -> dict[str, Any]:
             "creationTimestamp": "2025-06-01T11:00:00Z",
             "labels": {"app.kubernetes.io/name": "orders"},
             "annotations": {"eureka.drain/app": "orders", "other": "x"},
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "orders-1", "uid": "rs-1", "controller": True}
+            ],
         },
         "spec": {
             "nodeName": "node-a",

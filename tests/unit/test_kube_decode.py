@@ -14,12 +14,28 @@ from hypothesis import strategies as st
 from controller.domain.commands import Cause
 from controller.domain.decide import cause_of
 from controller.domain.hints import LONGEST_VALUE, HintError, read_hints
-from controller.domain.pods import Pod
+from controller.domain.pods import Owner, Pod
 from controller.errors import KubernetesError
-from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
-from tests.unit.building import NOON
+from controller.kube.decode import (
+    LONGEST_REFERENCE,
+    decode_bookmark,
+    decode_causes,
+    decode_event,
+    decode_failure,
+    decode_page,
+    decode_pod,
+)
+from controller.messages.codec import encode_order
+from tests.unit.building import NOON, a_command
 
-DECODERS: list[Callable[[bytes], Any]] = [decode_page, decode_event, decode_pod, decode_bookmark, decode_failure]
+DECODERS: list[Callable[[bytes], Any]] = [
+    decode_page,
+    decode_event,
+    decode_pod,
+    decode_bookmark,
+    decode_failure,
+    decode_causes,
+]
 
 
 def an_object(
@@ -57,6 +73,43 @@ def test_a_running_pod_is_read() -> None:
     assert (pod.hostname, pod.ports, pod.phase, pod.app_label) == ("orders-0", (8080,), "Running", "orders")
     assert pod.created_at == NOON - timedelta(hours=1)
     assert cause_of(pod) is None
+
+
+def a_reference(**facts: Any) -> dict[str, Any]:
+    usual = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "orders-7d9f", "uid": "rs-1", "controller": True}
+    return {**usual, **facts}
+
+
+def test_a_pods_owner_is_its_controller_and_no_other_and_its_pods_share_it() -> None:
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u", "blockOwnerDeletion": True}
+    references = [other, a_reference(controller=False), a_reference()]
+    owned = [pod_of(an_object(meta={"uid": uid, "ownerReferences": references})) for uid in ("uid-1", "uid-2")]
+    assert owned[0].owner == Owner(api_version="apps/v1", kind="ReplicaSet", name="orders-7d9f", uid="rs-1")
+    assert owned[0].owner is owned[1].owner
+    assert pod_of(an_object()).owner is None
+    assert pod_of(an_object(meta={"ownerReferences": [other]})).owner is None
+
+
+@pytest.mark.parametrize("name", ["apiVersion", "kind", "name", "uid"])
+@pytest.mark.parametrize("value", ["", "x" * (LONGEST_REFERENCE + 1), "a\nb", "\x1b[31m"])
+def test_an_owner_that_cannot_be_there_is_left_out_and_the_pod_is_read_all_the_same(name: str, value: str) -> None:
+    pod = pod_of(an_object(meta={"ownerReferences": [a_reference(**{name: value})]}))
+    assert (pod.owner, pod.uid) == (None, "uid-1")
+
+
+def test_a_pod_with_the_longest_owner_fits_the_wire() -> None:
+    longest = "x" * LONGEST_REFERENCE
+    reference = a_reference(apiVersion=longest, kind=longest, name=longest, uid=longest)
+    pod = pod_of(an_object(meta={"ownerReferences": [reference]}))
+    assert pod.owner is not None
+    assert encode_order(a_command(pod))
+
+
+def test_a_status_names_its_causes() -> None:
+    body = {"kind": "Status", "code": 403, "details": {"causes": [{"reason": "NamespaceTerminating", "field": "x"}]}}
+    assert decode_causes(json.dumps(body).encode()) == ("NamespaceTerminating",)
+    assert decode_causes(b'{"kind":"Status","details":{"name":"x"}}') == ()
+    assert decode_causes(b'{"kind":"Status"}') == ()
 
 
 def test_a_terminating_pod_tells_its_deadline_and_grace() -> None:

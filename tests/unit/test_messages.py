@@ -28,6 +28,7 @@ from controller.messages.codec import (
     encode_order,
 )
 from tests.unit.building import (
+    STATEFUL_SET,
     a_command,
     a_living_pod,
     a_pod,
@@ -92,6 +93,7 @@ def full_command() -> Command:
             finished_at=at(20),
             disruption="EvictionByEvictionAPI",
             annotations={"app": "orders", "region": "eu", "retention": "90s"},
+            owner=STATEFUL_SET,
         )
     )
     target = a_target(

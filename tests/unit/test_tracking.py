@@ -45,6 +45,16 @@ def test_each_way_of_ending_is_due_once_with_its_cause(end: Callable[[Tracker], 
     assert causes(tracker) == []
 
 
+def test_a_pod_is_there_until_its_object_is_gone() -> None:
+    tracker = Tracker()
+    assert not tracker.has(ALIVE.uid)
+    tracker.changed(ALIVE, at(0))
+    tracker.changed(terminating(ALIVE), at(1))
+    assert tracker.has(ALIVE.uid)
+    tracker.removed(terminating(ALIVE), at(2))
+    assert not tracker.has(ALIVE.uid)
+
+
 def test_a_pod_stays_due_with_its_first_cause_and_moment_until_the_broker_has_confirmed() -> None:
     tracker = Tracker()
     tracker.changed(terminating(ALIVE), at(0))

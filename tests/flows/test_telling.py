@@ -1,0 +1,284 @@
+"""Telling pods what became of their drains: a courtesy that never holds anything up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from loguru import logger
+
+from controller.domain.events import Event, Outcome, tell
+from controller.flows.ports import Forbidden, Pointless
+from controller.flows.telling import MOST, MOST_OWNERS, MOST_TRIES, SELDOM, Telling
+from tests.fakes.noticeboard import NOT_NOW, FakeNoticeboard
+from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
+from tests.flows.watching import GOING, watching
+from tests.unit.building import STATEFUL_SET, a_command, a_pod, a_target, at, terminating
+
+OWNED = terminating(a_pod(owner=STATEFUL_SET))
+
+
+class Told:
+    """A flow that runs, its noticeboard, and which pods are there."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.board = FakeNoticeboard()
+        self.there = {GOING.uid}
+        self.telling = Telling(
+            cluster="test",
+            scopes=scopes or ("",),
+            noticeboard=self.board,
+            is_there=lambda uid: uid in self.there,
+            clock=virtual_clock,
+        )
+
+    def note(self, outcome: Outcome = Outcome.out_of_service, *, number: int = 0, **facts: Any) -> Event:
+        """The log tells this of the pod's instance, now."""
+        event = tell(a_command(), outcome, virtual_clock(), target=a_target(id=f"id-{number}"))
+        event = replace(event, **facts)
+        self.telling.note(event)
+        return event
+
+
+@asynccontextmanager
+async def telling(*scopes: str) -> AsyncIterator[Told]:
+    stage = Told(*scopes)
+    running = asyncio.create_task(stage.telling.run())
+    try:
+        yield stage
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@contextmanager
+def warnings() -> Iterator[list[str]]:
+    """What is logged as a warning, or worse."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    try:
+        yield lines
+    finally:
+        logger.remove(sink)
+
+
+@in_virtual_time
+async def test_a_drain_is_told_to_its_pod_soon_and_once() -> None:
+    async with telling() as stage:
+        event = stage.note()
+        stage.telling.note(event)
+        await asyncio.sleep(2)
+        [notice] = stage.board.there.values()
+        assert (notice.reason, notice.pod, notice.uid, notice.owner) == ("Drained", "orders-0", GOING.uid, None)
+
+
+@in_virtual_time
+async def test_what_happened_some_minutes_before_the_start_is_told_and_what_is_older_is_not() -> None:
+    async with telling() as stage:
+        stage.note(Outcome.refused, at=at(-301))
+        stage.note(Outcome.failed, at=at(-299))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["DrainFailed"]
+
+
+@in_virtual_time
+async def test_another_clusters_drains_and_other_namespaces_are_not_told() -> None:
+    async with telling("shop", "bank") as stage:
+        stage.note(cluster="other")
+        stage.note(namespace="platform", number=1)
+        stage.note(namespace="bank", number=2)
+        await asyncio.sleep(5)
+        assert [notice.namespace for notice in stage.board.there.values()] == ["bank"]
+
+
+@in_virtual_time
+async def test_once_the_pod_is_gone_its_owner_is_told_even_if_the_beginning_is_told_last() -> None:
+    async with telling() as stage:
+        stage.there.clear()
+        stage.note()
+        stage.telling.note(tell(a_command(OWNED), Outcome.requested, virtual_clock()))
+        await asyncio.sleep(2)
+        [notice] = stage.board.there.values()
+        assert notice.owner == STATEFUL_SET
+        assert notice.message.startswith("Pod orders-0: Out of service")
+
+
+@in_virtual_time
+async def test_the_owner_is_known_from_a_beginning_that_is_too_old_to_be_told_and_not_used_while_the_pod_is_there() -> (
+    None
+):
+    async with telling() as stage:
+        stage.telling.note(tell(a_command(OWNED), Outcome.requested, at(-3600)))
+        stage.note()
+        await asyncio.sleep(2)
+        stage.there.clear()
+        stage.note(Outcome.failed)
+        await asyncio.sleep(2)
+        assert [notice.owner for notice in stage.board.there.values()] == [None, STATEFUL_SET]
+
+
+@in_virtual_time
+async def test_a_pod_that_is_gone_and_has_no_owner_is_told_itself() -> None:
+    async with telling() as stage:
+        stage.there.clear()
+        stage.note()
+        await asyncio.sleep(2)
+        assert [notice.owner for notice in stage.board.there.values()] == [None]
+
+
+@in_virtual_time
+async def test_owners_are_remembered_up_to_a_bound() -> None:
+    async with telling() as stage:
+        stage.there.clear()
+        for number in range(MOST_OWNERS + 1):
+            pod = replace(OWNED, uid=f"uid-{number}")
+            stage.telling.note(tell(a_command(pod, drain_id=f"d-{number}"), Outcome.requested, virtual_clock()))
+        stage.note(uid="uid-0", number=0)
+        stage.note(uid="uid-1", number=1)
+        await asyncio.sleep(2)
+        assert [notice.owner for notice in stage.board.there.values()] == [None, STATEFUL_SET]
+
+
+@in_virtual_time
+async def test_a_burst_is_told_at_a_measured_pace() -> None:
+    async with telling() as stage:
+        for number in range(1_000):
+            stage.note(number=number)
+        await asyncio.sleep(120)
+        assert len(stage.board.there) == 1_000
+        first, last = stage.board.tries[0][0], stage.board.tries[-1][0]
+        assert 45 <= last - first <= 60
+
+
+@in_virtual_time
+async def test_an_api_server_that_is_away_is_asked_more_and_more_seldom_and_told_everything_when_it_is_back() -> None:
+    with warnings() as lines:
+        async with telling() as stage:
+            stage.board.broken = NOT_NOW
+            for number in range(3):
+                stage.note(number=number)
+            await asyncio.sleep(60)
+            assert len(stage.board.tries) <= 6
+            stage.board.broken = None
+            await asyncio.sleep(60)
+            assert len(stage.board.there) == 3
+    assert lines == ["Kubernetes does not take a notice"]
+
+
+@in_virtual_time
+async def test_a_notice_that_is_never_taken_does_not_keep_the_others_waiting_for_ever() -> None:
+    async with telling() as stage:
+        stage.board.broken = NOT_NOW
+        stage.note(Outcome.failed)
+        await asyncio.sleep(1)
+        stage.note()
+        await asyncio.sleep(170)
+        assert len(stage.board.tries) == MOST_TRIES
+        stage.board.broken = None
+        await asyncio.sleep(60)
+        assert stage.board.told == ["Drained"]
+        assert elapsed() < 600
+
+
+@in_virtual_time
+async def test_a_mistake_of_ours_costs_one_notice() -> None:
+    with warnings() as lines:
+        async with telling() as stage:
+            stage.board.broken = RuntimeError("{oops}")
+            stage.note(Outcome.failed)
+            await asyncio.sleep(2)
+            stage.board.broken = None
+            stage.note()
+            await asyncio.sleep(2)
+            assert stage.board.told == ["Drained"]
+    assert lines == ["this notice cannot be told"]
+
+
+@in_virtual_time
+async def test_too_many_are_dropped_the_oldest_first_with_one_line() -> None:
+    with warnings() as lines:
+        stage = Told()
+        for number in range(MOST + 500):
+            stage.note(number=number)
+        running = asyncio.create_task(stage.telling.run())
+        await asyncio.sleep(300)
+        running.cancel()
+        assert len(stage.board.there) == MOST
+        assert "id-500)" in next(iter(stage.board.there.values())).message
+    assert lines == ["too many notices for Kubernetes wait; the oldest are dropped"]
+
+
+@in_virtual_time
+async def test_where_we_may_not_tell_it_is_said_once_how_to_mend_that_and_seldom_tried_again() -> None:
+    with warnings() as lines:
+        async with telling() as stage:
+            stage.board.refusals = {"shop": Forbidden(why="{no}"), "bank": Forbidden(why="no")}
+            for number in range(20):
+                stage.note(number=number)
+                stage.note(number=number + 100, namespace="bank")
+                stage.note(number=number + 200, namespace="open")
+                await asyncio.sleep(10)
+            assert [notice.namespace for _, notice in stage.board.tries].count("shop") == 1
+            assert [notice.namespace for _, notice in stage.board.tries].count("bank") == 1
+            assert len(stage.board.there) == 20
+            [line] = lines
+            assert "create on events" in line
+            assert "watch.notices" in line
+            stage.board.refusals = {}
+            await asyncio.sleep(SELDOM.total_seconds())
+            stage.note(number=999)
+            await asyncio.sleep(5)
+            assert any("id-999)" in notice.message for notice in stage.board.there.values())
+            stage.board.refusals = {"shop": Forbidden(why="no")}
+            stage.note(number=1_000)
+            await asyncio.sleep(5)
+            assert len(lines) == 2, "it was mended, and is broken anew"
+
+
+@in_virtual_time
+async def test_what_has_become_pointless_is_dropped_quietly() -> None:
+    with warnings() as lines:
+        async with telling() as stage:
+            stage.board.refusals = {"shop": Pointless(why="the namespace is gone")}
+            stage.note()
+            await asyncio.sleep(5)
+            stage.board.refusals = {}
+            stage.note(Outcome.failed)
+            await asyncio.sleep(5)
+            assert stage.board.told == ["DrainFailed"]
+    assert lines == []
+
+
+@in_virtual_time
+async def test_a_watch_tells_nothing_before_it_knows_which_pods_are_there() -> None:
+    async with watching() as stage:
+        await stage.broker.record(tell(a_command(OWNED), Outcome.requested, virtual_clock()))
+        await stage.broker.record(stage.told(Outcome.out_of_service, target=a_target()))
+        await asyncio.sleep(30)
+        assert stage.noticeboard.tries == []
+        stage.feed.lists(OWNED)
+        await asyncio.sleep(5)
+        [notice] = stage.noticeboard.there.values()
+        assert notice.owner is None
+        stage.feed.removes(OWNED)
+        await stage.broker.record(stage.told(Outcome.failed))
+        await asyncio.sleep(5)
+        assert list(stage.noticeboard.there.values())[-1].owner == STATEFUL_SET
+
+
+@in_virtual_time
+async def test_a_noticeboard_that_fails_does_not_hold_up_the_watch() -> None:
+    async with watching() as stage:
+        stage.noticeboard.broken = NOT_NOW
+        stage.feed.lists(a_pod())
+        await stage.broker.record(stage.told(Outcome.failed))
+        await asyncio.sleep(10)
+        stage.feed.changes(GOING)
+        begun = elapsed()
+        await stage.broker.recorded(Outcome.requested)
+        assert elapsed() - begun < 1
+        assert [name for name, _, _ in stage.sent] == ["orders-0"]
