@@ -45,13 +45,13 @@ def common(context: typer.Context, config: ConfigFile = None, assignments: Assig
 @app.command()
 def run(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
     """Run all roles in one process."""
-    _start(context, config, assignments, lambda settings: (True, list(settings.regions)))
+    _start(context, config, assignments, watch=True, work=lambda settings: list(settings.regions), ops=True)
 
 
 @app.command()
 def watch(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
     """Watch pods and publish drain commands. Any number of replicas may run at once."""
-    _start(context, config, assignments, lambda _: (True, []))
+    _start(context, config, assignments, watch=True)
 
 
 @app.command()
@@ -62,7 +62,13 @@ def work(
     assignments: Assignments = None,
 ) -> None:
     """Consume the commands of regions. Any number of replicas may run at once."""
-    _start(context, config, assignments, lambda _: (False, list(dict.fromkeys(region))))
+    _start(context, config, assignments, work=lambda _: list(dict.fromkeys(region)))
+
+
+@app.command()
+def ops(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
+    """Serve the page and the HTTP API. Any number of replicas may run at once."""
+    _start(context, config, assignments, ops=True)
 
 
 @app.command()
@@ -348,15 +354,25 @@ def _start(
     context: typer.Context,
     config: Path | None,
     assignments: list[str] | None,
-    roles: Callable[[Settings], tuple[bool, list[str]]],
+    *,
+    watch: bool = False,
+    work: Callable[[Settings], list[str]] = lambda _: [],
+    ops: bool = False,
 ) -> None:
     from controller.app.roles import start
     from controller.logs import configure
 
     settings = _load(context, config, assignments)
     configure(settings.log)
-    watching, regions = roles(settings)
-    raise typer.Exit(start(settings, watch=watching, work=regions))
+    raise typer.Exit(start(settings, watch=watch, work=work(settings), ops=ops))
+
+
+def kubectl_drains() -> None:
+    """The entry point of ``kubectl drains``: what ``eureka-drain drains`` does; another command's name leads there."""
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    if not any(argument in commands for argument in sys.argv[1:2]):
+        sys.argv.insert(1, "drains")
+    main()
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ from controller.domain.commands import Command
 from controller.domain.replay import Asker, Item, Judged, Verdict, asked
 from controller.domain.selection import Selection
 from controller.flows.planning import Planner
-from controller.rabbit.dead import DeadLetters, Letter
+from controller.rabbit.dead import MOST, DeadLetters, Letter
 
 
-async def hold_letters(held: Mapping[str, DeadLetters]) -> list[Letter]:
+async def hold_letters(held: Mapping[str, DeadLetters], *, most: int = MOST) -> list[Letter]:
     """The dead letters of every region, held."""
-    return [letter for region in held.values() for letter in await region.hold()]
+    return [letter for region in held.values() for letter in await region.hold(most)]
 
 
 def was_meant(letter: Letter, selection: Selection) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
+from aiohttp import web
 from loguru import logger
 
 from controller.app.assembly import event_log, now, policy_of, routing_of
 from controller.app.ending import FAILED, finished
+from controller.app.site import OpsRole, reviews_of
 from controller.domain.events import Event
 from controller.domain.ledger import Ledger
 from controller.domain.standing import TakenLately
@@ -38,10 +42,34 @@ POSITIONS_READ = timedelta(minutes=10)
 """An API server remembers what it told for five."""
 
 
-def start(settings: Settings, *, watch: bool, work: Sequence[str]) -> int:
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """What the roles of one process share, and what each adds to it."""
+
+    settings: Settings
+    opened: AsyncExitStack
+    metrics: Metrics
+    outbox: RabbitOutbox
+    log: RabbitLog[Event]
+    tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    checks: Checks = field(default_factory=dict)
+    finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
+    """What finishes what is in flight at SIGTERM, within a budget."""
+    regions: dict[str, EurekaRegion] = field(default_factory=dict)
+    application: web.Application | None = None
+
+    async def region(self, name: str) -> EurekaRegion:
+        """A region's nodes, opened once."""
+        if name not in self.regions:
+            region = EurekaRegion(name, self.settings.regions[name], clock=now)
+            self.regions[name] = await self.opened.enter_async_context(region)
+        return self.regions[name]
+
+
+def start(settings: Settings, *, watch: bool = False, work: Sequence[str] = (), ops: bool = False) -> int:
     """Run the roles; the process's exit status."""
     check_regions(settings, watch=watch, work=work)
-    return 1 if finished(run_roles(settings, watch=watch, work=work)) is FAILED else 0
+    return 1 if finished(run_roles(settings, watch=watch, work=work, ops=ops)) is FAILED else 0
 
 
 def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
@@ -57,101 +85,130 @@ def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> No
         raise SettingsError(problems)
 
 
-async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
-    """Run the watch, and the work of these regions, until a signal."""
-    metrics = Metrics()
-    checks: Checks = {}
-    finishing: list[Callable[[timedelta], Awaitable[None]]] = []
-    """What finishes what is in flight at SIGTERM, within a budget."""
-    watch_urgency, urgencies = Urgency(), {name: Urgency() for name in work}
-    # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions do not
-    # wait for each other.
-    watch_urgency.let_first(*urgencies.values())
-    for urgency in urgencies.values():
-        urgency.let_first(watch_urgency)
+async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str], ops: bool) -> None:
+    """Run the watch, the work of these regions, and the page, until a signal."""
+    # A watch, or the page, may start before the first worker of a region.
+    declared = list(settings.regions) if watch or ops else list(work)
     async with AsyncExitStack() as opened:
-        outbox = RabbitOutbox(settings=settings.broker, regions=_declared(settings, watch=watch, work=work))
-        tasks = {"publish link": outbox.link.run}
-        checks["broker connected"] = lambda: outbox.link.up
-        log = event_log(settings, look_back=settings.broker.events_read)
-        tasks["event log"] = log.link.run
-        checks["event log read"] = lambda: log.caught_up
-        worked, watched, taken_lately = Ledger(), Ledger(settings.watch.cluster), TakenLately()
-        log.readers += [worked.note, taken_lately.note]
+        process = Process(
+            settings=settings,
+            opened=opened,
+            metrics=Metrics(),
+            outbox=RabbitOutbox(settings=settings.broker, regions=declared),
+            log=event_log(settings, look_back=settings.broker.events_read),
+        )
+        process.tasks |= {"publish link": process.outbox.link.run, "event log": process.log.link.run}
+        process.checks["broker connected"] = lambda: process.outbox.link.up
+        process.checks["event log read"] = lambda: process.log.caught_up
+        watch_urgency, urgencies = Urgency(), {name: Urgency() for name in work}
+        # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions
+        # do not wait for each other.
+        watch_urgency.let_first(*urgencies.values())
+        for urgency in urgencies.values():
+            urgency.let_first(watch_urgency)
         if watch:
-            api = await opened.enter_async_context(KubeApi())
-            pod_feeds = feeds(api, settings.watch, clock=now)
-            positions = RabbitLog(
-                settings=settings.broker,
-                stream=names.POSITIONS,
-                decode=decode_position,
-                look_back=POSITIONS_READ,
-                clock=now,
-            )
-            tasks["positions"] = positions.link.run
-            watching = Watch(
-                feeds=list(pod_feeds),
-                outbox=outbox,
-                routing=routing_of(settings),
-                clock=now,
-                observer=metrics,
-                urgency=watch_urgency,
-                ledger=watched,
-                log=log,
-                positions=positions,
-                noticeboard=KubeNoticeboard(api) if settings.watch.notices else None,
-            )
-            positions.readers.append(watching.resume.told)
-            log.readers.append(partial(_tell_watch, watched, watching.succession))
-            if watching.telling:
-                log.readers.append(watching.telling.note)
-            log.when_caught_up.append(watching.succession.log_read)
-            tasks["watch"] = watching.run
-            finishing.append(watching.finish)
-            checks["first list done"] = lambda: watching.ready
-            checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
-        for name in work:
-            region = await opened.enter_async_context(EurekaRegion(name, settings.regions[name], clock=now))
-            worker = Worker(
-                region=name,
-                registry=region,
-                outbox=outbox,
-                policy=policy_of(settings),
-                clock=now,
-                observer=metrics,
-                urgency=urgencies[name],
-                ledger=worked,
-                log=log,
-                taken_lately=taken_lately,
-            )
-            consumer = RegionConsumer(
-                settings=settings.broker,
-                region=name,
-                prefetch=settings.work.prefetch,
-                outbox=outbox,
-                handle=worker.handle,
-            )
-            finishing.append(consumer.stop)
-            tasks[f"index {name}"] = region.index.keep_fresh
-            tasks[f"consume {name}"] = consumer.link.run
-            tasks[f"unrouted {name}"] = consumer.bring_back_unrouted
-            checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
-        await opened.enter_async_context(serve(settings.http, metrics, checks))
+            await _add_watch(process, watch_urgency)
+        if work:
+            await _add_work(process, urgencies)
+        if ops:
+            await _add_ops(process)
+        served = serve(settings.http, process.metrics, process.checks, process.application)
+        await opened.enter_async_context(served)
 
         async def stop() -> None:
             logger.info("stopping")
-            await asyncio.gather(*(finish(settings.stop.within) for finish in finishing))
+            await asyncio.gather(*(finish(settings.stop.within) for finish in process.finishing))
 
-        await run_until_stopped(tasks, stop=stop)
+        await run_until_stopped(process.tasks, stop=stop)
     logger.info("stopped")
+
+
+async def _add_watch(process: Process, urgency: Urgency) -> None:
+    settings = process.settings
+    api = await process.opened.enter_async_context(KubeApi())
+    pod_feeds = feeds(api, settings.watch, clock=now)
+    positions = RabbitLog(
+        settings=settings.broker,
+        stream=names.POSITIONS,
+        decode=decode_position,
+        look_back=POSITIONS_READ,
+        clock=now,
+    )
+    ledger = Ledger(settings.watch.cluster)
+    watching = Watch(
+        feeds=list(pod_feeds),
+        outbox=process.outbox,
+        routing=routing_of(settings),
+        clock=now,
+        observer=process.metrics,
+        urgency=urgency,
+        ledger=ledger,
+        log=process.log,
+        positions=positions,
+        noticeboard=KubeNoticeboard(api) if settings.watch.notices else None,
+    )
+    positions.readers.append(watching.resume.told)
+    process.log.readers.append(partial(_tell_watch, ledger, watching.succession))
+    if watching.telling:
+        process.log.readers.append(watching.telling.note)
+    process.log.when_caught_up.append(watching.succession.log_read)
+    process.tasks |= {"positions": positions.link.run, "watch": watching.run}
+    process.finishing.append(watching.finish)
+    process.metrics.watch_silence(lambda: max((feed.silence for feed in pod_feeds), default=timedelta(0)))
+    process.checks["first list done"] = lambda: watching.ready
+    process.checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
+
+
+async def _add_work(process: Process, urgencies: dict[str, Urgency]) -> None:
+    settings = process.settings
+    ledger, taken_lately = Ledger(), TakenLately()
+    process.log.readers += [ledger.note, taken_lately.note]
+    for name, urgency in urgencies.items():
+        region = await process.region(name)
+        worker = Worker(
+            region=name,
+            registry=region,
+            outbox=process.outbox,
+            policy=policy_of(settings),
+            clock=now,
+            observer=process.metrics,
+            urgency=urgency,
+            ledger=ledger,
+            log=process.log,
+            taken_lately=taken_lately,
+        )
+        consumer = RegionConsumer(
+            settings=settings.broker,
+            region=name,
+            prefetch=settings.work.prefetch,
+            outbox=process.outbox,
+            handle=worker.handle,
+        )
+        process.finishing.append(consumer.stop)
+        process.tasks |= {
+            f"index {name}": region.index.keep_fresh,
+            f"consume {name}": consumer.link.run,
+            f"unrouted {name}": consumer.bring_back_unrouted,
+        }
+        process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
+
+
+async def _add_ops(process: Process) -> None:
+    settings = process.settings
+    role = OpsRole(
+        settings,
+        log=process.log,
+        outbox=process.outbox,
+        metrics=process.metrics,
+        regions={name: await process.region(name) for name in settings.regions},
+        reviews=await reviews_of(settings, process.opened),
+    )
+    process.tasks |= {"overview": role.overview.run, "counts": role.counter.link.run}
+    process.finishing.append(role.finish)
+    process.application = role.application
 
 
 def _tell_watch(ledger: Ledger, succession: Succession, event: Event) -> None:
     taken = ledger.note(event)
     if taken is not None:
         succession.noted(taken)
-
-
-def _declared(settings: Settings, *, watch: bool, work: Sequence[str]) -> list[str]:
-    """The regions whose queues this process declares: a watch may start before the first worker of a region."""
-    return list(settings.regions) if watch else list(work)

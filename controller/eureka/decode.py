@@ -59,9 +59,18 @@ class _All(msgspec.Struct):
     applications: _Applications
 
 
+class _Fingerprint(msgspec.Struct):
+    counted: str = msgspec.field(name="apps__hashcode")
+
+
+class _Counted(msgspec.Struct):
+    applications: _Fingerprint
+
+
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _one = msgspec.json.Decoder(_One)
 _all = msgspec.json.Decoder(_All)
+_counted = msgspec.json.Decoder(_Counted)
 _loose = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -83,6 +92,12 @@ def decode_all(body: bytes) -> list[Instance]:
         if not readable:
             raise
         return readable
+
+
+def decode_fingerprint(body: bytes) -> str:
+    """Read how many instances of each status a server counts, as it writes that itself: ``DOWN_1_UP_7_``."""
+    counted: str = _decoded(_counted, body).applications.counted
+    return counted
 
 
 def _instances(applications: _Applications) -> list[Instance]:

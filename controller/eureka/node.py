@@ -17,8 +17,9 @@ from yarl import URL
 
 from controller.domain.addressing import unaddressable
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.domain.overview import NodeState
 from controller.errors import RegistryError
-from controller.eureka.decode import NonsenseError, decode_all, decode_instance
+from controller.eureka.decode import NonsenseError, decode_all, decode_fingerprint, decode_instance
 
 LARGEST_INSTANCE = 1024 * 1024
 LARGEST_REGISTRY = 512 * 1024 * 1024
@@ -90,6 +91,14 @@ class Node:
         """The whole registry, through the server's response cache: up to 30 s old."""
         _, body = await self._call("GET", "/apps", largest=LARGEST_REGISTRY, timeout=REGISTRY_TIMEOUT)
         return decode_all(body)
+
+    async def survey(self) -> NodeState:
+        """Whether it answers, and its fingerprint of its registry: cheap, through the response cache."""
+        try:
+            _, body = await self._call("GET", "/apps/delta", largest=LARGEST_REGISTRY)
+            return NodeState(node=self.url, reachable=True, counted=decode_fingerprint(body))
+        except RegistryError as error:
+            return NodeState(node=self.url, reachable=False, detail=str(error))
 
     async def put_status(self, app: str, instance_id: str, status: str = OUT_OF_SERVICE) -> None:
         """Set an override. A 200 proves nothing (and 404 is as good): read it back."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from controller.domain.instances import Condition, Instance, Reading
+from controller.domain.overview import NodeState
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
 from controller.eureka.index import Index
@@ -56,6 +57,10 @@ class EurekaRegion:
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def survey(self) -> tuple[NodeState, ...]:
+        """Ask each node how it is."""
+        return tuple(await asyncio.gather(*(node.survey() for node in self.nodes.values())))
 
     async def find(self, pod: Pod, *, not_before: datetime) -> Found:
         """Look a pod up in the index."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from loguru import logger
 
@@ -45,6 +45,7 @@ class KubePodFeed:
         self._settings = settings
         self._namespace = namespace
         self._clock = clock
+        self._begun_at = clock()
         self._contact_at: datetime | None = None
         self._selected: dict[str, Pod] = {}
         """With a label selector only: the pods that bore the labels when they were seen last."""
@@ -53,6 +54,11 @@ class KubePodFeed:
     def live(self) -> bool:
         """True while the API server answers."""
         return self._contact_at is not None and (self._clock() - self._contact_at).total_seconds() < LIVE_WITHIN
+
+    @property
+    def silence(self) -> timedelta:
+        """How long ago the API server answered, or since when it never has."""
+        return self._clock() - (self._contact_at or self._begun_at)
 
     async def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""

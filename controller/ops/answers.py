@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.domain.overview import RegionState
+from controller.domain.replay import Item
 from controller.domain.story import Part, Story
 from controller.domain.timeline import Moment, moments
+from controller.ops.web.replays import Execution
 from controller.rabbit.dead import Letter
 
 
@@ -59,6 +62,57 @@ def letter_answer(letter: Letter, apps: Sequence[str]) -> dict[str, Any]:
         "died_at": _time(letter.died_at),
         "reason": letter.reason,
         "problem": letter.problem,
+    }
+
+
+def region_answer(state: RegionState) -> dict[str, Any]:
+    """One region at a glance; null where the broker could not tell."""
+    return {
+        "region": state.region,
+        "looked_at": _time(state.looked_at),
+        "queue_messages": state.work.messages if state.work else None,
+        "consumers": state.work.consumers if state.work else None,
+        "dead_letters": state.dead.messages if state.dead else None,
+        "oldest_unfinished_seconds": _seconds(state.oldest_age),
+        "oldest_unfinished": state.oldest.drain_id if state.oldest else None,
+        "nodes_disagree": state.disagree,
+        "nodes": [{"node": node.node, "reachable": node.reachable, "detail": node.detail} for node in state.nodes],
+        "troubles": list(state.troubles),
+    }
+
+
+def item_answer(item: Item) -> dict[str, Any]:
+    """One line of a replay's plan."""
+    return {
+        "drain_id": item.drain_id,
+        "verdict": item.judged.verdict.name,
+        "reason": item.judged.reason,
+        "region": item.region,
+        "pod": item.pod,
+        "apps": list(item.apps),
+        "instances": [{"app": app, "instance_id": instance_id} for app, instance_id in item.instances],
+    }
+
+
+def execution_answer(execution: Execution) -> dict[str, Any]:
+    """How far a replay has come, and what came of each drain."""
+    return {
+        "replay_id": execution.id,
+        "executed": True,
+        "requested_by": execution.asker.by,
+        "requested_at": _time(execution.asker.at),
+        "requested_why": execution.asker.why,
+        "over_at": _time(execution.over_at),
+        "trouble": execution.trouble,
+        "to_send": len(execution.to_drain),
+        "sent": len(execution.came.sent),
+        "outcomes": dict(execution.outcomes),
+        "open": len(execution.came.open),
+        "items": [
+            {**item_answer(item), "outcome": story.state.value if story else None}
+            for item in execution.items
+            for story in (execution.came.settled.get(item.drain_id),)
+        ],
     }
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from loguru import logger
 
+from controller.ops.headers import LARGEST_BODY, SERVER_OPTIONS
 from controller.ops.metrics import Metrics
 from controller.settings import Http
 
@@ -16,8 +17,10 @@ Checks = dict[str, Callable[[], bool]]
 
 
 @asynccontextmanager
-async def serve(settings: Http, metrics: Metrics, checks: Checks) -> AsyncIterator[int]:
-    """Serve for as long as the context lasts; gives the port."""
+async def serve(
+    settings: Http, metrics: Metrics, checks: Checks, application: web.Application | None = None
+) -> AsyncIterator[int]:
+    """Serve for as long as the context lasts; gives the port. ``application``: what else is served there."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -32,11 +35,11 @@ async def serve(settings: Http, metrics: Metrics, checks: Checks) -> AsyncIterat
             body=metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
-    application = web.Application(client_max_size=64 * 1024)
+    application = application if application is not None else web.Application(client_max_size=LARGEST_BODY)
     application.add_routes(
         [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)]
     )
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(application, handle_signals=False, **SERVER_OPTIONS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port)

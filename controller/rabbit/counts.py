@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
 
-from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import ChannelNotFoundEntity
+from aio_pika.abc import AbstractChannel
 
-from controller.rabbit.link import as_broker_error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueState:
-    """A queue as the broker counts it."""
-
-    messages: int
-    consumers: int
+from controller.domain.overview import QueueState
+from controller.rabbit import names
+from controller.rabbit.link import Link, as_broker_error
+from controller.settings import Broker
 
 
-async def queue_states(connection: AbstractConnection, queues: list[str]) -> dict[str, QueueState | None]:
-    """Count messages that wait and consumers; None for a queue that is not there."""
-    states: dict[str, QueueState | None] = {}
-    with as_broker_error("the queues cannot be counted"):
-        for name in queues:
-            channel = await connection.channel()
-            try:
-                counted = (await channel.declare_queue(name, passive=True)).declaration_result
-            except ChannelNotFoundEntity:
-                states[name] = None
-                continue
-            states[name] = QueueState(messages=counted.message_count or 0, consumers=counted.consumer_count or 0)
-            await channel.close()
-    return states
+class QueueCounter:
+    """Counts over a link of its own: a queue that is not there ends the channel that asks for it."""
+
+    def __init__(self, settings: Broker) -> None:
+        self._settings = settings
+        self._channel: AbstractChannel | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self.link = Link(name="counts", settings=settings, set_up=self._set_up)
+
+    async def _set_up(self, channel: AbstractChannel) -> None:
+        self._channel = channel
+
+    async def count(self, region: str) -> tuple[QueueState, QueueState]:
+        """The region's queue and its dead letters."""
+        async with self._one_at_a_time:
+            return await self._count(names.commands_queue(region)), await self._count(names.dead_queue(region))
+
+    async def _count(self, name: str) -> QueueState:
+        with as_broker_error(f"{name} cannot be counted"):
+            async with asyncio.timeout(self._settings.timeout.total_seconds()):
+                await self.link.wait_until_up()
+                assert self._channel is not None
+                found = (await self._channel.declare_queue(name, passive=True)).declaration_result
+        return QueueState(messages=found.message_count or 0, consumers=found.consumer_count or 0)

@@ -68,7 +68,9 @@ def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: 
     (secrets / "regions__us__password").write_text(f"file-{CANARY}")
     node = {"nodes": [f"http://user-{CANARY}:pass-{CANARY}@eureka-0:8761/eureka"], "password": f"yaml-{CANARY}"}
     us = {"nodes": ["http://eureka-1:8761/eureka"], "username": f"name-{CANARY}"}
-    file.write_text(yaml.safe_dump({"regions": {"eu": node, "us": us}, "retention": "90s"}))
+    (secrets / "ops__operator_token").write_text(f"operator-token-{CANARY}")
+    ops = {"viewer_token": f"viewer-token-{CANARY}"}
+    file.write_text(yaml.safe_dump({"regions": {"eu": node, "us": us}, "retention": "90s", "ops": ops}))
     ended = drain(
         "config",
         "--config",
@@ -80,7 +82,7 @@ def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: 
     shown = yaml.safe_load(ended.stdout)
     assert shown["retention"] == "90s"
     assert shown["watch"]["cluster"] == "default"
-    for kind in ("user", "pass", "yaml", "file"):
+    for kind in ("user", "pass", "yaml", "file", "token"):
         assert f"{kind}-{CANARY}" not in ended.stdout
     assert f"name-{CANARY}" not in ended.stdout
 

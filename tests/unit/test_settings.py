@@ -47,6 +47,13 @@ def test_without_any_setting_everything_has_a_default() -> None:
         {"routing": {"namespaces": {"shop": ["e u"]}}},
         {"instance_id_templates": ["{host}"]},
         {"instance_id_templates": [""]},
+        {"ops": {"viewer_token": "too-short"}},
+        {"ops": {"operator_token": "x" * 3_501}},
+        {"ops": {"operator_token": "two words in one token"}},
+        {"ops": {"operator_token": "with-a-newline\nin-it"}},
+        {"ops": {"operator_token": "no-ascii-\u00fc-in-this-token"}},
+        {"ops": {"viewer_token": "the-same-for-both", "operator_token": "the-same-for-both"}},
+        {"ops": {"anonymous_write": True}},
         {"unknown": 1},
         {"http": {"prot": 1}},
     ],
@@ -122,6 +129,22 @@ def test_credentials_beside_the_url_are_never_shown() -> None:
     shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert f"pass-{CANARY}" not in shown
     assert f"user-{CANARY}" not in shown
+
+
+def test_the_tokens_of_ops_are_never_shown() -> None:
+    tokens = {"viewer_token": f"viewer-{CANARY}-token", "operator_token": f"operator-{CANARY}-token"}
+    settings = Settings(ops=tokens)  # type: ignore[arg-type]
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()} {settings.ops}"
+    assert CANARY not in shown
+
+
+@pytest.mark.parametrize("name", ["viewer_token", "operator_token"])
+@pytest.mark.parametrize("token", [CANARY, f"{CANARY} with spaces in it", CANARY * 1_000])
+def test_a_token_that_cannot_be_used_is_told_without_showing_it(name: str, token: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(ops={name: token})  # type: ignore[arg-type]
+    assert "16 to 3500 visible" in str(caught.value)
+    assert CANARY not in str(caught.value)
 
 
 def test_settings_cannot_be_changed_once_they_are_read() -> None:

@@ -248,6 +248,10 @@ def test_a_password_that_yaml_trips_over_is_not_shown(sources: Sources, written:
         {"content": {"http": {"port": CANARY}, "log": {"level": CANARY}, "remove": CANARY}},
         {"assignments": [f"broker.url=http://u:{CANARY}@h/"]},
         {"assignments": [f"regions.eu.password:{CANARY}"]},
+        {"assignments": [f"ops.viewer_token={CANARY}"]},
+        {"environ": {"EUREKA_DRAIN_OPS__OPERATOR_TOKEN": CANARY}},
+        {"secrets": {"ops__operator_token": f"{CANARY} and more of it"}},
+        {"content": {"ops": {"viewer_token": CANARY * 5, "operator_token": CANARY * 5}}},
     ],
     ids=str,
 )

@@ -1,0 +1,141 @@
+"""Building the page and the API of ``ops``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+
+from aiohttp import web
+
+from controller.app.assembly import event_log, living_pods, now, policy_of, read_log
+from controller.app.letters import hold_letters
+from controller.app.looking import find_story
+from controller.domain.events import Event
+from controller.domain.history import History
+from controller.domain.replay import Asker, Item
+from controller.domain.selection import Selection
+from controller.domain.story import Story
+from controller.errors import BrokerError
+from controller.eureka.region import EurekaRegion
+from controller.flows.overview import Overview
+from controller.flows.planning import Planner
+from controller.kube.api import KubeApi
+from controller.kube.reviews import Reviews
+from controller.lifecycle import beside
+from controller.ops.gate import Gate
+from controller.ops.metrics import Metrics
+from controller.ops.refusals import RefusedError
+from controller.ops.signing_in import SigningIn
+from controller.ops.web.api import Api
+from controller.ops.web.live import Live
+from controller.ops.web.pages import Pages, asked_again, environment, mistake_page
+from controller.ops.web.replays import Replays
+from controller.ops.web.site import Site, application
+from controller.rabbit.counts import QueueCounter
+from controller.rabbit.dead import DeadLetters, Letter
+from controller.rabbit.log import RabbitLog
+from controller.rabbit.outbox import RabbitOutbox
+from controller.settings import Settings
+
+REMEMBERED = 10_000
+"""Drains that the page holds with their timelines; older ones are read from the log when somebody asks."""
+BEGINNINGS = timedelta(hours=1)
+MOST_LETTERS = 500
+"""Dead letters of one region that the page shows."""
+
+
+class OpsRole:
+    """The parts of ``ops``: what runs, what readiness consists of, and the application that is served."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log: RabbitLog[Event],
+        outbox: RabbitOutbox,
+        metrics: Metrics,
+        regions: dict[str, EurekaRegion],
+        reviews: Reviews | None,
+    ) -> None:
+        self._settings = settings
+        self._regions = regions
+        self._history = History(timelines=True, limit=REMEMBERED)
+        self._live = Live()
+        self.counter = QueueCounter(settings.broker)
+        self.overview = Overview(
+            regions=regions, counter=self.counter, history=self._history, clock=now, watcher=metrics
+        )
+        self._replays = Replays(plan=self._plan, outbox=outbox, clock=now)
+        log.readers += [self._history.note, self._live.note, self._replays.note]
+        log.when_caught_up.append(self._go_live)
+        templates = environment()
+        gate = Gate(settings.ops, reviews)
+        site = Site(
+            settings=settings,
+            gate=gate,
+            history=self._history,
+            overview=self.overview,
+            live=self._live,
+            replays=self._replays,
+            clock=now,
+            is_read=lambda: log.caught_up,
+            older=self._older,
+            find=lambda drain_id: find_story(settings, drain_id),
+            letters=self._letters,
+        )
+
+        async def show(request: web.Request, status: int, text: str) -> web.Response:
+            return mistake_page(templates, request, status, text)
+
+        async def ask_again(_: web.Request, after: str, refusal: RefusedError) -> web.Response:
+            return await asked_again(templates, after, refusal)
+
+        self.application = application(show)
+        signing_in = SigningIn(gate, ask_again, clock=time.monotonic)
+        self.application.add_routes([*Pages(site, signing_in, templates).routes(), *Api(site).routes()])
+
+    async def finish(self, _: timedelta) -> None:
+        """Stop replays between two drains, and send listeners away."""
+        await self._replays.close()
+        self._live.close()
+
+    def _go_live(self) -> None:
+        self._live.open = True
+
+    async def _plan(self, selection: Selection, asker: Asker, again: bool) -> list[Item]:
+        living, _ = await living_pods(self._settings)
+        planner = Planner(regions=self._regions, policy=policy_of(self._settings), clock=now, living=living)
+        return await planner.plan(await self._older(selection), asker, again=again)
+
+    async def _older(self, selection: Selection) -> list[Story]:
+        since = selection.since or now() - self._settings.broker.events_kept
+        history = History(limit=200_000)
+        log = event_log(self._settings, look_back=now() - since + BEGINNINGS)
+        log.readers.append(history.note)
+        async with beside(log.link.run):
+            await read_log(log)
+        return history.select(selection)
+
+    async def _letters(self) -> tuple[list[Letter], list[str]]:
+        """The dead letters that can be read, and the regions whose cannot."""
+        letters: list[Letter] = []
+        unreadable: list[str] = []
+        for name in self._settings.regions:
+            async with DeadLetters(settings=self._settings.broker, region=name) as held:
+                try:
+                    letters += await hold_letters({name: held}, most=MOST_LETTERS)
+                except BrokerError as error:
+                    unreadable.append(str(error))
+        return letters, unreadable
+
+
+async def reviews_of(settings: Settings, opened: AsyncExitStack) -> Reviews | None:
+    """Whoever can tell whose a token is; None outside a cluster, where the settings' tokens are left."""
+    if not settings.ops.kubernetes:
+        return None
+    from controller.errors import KubernetesError
+
+    with suppress(KubernetesError):
+        return Reviews(await opened.enter_async_context(KubeApi()), audiences=settings.ops.audiences)
+    return None

@@ -1,0 +1,83 @@
+"""A region at a glance: its queue, its dead letters, its nodes, and the drain that has waited longest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.domain.events import Outcome
+from controller.domain.story import Story
+
+DISAGREE_AFTER = timedelta(seconds=90)
+"""Nodes answer from caches that are up to 30 s old, and copy each other with delay: only what lasts is a difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """One Eureka node. ``counted`` is its own fingerprint of its registry (how many of each status), or empty."""
+
+    node: str
+    reachable: bool
+    detail: str = ""
+    counted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """A queue as the broker counts it: messages that wait, and consumers."""
+
+    messages: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionState:
+    """What was seen of a region at ``looked_at``. A queue is None when it could not be counted."""
+
+    region: str
+    looked_at: datetime
+    work: QueueState | None = None
+    dead: QueueState | None = None
+    nodes: tuple[NodeState, ...] = ()
+    differ_since: datetime | None = None
+    """Since when its nodes have told different registries."""
+    oldest: Story | None = None
+    """The drain that has waited longest to be taken out."""
+
+    @property
+    def disagree(self) -> bool:
+        """Whether its nodes have differed for longer than caches explain."""
+        return self.differ_since is not None and self.looked_at - self.differ_since >= DISAGREE_AFTER
+
+    @property
+    def oldest_age(self) -> timedelta | None:
+        """How long the oldest one has waited."""
+        if self.oldest is None:
+            return None
+        return self.looked_at - (self.oldest.since_at or self.oldest.began_at)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What somebody should look at, in words."""
+        found = [f"{node.node} does not answer: {node.detail}" for node in self.nodes if not node.reachable]
+        if self.work is None:
+            found.append("its queue cannot be counted")
+        elif not self.work.consumers:
+            found.append("nobody consumes its queue: is a worker running?")
+        if self.disagree:
+            found.append("its nodes hold different registries")
+        if self.dead is not None and self.dead.messages:
+            found.append(f"{self.dead.messages} dead letters")
+        return tuple(found)
+
+
+def differ(nodes: Iterable[NodeState]) -> bool:
+    """Whether nodes that answer tell different registries."""
+    return len({node.counted for node in nodes if node.reachable}) > 1
+
+
+def oldest_open(stories: Iterable[Story], region: str) -> Story | None:
+    """The drain of a region that has waited longest."""
+    waiting = [story for story in stories if story.region == region and story.state is Outcome.requested]
+    return min(waiting, key=lambda story: story.since_at or story.began_at, default=None)

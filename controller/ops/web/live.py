@@ -1,0 +1,77 @@
+"""Server-sent events: each event of the log, as it is told, to every browser that listens."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from controller.domain.events import Event
+from controller.messages.codec import encode_event
+from controller.ops.headers import ENDLESS
+
+MOST_LISTENERS = 200
+MOST_WAITING = 1_000
+"""Events that wait for a slow listener; then it is sent away, and asks again."""
+SILENCE = 15.0
+"""Seconds after which a comment is sent, so that nobody in between takes the connection for dead."""
+
+
+class Live:
+    """All listeners. ``note`` reads the event log."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._following: set[asyncio.Task[object]] = set()
+        self._late: set[asyncio.Queue[Event]] = set()
+        self.open = False
+        """Whether events are new: what is read at the start is not sent."""
+
+    def note(self, event: Event) -> None:
+        """Take the next event of the log."""
+        if not self.open:
+            return
+        for listener in self._listeners:
+            try:
+                listener.put_nowait(event)
+            except asyncio.QueueFull:
+                self._late.add(listener)
+
+    def close(self) -> None:
+        """Send every listener away: this process ends."""
+        for following in list(self._following):
+            following.cancel()
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """Send events until the listener goes away."""
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise web.HTTPServiceUnavailable(reason="too many listeners: try again later")
+        request[ENDLESS] = True
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        await response.prepare(request)
+        listener: asyncio.Queue[Event] = asyncio.Queue(MOST_WAITING)
+        self._listeners.add(listener)
+        following = asyncio.current_task()
+        assert following is not None
+        self._following.add(following)
+        try:
+            await response.write(b"retry: 3000\n: listening\n\n")
+            with suppress(ConnectionError):
+                while listener not in self._late:
+                    await response.write(await _next(listener))
+        finally:
+            self._following.discard(following)
+            self._listeners.discard(listener)
+            self._late.discard(listener)
+        return response
+
+
+async def _next(listener: asyncio.Queue[Event]) -> bytes:
+    try:
+        async with asyncio.timeout(SILENCE):
+            event = await listener.get()
+    except TimeoutError:
+        return b": still here\n\n"
+    # The body is JSON of one line: a newline in a reason is escaped there.
+    return b"event: drain\nid: " + event.event_id.encode() + b"\ndata: " + encode_event(event) + b"\n\n"
