@@ -13,7 +13,7 @@ from typing import TypeVar
 from controller.domain.commands import Cause
 from controller.domain.events import FINAL, Event, Outcome
 from controller.domain.instances import Instance
-from controller.domain.pods import Pod
+from controller.domain.pods import LivingPod, Pod, living_of
 
 REMEMBERED = 100_000
 """Of each kind, the newest ones are kept; one takes less than 1 kB."""
@@ -70,6 +70,8 @@ class Ledger:
         self._answered: OrderedDict[str, None] = OrderedDict()
         """Drains that a worker has told something about."""
         self._ended_drains: OrderedDict[str, None] = OrderedDict()
+        self._successors: OrderedDict[str, dict[str, LivingPod]] = OrderedDict()
+        """By drain: the living pods that a restore was ordered for, by uid."""
         self._shelves: dict[Shelf, dict[Key, None]] = {}
         """What is held, by everything that it is asked for by."""
 
@@ -82,6 +84,9 @@ class Ledger:
             if not event.requested_by:
                 self._go(event)
             return None
+        if event.outcome is Outcome.requested and event.facts is not None:
+            known = self._successors.get(event.drain_id, {})
+            _put(self._successors, event.drain_id, {**known, event.facts.uid: living_of(event.facts)})
         _put(self._answered, event.drain_id, None)
         key = (event.drain_id, event.app, event.instance_id)
         if event.outcome is Outcome.out_of_service:
@@ -151,6 +156,11 @@ class Ledger:
     def held_by(self, drain_id: str, region: str) -> list[Taken]:
         """What this drain holds in a region."""
         return [taken for taken in self._on(("drain", drain_id)) if taken.region == region]
+
+    def successors(self, drain_id: str, uid: str) -> tuple[LivingPod, ...]:
+        """The living pods that may have taken over what this drain, of the pod ``uid``, took out."""
+        known = self._successors.get(drain_id, {})
+        return tuple(pod for pod in known.values() if pod.uid != uid)
 
     def is_taken_again(self, key: Key, region: str, instance: Instance, now: datetime) -> bool:
         """Whether the newer process that holds a drained id is itself drained by now, or is just about to be."""

@@ -99,3 +99,17 @@ class LivingPod:
     host_network: bool = False
     ports: tuple[int, ...] = ()
     created_at: datetime | None = None
+
+
+def living_of(pod: Pod) -> LivingPod:
+    """What others are told of a living pod."""
+    return LivingPod(
+        namespace=pod.namespace,
+        name=pod.name,
+        uid=pod.uid,
+        ip=pod.ip,
+        host_names=pod.host_names,
+        host_network=pod.host_network,
+        ports=pod.ports,
+        created_at=pod.created_at,
+    )

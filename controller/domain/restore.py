@@ -6,7 +6,7 @@ only where the event log says that we set it, and only while the living pod itse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controller.domain.addressing import is_same_address, tells_no_address
@@ -58,6 +58,17 @@ def restore_of(cluster: str, region: str, pod: Pod, taken: tuple[Taken, ...], ob
         observed_at=observed_at,
         taken=taken[:MOST_TAKEN],
     )
+
+
+def tell_succession(order: Restore, taken: Taken, at: datetime) -> Event:
+    """Compose what makes every worker know of the living pod, whoever of them got the order.
+
+    Its registration may look like the drained process's own, and while a node is away nothing can be concluded: until
+    then no worker may put the override back.
+    """
+    reason = f"{order.pod.key} may have taken over the id; it is to be put back in service"
+    told = tell_restored(order, taken, Outcome.requested, at, nodes=(), reason=reason)
+    return replace(told, facts=order.pod)
 
 
 def tell_restored(

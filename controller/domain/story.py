@@ -134,7 +134,7 @@ class Story:
         self.published_at = self.published_at or event.published_at
         if event.taken_up_at and (self.taken_up_at is None or event.taken_up_at < self.taken_up_at):
             self.taken_up_at = event.taken_up_at
-        if event.facts is not None:
+        if event.facts is not None and not event.reason:
             self.facts, self.end_at = event.facts, event.end_at
         self._ask(event)
         self._fold(event)

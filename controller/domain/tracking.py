@@ -13,7 +13,7 @@ from datetime import datetime
 
 from controller.domain.commands import Cause
 from controller.domain.decide import cause_of, is_worth_draining
-from controller.domain.pods import LivingPod, Pod
+from controller.domain.pods import LivingPod, Pod, living_of
 
 MOST_SHARING = 20
 """Living pods that are sent along with a command."""
@@ -130,7 +130,7 @@ class Tracker:
         others = [other for other in self.living_at(*self._addresses(pod)) if other.uid != pod.uid]
         # Whoever holds the address now speaks loudest, then whoever is next door.
         others.sort(key=lambda other: (other.ip != pod.ip, other.namespace != pod.namespace, other.uid))
-        return tuple(_living(other) for other in others[:MOST_SHARING])
+        return tuple(living_of(other) for other in others[:MOST_SHARING])
 
     def _end(self, pod: Pod, cause: Cause, now: datetime) -> None:
         self._set_due(pod, cause, now, known=self._pods.get(pod.uid))
@@ -179,16 +179,3 @@ class Tracker:
     @staticmethod
     def _addresses(pod: Pod) -> tuple[str, ...]:
         return (pod.ip, *pod.host_names[:1]) if pod.ip else pod.host_names[:1]
-
-
-def _living(pod: Pod) -> LivingPod:
-    return LivingPod(
-        namespace=pod.namespace,
-        name=pod.name,
-        uid=pod.uid,
-        ip=pod.ip,
-        host_names=pod.host_names,
-        host_network=pod.host_network,
-        ports=pod.ports,
-        created_at=pod.created_at,
-    )

@@ -15,6 +15,7 @@ from controller.domain.events import Outcome, tell
 from controller.domain.fence import Owned, judge
 from controller.domain.hints import HintError, Hints, read_hints
 from controller.domain.ledger import Ledger
+from controller.domain.pods import LivingPod
 from controller.domain.resolve import Resolution
 from controller.domain.schedule import next_look
 from controller.domain.standing import TakenLately
@@ -29,6 +30,8 @@ from controller.flows.steps import EARLY, Ended, GivenUp, Next, Policy, Step, be
 from controller.flows.urgency import Urgency
 from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
 
+MOST_LIVING = 64
+"""Living pods that a message holds."""
 NOTHING_THERE = "no instance in the region has the pod's address or host name"
 NOTHING_FITS = "no instance of the pod in the region fits its annotations"
 
@@ -77,7 +80,7 @@ class Course:
             await self.conclude(command, Outcome.refused, str(error))
             return (Done(),)
         progress = command.progress or begun(now)
-        command = replace(command, progress=progress)
+        command = replace(command, progress=progress, living=self._living(command))
         if progress.due_at > now + EARLY:
             return (Retry(order=command, after=progress.due_at - now),)
         if progress.targets:
@@ -86,6 +89,12 @@ class Course:
                 return (Done(),)
             return await self._advance(command, hints, targets, redelivered=redelivered)
         return await self._find(command, hints, progress, redelivered=redelivered)
+
+    def _living(self, command: Command) -> tuple[LivingPod, ...]:
+        """The living pods that the watch sent along, and those that the log has told of since."""
+        known = {pod.uid: pod for pod in command.living}
+        known |= {pod.uid: pod for pod in self._ledger.successors(command.drain_id, command.pod.uid)}
+        return tuple(known.values())[-MOST_LIVING:]
 
     async def _still_open(self, command: Command, targets: tuple[Target, ...]) -> tuple[Target, ...]:
         """Leave out where the drain's story has ended.

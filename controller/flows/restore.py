@@ -12,7 +12,7 @@ from controller.domain.drain import Lift, Look, Readings, Settled, Wait, present
 from controller.domain.events import Outcome
 from controller.domain.hints import HintError, Hints, read_hints
 from controller.domain.ledger import Ledger, Taken
-from controller.domain.restore import Restore, tell_restored, to_restore
+from controller.domain.restore import Restore, tell_restored, tell_succession, to_restore
 from controller.domain.schedule import SETTLE
 from controller.flows.drain import READ_BACK_PAUSES
 from controller.flows.journal import Journal
@@ -57,6 +57,8 @@ class Restoring:
         if not self._log.caught_up:
             # Only the log tells whether the pod has begun to go meanwhile.
             return (Retry(order=order, after=CATCH_UP),)
+        if not progress.step:
+            await self._tell_succession(order)
         hints = _hints_of(order)
         seen = await asyncio.gather(*(self._one(order, hints, taken) for taken in order.taken))
         left = tuple(taken for taken, what in zip(order.taken, seen, strict=True) if not isinstance(what, Settled))
@@ -72,6 +74,14 @@ class Restoring:
         after = min(what.after for what in seen if isinstance(what, Look))
         again = replace(progress, due_at=now + after, attempt=1, trouble="", trouble_since=None)
         return (Retry(order=replace(order, progress=again), after=after),)
+
+    async def _tell_succession(self, order: Restore) -> None:
+        """Before anything is lifted: the drain that goes on looking at the id must not undo it."""
+        for taken in order.taken:
+            if not self._ledger.has_ended(taken.key, taken.taken_at):
+                event = tell_succession(order, taken, self._clock())
+                await self._journal.record(event)
+                self._ledger.note(event)
 
     async def _one(self, order: Restore, hints: Hints, taken: Taken) -> Settled | Wait | Look:
         async with self._slots:

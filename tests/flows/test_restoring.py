@@ -57,8 +57,31 @@ async def test_a_successor_serves_within_seconds_of_saying_up_and_the_drain_ends
         assert world.everywhere() == ["UP", "UP"]
         await world.until_idle()
         assert world.everywhere() == ["UP", "UP"]
-        assert set(world.broker.outcomes) == {Outcome.out_of_service, Outcome.restored}
-        assert len({event.event_id for event in world.broker.events}) == 2
+        assert set(world.broker.outcomes) == {Outcome.out_of_service, Outcome.requested, Outcome.restored}
+        assert len({event.event_id for event in world.broker.events}) == 3
+
+
+@in_virtual_time
+async def test_who_got_the_address_within_seconds_is_not_taken_out_again_while_a_node_cannot_be_asked() -> None:
+    async with World() as world:
+        old = await world.process(host=POD_IP)
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        old.die()
+        await asyncio.sleep(1)
+        world.nodes[1].pause()
+        await world.send(order(ip=POD_IP, name="orders-x", hostname="orders-x"))
+        await asyncio.sleep(1)
+        await world.process(host=POD_IP)
+        await asyncio.sleep(4)
+        for _ in range(60):
+            await asyncio.sleep(1)
+            assert world.everywhere()[0] == "UP"
+        world.nodes[1].resume()
+        await asyncio.sleep(40)
+        assert world.everywhere() == ["UP", "UP"]
+        await world.until_idle()
+        assert world.everywhere() == ["UP", "UP"]
 
 
 @in_virtual_time
