@@ -359,11 +359,13 @@ def _start(
     work: Callable[[Settings], list[str]] = lambda _: [],
     ops: bool = False,
 ) -> None:
+    from controller import tracing
     from controller.app.roles import start
     from controller.logs import configure
 
     settings = _load(context, config, assignments)
     configure(settings.log)
+    tracing.configure(settings.tracing.endpoint)
     raise typer.Exit(start(settings, watch=watch, work=work(settings), ops=ops))
 
 

@@ -105,6 +105,14 @@ def _check_template(template: str) -> str:
     return template
 
 
+def _check_endpoint(text: str) -> str:
+    if text:
+        _check_url(SecretUrl(text), ("http", "https"))
+        if "@" in text:
+            raise ValueError("a collector's URL holds no user and no password")
+    return text
+
+
 def _check_token(token: SecretStr) -> SecretStr:
     text = token.get_secret_value()
     if text and not (
@@ -288,6 +296,13 @@ class Log(Group):
     """auto: text on a terminal, else JSON."""
 
 
+class Tracing(Group):
+    """OpenTelemetry, when the extra ``tracing`` is installed."""
+
+    endpoint: Annotated[str, AfterValidator(_check_endpoint)] = ""
+    """Where an OTLP/HTTP collector listens, for example http://collector:4318. Empty: no traces."""
+
+
 class Stop(Group):
     """What happens at SIGTERM."""
 
@@ -317,4 +332,5 @@ class Settings(Group):
     http: Http = Http()
     ops: Ops = Ops()
     log: Log = Log()
+    tracing: Tracing = Tracing()
     stop: Stop = Stop()

@@ -20,6 +20,7 @@ from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Rea
 from controller.domain.overview import NodeState
 from controller.errors import RegistryError
 from controller.eureka.decode import NonsenseError, decode_all, decode_fingerprint, decode_instance
+from controller.tracing import span
 
 LARGEST_INSTANCE = 1024 * 1024
 LARGEST_REGISTRY = 512 * 1024 * 1024
@@ -102,15 +103,18 @@ class Node:
 
     async def put_status(self, app: str, instance_id: str, status: str = OUT_OF_SERVICE) -> None:
         """Set an override. A 200 proves nothing (and 404 is as good): read it back."""
-        await self._call("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
+        with span("eureka.put_status", node=self.url, app=app, instance=instance_id, status=status):
+            await self._call("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
 
     async def lift(self, app: str, instance_id: str) -> None:
         """Lift the override and show UP. To be sent to every node at once: one after the other splits them."""
-        await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value=UP")
+        with span("eureka.lift", node=self.url, app=app, instance=instance_id):
+            await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value=UP")
 
     async def delete(self, app: str, instance_id: str) -> None:
         """Delete the instance and its override. 404 is as good."""
-        await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
+        with span("eureka.delete", node=self.url, app=app, instance=instance_id):
+            await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
 
     async def _call(
         self, method: str, path: str, *, largest: int = LARGEST_INSTANCE, timeout: timedelta | None = None

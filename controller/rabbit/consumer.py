@@ -28,6 +28,7 @@ from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare
 from controller.rabbit.unrouted import bring_back
 from controller.settings import Broker
+from controller.tracing import span
 
 LONGEST_PAUSE = timedelta(seconds=5)
 
@@ -97,7 +98,8 @@ class RegionConsumer:
 
     async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
-            await self._see_through(message)
+            with span("drain.step", headers=message.headers, message=message.message_id, region=self._region):
+                await self._see_through(message)
         except BROKER_TROUBLE as error:
             # The channel is gone, and with it our right to acknowledge; the broker delivers the message again.
             logger.bind(region=self._region, error=type(error).__name__).warning("message left to the broker")

@@ -29,6 +29,7 @@ from controller.rabbit import ladder, names
 from controller.rabbit.link import Link, as_broker_error
 from controller.rabbit.topology import declare
 from controller.settings import Broker
+from controller.tracing import HEADER, carried, span
 
 WINDOW = 256
 """Unconfirmed publishes: measured, 64 to 256 give five times the rate of one, and past 1,000 acks get slow."""
@@ -55,7 +56,8 @@ class RabbitOutbox:
     async def send(self, order: Order) -> None:
         """Publish a fresh order. A drain's id is the same from every replica of the watch, and at every repetition."""
         message_id = f"{order.drain_id}.{order.cause}" if isinstance(order, Command) else order.drain_id
-        await self._publish(names.COMMANDS, order.region, encode_order(order), type_of(order), message_id)
+        with span("drain.publish", drain_id=order.drain_id, pod=order.pod.key, region=order.region):
+            await self._publish(names.COMMANDS, order.region, encode_order(order), type_of(order), message_id)
 
     async def postpone(self, order: Order, after: timedelta) -> None:
         """Publish an order into the delay ladder."""
@@ -75,8 +77,15 @@ class RabbitOutbox:
         await self._forward(names.UNROUTED, message.routing_key or "", message)
 
     async def _forward(self, exchange: str, key: str, message: AbstractIncomingMessage) -> None:
+        headers: HeadersType = {HEADER: message.headers[HEADER]} if HEADER in message.headers else {}
         await self._publish(
-            exchange, key, message.body, message.type, message.message_id, content_type=message.content_type
+            exchange,
+            key,
+            message.body,
+            message.type,
+            message.message_id,
+            content_type=message.content_type,
+            headers=headers,
         )
 
     async def park(self, region: str, order: Order, why: str) -> None:
@@ -116,6 +125,7 @@ class RabbitOutbox:
         headers: HeadersType | None = None,
         content_type: str | None = CONTENT_TYPE,
     ) -> None:
+        headers = {**(headers or {}), **carried()} or None
         message = Message(
             body,
             content_type=content_type,
