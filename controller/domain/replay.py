@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from controller.domain.commands import Command, Target
+from controller.domain.commands import Cause, Command, Target
 from controller.domain.drain import Readings, Settled, TakeOut, guard, to_take_out, trouble_of
 from controller.domain.events import FINAL, Outcome
 from controller.domain.hints import Hints
@@ -73,6 +73,10 @@ def command_again(story: Story, asker: Asker) -> Command | Judged:
     if story.facts is None or story.since_at is None:
         why = "the part of the log that was read does not hold the drain's beginning: choose a longer --since"
         return Judged(verdict=Verdict.refuse, reason=why)
+    if story.cause is Cause.asked:
+        return Judged(verdict=Verdict.refuse, reason="it was taken out by hand: eureka-drain drain does that again")
+    if any(part.outcome is Outcome.restored for part in story.parts.values()):
+        return Judged(verdict=Verdict.refuse, reason="it was put back in service: a living process holds the id")
     command = Command(
         drain_id=story.drain_id,
         cluster=story.cluster,
@@ -135,8 +139,8 @@ def is_settled(story: Story | None, instances: Iterable[tuple[str, str]]) -> boo
     whole = story.parts.get(NO_INSTANCE)
     if whole is not None and whole.outcome in FINAL:
         return True
-    wanted = [story.parts.get(key) for key in instances]
-    return bool(story.parts) and all(part is not None and part.outcome is not Outcome.requested for part in wanted)
+    wanted = [story.parts.get(key) for key in instances] or list(story.parts.values())
+    return bool(wanted) and all(part is not None and part.outcome is not Outcome.requested for part in wanted)
 
 
 GOOD_ENDS = frozenset(Outcome) - {Outcome.requested, Outcome.refused, Outcome.failed}

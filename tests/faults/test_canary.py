@@ -8,13 +8,14 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import aio_pika
+import aiohttp
 import msgspec
 import pytest
 import yaml
@@ -32,6 +33,9 @@ from tests.stack.workloads import container, pod_spec
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("/healthz", "/readyz", "/metrics")
+OPS_PAGES = ("/", "/dead", "/replays", "/sign-in", "/api/v1/drains", "/api/v1/regions", "/api/v1/openapi.json")
+COMMANDS = ("config", "drains --since 1h -o json", "show nobody", "replay --since 1h", "dead", "drain default/nobody")
+"""At debug level: whatever they log is read too."""
 
 
 def betrayals_of(*canaries: Canary, **tokens: str) -> dict[str, list[str]]:
@@ -44,6 +48,37 @@ async def look_at_pages(process: ControllerProcess, texts: Texts) -> None:
         status, body = await process._get(page)
         if status:
             texts[f"{page} of {process.name}, {len(texts)}"] = body
+
+
+async def look_at_ops(process: ControllerProcess, texts: Texts, token: str) -> None:
+    """Every page and route of the operators, as they see them and as a stranger does."""
+    for bearer in (token, "", f"{token}x"):
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20), headers=headers) as session:
+            for path in OPS_PAGES:
+                with suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    async with session.get(process.url + path) as answer:
+                        texts[f"{path} of ops, {len(texts)}"] = f"{answer.headers} {await answer.text()}"
+            with suppress(aiohttp.ClientError, TimeoutError, OSError):
+                async with session.post(process.url + "/api/v1/replays", json={"since": "1h"}) as answer:
+                    texts[f"a plan of ops, {len(texts)}"] = f"{answer.headers} {await answer.text()}"
+
+
+async def run_commands(process: ControllerProcess, texts: Texts, commands: Sequence[str]) -> None:
+    """What a person reads who asks on the command line, whatever state the servers are in."""
+    assignments = process.command[3 : process.command.index(process.roles[0])]
+    for words in commands:
+        command = await asyncio.create_subprocess_exec(
+            *process.command[:3],
+            *assignments,
+            *words.split(),
+            env=process.env,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await command.communicate()
+        texts[f"eureka-drain {words}, {len(texts)}"] = said.decode(errors="replace")
 
 
 class Scene:
@@ -62,12 +97,21 @@ class Scene:
             Front(url, canary) for url, canary in zip(eureka.urls, (self.in_url, self.in_settings), strict=True)
         ]
         self.texts: Texts = {}
+        self.operator = f"canary{secrets.token_hex(16)}"
+        self.viewer = f"canary{secrets.token_hex(16)}"
         self.processes: list[ControllerProcess] = []
         self.log: EventLog
 
     @property
     def betrayals(self) -> dict[str, list[str]]:
-        return betrayals_of(self.login, self.in_url, self.in_settings, bearer=bearer_of(self.cluster))
+        return betrayals_of(
+            self.login,
+            self.in_url,
+            self.in_settings,
+            bearer=bearer_of(self.cluster),
+            operator=self.operator,
+            viewer=self.viewer,
+        )
 
     def process(self, folder: Path, *roles: str, style: str) -> ControllerProcess:
         """Its secrets stand in the environment, in a node's URL, and in the secrets directory."""
@@ -76,6 +120,8 @@ class Scene:
         (secret / "broker__url").write_text(self.login.within(self.broker.url))
         (secret / f"regions__{self.region}__username").write_text(self.in_settings.user)
         (secret / f"regions__{self.region}__password").write_text(f"{self.in_settings.text}\n")
+        (secret / "ops__operator_token").write_text(self.operator)
+        (secret / "ops__viewer_token").write_text(f"{self.viewer}\n")
         process = ControllerProcess(
             *roles,
             log=folder / f"{roles[0]}.log",
@@ -107,10 +153,12 @@ class Scene:
     async def deleted(self, name: str) -> None:
         await self.cluster.client.delete("pods", name, self.namespace, grace_seconds=1)
 
-    async def look(self) -> None:
-        """Read every page."""
+    async def look(self, *commands: str) -> None:
+        """Read every page, and run these commands."""
         for process in self.processes:
             await look_at_pages(process, self.texts)
+        await look_at_ops(self.processes[-1], self.texts, self.operator)
+        await run_commands(self.processes[-1], self.texts, commands)
 
     def set_mood(self, mood: Mood) -> None:
         for front in self.fronts:
@@ -143,6 +191,7 @@ async def test_a_product_in_every_trouble_keeps_its_secrets(
         for process in (
             scene.process(tmp_path, "watch", style="text"),
             scene.process(tmp_path, "work", "--region", scene.region, style="json"),
+            scene.process(tmp_path, "ops", style="json"),
         ):
             ended.push_async_callback(process.stop)
             await process.start()
@@ -156,7 +205,7 @@ async def test_a_product_in_every_trouble_keeps_its_secrets(
             await _denied(scene)
             await _troubled(scene)
             await _dead_lettered(scene)
-            await scene.look()
+            await scene.look(*COMMANDS)
         await _without_a_broker(scene)
         # The end: nothing is lost, so what was written meanwhile is read too.
         async with watched(scene):
@@ -166,7 +215,16 @@ async def test_a_product_in_every_trouble_keeps_its_secrets(
         text = process.log.read_text()
         assert process.returncode == 0, text[-2_000:]
         scene.texts[f"log of {process.name}"] = text
-    kinds = ("drain.dead", "drain.commands", "drain.delay.out", "the event log", *PAGES)
+    kinds = (
+        "drain.dead",
+        "drain.commands",
+        "drain.delay.out",
+        "the event log",
+        "a plan",
+        *PAGES,
+        *OPS_PAGES,
+        *COMMANDS,
+    )
     for kind in kinds:
         assert any(kind in place for place in scene.texts), f"nothing was seen of {kind}"
     assert leaks(scene.texts, scene.betrayals) == []
@@ -203,7 +261,7 @@ async def _troubled(scene: Scene) -> None:
     for front in scene.fronts:
         await front.close()
     await _told(scene, "connect call failed")
-    await scene.look()
+    await scene.look(*COMMANDS)
     for front in scene.fronts:
         await front.open()
     scene.set_mood(Mood.passing)
@@ -238,7 +296,7 @@ async def _without_a_broker(scene: Scene) -> None:
             lambda: all("broker link not up" in process.log.read_text() for process in scene.processes),
             "the loss to be told",
         )
-        await scene.look()
+        await scene.look("drains --since 1h", "dead")
     finally:
         await scene.broker.server.start()
 
@@ -267,7 +325,7 @@ async def test_a_process_that_is_let_in_nowhere_keeps_its_secrets(
     scene.texts["log"] = process.log.read_text()
     assert "ACCESS_REFUSED" in scene.texts["log"]
     assert "HTTP 401" in scene.texts["log"]
-    assert len(scene.texts) == 1 + len(PAGES)
+    assert len(scene.texts) >= 1 + len(PAGES)
     assert leaks(scene.texts, betrayals_of(scene.login, scene.in_url, scene.in_settings, bearer=bearer)) == []
 
 

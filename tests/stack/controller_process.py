@@ -24,6 +24,7 @@ class ControllerProcess(Process):
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """`settings` are names and values as `--set` takes them."""
+        self.roles = roles
         self.url = f"http://127.0.0.1:{free_port()}"
         given = {
             "http.host": "127.0.0.1",
