@@ -1,1 +1,1 @@
-"""What operators see: health and metrics, which every role serves."""
+"""What operators see: what every role serves (health, metrics), what commands print, and the page."""

@@ -1,0 +1,50 @@
+"""The command line: a few lines a command. Exit status: 0 done, 1 something is wrong, 2 bad usage or bad settings."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from controller.cli import changing, looking, roles
+from controller.cli.options import Assignments, ConfigFile
+from controller.errors import SettingsError
+
+app = typer.Typer(
+    name="eureka-drain",
+    help="Takes terminating Kubernetes pods out of Eureka before their clients call them in vain.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def common(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
+    """Takes terminating Kubernetes pods out of Eureka before their clients call them in vain."""
+    context.obj = (config, assignments or [])
+
+
+for part in (roles, changing, looking):
+    app.registered_commands += part.app.registered_commands
+
+
+def kubectl_drains() -> None:
+    """The entry point of ``kubectl drains``: what ``eureka-drain drains`` does; another command's name leads there."""
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    if not any(argument in commands for argument in sys.argv[1:2]):
+        sys.argv.insert(1, "drains")
+    main()
+
+
+def main() -> None:
+    """The entry point: one line a mistake on stderr, and no traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"eureka-drain: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
