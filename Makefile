@@ -2,7 +2,7 @@
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN = $(UV) run --locked --quiet
 
-.PHONY: help install check test unit faults demo bench format clean
+.PHONY: help install check test unit faults demo bench format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -44,6 +44,9 @@ bench: install  ## Deletion -> OUT_OF_SERVICE, side by side with the floor
 format: install
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
+
+docs: install  ## The pages that are made from the code
+	$(RUN) python -m controller.ops.metrics.table >docs/metrics.md
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

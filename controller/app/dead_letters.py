@@ -99,11 +99,11 @@ async def _requeue(letters: Sequence[Letter], held: dict[str, DeadLetters], outb
             say(f"left where it is: {letter.message_id or 'a message without id'} of {letter.region}: {letter.problem}")
             continue
         asker = wish.asker
-        order = replace(order, requested_by=asker.by, requested_at=asker.at, requested_why=asker.why)
+        why = asker.why or "sent again from the dead letters"
+        order = replace(order, requested_by=asker.by, requested_at=asker.at, requested_why=why)
         await outbox.send(order)
         if isinstance(order, Command):
-            reason = f"sent again from the dead letters by {asker.by}"
-            await outbox.record(tell(order, Outcome.requested, now(), reason=reason))
+            await outbox.record(tell(order, Outcome.requested, asker.at, published_at=now()))
         await held[letter.region].settle(letter.number)
         sent += 1
     say(f"{sent} of {len(letters)} sent again; follow them with: eureka-drain drains --follow")

@@ -141,7 +141,8 @@ async def _execute(settings: Settings, wish: Wish, items: Sequence[Item], held: 
                     advance()
                 known = len(run.came.settled)
 
-            await until_interrupted(run.wait(OUTCOMES_WITHIN, told=told))
+            if whole:  # who has stopped it wants to go on with something else
+                await until_interrupted(run.wait(OUTCOMES_WITHIN, told=told))
     ended = list(run.came.settled.values())
     bad = [story for story in ended if story.state not in GOOD_ENDS]
     print(drains_table([*bad, *(story for story in ended if story not in bad)], now(), width=terminal_width()), end="")

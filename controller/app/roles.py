@@ -93,7 +93,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str], ops
         process = Process(
             settings=settings,
             opened=opened,
-            metrics=Metrics(),
+            metrics=Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops),
             outbox=RabbitOutbox(settings=settings.broker, regions=declared),
             log=event_log(settings, look_back=settings.broker.events_read),
         )

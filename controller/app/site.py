@@ -29,9 +29,10 @@ from controller.ops.refusals import RefusedError
 from controller.ops.signing_in import SigningIn
 from controller.ops.web.api import Api
 from controller.ops.web.live import Live
-from controller.ops.web.pages import Pages, asked_again, environment, mistake_page
+from controller.ops.web.markup import environment
+from controller.ops.web.pages import Pages, asked_again, mistake_page
 from controller.ops.web.replays import Replays
-from controller.ops.web.site import Site, application
+from controller.ops.web.site import MOST_LETTERS, Site, application
 from controller.rabbit.counts import QueueCounter
 from controller.rabbit.dead import DeadLetters, Letter
 from controller.rabbit.log import RabbitLog
@@ -41,8 +42,6 @@ from controller.settings import Settings
 REMEMBERED = 10_000
 """Drains that the page holds with their timelines; older ones are read from the log when somebody asks."""
 BEGINNINGS = timedelta(hours=1)
-MOST_LETTERS = 500
-"""Dead letters of one region that the page shows."""
 
 
 class OpsRole:

@@ -28,6 +28,12 @@ class Routing:
     default: tuple[str, ...]
     namespaces: Mapping[str, tuple[str, ...]]
 
+    @property
+    def regions(self) -> frozenset[str]:
+        """Every region that the settings name; a pod's annotation may ask for any other."""
+        named = {*self.known, *self.default, *(name for names in self.namespaces.values() for name in names)}
+        return frozenset(named - {"*"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:

@@ -55,7 +55,7 @@ class RegionState:
         """How long the oldest one has waited."""
         if self.oldest is None:
             return None
-        return self.looked_at - (self.oldest.since_at or self.oldest.began_at)
+        return self.looked_at - _waits_since(self.oldest)
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -80,4 +80,10 @@ def differ(nodes: Iterable[NodeState]) -> bool:
 def oldest_open(stories: Iterable[Story], region: str) -> Story | None:
     """The drain of a region that has waited longest."""
     waiting = [story for story in stories if story.region == region and story.state is Outcome.requested]
-    return min(waiting, key=lambda story: story.since_at or story.began_at, default=None)
+    return min(waiting, key=_waits_since, default=None)
+
+
+def _waits_since(story: Story) -> datetime:
+    """When the pod began to go, or when somebody asked again: a replay of yesterday's drain has not waited since."""
+    since = story.since_at or story.began_at
+    return max(since, story.requested_at) if story.requested_at else since

@@ -86,12 +86,12 @@ def moment(name: str, text: str, now: datetime) -> datetime:
         pass
     try:
         at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SelectionError(
             f"{name}: {text[:40]!r} is neither a duration like 30m, 2h, 7d nor a time like 2026-01-31T22:00:00Z"
         ) from None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(at.astimezone(UTC), now - timedelta(days=3650))
+    return max(at, now - timedelta(days=3650))
 
 
 def _state(text: str) -> Outcome:

@@ -74,6 +74,10 @@ class Story:
     requested_by: str = ""
     requested_at: datetime | None = None
     requested_why: str = ""
+    answered_at: datetime | None = None
+    """When the newest outcome was told."""
+    answered: bool = True
+    """False: somebody has asked for it, and no outcome has been told since."""
     facts: Pod | None = None
     """The pod as the watch saw it; None when the log does not reach back to the beginning."""
     end_at: datetime | None = None
@@ -96,13 +100,15 @@ class Story:
 
     @property
     def state(self) -> Outcome:
-        """Where it stands."""
+        """Where it stands. What a person has asked for again is open until that is answered."""
         part = self.deciding
-        return part.outcome if part else Outcome.requested
+        return part.outcome if part and self.answered else Outcome.requested
 
     @property
     def reason(self) -> str:
         """Why it stands there, or what stands in its way."""
+        if not self.answered:
+            return next((part.trouble for part in self.parts.values() if part.trouble), "")
         part = self.deciding
         return (part.trouble or part.reason) if part else ""
 
@@ -147,11 +153,18 @@ class Story:
 
     def _ask(self, event: Event) -> None:
         """Somebody asks for it (again): what had failed is open once more."""
-        if not event.requested_by or (self.requested_at and (event.requested_at or event.at) <= self.requested_at):
+        if not event.requested_by:
+            return
+        begins = event.outcome is Outcome.requested and not event.reason
+        # The sweep does not say when it asked: that is told by its first event alone.
+        asked_at = event.requested_at or (event.at if begins else None)
+        if asked_at is None or (self.requested_at and asked_at <= self.requested_at):
+            self.requested_by = self.requested_by or event.requested_by
             return
         self.requested_by = event.requested_by
-        self.requested_at = event.requested_at or event.at
+        self.requested_at = asked_at
         self.requested_why = event.requested_why
+        self.answered = event.requested_at is None and bool(self.answered_at and self.answered_at >= asked_at)
         for part in self.parts.values():
             if part.outcome is Outcome.failed:
                 part.outcome, part.trouble, part.at = Outcome.requested, "", event.at
@@ -161,11 +174,18 @@ class Story:
         part = self.parts.get(key)
         if event.outcome is Outcome.requested and not event.reason:
             return
+        if event.outcome is not Outcome.requested:
+            self.answered_at = max(self.answered_at or event.at, event.at)
+            if self.requested_at in (None, event.requested_at) or event.at >= (self.requested_at or event.at):
+                self.answered = True
+        whole = self.parts.get(NO_INSTANCE)
+        if key != NO_INSTANCE and whole is not None and event.at >= whole.at:
+            del self.parts[NO_INSTANCE]  # its instances have been found (again)
         if part is None:
+            if key == NO_INSTANCE and any(other.at > event.at for other in self.parts.values()):
+                return  # told late: its instances have been found since
             part = Part(app=event.app, id=event.instance_id, outcome=Outcome.requested, at=event.at)
             self.parts[key] = part
-            if key != NO_INSTANCE and NO_INSTANCE in self.parts:
-                del self.parts[NO_INSTANCE]
         elif part.outcome in FINAL and part.outcome is not Outcome.failed and event.at < part.at:
             return  # told late
         part.attempt = event.attempt

@@ -55,9 +55,9 @@ def _of(story: Story, event: Event) -> Moment:
     who = f"{event.app} {event.instance_id}".strip()
     asked = f"asked for by {event.requested_by}" if event.requested_by else ""
     if event.outcome is Outcome.requested and not event.reason:
-        why = f": {event.requested_why}" if event.requested_why else ""
-        what = f"requested{why}" if asked else "seen by the watch"
-        return _at(story, event.at, what, asked, outcome=event.outcome)
+        why = f": {event.requested_why}" if asked and event.requested_why else ""
+        what = "requested" if asked else "seen by the watch"
+        return _at(story, event.at, what, f"{asked}{why}", outcome=event.outcome)
     nodes = ", ".join(
         f"{short_node(one.node)}: {one.condition}{f' ({one.detail})' if one.detail else ''}" for one in event.nodes
     )

@@ -18,7 +18,7 @@ from controller.domain.fence import may_share
 from controller.domain.instances import Instance
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
-from controller.eureka.node import Node
+from controller.eureka.node import Node, trouble
 from controller.flows.ports import Clock, Found
 
 REFRESH = timedelta(seconds=15)
@@ -122,7 +122,7 @@ async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[
             try:
                 good.append(task.result())
             except RegistryError as error:
-                troubles.append(f"{tasks[task].url}: {error}")
+                troubles.append(trouble(tasks[task].url, error))
         if good:
             patience = max(PATIENCE, 2 * (time.monotonic() - begun))
     return good, troubles

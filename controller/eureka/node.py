@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from controller.domain.addressing import unaddressable
+from controller.domain.drain import trouble_of
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
 from controller.domain.overview import NodeState
 from controller.errors import RegistryError
@@ -155,6 +156,11 @@ def refusal(url: str, error: RegistryError) -> Reading:
         case _:
             condition = Condition.failing
     return Reading(node=url, condition=condition, detail=str(error))
+
+
+def trouble(url: str, error: RegistryError) -> str:
+    """Tell a call's failure in the words that readings are told in."""
+    return trouble_of((refusal(url, error),))
 
 
 def _segment(text: str) -> str:

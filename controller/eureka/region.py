@@ -15,7 +15,7 @@ from controller.domain.overview import NodeState
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
 from controller.eureka.index import Index
-from controller.eureka.node import Node, refusal
+from controller.eureka.node import Node, refusal, trouble
 from controller.flows.ports import Clock, Found
 from controller.settings import Region
 
@@ -81,7 +81,7 @@ class EurekaRegion:
             try:
                 instance = await node.look_up(instance_id)
             except RegistryError as error:
-                troubles.append(f"{node.url}: {error}")
+                troubles.append(trouble(node.url, error))
             else:
                 if instance is not None:
                     return instance

@@ -7,11 +7,10 @@ nothing; the other order would leave it out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Command
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.history import History
 from controller.domain.replay import Item, is_settled
@@ -20,6 +19,10 @@ from controller.flows.ports import Clock, Outbox
 
 LOOK = 0.2
 """Seconds between two looks at what has come of it."""
+AT_ONCE = 32
+"""Commands whose confirmation is waited for at a time: one after the other would be as slow as the broker is far."""
+MADE_UP = 0.25
+"""Seconds of a delay that are made up for; what is more does not become a burst."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,12 +47,13 @@ class Replay:
         self._clock = clock
         self._requested_at = requested_at
         self._since = History(limit=1_000_000)
+        self._sent: dict[str, Item] = {}
         self.came = Came()
 
     def note(self, event: Event) -> None:
         """Take the next event of the log; only what comes of this run counts."""
-        if event.requested_at == self._requested_at:
-            self._since.note(event)
+        if event.requested_at == self._requested_at and self._since.note(event) is not None:
+            self._look(event.drain_id)
 
     async def send(
         self,
@@ -60,21 +64,33 @@ class Replay:
     ) -> None:
         """Send the commands, evenly. Cancelled, it ends between two of them. BrokerError when one is not confirmed."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        for number, item in enumerate(items):
-            command = item.command
-            assert command is not None
-            await asyncio.sleep(max(0.0, begun + number / a_second - loop.time()))
-            sending = asyncio.ensure_future(self._send(item, command, sent))
-            try:
-                await asyncio.shield(sending)
-            except asyncio.CancelledError:
-                await sending  # half of it would be sent and not told
-                raise
+        next_at = loop.time()
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            for item in items:
+                await asyncio.sleep(max(0.0, next_at - loop.time()))
+                next_at = max(next_at, loop.time() - MADE_UP) + 1 / a_second
+                if len(under_way) >= AT_ONCE:
+                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for done in [one for one in under_way if one.done()]:
+                    under_way.remove(done)
+                    done.result()
+                under_way.add(asyncio.create_task(self._send(item, sent), name=f"send {item.drain_id}"))
+        finally:
+            # Half of one would be sent and not told.
+            await _all_done(under_way)
+            troubles = [done.exception() for done in under_way]
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
 
-    async def _send(self, item: Item, command: Command, sent: Callable[[Item], Awaitable[object]]) -> None:
+    async def _send(self, item: Item, sent: Callable[[Item], Awaitable[object]]) -> None:
+        command = item.command
+        assert command is not None
         await self._outbox.send(command)
         self.came.sent.append(item)
+        self._sent[item.drain_id] = item
+        self._look(item.drain_id)
         await self._outbox.record(tell(command, Outcome.requested, command.observed_at, published_at=self._clock()))
         await sent(item)
 
@@ -83,9 +99,8 @@ class Replay:
         loop = asyncio.get_running_loop()
         last_news, before = loop.time(), -1
         while True:
-            self._look()
             told(self.came)
-            if not self.came.open:
+            if len(self.came.settled) == len(self._sent):
                 return
             if len(self.came.settled) != before:
                 last_news, before = loop.time(), len(self.came.settled)
@@ -93,12 +108,23 @@ class Replay:
                 return
             await asyncio.sleep(LOOK)
 
-    def _look(self) -> None:
-        for item in self.came.open:
-            story = self._since.get(item.drain_id)
-            if story is not None and is_settled(story, item.instances):
-                self.came.settled[item.drain_id] = story
+    def _look(self, drain_id: str) -> None:
+        item, story = self._sent.get(drain_id), self._since.get(drain_id)
+        if item is not None and story is not None and is_settled(story, item.instances):
+            self.came.settled[drain_id] = story
 
     def story(self, drain_id: str) -> Story | None:
         """What was told of a drain since it was asked for."""
         return self._since.get(drain_id)
+
+
+async def _all_done(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait for all of them, however often this is cancelled meanwhile."""
+    cancelled = False
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError

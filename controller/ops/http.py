@@ -35,6 +35,7 @@ async def serve(
             body=metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
+    metrics.readiness(checks)
     application = application if application is not None else web.Application(client_max_size=LARGEST_BODY)
     application.add_routes(
         [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)]

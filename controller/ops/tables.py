@@ -15,6 +15,8 @@ from controller.rabbit.dead import Letter
 GAP = "  "
 NARROWEST = 8
 """Columns of a cell that is cut."""
+LONGEST_FOREIGN_ID = 24
+"""Columns of a message id that is not ours."""
 
 
 def table(
@@ -60,11 +62,11 @@ def span(length: timedelta | None) -> str:
     if length is None:
         return "-"
     seconds = length.total_seconds()
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < 10 else f"{seconds:.0f} s"
-    whole = int(seconds)
+    whole = round(seconds)
     for size, name, smaller, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
             rest = whole % size // smaller
@@ -92,7 +94,9 @@ def drains_table(stories: Iterable[Story], now: datetime, *, width: int | None, 
     """Drains, the newest last: there a terminal ends."""
     left_out = {name for name, least in COLUMNS if width is not None and width < least}
     rows = [_drain_row(story, now, width) for story in stories]
-    names = [name for name in rows[0] if name not in left_out] if rows else []
+    if not rows:
+        return ""
+    names = [name for name in rows[0] if name not in left_out]
     cells = [[row[name] for name in names] for row in rows]
     text = table(names, cells, width=width, whole=("WHEN", "STATE", "DRAIN"))
     return text if head else text.partition("\n")[2]
@@ -165,11 +169,11 @@ def letters_table(letters: Iterable[Letter], *, width: int | None) -> str:
             moment_of(letter.died_at),
             letter.order.pod.key if letter.order else "-",
             letter.reason + (f" ({letter.problem})" if letter.problem and letter.problem != letter.reason else ""),
-            letter.order.drain_id if letter.order else letter.message_id or "-",
+            letter.order.drain_id if letter.order else _cut(letter.message_id or "-", LONGEST_FOREIGN_ID),
         )
         for letter in letters
     ]
-    return table(("REGION", "DIED", "POD", "WHY", "DRAIN"), rows, width=width, whole=("REGION", "DIED", "DRAIN"))
+    return table(("REGION", "DIED", "POD", "WHY", "DRAIN"), rows, width=width, whole=("DIED", "DRAIN"))
 
 
 def counted(names: Iterable[str]) -> str:

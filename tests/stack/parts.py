@@ -1,4 +1,4 @@
-"""Builds what no package brings: Kubernetes' servers, the Eureka jars, Toxiproxy; once per version of what makes them.
+"""Builds what no package brings (Kubernetes' servers, Eureka jars, Toxiproxy, promtool), once a version of its recipe.
 
 Order of events: the hash of what makes a part names its folder in the user's cache. Is it there, it is complete,
 since it is built beside and then renamed. Otherwise a file lock lets one run build while others wait and then find it.
@@ -24,6 +24,7 @@ _HERE = Path(__file__).parent
 _KUBERNETES = _HERE / "kubernetes"
 _EUREKA = _HERE / "eureka"
 _TOXIPROXY = _HERE / "toxiproxy_server"
+_PROMTOOL = _HERE / "promtool"
 KUBERNETES_VERSION = "v1.36.3"
 
 _MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
@@ -56,6 +57,17 @@ async def toxiproxy_server(tell: Tell) -> Path:
     """The folder with `server`, a TCP proxy that delays, swallows and resets."""
     programs = ["github.com/Shopify/toxiproxy/v2/cmd/server"]
     return await _go_programs("Toxiproxy", _TOXIPROXY, [], programs, tell, estimate="about 20 seconds")
+
+
+async def promtool(tell: Tell) -> Path:
+    """The folder with `promtool`, which checks Prometheus rules and plays them through.
+
+    Without service discovery: its clients of two dozen clouds would be most of the build, and no rule asks them.
+    """
+    flags = ["-tags", "remove_all_sd", "-ldflags", "-s -w"]
+    programs = ["github.com/prometheus/prometheus/cmd/promtool"]
+    recipe = [flag.encode() for flag in flags]
+    return await _go_programs("promtool", _PROMTOOL, flags, programs, tell, recipe=recipe, estimate="about 4 minutes")
 
 
 async def eureka_jars(tell: Tell) -> Path:

@@ -61,6 +61,7 @@ KUBECTL = Prerequisite(
     "kubectl", source="install 1.35 or newer as on https://kubernetes.io/docs/tasks/tools (Debian has none)"
 )
 OPENSSL = Prerequisite("openssl", "openssl")
+CHROMIUM = Prerequisite("chromium", "chromium")
 
 
 async def require(*wanted: Prerequisite, tell: Tell) -> None:

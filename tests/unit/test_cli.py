@@ -113,3 +113,113 @@ def test_help_tells_the_commands_on_stdout() -> None:
     assert ended.returncode == 0
     for command in ("run", "watch", "work", "config"):
         assert command in ended.stdout
+
+
+COMMANDS = ("run", "watch", "work", "ops", "sweep", "drains", "show", "replay", "dead", "drain", "restore", "config")
+HEAVY = ("aio_pika", "aiohttp", "asyncio", "controller.settings", "kubernetes_asyncio", "loguru", "msgspec", "uvloop")
+"""What a help text can do without. Typer itself brings pydantic."""
+HELP = f"""
+import sys
+from controller.cli import app
+for command in ([], *([name] for name in sys.argv[1:])):
+    app([*command, "--help"], prog_name="eureka-drain", standalone_mode=False)
+    print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)
+"""
+
+
+def python(code: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a piece of Python beside the program."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_help_text_costs_no_import_of_what_it_does_not_need() -> None:
+    ended = python(HELP, *COMMANDS)
+    assert (ended.returncode, ended.stderr.split()) == (0, [])
+    for command in COMMANDS:
+        assert f"Usage: eureka-drain {command} [OPTIONS]" in ended.stdout
+
+
+def test_every_command_is_tried() -> None:
+    ended = python(
+        "from controller.cli import app; print(*(c.name or c.callback.__name__ for c in app.registered_commands))"
+    )
+    commands = set(ended.stdout.split())
+    assert commands - set(COMMANDS) <= {"doctor", "metrics"}, "a new command: add it above"
+    assert set(COMMANDS) <= commands
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_is_given_a_script_that_completes_commands(shell: str) -> None:
+    ended = drain("--show-completion", shell)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "complet" in ended.stdout
+
+
+def test_a_command_is_completed() -> None:
+    code = "from controller.cli import app; app(prog_name='eureka-drain')"
+    words = {"_EUREKA_DRAIN_COMPLETE": "complete_bash", "COMP_WORDS": "eureka-drain re", "COMP_CWORD": "1"}
+    assert set(python(code, **words).stdout.split()) == {"replay", "restore"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (["--help"], "drains [OPTIONS]"),
+        (["--since", "1h", "--help"], "drains [OPTIONS]"),
+        (["drains", "--help"], "drains [OPTIONS]"),
+        (["show", "--help"], "show [OPTIONS] {DRAIN_ID}"),
+        (["replay", "--help"], "replay [OPTIONS]"),
+    ],
+    ids=str,
+)
+def test_the_kubectl_plugin_shows_drains_and_leads_to_the_other_commands(arguments: list[str], usage: str) -> None:
+    ended = python("from controller.cli import kubectl_drains; kubectl_drains()", *arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert usage in ended.stdout
+
+
+NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://127.0.0.1:1/eureka"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["drains", "--since", "yesterday"], "--since"),
+        (["drains", "--until", "32nd"], "--until"),
+        (["drains", "--state", "done"], "--state"),
+        (["drains", "--pod", "orders-0"], "--pod"),
+        (["drains", "-o", "xml"], "xml"),
+        (["drains", "extra"], "extra"),
+        (["show"], "DRAIN_ID"),
+        (["replay", "--rps", "0"], "--rps"),
+        (["replay", "--rps", "many"], "--rps"),
+        (["replay", "--pod", "a/b/c"], "--pod"),
+        (["dead", "revive"], "revive"),
+        (["dead", "--region", "mars"], "mars"),
+        (["drain", "orders-0"], "orders-0"),
+        (["drain", "shop/"], "shop/"),
+        (["restore", "a/b/c"], "a/b/c"),
+    ],
+    ids=str,
+)
+def test_a_filter_that_cannot_be_followed_exits_2_and_is_named(arguments: list[str], said: str) -> None:
+    ended = drain(*arguments, **NODES)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_without_a_broker_it_exits_1_with_one_line_that_says_so() -> None:
+    ended = drain("dead", EUREKA_DRAIN_BROKER__URL="amqp://guest:secret@127.0.0.1:1/", **NODES)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert line.startswith("eureka-drain: ")
+    assert "secret" not in line

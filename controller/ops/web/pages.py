@@ -3,64 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
-from importlib.resources import files
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 
-from controller.domain.events import Outcome
-from controller.domain.replay import GOOD_ENDS, Asker, Verdict
+from controller.domain.durations import format_duration
+from controller.domain.overview import RegionState
+from controller.domain.replay import Asker, Item, Verdict
 from controller.domain.selection import Selection, SelectionError
-from controller.domain.timeline import moments, short_node
+from controller.domain.timeline import moments
 from controller.ops.gate import Access
 from controller.ops.refusals import RefusedError
 from controller.ops.signing_in import SigningIn, local_path
-from controller.ops.tables import printable, span
+from controller.ops.web.course import Ending, course_of
+from controller.ops.web.listing import chips_of, groups_of, query_of
+from controller.ops.web.markup import STATIC, content
 from controller.ops.web.picture import picture
 from controller.ops.web.replays import BusyError, Execution
-from controller.ops.web.site import FILTERS, Site, selection_of
+from controller.ops.web.site import FILTERS, MOST_LETTERS, Site, selection_of
 
-SHOWN = 200
-"""Drains of one page; more are a matter of filters."""
-STATIC = {"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
-PACKAGE = "controller.ops.web"
-MARKS = {
-    Outcome.requested: "…",
-    Outcome.out_of_service: "◐",
-    Outcome.removed: "✓",
-    Outcome.already_gone: "✓",
-    Outcome.not_registered: "–",
-    Outcome.refused: "!",
-    Outcome.superseded: "→",
-    Outcome.restored: "↺",
-    Outcome.failed: "✗",
-}
-"""Beside its name, a state has a sign and a colour of its own: none of the three is needed to read it."""
-
-
-def environment() -> Environment:
-    """The templates. Everything is escaped; a name that is not given is a mistake."""
-    made = Environment(
-        loader=PackageLoader(PACKAGE),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"span": span, "time": _time, "utc": _utc, "plain": printable, "node": short_node}
-    made.globals |= {"marks": MARKS, "outcomes": list(Outcome), "Verdict": Verdict, "good_ends": GOOD_ENDS}
-    return made
-
-
-def _time(at: datetime | None) -> str:
-    return at.isoformat() if at else ""
-
-
-def _utc(at: datetime | None) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC") if at else "–"
+SHOWN_ITEMS = 500
+"""Drains of a plan or of its execution that a page shows; the counts are of all."""
+WIDER = "7d"
+"""What is offered where nothing was found."""
+LOOK_AGAIN = 10
+"""Seconds after which the script asks for the regions again: they change without an event."""
+LOOK_AGAIN_SOON = 2
+"""While the log is being read, or a replay runs."""
 
 
 class Pages:
@@ -90,21 +61,37 @@ class Pages:
     async def index(self, request: web.Request) -> web.Response:
         """Regions across the top, drains below."""
         user = await self._site.gate.admit(request, Access.READ)
-        now = self._site.clock()
-        problem, found = "", []
+        now, reach = self._site.clock(), self._site.settings.broker.events_read
+        given = _given(request)
+        selection, problem, everything = Selection(), "", []
         try:
-            found = await self._site.select(selection_of(request, now))
+            selection = selection_of(request, now)
+            # The states are counted before one of them is chosen: else there would be nothing to choose.
+            everything = await self._site.select(replace(selection, states=frozenset()))
         except SelectionError as error:
             problem = str(error)
+        found = [story for story in everything if selection.wants(story)]
+        groups, is_read = groups_of(found), self._site.is_read()
+        states = self._site.overview.states
         facts = {
-            "regions": [self._site.overview.states[name] for name in sorted(self._site.overview.states)],
-            "drains": found[::-1][:SHOWN],
-            "left_out": max(0, len(found) - SHOWN),
-            "counts": Counter(story.state for story in found),
+            "regions": _in_trouble_first(
+                {name: states.get(name) for name in sorted({*states, *self._site.settings.regions})}
+            ),
+            "groups": groups,
+            "count": len(found),
+            "left_out": len(found) - sum(len(group.drains) for group in groups),
+            "chips": chips_of(Counter(story.state for story in everything), given),
+            "total": len(everything),
+            "all_href": f"/?{query_of({**given, 'state': []})}",
             "problem": problem,
-            "is_read": self._site.is_read(),
-            "since": now - self._site.settings.broker.events_read,
-            **_filters(request),
+            "is_read": is_read,
+            "since": selection.since or now - reach,
+            "until": selection.until,
+            "is_filtered": replace(selection, since=None, until=None) != Selection(),
+            "given": given,
+            "wider_href": f"/?{query_of({**given, 'since': WIDER, 'until': ''})}",
+            "replay_query": query_of({**given, "since": given["since"] or format_duration(reach)}),
+            "every": LOOK_AGAIN if is_read else LOOK_AGAIN_SOON,
         }
         fragment = request.query.get("fragment") == "1"
         return await self._page(request, "_live.html" if fragment else "index.html", user=user, **facts)
@@ -116,7 +103,7 @@ class Pages:
         if story is None:
             raise web.HTTPNotFound(reason="the event log tells nothing of this drain")
         told = moments(story, self._site.clock())
-        facts = {"story": story, "moments": told, "picture": picture(told)}
+        facts = {"story": story, "moments": told, "picture": picture(told), "every": 0}
         fragment = request.query.get("fragment") == "1"
         return await self._page(request, "_drain.html" if fragment else "drain.html", user=user, **facts)
 
@@ -128,21 +115,29 @@ class Pages:
         for letter in letters:
             groups.setdefault((letter.region, letter.reason), []).append(letter)
         ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-        return await self._page(request, "dead.html", user=user, groups=ordered, unreadable=unreadable)
+        per_region = Counter(letter.region for letter in letters)
+        facts = {
+            "groups": ordered,
+            "count": len(letters),
+            "unreadable": unreadable,
+            "cut": [name for name, count in per_region.items() if count >= MOST_LETTERS],
+            "most": MOST_LETTERS,
+        }
+        return await self._page(request, "dead.html", user=user, **facts)
 
     async def replays(self, request: web.Request) -> web.Response:
         """Choose what to replay."""
         user = await self._site.gate.admit(request, Access.READ)
-        facts = {"items": None, "problem": "", "reason": "", "rps": "50", **_filters(request)}
+        given = _given(request)
+        facts = {**_planned(None), "problem": "", "reason": "", "rps": "50", "given": given}
         return await self._page(request, "replay.html", user=user, **facts)
 
     async def replay(self, request: web.Request) -> web.Response:
         """Show the plan, or execute it."""
         user = await self._site.gate.admit(request, Access.WRITE)
         form = await request.post()
-        given = {name: str(form.get(name, "")) for name in FILTERS}
-        chosen = {
-            **given,
+        given: dict[str, Any] = {
+            **{name: str(form.get(name, "")) for name in FILTERS},
             "state": [str(one) for one in form.getall("state", []) if one],
             "id": [str(one) for one in form.getall("id", []) if one],
         }
@@ -151,7 +146,7 @@ class Pages:
         asker = Asker(by=user.name, at=now, why=reason)
         items, problem = None, ""
         try:
-            selection = selection_of(request, now, chosen)
+            selection = selection_of(request, now, given)
             if selection == Selection():
                 raise SelectionError("choose something: a time, a region, an app, a pod, a state")
             a_second = _rate(rps)
@@ -161,14 +156,7 @@ class Pages:
             items = await self._site.replays.plan(selection, asker)
         except (SelectionError, BusyError) as error:
             problem = str(error)
-        facts = {
-            "items": items,
-            "problem": problem,
-            "reason": reason,
-            "rps": rps,
-            "counted": Counter(item.judged.verdict for item in items or ()),
-            **_shown({name: chosen[name] for name in (*FILTERS, "state", "id")}),
-        }
+        facts = {**_planned(items), "problem": problem, "reason": reason, "rps": rps, "given": given}
         return await self._page(request, "replay.html", user=user, **facts)
 
     async def execution(self, request: web.Request) -> web.Response:
@@ -177,7 +165,15 @@ class Pages:
         execution = self._known(request)
         fragment = request.query.get("fragment") == "1"
         template = "_execution.html" if fragment else "execution.html"
-        return await self._page(request, template, user=user, run=execution)
+        every = LOOK_AGAIN_SOON if execution.over_at is None else 0
+        facts = {
+            "run": execution,
+            "course": course_of(execution),
+            "Ending": Ending,
+            "most": SHOWN_ITEMS,
+            "every": every,
+        }
+        return await self._page(request, template, user=user, **facts)
 
     async def stop(self, request: web.Request) -> web.Response:
         """Send no more."""
@@ -201,9 +197,8 @@ class Pages:
         name = request.match_info["name"]
         if name not in STATIC:
             raise web.HTTPNotFound
-        body = (files(PACKAGE) / "static" / name).read_bytes()
         headers = {"Cache-Control": "public, max-age=300"}
-        return web.Response(body=body, content_type=STATIC[name], charset="utf-8", headers=headers)
+        return web.Response(body=content(name), content_type=STATIC[name], charset="utf-8", headers=headers)
 
     async def _page(self, request: web.Request, template: str, *, user: Any, **facts: Any) -> web.Response:
         may_write = await self._site.gate.may_write(request)
@@ -232,18 +227,28 @@ async def asked_again(templates: Environment, after: str, refusal: RefusedError)
     return sign_in_page(templates, after, str(refusal))
 
 
-def _filters(request: web.Request) -> dict[str, Any]:
+def _given(request: web.Request) -> dict[str, Any]:
+    """The filters as a form shows them."""
     given: dict[str, Any] = {name: request.query.get(name, "") for name in FILTERS}
     given["state"] = [one for text in request.query.getall("state", []) for one in text.split(",") if one]
     given["id"] = [one for one in request.query.getall("id", []) if one]
-    return _shown(given)
+    return given
 
 
-def _shown(given: dict[str, Any]) -> dict[str, Any]:
-    """The filters as a form shows them, and as a query that a link carries on."""
-    pairs = [(name, one) for name, value in given.items() for one in (value if isinstance(value, list) else [value])]
-    query = urlencode([(name, value) for name, value in pairs if value])
-    return {"given": given, "query": query}
+def _in_trouble_first(regions: dict[str, RegionState | None]) -> list[tuple[str, RegionState | None]]:
+    return sorted(regions.items(), key=lambda one: not (one[1] and one[1].troubles))
+
+
+def _planned(items: list[Item] | None) -> dict[str, Any]:
+    """A plan, what would be drained first."""
+    ranks = {verdict: rank for rank, verdict in enumerate(Verdict)}
+    ordered = sorted(items or (), key=lambda item: (ranks[item.judged.verdict], item.region, item.pod))
+    return {
+        "is_planned": items is not None,
+        "items": ordered[:SHOWN_ITEMS],
+        "left_out": max(0, len(ordered) - SHOWN_ITEMS),
+        "counted": Counter(item.judged.verdict for item in ordered),
+    }
 
 
 def _rate(text: str) -> float:

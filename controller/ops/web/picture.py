@@ -1,6 +1,7 @@
-"""A drain's timeline as a picture: where on a line each moment lies. The template draws it as SVG.
+"""A drain's timeline as a picture: how far along a line each moment lies. The template draws it as SVG.
 
-The first second matters as much as the five minutes after it, so the line is logarithmic.
+The first second matters as much as the five minutes after it, so the line is logarithmic. Each moment has a row of its
+own and places are per cent of the width: at any width nothing overlaps, and letters keep their size.
 """
 
 from __future__ import annotations
@@ -13,53 +14,75 @@ from datetime import timedelta
 from controller.domain.timeline import Moment
 from controller.ops.tables import span
 
-WIDTH = 1_000.0
-MARGIN = 20.0
 SHORTEST = 0.01
 """Seconds that are told apart."""
 TICKS = (0.01, 0.1, 1, 10, 60, 600, 3_600, 36_000, 360_000)
+MARGIN = 3.0
+WIDTH = 94.0
+ROW = 26
+TOP = 24
+MOST_ROWS = 40
+"""More are a matter for the table: the first half of them and the last are drawn."""
+CLOSEST_TICKS = 9.0
+"""Per cent between two labels of the scale, so that they stay apart on a phone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One moment on the line, ``x`` in units of the picture's width of 1000. ``row``: labels must not overlap."""
+    """One moment: where it lies, per cent from the left; its row, pixels from the top; its line in the table."""
 
     x: float
-    row: int
+    y: int
+    from_x: float
+    """Where the moment before lies: between the two, time went by."""
+    number: int
     moment: Moment
+
+    @property
+    def is_left(self) -> bool:
+        """Whether there is more room for words on its right."""
+        return self.x < 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Points and ticks."""
+    """Points, the scale's ticks, and the height in pixels."""
 
     points: list[Point]
     ticks: list[tuple[float, str]]
-    rows: int
-
-
-LABEL_WIDTH = 150.0
+    height: int
+    left_out: int
 
 
 def picture(moments: Sequence[Moment]) -> Picture | None:
     """Lay the moments out; None when nobody knows when the pod began to go."""
-    dated = [(moment, moment.after) for moment in moments if moment.after is not None]
+    dated = [(number, one, one.after) for number, one in enumerate(moments, 1) if one.after is not None]
     if not dated:
         return None
-    longest = max(max(after.total_seconds() for _, after in dated), 1.0)
-    ends = [-LABEL_WIDTH]
-    points = []
-    for moment, after in dated:
+    drawn = dated if len(dated) <= MOST_ROWS else dated[: MOST_ROWS // 2] + dated[-MOST_ROWS // 2 :]
+    longest = max(max(after.total_seconds() for _, _, after in drawn), 1.0)
+    points: list[Point] = []
+    for row, (number, moment, after) in enumerate(drawn):
         x = _x(after.total_seconds(), longest)
-        row = next((number for number, end in enumerate(ends) if end <= x), len(ends))
-        if row == len(ends):
-            ends.append(0.0)
-        ends[row] = x + LABEL_WIDTH
-        points.append(Point(x=round(x, 1), row=row, moment=moment))
-    ticks = [(round(_x(tick, longest), 1), span(timedelta(seconds=tick))) for tick in TICKS if tick <= longest]
-    return Picture(points=points, ticks=ticks, rows=len(ends))
+        from_x = points[-1].x if points else x
+        points.append(Point(x=x, y=TOP + row * ROW + ROW // 2, from_x=from_x, number=number, moment=moment))
+    return Picture(
+        points=points,
+        ticks=_ticks(longest),
+        height=TOP + len(points) * ROW + 4,
+        left_out=len(dated) - len(drawn),
+    )
+
+
+def _ticks(longest: float) -> list[tuple[float, str]]:
+    ticks = [(MARGIN, "0")]
+    for tick in TICKS:
+        x = _x(tick, longest)
+        if tick <= longest and x - ticks[-1][0] >= CLOSEST_TICKS:
+            ticks.append((x, span(timedelta(seconds=tick))))
+    return ticks
 
 
 def _x(seconds: float, longest: float) -> float:
     scale = math.log(1 + longest / SHORTEST)
-    return MARGIN + (WIDTH - LABEL_WIDTH - MARGIN) * math.log(1 + max(0.0, seconds) / SHORTEST) / scale
+    return round(MARGIN + WIDTH * math.log(1 + max(0.0, seconds) / SHORTEST) / scale, 2)

@@ -94,9 +94,9 @@ class Replays:
 
     async def execute(self, selection: Selection, asker: Asker, *, again: bool, a_second: float) -> Execution:
         """Plan, and run what would be drained, in the background."""
-        if any(execution.over_at is None for execution in self._known.values()):
-            raise BusyError("another replay is running: wait for its end, or stop it")
+        self._refuse_second()
         items = await self.plan(selection, asker, again=again)
+        self._refuse_second()  # another one may have been planned meanwhile
         replay = Replay(outbox=self._outbox, clock=self._clock, requested_at=asker.at)
         execution = Execution(id=secrets.token_hex(8), asker=asker, items=items, replay=replay, a_second=a_second)
         self._known[execution.id] = execution
@@ -106,14 +106,18 @@ class Replays:
         execution.task = asyncio.create_task(self._run(execution), name=f"replay {execution.id}")
         return execution
 
+    def _refuse_second(self) -> None:
+        if any(execution.over_at is None for execution in self._known.values()):
+            raise BusyError("another replay is running: wait for its end, or stop it")
+
     def get(self, execution_id: str) -> Execution | None:
         """One of them."""
         return self._known.get(execution_id)
 
     def stop(self, execution: Execution) -> None:
         """Send no more of it; what has been sent goes on."""
-        execution.stopped = True
-        if execution.task is not None:
+        if execution.task is not None and not execution.task.done():
+            execution.stopped = True
             execution.task.cancel()
 
     async def close(self) -> None:

@@ -28,6 +28,8 @@ from controller.settings import Settings
 FILTERS = ("since", "until", "region", "app", "namespace", "pod")
 """The filters that are one text each; ``state`` and ``id`` may come again and again."""
 API = "/api/"
+MOST_LETTERS = 500
+"""Dead letters of one region that the page shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,8 @@ class Site:
 def selection_of(request: web.Request, now: datetime, given: dict[str, Any] | None = None) -> Selection:
     """The filters of a query, or of a body; SelectionError names the one that is wrong."""
     if given is None:
-        texts = {name: request.query.get(name, "") for name in FILTERS}
-        states, ids = request.query.getall("state", []), request.query.getall("id", [])
+        texts = {name: _text(name, request.query.get(name, "")) for name in FILTERS}
+        states, ids = request.query.getall("state", []), _texts("id", request.query.getall("id", []))
     else:
         texts = {name: _text(name, given.get(name, "")) for name in FILTERS}
         states, ids = _texts("state", given.get("state", [])), _texts("id", given.get("id", []))

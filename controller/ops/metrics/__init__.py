@@ -1,0 +1,19 @@
+"""The metrics of every role, in one registry a process.
+
+process  what every process tells, and the one hook for the others
+drains   what became of drains, as watches and workers record it
+watch    what a watch holds and has not sent yet
+regions  queues, dead letters and nodes, as ``ops`` sees them
+table    docs/metrics.md, made from the above
+
+A metric is there only where something sets it: a 0 that nobody has counted would be read as good news. So each part
+is registered with the roles that feed it, what can be counted begins at 0 (a rate cannot see a counter's first step
+otherwise), and what could not be found out this time is taken away until it can be.
+
+Every process counts what it does itself. Two watches publish each command twice, and workers share the rest between
+them; so sums over processes are right for what workers tell, and the largest value for what ``ops`` sees.
+"""
+
+from controller.ops.metrics.process import Metrics
+
+__all__ = ["Metrics"]

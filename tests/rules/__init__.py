@@ -1,0 +1,1 @@
+"""The Prometheus rules and the Grafana dashboard: checked by promtool, and held against the code."""

@@ -1,0 +1,67 @@
+"""Many drains from the event log: bounded, by id, in the order in which their pods began to go."""
+
+from __future__ import annotations
+
+from controller.domain.events import Event, Outcome, tell
+from controller.domain.history import History
+from controller.domain.selection import Selection
+from tests.unit.building import a_command, a_pod, a_target, at, terminating
+
+
+def told(drain: str, outcome: Outcome = Outcome.requested, seconds: float = 0, **facts: str) -> Event:
+    pod = terminating(a_pod(f"uid-{drain}", name=drain), asked_at=at(seconds))
+    command = a_command(pod, drain_id=drain, since_at=at(seconds), **facts)
+    target = None if outcome is Outcome.requested else a_target(id=drain)
+    return tell(command, outcome, at(seconds), target=target)
+
+
+def test_what_changes_nothing_gives_no_drain() -> None:
+    history = History()
+    assert history.note(told("a")) is history.get("a")
+    assert history.note(told("a")) is None
+    assert history.note(told("a", Outcome.removed)) is history.get("a")
+    assert (len(history), history.events) == (1, 3)
+
+
+def test_the_drain_that_nothing_was_told_of_for_longest_is_forgotten_first() -> None:
+    history = History(limit=3)
+    for name in ("a", "b", "c"):
+        history.note(told(name))
+    history.note(told("a", Outcome.out_of_service))
+    history.note(told("a"))
+    history.note(told("b"))  # told twice is no news
+    history.note(told("d"))
+    assert sorted(story.drain_id for story in history) == ["a", "c", "d"]
+    assert history.forgotten == 1
+
+
+def test_memory_is_bounded_however_long_the_log_is() -> None:
+    history = History(limit=100, timelines=True)
+    for number in range(5_000):
+        history.note(told(f"d{number}", seconds=number))
+    assert len(history) == 100
+    assert history.forgotten == 4_900
+    assert [story.drain_id for story in history.select(Selection())] == [f"d{number}" for number in range(4_900, 5_000)]
+
+
+def test_only_one_clusters_drains_when_one_is_named() -> None:
+    history = History(cluster="here")
+    assert history.note(told("a", cluster="there")) is None
+    assert history.note(told("b", cluster="here")) is not None
+    assert len(history) == 1
+
+
+def test_the_chosen_come_in_the_order_in_which_their_pods_began_to_go() -> None:
+    history = History()
+    for name, seconds in (("late", 30), ("early", 10), ("middle", 20)):
+        history.note(told(name, seconds=seconds))
+    history.note(told("early", Outcome.removed, 10))
+    assert [story.drain_id for story in history.select(Selection())] == ["early", "middle", "late"]
+    assert [story.drain_id for story in history.select(Selection(states=frozenset({Outcome.removed})))] == ["early"]
+
+
+def test_timelines_are_kept_only_where_they_are_wanted() -> None:
+    without, with_them = History(), History(timelines=True)
+    for history in (without, with_them):
+        history.note(told("a"))
+    assert [len(story.events) for history in (without, with_them) for story in history] == [0, 1]

@@ -1,0 +1,133 @@
+"""The runbook has a word on everything that may be met at night, and its commands can be typed as they stand."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from typer.exceptions import TyperException
+
+import controller
+from controller.cli import app
+from controller.domain.drain import DENIED_ATTEMPTS
+from controller.domain.events import Outcome
+from controller.domain.instances import Condition
+from controller.domain.reasons import BEGINNINGS, OF, Kind
+from controller.domain.resolve import LONGEST_ADDRESS, MOST_INSTANCES
+from controller.flows.retire import DELETE_ATTEMPTS
+from controller.rabbit.dead import NO_REASON
+from controller.rabbit.topology import DELIVERY_LIMIT
+from controller.settings import Settings
+from controller.settings_sources import load
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(controller.__file__).parent
+TEXT = (ROOT / "docs" / "runbook.md").read_text()
+PROSE = " ".join(TEXT.split())
+HEADINGS = re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
+RULES = yaml.safe_load((ROOT / "manifests" / "components" / "prometheus" / "rules.yaml").read_text())["spec"]
+ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
+COMMANDS = sorted(
+    {
+        re.split(r"\s+(?:#|\|)|\s{3,}", line.strip())[0]
+        for block in re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("eureka-drain")
+    }
+    | set(re.findall(r"`(eureka-drain [^`…]+)`", TEXT))
+)
+
+
+def section(heading: str) -> str:
+    """What stands below a heading, up to the next one of the same rank."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$", TEXT, re.MULTILINE)
+    assert found, f"no section {heading!r}"
+    rest = TEXT[found.end() :]
+    end = re.search(rf"^#{{1,{len(found[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_alert_has_a_section(alert: str) -> None:
+    assert section(alert).strip()
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_a_section(outcome: Outcome) -> None:
+    assert section(outcome).strip()
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.other}))
+def test_every_kind_of_reason_is_explained(kind: Kind) -> None:
+    where = "Dead letters" if kind in OF[Outcome.failed] else "Outcomes"
+    assert f"`{kind}`" in section(where)
+
+
+def test_every_reason_of_a_dead_letter_has_a_section() -> None:
+    letters = section("Dead letters")
+    headings = re.findall(r"^### (.+)$", letters, re.MULTILINE)
+    failures = {beginning for beginning, kind in BEGINNINGS.items() if kind in OF[Outcome.failed]}
+    for beginning in (*failures, NO_REASON, "its next step cannot be written"):
+        assert any(beginning.startswith(one) or one.startswith(beginning.strip(" :")) for one in headings), beginning
+    for condition in set(Condition) - {Condition.out, Condition.absent}:
+        assert any(one.startswith("NODE: ") and condition in one for one in headings), condition
+
+
+def test_every_message_that_is_not_ours_is_explained() -> None:
+    rows = re.findall(r"^\| (.+?) \|", section("Not ours"), re.MULTILINE)
+    patterns = [re.compile(".*".join(map(re.escape, row.split("…")))) for row in rows if row not in ("reason", "---")]
+    for path in ("messages/codec.py", "rabbit/consumer.py"):
+        for node in ast.walk(ast.parse((SOURCE / path).read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "MessageError":
+                text = "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "x"
+                    for part in (node.args[0].values if isinstance(node.args[0], ast.JoinedStr) else node.args)
+                )
+                assert any(pattern.match(text) for pattern in patterns), text
+
+
+def test_links_lead_to_sections() -> None:
+    anchors = {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in HEADINGS}
+    assert set(re.findall(r"\]\(#([^)]+)\)", TEXT)) <= anchors
+    assert {alert.lower() for alert in ALERTS} <= anchors
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) > 15, COMMANDS
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_can_be_typed_as_they_stand(line: str) -> None:
+    group = typer.main.get_command(app)
+    _, name, *arguments = shlex.split(line)
+    command = getattr(group, "commands", {})[name]
+    # Takes the words apart as at a terminal, and complains of what it does not know; runs nothing.
+    given = command.make_context(name, arguments).params
+    assert set(given.get("state") or ()) <= {*Outcome, "STATE"}
+    load(assignments=given["assignments"] or [], environ={})
+
+
+def test_a_command_that_does_not_exist_would_be_noticed() -> None:
+    for line in ("eureka-drain drain --force a/b", "eureka-drain dead purge", "eureka-drain drains --state lost"):
+        with pytest.raises((TyperException, AssertionError)):
+            test_commands_can_be_typed_as_they_stand(line)
+
+
+def test_its_numbers_are_the_programs() -> None:
+    assert Settings().retry.give_up_after.total_seconds() == 3600
+    assert "For an hour (`retry.give_up_after`)" in PROSE
+    assert (DENIED_ATTEMPTS, "401 or 403, five times" in PROSE) == (5, True)
+    assert (DELETE_ATTEMPTS, "Three DELETEs at every node" in PROSE) == (3, True)
+    assert f"delivered it {DELIVERY_LIMIT} times" in PROSE
+    assert f"more than {MOST_INSTANCES} instances, or an address longer than {LONGEST_ADDRESS} characters" in PROSE
+
+
+def test_settings_that_it_names_exist() -> None:
+    for name in re.findall(r"`((?:broker|guard|retry|work|watch|sweep|http|routing)\.\w+)", TEXT):
+        value: object = Settings()
+        for part in name.split("."):
+            assert hasattr(value, part), f"there is no setting {name}"
+            value = getattr(value, part)

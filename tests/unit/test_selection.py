@@ -1,0 +1,119 @@
+"""Filters as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.domain.events import Outcome, tell
+from controller.domain.selection import Selection, SelectionError, select
+from controller.domain.story import Story, begin
+from tests.unit.building import NOON, a_command, a_target, at
+
+
+def a_story() -> Story:
+    """``shop/orders-0`` in ``eu``: began at noon, out 60 s later."""
+    out = tell(a_command(drain_id="d1"), Outcome.out_of_service, at(60), target=a_target())
+    event = tell(a_command(drain_id="d1"), Outcome.requested, NOON)
+    story = begin(event)
+    story.tell(event, timeline=False)
+    story.tell(out, timeline=False)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        ({}, True),
+        ({"since": "2025-06-01T12:00:30Z"}, True),
+        ({"since": "2025-06-01T12:01:01Z"}, False),
+        ({"until": "2025-06-01T12:00:00Z"}, True),
+        ({"until": "2025-06-01T11:59:59Z"}, False),
+        ({"since": "2025-06-01T14:00:30+02:00", "until": "2025-06-01 12:00:40"}, True),
+        ({"region": "eu"}, True),
+        ({"region": "us"}, False),
+        ({"app": "orders"}, True),
+        ({"app": "ORDERS"}, True),
+        ({"app": "order"}, False),
+        ({"namespace": "shop"}, True),
+        ({"namespace": "sho"}, False),
+        ({"pod": "shop/orders-0"}, True),
+        ({"pod": "shop/orders-*"}, True),
+        ({"pod": "*/orders-0"}, True),
+        ({"pod": "shop/order"}, False),
+        ({"pod": "shop/orders-[1-9]"}, False),
+        ({"states": ["out_of_service"]}, True),
+        ({"states": ["failed,out_of_service"]}, True),
+        ({"states": ["failed", "removed"]}, False),
+        ({"ids": ["d1"]}, True),
+        ({"ids": ["d2, d1"]}, True),
+        ({"ids": ["d"]}, False),
+        ({"region": "eu", "app": "orders", "states": ["removed"]}, False),
+    ],
+    ids=str,
+)
+def test_a_filter_chooses_what_it_says(filters: dict[str, Any], wanted: bool) -> None:
+    assert select(now=at(120), **filters).wants(a_story()) is wanted
+
+
+@pytest.mark.parametrize(
+    ("filters", "named"),
+    [
+        ({"since": "yesterday"}, "since"),
+        ({"since": "5"}, "since"),
+        ({"since": "-5m"}, "since"),
+        ({"until": "2025-13-01"}, "until"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "since"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "until"),
+        ({"pod": "orders-0"}, "pod"),
+        ({"pod": "a/b/c"}, "pod"),
+        ({"states": ["done"]}, "state"),
+    ],
+    ids=str,
+)
+def test_a_filter_that_cannot_be_followed_is_named(filters: dict[str, Any], named: str) -> None:
+    with pytest.raises(SelectionError, match=f"^{named}: "):
+        select(now=NOON, **filters)
+
+
+def test_how_long_ago_and_when_may_both_be_said() -> None:
+    assert select(now=NOON, since="2h", until="30m") == Selection(
+        since=NOON - timedelta(hours=2), until=NOON - timedelta(minutes=30)
+    )
+    assert select(now=NOON, since="2025-01-31T22:00:00").since == datetime(2025, 1, 31, 22, tzinfo=UTC)
+
+
+def test_what_is_longer_ago_than_any_log_is_cut_there() -> None:
+    assert select(now=NOON, since="0001-01-01").since == NOON - timedelta(days=3650)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={name: st.text(max_size=30) for name in ("since", "until", "region", "app", "namespace", "pod")}
+    ),
+    st.lists(st.text(max_size=20), max_size=3),
+    st.lists(st.text(max_size=20), max_size=3),
+)
+def test_whatever_is_written_is_followed_or_named(filters: dict[str, str], states: list[str], ids: list[str]) -> None:
+    try:
+        selection = select(now=NOON, states=states, ids=ids, **filters)
+    except SelectionError as error:
+        said = str(error)
+    else:
+        assert selection.wants(a_story()) in (True, False)
+        return
+    assert said.partition(": ")[0] in {"since", "until", "pod", "state"}
+    assert len(said) < 400
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_every_time_that_a_program_writes_can_be_read(when: datetime) -> None:
+    try:
+        in_utc = when.astimezone(UTC)
+    except OverflowError:
+        return
+    assert select(now=NOON, until=when.isoformat()).until == max(in_utc, NOON - timedelta(days=3650))

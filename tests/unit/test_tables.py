@@ -1,0 +1,165 @@
+"""Tables fit the terminal that they are for, and nothing in them can command it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.domain.events import Event, Outcome, tell
+from controller.domain.replay import Item, Judged, Verdict
+from controller.domain.story import Story, begin
+from controller.domain.timeline import moments
+from controller.ops.tables import (
+    counted,
+    drains_table,
+    letters_table,
+    plan_table,
+    printable,
+    span,
+    story_text,
+    table,
+)
+from controller.rabbit.dead import Letter
+from tests.unit.building import a_command, a_pod, a_target, at, readings, terminating
+
+WIDTHS = (80, 100, 140)
+LONG = "x" * 120
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\t\x00\x9b31m\u202eevil\ud800"
+
+
+def told(outcome: Outcome, reason: str = "", **facts: str) -> Event:
+    pod = terminating(a_pod(**{"name": "orders-7cd9c4fbcc-nlttw", **facts}))
+    command = a_command(pod, requested_by=f"ann@{LONG}", requested_at=at(0), requested_why=f"because {LONG}")
+    target = a_target(app=f"ORDERS{LONG}", id=f"10.1.0.7:orders:{LONG}")
+    return tell(command, outcome, at(1), target=target, reason=reason, nodes=readings(None, None))
+
+
+def a_story(reason: str = f"a reason of some length {LONG}", **facts: str) -> Story:
+    events = [told(Outcome.requested, **facts), told(Outcome.out_of_service, reason, **facts)]
+    events += [told(Outcome.refused, f"{reason} {number}", **facts) for number in range(3)]
+    story = begin(events[0])
+    for event in events:
+        story.tell(event, timeline=True)
+    return story
+
+
+def an_item(verdict: Verdict) -> Item:
+    return Item(
+        drain_id="u4ogxdsnands54l3",
+        region="eu-central-1",
+        pod=f"shop/orders-{LONG}",
+        apps=("ORDERS", "PAYMENTS"),
+        judged=Judged(verdict=verdict, reason=f"a reason {LONG}"),
+    )
+
+
+def a_letter(number: int) -> Letter:
+    order = a_command() if number else None
+    return Letter(
+        number=number,
+        region="r" * 63,
+        reason=f"HTTP 403 {LONG}",
+        body=b"{}",
+        type="drain.command",
+        message_id=LONG,
+        content_type="application/json",
+        died_at=at(0),
+        order=order,
+        problem="" if order else "not a valid drain.command",
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_table_fits_its_terminal(width: int) -> None:
+    story = a_story()
+    for now in (at(60), at(200_000)):
+        fits(drains_table([story, a_story("")], now, width=width), width)
+    fits(plan_table([an_item(verdict) for verdict in Verdict], width=width), width)
+    fits(letters_table([a_letter(number) for number in range(3)], width=width), width)
+    timeline = story_text(story, moments(story, at(60)), width=width).partition("\n\n")[2]
+    assert timeline.startswith("TIME ")
+    fits(timeline, width)
+
+
+def fits(text: str, width: int) -> None:
+    for line in text.splitlines():
+        assert len(line) <= width, line
+
+
+def test_in_a_pipe_nothing_is_cut() -> None:
+    story = a_story()
+    texts = [
+        drains_table([story], at(60), width=None),
+        plan_table([an_item(Verdict.drain)], width=None),
+        letters_table([a_letter(1)], width=None),
+        story_text(story, moments(story, at(60)), width=None),
+    ]
+    for text in texts:
+        assert LONG in text
+        assert "…" not in text
+
+
+def test_the_state_and_the_drains_id_are_never_cut() -> None:
+    line = drains_table([a_story()], at(60), width=80).splitlines()[1]
+    assert Outcome.refused.value in line
+    assert line.endswith(a_story().drain_id)
+
+
+def test_a_terminal_as_narrow_as_can_be_gets_whole_states_and_no_error() -> None:
+    for width in (1, 20, 40):
+        assert Outcome.refused.value in drains_table([a_story()], at(60), width=width)
+
+
+def test_nothing_that_a_pod_or_a_node_wrote_commands_the_terminal() -> None:
+    story = a_story(HOSTILE, name=HOSTILE, namespace=HOSTILE)
+    texts = [
+        drains_table([story], at(60), width=None),
+        story_text(story, moments(story, at(60)), width=None),
+        plan_table([an_item(Verdict.drain)], width=80),
+    ]
+    for text in texts:
+        assert re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text) is None
+        text.encode()
+    assert len(drains_table([story], at(60), width=None).splitlines()) == 2, "a newline makes no line"
+
+
+@given(st.text())
+def test_what_is_printed_is_printable_and_as_long_as_before(text: str) -> None:
+    assert printable(text).isprintable()
+    assert len(printable(text)) == len(text)
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=60), st.text(max_size=60), st.text(max_size=20)), max_size=5),
+    st.sampled_from((None, 1, 30, 80, 140)),
+)
+def test_a_table_has_a_line_for_its_head_and_for_each_row(rows: list[tuple[str, str, str]], width: int | None) -> None:
+    lines = table(("ONE", "TWO", "WHOLE"), rows, width=width, whole=("WHOLE",)).split("\n")
+    assert len(lines) == len(rows) + 2
+    if width is not None and width >= 8 + 8 + 20 + 4:
+        assert max(map(len, lines)) <= width
+
+
+def test_without_drains_there_is_no_table() -> None:
+    assert drains_table([], at(0), width=80) == ""
+
+
+def test_what_follows_has_no_second_head() -> None:
+    assert len(drains_table([a_story()], at(0), width=80, head=False).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 ms"), (0.9996, "1 s"), (59.6, "1 min"), (59.4, "59 s"), (9.96, "10 s"), (3_599.9, "1 h"), (86_400, "1 d")],
+)
+def test_a_duration_is_told_with_its_next_larger_unit_once_it_is_rounded_up_to_it(seconds: float, said: str) -> None:
+    assert span(timedelta(seconds=seconds)) == said
+
+
+def test_things_are_counted_the_most_frequent_first() -> None:
+    assert counted(["a", "b", "b"]) == "2 b, 1 a"
+    assert counted([]) == "none"
