@@ -176,8 +176,8 @@ class Story:
             return
         if event.outcome is not Outcome.requested:
             self.answered_at = max(self.answered_at or event.at, event.at)
-            if self.requested_at in (None, event.requested_at) or event.at >= (self.requested_at or event.at):
-                self.answered = True
+            asked_at = self.requested_at
+            self.answered |= asked_at is None or event.requested_at == asked_at or event.at >= asked_at
         whole = self.parts.get(NO_INSTANCE)
         if key != NO_INSTANCE and whole is not None and event.at >= whole.at:
             del self.parts[NO_INSTANCE]  # its instances have been found (again)

@@ -17,6 +17,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import looptime
+import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -248,6 +249,7 @@ def pick(several: list[T], which: int) -> T:
     return several[which % len(several)]
 
 
+@pytest.mark.timeout(1_800 if EVERYTHING else 300)
 def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -> None:
     made: Counter[str] = Counter()
 
@@ -257,7 +259,6 @@ def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -
     usual = settings(
         max_examples=STORIES,
         stateful_step_count=STEPS,
-        deadline=None,
         database=None,
         derandomize=not EVERYTHING,
         suppress_health_check=list(HealthCheck),
