@@ -1,0 +1,1 @@
+"""The page of `ops` in a real browser, on the real servers."""

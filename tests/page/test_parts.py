@@ -1,0 +1,165 @@
+"""What the pages are made of, without a browser."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from controller.domain.commands import Cause
+from controller.domain.events import Event, Outcome
+from controller.domain.story import Story, begin
+from controller.domain.timeline import Moment
+from controller.ops.web.listing import chips_of, groups_of
+from controller.ops.web.markup import environment, told
+from controller.ops.web.picture import MOST_ROWS, picture
+
+NOW = datetime(2026, 1, 31, 22, tzinfo=UTC)
+NOTHING_GIVEN = {"since": "", "until": "", "region": "", "app": "", "namespace": "", "pod": "", "state": [], "id": []}
+HOSTILE = '"><img src=x onerror=window.hacked=1>\u202e\x1b[31m'
+
+
+def story(number: int, outcome: Outcome, **fields: str) -> Story:
+    event = Event(
+        event_id=f"e{number}",
+        drain_id=f"d{number}",
+        at=NOW - timedelta(minutes=number),
+        since_at=NOW - timedelta(minutes=number, seconds=1),
+        cluster="c",
+        namespace=fields.get("namespace", "shop"),
+        pod=fields.get("pod", f"pod-{number}"),
+        uid="u",
+        ip="10.0.0.1",
+        region="eu",
+        cause=Cause.terminating,
+        outcome=outcome,
+        app=fields.get("app", "ORDERS"),
+        instance_id=fields.get("id", "i"),
+        reason=fields.get("reason", "because"),
+    )
+    found = begin(event)
+    found.tell(event, timeline=True)
+    return found
+
+
+def moment(after: float | None, **fields: object) -> Moment:
+    length = None if after is None else timedelta(seconds=after)
+    return Moment(at=NOW, what="something", after=length, **fields)  # type: ignore[arg-type]
+
+
+def test_what_did_not_happen_stands_first_and_is_cut_off_last() -> None:
+    stories = [
+        story(9, Outcome.failed),
+        story(3, Outcome.removed),
+        story(2, Outcome.removed),
+        story(1, Outcome.requested),
+    ]
+    groups = groups_of(stories, most=3)
+    assert [(group.title, group.count, [one.drain_id for one in group.drains]) for group in groups] == [
+        ("Did not happen", 1, ["d9"]),
+        ("Under way", 1, ["d1"]),
+        ("Happened", 2, ["d2"]),
+    ]
+
+
+def test_every_state_is_in_one_group() -> None:
+    found = groups_of([story(number, outcome) for number, outcome in enumerate(Outcome)])
+    assert sum(group.count for group in found) == len(Outcome)
+
+
+def test_a_chip_chooses_its_state_and_lets_go_of_it_and_keeps_the_other_filters() -> None:
+    counts = Counter({Outcome.removed: 3, Outcome.failed: 1})
+    given = {**NOTHING_GIVEN, "app": "a&b", "state": ["failed"]}
+    failed, removed = chips_of(counts, given)
+    assert (failed.state, failed.chosen, failed.href) == (Outcome.failed, True, "/?app=a%26b")
+    assert (removed.state, removed.chosen, removed.href) == (Outcome.removed, False, "/?app=a%26b&state=removed")
+
+
+def test_a_chosen_state_that_no_drain_is_in_can_be_let_go_of() -> None:
+    [chip] = chips_of(Counter(), {**NOTHING_GIVEN, "state": ["failed"]})
+    assert (chip.count, chip.chosen, chip.href) == (0, True, "/?")
+
+
+def test_the_first_second_is_as_wide_as_the_minutes_after_it() -> None:
+    drawn = picture([moment(0), moment(0.02), moment(1), moment(300)])
+    assert drawn is not None
+    places = [point.x for point in drawn.points]
+    assert places == sorted(places)
+    assert 3 <= places[0] < places[1] < 15
+    assert 35 < places[2] < 65
+    assert places[3] == pytest.approx(97)
+
+
+def test_no_two_moments_share_a_row_and_the_middle_of_many_is_left_out() -> None:
+    drawn = picture([moment(number) for number in range(100)])
+    assert drawn is not None
+    assert len({point.y for point in drawn.points}) == len(drawn.points) == MOST_ROWS
+    assert drawn.left_out == 100 - MOST_ROWS
+    assert [drawn.points[0].number, drawn.points[-1].number] == [1, 100]
+    gaps = [right - left for (left, _), (right, _) in zip(drawn.ticks, drawn.ticks[1:], strict=False)]
+    assert min(gaps) >= 9
+
+
+def test_clocks_that_disagree_and_beginnings_that_nobody_knows_can_be_drawn() -> None:
+    drawn = picture([moment(-0.5), moment(0)])
+    assert drawn is not None
+    assert [point.x for point in drawn.points] == [3.0, 3.0]
+    assert picture([moment(None)]) is None
+    assert picture([]) is None
+
+
+def test_that_a_drain_was_asked_for_is_a_step_and_trouble_is_a_state() -> None:
+    assert told(moment(1, outcome=Outcome.requested)) is None
+    assert told(Moment(at=NOW, what="trouble", outcome=Outcome.requested)) is Outcome.requested
+    assert told(moment(1, outcome=Outcome.failed)) is Outcome.failed
+
+
+def drains(**facts: object) -> str:
+    """The list of drains as it is rendered."""
+    given = {
+        "groups": [],
+        "count": 0,
+        "left_out": 0,
+        "chips": [],
+        "total": 0,
+        "all_href": "/?",
+        "problem": "",
+        "is_read": True,
+        "since": NOW - timedelta(days=1),
+        "until": None,
+        "is_filtered": False,
+        "given": NOTHING_GIVEN,
+        "wider_href": "/?since=7d",
+        "replay_query": "since=1d",
+        "every": 10,
+        "now": NOW,
+        **facts,
+    }
+    return environment().get_template("_drains.html").render(given)
+
+
+def test_a_log_that_is_still_read_is_no_empty_log() -> None:
+    reading = drains(is_read=False, every=2)
+    assert "Reading the event log" in reading
+    assert "No drains" not in reading
+    assert "No drains since" in " ".join(drains().split())
+
+
+def test_what_is_left_out_is_counted() -> None:
+    shown = drains(groups=groups_of([story(1, Outcome.removed)]), count=301, left_out=300)
+    assert "300 more are not shown" in shown
+
+
+def test_names_from_outside_are_text_without_control_characters() -> None:
+    named = story(1, Outcome.failed, namespace=HOSTILE, pod=HOSTILE, app=HOSTILE, id=HOSTILE, reason=HOSTILE)
+    named.requested_by = HOSTILE
+    named.drain_id = f"../{HOSTILE}/x"
+    shown = drains(groups=groups_of([named]), count=1)
+    assert "<img" not in shown
+    assert "\u202e" not in shown
+    assert "\x1b" not in shown
+    assert 'href="/drains/..%2F%22%3E%3Cimg' in shown
+
+
+def test_a_command_to_paste_cannot_be_made_to_run_another() -> None:
+    text = environment().from_string("{{ id|shell }}").render(id="x; rm -rf ~ #\n")
+    assert text == "&#39;x; rm -rf ~ #?&#39;"
