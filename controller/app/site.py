@@ -23,10 +23,10 @@ from controller.flows.planning import Planner
 from controller.kube.api import KubeApi
 from controller.kube.reviews import Reviews
 from controller.lifecycle import beside
-from controller.ops.gate import Gate
+from controller.ops.door.gate import Gate
+from controller.ops.door.refusals import RefusedError
+from controller.ops.door.signing_in import SigningIn
 from controller.ops.metrics import Metrics
-from controller.ops.refusals import RefusedError
-from controller.ops.signing_in import SigningIn
 from controller.ops.web.api import Api
 from controller.ops.web.live import Live
 from controller.ops.web.markup import environment

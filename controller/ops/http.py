@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from loguru import logger
 
-from controller.ops.headers import LARGEST_BODY, SERVER_OPTIONS
+from controller.ops.door.headers import LARGEST_BODY, SERVER_OPTIONS
 from controller.ops.metrics import Metrics
 from controller.settings import Http
 

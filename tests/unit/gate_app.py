@@ -12,10 +12,10 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from controller.errors import KubernetesError
 from controller.kube.reviews import Identity
-from controller.ops.gate import Access, Gate
-from controller.ops.headers import ENDLESS, LARGEST_BODY, SERVER_OPTIONS, protect, time_limit
-from controller.ops.refusals import RefusedError, refusals
-from controller.ops.signing_in import SigningIn
+from controller.ops.door.gate import Access, Gate
+from controller.ops.door.headers import ENDLESS, LARGEST_BODY, SERVER_OPTIONS, protect, time_limit
+from controller.ops.door.refusals import RefusedError, refusals
+from controller.ops.door.signing_in import SigningIn
 from controller.settings import Ops
 
 VIEWER = "viewer-" + "v" * 16

@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from controller.errors import KubernetesError
 from controller.ops import admissions
-from controller.ops.gate import Access
+from controller.ops.door.gate import Access
 from tests.stack.waiting import until
 from tests.unit.gate_app import ANA, BOB, EVE, OPERATOR, VIEWER, GateApp, bearer, cookie, gate_app
 
@@ -293,7 +293,7 @@ async def test_an_api_server_that_cannot_answer_is_503_and_asked_again_at_once()
 
 
 async def test_an_api_server_that_hangs_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.ops.gate.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("controller.ops.door.gate.CHECK_SECONDS", 0.05)
     async with gate_app() as app:
         app.checker.go_on.clear()
         assert (await app.get(headers=bearer(ANA)))[0] == 503

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.errors import KubernetesError
-from controller.ops.signing_in import local_path
+from controller.ops.door.signing_in import local_path
 from tests.stack.waiting import until
 from tests.unit.gate_app import ANA, EVE, VIEWER, GateApp, cookie, gate_app
 

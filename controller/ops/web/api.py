@@ -10,7 +10,7 @@ from aiohttp import web
 from controller.domain.replay import Asker
 from controller.domain.selection import Selection, SelectionError
 from controller.ops.answers import drain_answer, execution_answer, item_answer, region_answer, timeline_answer
-from controller.ops.gate import Access
+from controller.ops.door.gate import Access
 from controller.ops.web.openapi import document
 from controller.ops.web.replays import BusyError
 from controller.ops.web.site import Site, json_answer, selection_of

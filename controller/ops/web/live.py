@@ -9,7 +9,7 @@ from aiohttp import web
 
 from controller.domain.events import Event
 from controller.messages.codec import encode_event
-from controller.ops.headers import ENDLESS
+from controller.ops.door.headers import ENDLESS
 
 MOST_LISTENERS = 200
 MOST_WAITING = 1_000

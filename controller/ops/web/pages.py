@@ -14,9 +14,9 @@ from controller.domain.overview import RegionState
 from controller.domain.replay import Asker, Item, Verdict
 from controller.domain.selection import Selection, SelectionError
 from controller.domain.timeline import moments
-from controller.ops.gate import Access
-from controller.ops.refusals import RefusedError
-from controller.ops.signing_in import SigningIn, local_path
+from controller.ops.door.gate import Access
+from controller.ops.door.refusals import RefusedError
+from controller.ops.door.signing_in import SigningIn, local_path
 from controller.ops.web.course import Ending, course_of
 from controller.ops.web.listing import chips_of, groups_of, query_of
 from controller.ops.web.markup import STATIC, content

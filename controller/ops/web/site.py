@@ -18,9 +18,9 @@ from controller.domain.selection import Selection, SelectionError, select
 from controller.domain.story import Story
 from controller.errors import DrainControllerError
 from controller.flows.overview import Overview
-from controller.ops.gate import Gate
-from controller.ops.headers import LARGEST_BODY, protect, time_limit
-from controller.ops.refusals import RefusedError, refusals
+from controller.ops.door.gate import Gate
+from controller.ops.door.headers import LARGEST_BODY, protect, time_limit
+from controller.ops.door.refusals import RefusedError, refusals
 from controller.ops.web.live import Live
 from controller.ops.web.replays import Replays
 from controller.settings import Settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from controller.ops.refusals import RefusedError, UnavailableError
+from controller.ops.door.refusals import RefusedError, UnavailableError
 
 YES_KEPT = timedelta(seconds=30)
 NO_KEPT = timedelta(seconds=5)

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from aiohttp import hdrs, web
 
-from controller.ops.origin import is_https
-from controller.ops.refusals import UnauthorizedError
+from controller.ops.door.origin import is_https
+from controller.ops.door.refusals import UnauthorizedError
 
 COOKIE = "eureka-drain-token"
 COOKIE_LIFE = timedelta(hours=8)

@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from controller.ops.admissions import Monotonic
-from controller.ops.credentials import forget, is_token, keep_signed_in
-from controller.ops.gate import Access, Gate
-from controller.ops.refusals import RefusedError, TooManyAttemptsError, UnauthorizedError, told
+from controller.ops.door.admissions import Monotonic
+from controller.ops.door.credentials import forget, is_token, keep_signed_in
+from controller.ops.door.gate import Access, Gate
+from controller.ops.door.refusals import RefusedError, TooManyAttemptsError, UnauthorizedError, told
 from controller.settings import LONGEST_IN_COOKIE
 
 LARGEST_FORM = 32 * 1024

@@ -18,10 +18,10 @@ from loguru import logger
 
 from controller.errors import KubernetesError
 from controller.kube.reviews import GROUP, Identity
-from controller.ops.admissions import Admissions, Decision, Monotonic, Refused, User
-from controller.ops.credentials import credentials_of
-from controller.ops.origin import Sender, sender_of
-from controller.ops.refusals import ForbiddenError, RefusedError, UnauthorizedError, UnavailableError
+from controller.ops.door.admissions import Admissions, Decision, Monotonic, Refused, User
+from controller.ops.door.credentials import credentials_of
+from controller.ops.door.origin import Sender, sender_of
+from controller.ops.door.refusals import ForbiddenError, RefusedError, UnauthorizedError, UnavailableError
 from controller.settings import Ops
 
 CHECK_SECONDS = 10.0
