@@ -10,7 +10,7 @@ from loguru import logger
 from multidict import CIMultiDict
 
 from controller.errors import KubernetesError
-from controller.ops import admissions
+from controller.ops.door import admissions
 from controller.ops.door.gate import Access
 from tests.stack.waiting import until
 from tests.unit.gate_app import ANA, BOB, EVE, OPERATOR, VIEWER, GateApp, bearer, cookie, gate_app
