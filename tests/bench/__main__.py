@@ -7,10 +7,13 @@ while they run. The floor has one node to change; the product has both, and the 
 
 Idle: pods are deleted one by one, in turn one of the floor's and one of ours. Burst: 1,000 pods deleted as fast as the
 API server takes it, first the floor's, then ours; every instance is then read at every node.
+
+Before all that, the event log alone: see history.py (`BENCH="--only-log"`; EVENTS=1000000 for a long one).
 """
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import time
@@ -18,8 +21,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.bench.floor import Floor
+from tests.bench.history import measure
 from tests.bench.subjects import address, at_once, create_node, create_pod, instance_id, register
 from tests.stack.controller_process import ControllerProcess
+from tests.stack.prerequisites import Tell
 from tests.stack.registry_client import RegistryClient
 from tests.stack.stack import Stack, tell_on_stderr
 from tests.stack.waiting import until
@@ -58,8 +63,18 @@ async def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--samples", type=int, default=60, help="pods of each kind, idle")
     parser.add_argument("--burst", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=int(os.environ.get("EVENTS", "100000")), help="in the event log")
+    parser.add_argument("--only-log", action="store_true", help="the event log alone")
     chosen = parser.parse_args()
     tell = tell_on_stderr()
+    async with Stack(broker=True, tell=tell) as stack:
+        bounded = await measure(stack.broker.url, chosen.events, tell) if chosen.events else True
+    if chosen.only_log:
+        return 0 if bounded else 1
+    return max(await _latencies(chosen, tell), 0 if bounded else 1)
+
+
+async def _latencies(chosen: argparse.Namespace, tell: Tell) -> int:
     async with Stack(regions={"eu": 2}, broker=True, cluster=True, tell=tell) as stack:
         client, urls = stack.cluster.client, stack.eureka["eu"].urls
         nodes = [RegistryClient(url) for url in urls]

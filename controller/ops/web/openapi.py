@@ -162,7 +162,7 @@ PARAMETERS = [
     _query("region", FILTER_TEXT, "Of this region."),
     _query("app", FILTER_TEXT, "Of this Eureka application."),
     _query("namespace", FILTER_TEXT, "Of this namespace."),
-    _query("pod", {**FILTER_TEXT, "pattern": "^[^/]*/[^/]*$"}, "namespace/name; * stands for anything."),
+    _query("pod", {**FILTER_TEXT, "pattern": "^([^/]*/[^/]*)?$"}, "namespace/name; * stands for anything."),
     _query("state", _list(_one_of(Outcome)), "In one of these states."),
     _query("id", _list(FILTER_TEXT), "These drains."),
     _query("limit", {"type": "integer", "minimum": 1, "maximum": 5000, "default": 500}, "At most so many."),
