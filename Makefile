@@ -21,13 +21,10 @@ check: install  ## Style, types and layers
 	$(RUN) mypy
 	$(RUN) lint-imports --no-cache
 
-# The stack's own tests install and build what is missing; then the page and the faults run beside the rest, each with its own servers.
-test: check  ## Everything: unit, contract, end to end, and the most telling faults, on the real servers
+# The stack's own tests install and build what is missing; then everything else runs in lanes, each with its own servers.
+test: check  ## Everything: unit, contract, end to end, the page, and the most telling faults, on the real servers
 	$(RUN) pytest tests/stack
-	@log=$$(mktemp); ($(RUN) pytest tests/page tests/faults >$$log 2>&1; echo $$? >$$log.status) & \
-	$(RUN) pytest --ignore=tests/stack --ignore=tests/page --ignore=tests/faults; rest=$$?; wait; \
-	cat $$log; faults=$$(cat $$log.status); rm -f $$log $$log.status; \
-	test "$$rest" = 0 -a "$$faults" = 0
+	$(RUN) python -m tests.lanes
 
 unit: install  ## What needs no server, in seconds
 	$(RUN) pytest tests/unit tests/flows tests/demo

@@ -55,8 +55,9 @@ async def _replay(settings: Settings, wish: Wish) -> int:
         held: dict[str, DeadLetters] = {}
         begun = time.monotonic()
         if wish.dead:
-            held = {name: await opened.enter_async_context(DeadLetters(settings=settings.broker, region=name))
-                    for name in regions}  # fmt: skip
+            for name in regions:
+                letters = DeadLetters(settings=settings.broker, region=name)
+                held[name] = await opened.enter_async_context(letters)
             items = await _plan_letters(planner, held, wish)
         else:
             items = await _plan_history(settings, planner, wish)

@@ -43,7 +43,7 @@ from tests.stack.workloads import container, pod_spec
 from tests.unit.building import a_command, a_pod, a_target, terminating
 
 VIEWER, OPERATOR = f"viewer-{secrets.token_hex(16)}", f"operator-{secrets.token_hex(16)}"
-EXAMPLES = 20
+EXAMPLES = 15
 Answer = tuple[int, str]
 
 
@@ -149,7 +149,7 @@ async def test_every_answer_is_as_the_document_promises_whatever_is_asked(site: 
         tried.append(f"{operation.method.upper()} {operation.path}")
         for mode in GenerationMode:
             await asyncio.to_thread(_conforms(operation, mode, site.process.url, headers))
-    assert len(tried) == 6, tried
+    assert len(tried) == 5, tried  # the document itself is not among them
 
 
 def _conforms(operation: Any, mode: GenerationMode, url: str, headers: dict[str, str]) -> Callable[[], None]:
@@ -240,7 +240,17 @@ async def test_what_cannot_be_followed_is_answered_with_what_is_wrong(site: OpsS
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         status, text = await site.ask("POST", "/api/v1/replays", data=b"{}", headers={"Content-Type": kind})
         assert (status, set(json.loads(text))) == (415, {"error"})
-    for path in ("state=done", "limit=0", "limit=5001", "limit=1e3", "limit=-1", "since=never", "pod=orders", "until="):
+    for path in (
+        "state=done",
+        "limit=0",
+        "limit=5001",
+        "limit=1e3",
+        "limit=-1",
+        "since=never",
+        "pod=orders",
+        "statee=failed",
+        "until=",
+    ):
         status, text = await site.ask("GET", f"/api/v1/drains?{path}")
         assert status == (200 if path == "until=" else 400), path
     for path in HOSTILE:

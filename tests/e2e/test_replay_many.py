@@ -30,7 +30,7 @@ from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.unit.building import a_target
 
-MANY = int(os.environ.get("REPLAY_MANY", "300"))
+MANY = int(os.environ.get("REPLAY_MANY", "150"))
 GONE, TAKEN_OVER = 5, 7
 """Of so many, one is gone, or taken over."""
 AT_ONCE = 64

@@ -13,12 +13,13 @@ from controller.ops.answers import drain_answer, execution_answer, item_answer, 
 from controller.ops.door.gate import Access
 from controller.ops.web.openapi import document
 from controller.ops.web.replays import BusyError
-from controller.ops.web.site import Site, json_answer, selection_of
+from controller.ops.web.site import FILTERS, Site, json_answer, selection_of
 
 MOST_DRAINS = 5_000
 DEFAULT_DRAINS = 500
 FASTEST = 1_000.0
 """Drains a second."""
+PARAMETERS = {*FILTERS, "state", "id", "limit"}
 KNOWN = {
     "since", "until", "region", "app", "namespace", "pod", "state", "id", "execute", "again", "rps", "reason",
 }  # fmt: skip
@@ -56,6 +57,9 @@ class Api:
     async def drains(self, request: web.Request) -> web.Response:
         """The drains that the filters choose, the newest first."""
         await self._site.gate.admit(request, Access.READ)
+        unknown = sorted(set(request.query) - PARAMETERS)
+        if unknown:  # a misspelt filter must not choose everything
+            raise SelectionError(f"unknown parameter {unknown[0][:40]!r}; known are {', '.join(sorted(PARAMETERS))}")
         selection = selection_of(request, self._site.clock())
         most = _whole(request.query.get("limit", str(DEFAULT_DRAINS)))
         found = await self._site.select(selection)

@@ -1,0 +1,38 @@
+"""Runs the tests in lanes beside each other: `python -m tests.lanes`. Each lane has its own servers, and mostly waits.
+
+The first lane's output is shown as it comes; the others' when they have ended. The status is 1 when one of them failed.
+"""
+
+import subprocess
+import sys
+import tempfile
+
+LANES = (
+    ("--ignore=tests/stack", "--ignore=tests/page", "--ignore=tests/faults", "--ignore=tests/e2e"),
+    ("tests/e2e",),
+    ("tests/page", "tests/faults"),
+)
+
+
+def main() -> int:
+    """Start every lane, wait for all of them, and tell what came of each."""
+    with tempfile.TemporaryDirectory(prefix="eureka-drain-lanes-") as folder:
+        running = []
+        for number, words in enumerate(LANES):
+            command = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder}/cache-{number}", *words]
+            told = None if number == 0 else open(f"{folder}/{number}.txt", "w+")  # noqa: SIM115, PTH123 - closed below
+            running.append((subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT), told))
+        statuses = []
+        for process, told in running:
+            statuses.append(process.wait())
+            if told is not None:
+                told.seek(0)
+                print(told.read(), flush=True)
+                told.close()
+    for words, status in zip(LANES, statuses, strict=True):
+        print(f"{'passed' if status == 0 else f'FAILED ({status})'}: pytest {' '.join(words)}", flush=True)
+    return 0 if not any(statuses) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
