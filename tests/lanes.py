@@ -8,9 +8,9 @@ import sys
 import tempfile
 
 LANES = (
-    ("--ignore=tests/stack", "--ignore=tests/page", "--ignore=tests/faults", "--ignore=tests/e2e"),
+    ("--ignore=tests/stack", "--ignore=tests/e2e", "--ignore=tests/faults"),
     ("tests/e2e",),
-    ("tests/page", "tests/faults"),
+    ("tests/faults",),
 )
 
 
