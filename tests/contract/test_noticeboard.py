@@ -261,7 +261,7 @@ async def test_the_permission_to_create_events_is_all_it_needs_beside_the_pods(
         pods = await cluster.client.list("pods", namespace)
         return next((one for one in pods if one["status"].get("podIP")), None)
 
-    meta = (await until(running, "the pod"))["metadata"]
+    meta = (await until(running, "the pod", timeout=120))["metadata"]
     with warnings() as lines:
         async with connected(kubeconfig, monkeypatch) as api, watched(api, namespace) as broker:
             event = about(namespace, meta["name"], meta["uid"])
