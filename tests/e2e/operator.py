@@ -1,5 +1,7 @@
 """The person at the terminal: runs commands beside the product, with its settings, and reads what they say."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -47,6 +49,14 @@ class Said:
         return found
 
 
+@dataclass(frozen=True)
+class Running:
+    """A command under way."""
+
+    process: Process
+    said: asyncio.Task[tuple[bytes, bytes]]
+
+
 class Operator:
     """Somebody with the product's settings."""
 
@@ -65,32 +75,34 @@ class Operator:
         self._env = {**kept, **nodes, "KUBECONFIG": str(cluster.kubeconfig), "EUREKA_DRAIN_BROKER__URL": broker.url}
         self._words = [word for name, value in (settings or {}).items() for word in ("--set", f"{name}={value}")]
 
-    async def start(self, *words: str) -> Process:
-        """Begin a command."""
+    async def start(self, *words: str) -> Running:
+        """Begin a command. What it says is read at once: a full pipe would hold it up."""
         command = [sys.executable, "-m", "controller", *self._words, *words]
-        return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=self._env, stdout=PIPE, stderr=PIPE)
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=self._env, stdout=PIPE, stderr=PIPE)
+        return Running(process, asyncio.create_task(process.communicate()))
 
-    async def run(self, *words: str, expect: int = 0) -> Said:
+    async def run(self, *words: str, expect: int | None = 0) -> Said:
         """Run a command to its end; it must end with this status and without a traceback."""
         return await self.finish(await self.start(*words), expect=expect)
 
-    async def interrupt(self, process: Process, *, expect: int = 1) -> Said:
+    async def interrupt(self, running: Running, *, expect: int = 1) -> Said:
         """Press Ctrl-C, and read the rest."""
-        process.send_signal(signal.SIGINT)
-        return await self.finish(process, expect=expect)
+        running.process.send_signal(signal.SIGINT)
+        return await self.finish(running, expect=expect)
 
     @staticmethod
-    async def finish(process: Process, *, expect: int = 0) -> Said:
-        """Wait for its end."""
+    async def finish(running: Running, *, expect: int | None = 0) -> Said:
+        """Wait for its end; ``expect`` None: it may end as it likes."""
+        process = running.process
         try:
-            data, messages = await asyncio.wait_for(process.communicate(), PATIENCE)
+            data, messages = await asyncio.wait_for(running.said, PATIENCE)
         except TimeoutError:
             process.kill()
             raise
         assert process.returncode is not None
         said = Said(process.returncode, data.decode(), messages.decode())
         assert "Traceback" not in said.data + said.messages, said.messages
-        assert said.status == expect, f"{said.data}\n{said.messages}"
+        assert expect in (None, said.status), f"{said.data}\n{said.messages}"
         return said
 
 

@@ -348,10 +348,9 @@ async def test_a_living_pod_is_taken_out_and_put_back_by_hand_and_the_last_one_i
 
         async def drained() -> bool:
             # The worker's own copy of the registry is up to 15 s old.
-            process = await evening.operator.start("drain", f"{namespace}/l0", "--reason", "leaks")
-            data, _ = await process.communicate()
-            assert process.returncode == (0 if b"out_of_service" in data else 1)
-            return process.returncode == 0
+            said = await evening.operator.run("drain", f"{namespace}/l0", "--reason", "leaks", expect=None)
+            assert said.status == (0 if "out_of_service" in said.data else 1)
+            return said.status == 0
 
         await until(drained, "l0 taken out by hand", timeout=60, interval=2)
         assert await near.statuses(hand, ids["l0"]) == OUT
