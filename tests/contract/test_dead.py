@@ -88,6 +88,21 @@ async def test_what_is_settled_is_gone_and_the_others_keep_their_order(broker: R
             assert sorted(ids(await held.hold())) == ["d1", "d3", "d5", "later"]
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "at once"])
+async def test_what_is_settled_just_before_the_end_does_not_come_back(broker: RabbitMq, at_once: bool) -> None:
+    for _again in range(5):
+        async with parked(broker, 200) as (region, _):
+            async with letters_of(broker, region) as held:
+                letters = await held.hold()
+                if at_once:
+                    await asyncio.gather(*(held.settle(letter.number) for letter in letters))
+                else:
+                    for letter in letters:
+                        await held.settle(letter.number)
+            async with letters_of(broker, region) as held:
+                assert ids(await held.hold()) == []
+
+
 async def test_no_more_are_taken_than_are_asked_for(broker: RabbitMq) -> None:
     async with parked(broker, 5) as (region, _):
         async with letters_of(broker, region) as held:
