@@ -15,7 +15,7 @@ from loguru import logger
 
 from controller.app.assembly import event_log, now, policy_of, routing_of
 from controller.app.ending import FAILED, finished
-from controller.app.site import OpsRole, reviews_of
+from controller.app.site import OpsRole, api_of, has_tokens
 from controller.domain.events import Event
 from controller.domain.ledger import Ledger
 from controller.domain.standing import TakenLately
@@ -28,6 +28,8 @@ from controller.flows.work import Worker
 from controller.kube.api import KubeApi
 from controller.kube.feed import feeds
 from controller.kube.noticeboard import KubeNoticeboard
+from controller.kube.reviews import Reviews
+from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
 from controller.lifecycle import run_until_stopped
 from controller.messages.codec import decode_position
 from controller.ops.http import Checks, serve
@@ -111,7 +113,7 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str], ops
         if work:
             await _add_work(process, urgencies)
         if ops:
-            await _add_ops(process)
+            await _add_ops(process, alone=not watch)
         served = serve(settings.http, process.metrics, process.checks, process.application)
         await opened.enter_async_context(served)
 
@@ -154,6 +156,7 @@ async def _add_watch(process: Process, urgency: Urgency) -> None:
     process.log.when_caught_up.append(watching.succession.log_read)
     process.tasks |= {"positions": positions.link.run, "watch": watching.run}
     process.finishing.append(watching.finish)
+    _add_rights(process, "watch", Rights(api, needs_of_watch(settings.watch.scopes, notices=settings.watch.notices)))
     process.metrics.watch_silence(lambda: max((feed.silence for feed in pod_feeds), default=timedelta(0)))
     process.checks["first list done"] = lambda: watching.ready
     process.checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
@@ -193,19 +196,28 @@ async def _add_work(process: Process, urgencies: dict[str, Urgency]) -> None:
         process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
 
 
-async def _add_ops(process: Process) -> None:
+async def _add_ops(process: Process, *, alone: bool) -> None:
     settings = process.settings
+    api = await api_of(settings, process.opened)
+    # Readiness of a process that also watches must not hang on its page, nor where the settings' tokens let people in.
+    if api is not None and alone and not has_tokens(settings.ops):
+        _add_rights(process, "ops", Rights(api, needs_of_ops()))
     role = OpsRole(
         settings,
         log=process.log,
         outbox=process.outbox,
         metrics=process.metrics,
         regions={name: await process.region(name) for name in settings.regions},
-        reviews=await reviews_of(settings, process.opened),
+        reviews=Reviews(api, audiences=settings.ops.audiences) if api else None,
     )
     process.tasks |= {"overview": role.overview.run, "counts": role.counter.link.run}
     process.finishing.append(role.finish)
     process.application = role.application
+
+
+def _add_rights(process: Process, role: str, rights: Rights) -> None:
+    process.tasks[f"rights {role}"] = rights.run
+    process.checks |= {f"may {need}": partial(rights.has, need) for need in rights.needs}
 
 
 def _tell_watch(ledger: Ledger, succession: Succession, event: Event) -> None:

@@ -16,7 +16,7 @@ from controller.domain.history import History
 from controller.domain.replay import Asker, Item
 from controller.domain.selection import Selection
 from controller.domain.story import Story
-from controller.errors import BrokerError
+from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
 from controller.flows.overview import Overview
 from controller.flows.planning import Planner
@@ -37,7 +37,7 @@ from controller.rabbit.counts import QueueCounter
 from controller.rabbit.dead import DeadLetters, Letter
 from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
-from controller.settings import Settings
+from controller.settings import Ops, Settings
 
 REMEMBERED = 10_000
 """Drains that the page holds with their timelines; older ones are read from the log when somebody asks."""
@@ -129,12 +129,15 @@ class OpsRole:
         return letters, unreadable
 
 
-async def reviews_of(settings: Settings, opened: AsyncExitStack) -> Reviews | None:
-    """Whoever can tell whose a token is; None outside a cluster, where the settings' tokens are left."""
+async def api_of(settings: Settings, opened: AsyncExitStack) -> KubeApi | None:
+    """The API server that can tell whose a token is; None outside a cluster, where the settings' tokens are left."""
     if not settings.ops.kubernetes:
         return None
-    from controller.errors import KubernetesError
-
     with suppress(KubernetesError):
-        return Reviews(await opened.enter_async_context(KubeApi()), audiences=settings.ops.audiences)
+        return await opened.enter_async_context(KubeApi())
     return None
+
+
+def has_tokens(settings: Ops) -> bool:
+    """Whether people can be let in without the API server."""
+    return bool(settings.viewer_token.get_secret_value() or settings.operator_token.get_secret_value())

@@ -7,10 +7,12 @@ a half-open connection would hang for ever.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 
+from controller.domain.checkup import read_http_date
 from controller.errors import KubernetesError
 from controller.kube.decode import decode_causes, decode_failure
 
@@ -103,6 +105,12 @@ class KubeApi:
         finally:
             response.release()
         return body
+
+    async def date(self) -> datetime | None:
+        """What the API server's clock says, to the second; None when its answers bear no date."""
+        response = await self._request("/version", {}, read_timeout=POST_READ_TIMEOUT)
+        response.close()
+        return read_http_date(response.headers.get("Date", ""))
 
     async def post(self, path: str, thing: dict[str, Any]) -> bytes:
         """Create an object; gives what was made of it. When this raises, it may have been created all the same."""

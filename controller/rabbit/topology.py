@@ -7,12 +7,13 @@ three of its arguments, or the broker silently falls back to at-most-once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractChannel, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 from aio_pika.exceptions import ChannelPreconditionFailed
 
 from controller.errors import BrokerError
@@ -28,48 +29,91 @@ SEGMENT_BYTES = 50_000_000
 """A stream forgets whole segments only; the stock 500 MB would keep a quiet cluster's log for ever."""
 
 
-async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_kept: timedelta) -> None:
-    """Declare everything that these regions need. Repeatable; BrokerError names what exists with other arguments."""
-    unrouted = await _exchange(channel, names.UNROUTED, ExchangeType.FANOUT)
-    await (await _queue(channel, names.UNROUTED, {})).bind(unrouted)
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    kind: ExchangeType
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue, or a stream."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is read by offset."""
+        return bool(self.arguments["x-queue-type"] == "stream")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What comes to ``source`` with ``key`` goes on to ``target``, a queue or an exchange."""
+
+    source: str
+    key: str
+    target: str
+    to_exchange: bool = False
+
+
+Thing = Exchange | Queue | Binding
+
+
+def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Thing, ...]:
+    """Everything that these regions need, in the order in which it can be declared."""
     catch_unrouted = {"alternate-exchange": names.UNROUTED}
-    commands = await _exchange(channel, names.COMMANDS, ExchangeType.TOPIC, catch_unrouted)
-    dead = await _exchange(channel, names.DEAD, ExchangeType.DIRECT)
-    delay_out = await _exchange(channel, names.DELAY_OUT, ExchangeType.TOPIC, catch_unrouted)
+    things: list[Thing] = [
+        Exchange(names.UNROUTED, ExchangeType.FANOUT),
+        _quorum_queue(names.UNROUTED),
+        Binding(names.UNROUTED, "", names.UNROUTED),
+        Exchange(names.COMMANDS, ExchangeType.TOPIC, catch_unrouted),
+        Exchange(names.DEAD, ExchangeType.DIRECT),
+        Exchange(names.DELAY_OUT, ExchangeType.TOPIC, catch_unrouted),
+    ]
     for region in regions:
-        work = await _queue(
-            channel,
-            names.commands_queue(region),
-            {**_dead_letter(names.DEAD, region), "x-delivery-limit": DELIVERY_LIMIT},
-        )
-        await work.bind(commands, region)
-        await work.bind(delay_out, f"#.{region}")
-        dead_letters = await _queue(channel, names.dead_queue(region), {"x-delivery-limit": LOOKED_AT})
-        await dead_letters.bind(dead, region)
-    await _declare_ladder(channel)
-    await _stream(channel, names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES)
-    await _stream(channel, names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES)
+        work, dead = names.commands_queue(region), names.dead_queue(region)
+        things += [
+            _quorum_queue(work, {**_dead_letter(names.DEAD, region), "x-delivery-limit": DELIVERY_LIMIT}),
+            Binding(names.COMMANDS, region, work),
+            Binding(names.DELAY_OUT, f"#.{region}", work),
+            _quorum_queue(dead, {"x-delivery-limit": LOOKED_AT}),
+            Binding(names.DEAD, region, dead),
+        ]
+    return (
+        *things,
+        *_ladder(),
+        _stream(names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES),
+        _stream(names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES),
+    )
 
 
-async def _stream(channel: AbstractChannel, name: str, *, kept: timedelta, segment: int) -> None:
-    arguments: dict[str, Any] = {
-        "x-queue-type": "stream",
-        "x-max-age": f"{max(1, int(kept.total_seconds()))}s",
-        "x-stream-max-segment-size-bytes": segment,
-    }
-    await _declared(name, channel.declare_queue(name, durable=True, arguments=arguments))
-
-
-async def _declare_ladder(channel: AbstractChannel) -> None:
+def _ladder() -> list[Thing]:
+    things: list[Thing] = []
     below = names.DELAY_OUT
     for level in range(ladder.LEVELS):
         name = names.delay_level(level)
-        exchange = await _exchange(channel, name, ExchangeType.TOPIC)
-        queue = await _queue(channel, name, {"x-message-ttl": 1_000 * 2**level, **_dead_letter(below)})
-        await queue.bind(exchange, ladder.binding(level, waits=True))
-        lower = await channel.get_exchange(below, ensure=False)
-        await lower.bind(exchange, ladder.binding(level, waits=False))
+        things += [
+            Exchange(name, ExchangeType.TOPIC),
+            _quorum_queue(name, {"x-message-ttl": 1_000 * 2**level, **_dead_letter(below)}),
+            Binding(name, ladder.binding(level, waits=True), name),
+            Binding(name, ladder.binding(level, waits=False), below, to_exchange=True),
+        ]
         below = name
+    return things
+
+
+def _stream(name: str, *, kept: timedelta, segment: int) -> Queue:
+    age = f"{max(1, int(kept.total_seconds()))}s"
+    return Queue(name, {"x-queue-type": "stream", "x-max-age": age, "x-stream-max-segment-size-bytes": segment})
+
+
+def _quorum_queue(name: str, arguments: Mapping[str, Any] | None = None) -> Queue:
+    return Queue(name, {"x-queue-type": "quorum", **(arguments or {})})
 
 
 def _dead_letter(exchange: str, routing_key: str | None = None) -> dict[str, Any]:
@@ -81,22 +125,31 @@ def _dead_letter(exchange: str, routing_key: str | None = None) -> dict[str, Any
     return arguments if routing_key is None else {**arguments, "x-dead-letter-routing-key": routing_key}
 
 
-async def _exchange(
-    channel: AbstractChannel, name: str, kind: ExchangeType, arguments: dict[str, Any] | None = None
-) -> Any:
-    return await _declared(name, channel.declare_exchange(name, kind, durable=True, arguments=arguments))
+async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_kept: timedelta) -> None:
+    """Declare everything that these regions need. Repeatable; BrokerError names what exists with other arguments."""
+    for thing in topology(regions, events_kept=events_kept):
+        try:
+            await declare_one(channel, thing)
+        except ChannelPreconditionFailed as error:
+            name = thing.target if isinstance(thing, Binding) else thing.name
+            raise BrokerError(
+                f"{name!r} exists on the broker with other arguments; move its messages and delete it ({error})"
+            ) from error
 
 
-async def _queue(channel: AbstractChannel, name: str, arguments: dict[str, Any]) -> AbstractQueue:
-    arguments = {"x-queue-type": "quorum", **arguments}
-    queue: AbstractQueue = await _declared(name, channel.declare_queue(name, durable=True, arguments=arguments))
-    return queue
-
-
-async def _declared(name: str, declaration: Any) -> Any:
-    try:
-        return await declaration
-    except ChannelPreconditionFailed as error:
-        raise BrokerError(
-            f"{name!r} exists on the broker with other arguments; move its messages and delete it ({error})"
-        ) from error
+async def declare_one(channel: AbstractChannel, thing: Thing) -> None:
+    """Declare one part of it, with whatever the client library raises."""
+    match thing:
+        case Exchange(name, kind, arguments):
+            await channel.declare_exchange(name, kind, durable=True, arguments=dict(arguments) or None)
+        case Queue(name, arguments):
+            await channel.declare_queue(name, durable=True, arguments=dict(arguments))
+        case Binding(source, key, target, to_exchange):
+            bound: AbstractExchange | AbstractQueue = (
+                await channel.get_exchange(target, ensure=False)
+                if to_exchange
+                else await channel.get_queue(target, ensure=False)
+            )
+            await bound.bind(source, key)
+        case _:
+            assert_never(thing)

@@ -1,0 +1,155 @@
+"""What ``doctor`` finds, and how it is judged. Pure: adapters look, this says what it means and how to mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+from controller.domain.fence import CLOCK_SKEW
+from controller.domain.instances import Instance
+
+MOST_NAMED = 3
+"""Examples in one line."""
+WARN_SKEW = timedelta(seconds=5)
+
+
+class Grade(StrEnum):
+    """How a check came out. Only ``wrong`` makes doctor fail."""
+
+    ok = "ok"
+    advice = "advice"
+    wrong = "wrong"
+    skipped = "skipped"
+    """It could not be looked at, because of something that is told itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    area: str
+    """kubernetes, broker, or ``region NAME``."""
+    what: str
+    grade: Grade
+    found: str = ""
+    mend: str = ""
+
+
+def named(names: Iterable[str]) -> str:
+    """A few of them, and how many more there are."""
+    every = list(names)
+    more = len(every) - MOST_NAMED
+    return ", ".join(every[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def read_http_date(text: str) -> datetime | None:
+    """The time of an HTTP Date header, None when it is none."""
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def judge_clock(area: str, whose: str, shown_at: datetime | None, begun_at: datetime, ended_at: datetime) -> Check:
+    """Compare another machine's clock with ours, which stood between these two times when it was read.
+
+    Registrations are compared with pods' times, with CLOCK_SKEW allowed for.
+    """
+    what = f"clock of {whose}"
+    if shown_at is None:
+        return Check(area=area, what=what, grade=Grade.skipped, found="its answers bear no date")
+    # The header has whole seconds, cut off.
+    ahead, behind = shown_at - ended_at, begun_at - shown_at - timedelta(seconds=1)
+    skew = max(ahead, behind, timedelta(0))
+    if skew <= WARN_SKEW:
+        return Check(area=area, what=what, grade=Grade.ok, found="as ours, within the second that it can be read by")
+    found = f"{skew.total_seconds():.0f} s {'ahead of' if ahead > behind else 'behind'} ours"
+    return Check(
+        area=area,
+        what=what,
+        grade=Grade.wrong if skew > CLOCK_SKEW else Grade.advice,
+        found=found,
+        mend=f"set both by NTP: from {CLOCK_SKEW.total_seconds():.0f} s on, a successor is taken for the dead process",
+    )
+
+
+def judge_peers(area: str, node: str, hosts: Sequence[str], peers: Sequence[str], unreached: Sequence[str]) -> Check:
+    """Whether a node replicates to itself, or to somebody whom it does not reach.
+
+    ``hosts``: the host:port names by which the node is known. ``peers``, ``unreached``: those that it names itself.
+    """
+    what = f"peers of {node}"
+    own = [peer for peer in peers if peer in hosts]
+    if own:
+        return Check(
+            area=area,
+            what=what,
+            grade=Grade.wrong,
+            found=f"it counts itself ({own[0]}) among its peers: deleted instances come straight back",
+            mend="set eureka.instance.hostname to the host in the URL by which the other nodes name it",
+        )
+    if unreached:
+        return Check(
+            area=area,
+            what=what,
+            grade=Grade.wrong,
+            found=f"it does not reach {named(unreached)}",
+            mend="look at that node and the network between; eureka.instance.prefer-ip-address and the peers' URLs "
+            "must agree on names",
+        )
+    return Check(area=area, what=what, grade=Grade.ok, found=named(peers) or "none")
+
+
+def unlisted(peers_of: dict[str, Sequence[str]], listed: Iterable[str]) -> list[str]:
+    """Peers (host:port) that nodes name and the settings do not."""
+    known = set(listed)
+    return sorted({peer for peers in peers_of.values() for peer in peers} - known)
+
+
+def differing(
+    held: dict[str, dict[tuple[str, str], Instance | None]],
+) -> list[tuple[tuple[str, str], dict[str, str]]]:
+    """Which instances nodes tell differently: each with what every node says (``absent`` where it has none)."""
+    keys = sorted({key for instances in held.values() for key in instances})
+    found = []
+    for key in keys:
+        said = {node: _told(instances.get(key)) for node, instances in held.items()}
+        if len(set(said.values())) > 1:
+            found.append((key, said))
+    return found
+
+
+def _told(instance: Instance | None) -> str:
+    return "absent" if instance is None else instance.status
+
+
+def judge_matches(area: str, found: int, reasons: Sequence[str], examples: Sequence[str], registered: int) -> Check:
+    """Of the living pods that are routed to a region: how many have an instance there, and why the others have none.
+
+    ``reasons`` and ``examples`` (pods) belong together, one each for a pod that was not found.
+    """
+    what, total = "pods found in the registry", found + len(reasons)
+    if not total:
+        return Check(area=area, what=what, grade=Grade.skipped, found="no living pod is routed to this region")
+    tally = Counter(reasons)
+    first = {reason: pod for pod, reason in reversed(list(zip(examples, reasons, strict=True)))}
+    why = "; ".join(f"{count} {reason} (such as {first[reason]})" for reason, count in tally.most_common())
+    text = f"{found} of {total}" + (f"; {why}" if why else "")
+    if not found and registered:
+        return Check(
+            area=area,
+            what=what,
+            grade=Grade.wrong,
+            found=f"none of {total}, although {registered} instances are registered; {why}",
+            mend="compare the registered addresses with the pods': NAT, or another cluster's registry? "
+            "eureka.instance.prefer-ip-address: true registers the pod's own",
+        )
+    if reasons:
+        mend = "pods that do not register need nothing; for the others see the annotations in the README"
+        return Check(area=area, what=what, grade=Grade.advice if not found else Grade.ok, found=text, mend=mend)
+    return Check(area=area, what=what, grade=Grade.ok, found=text)
