@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from controller.cli import changing, looking, roles
+from controller.cli import changing, doctor, looking, roles
 from controller.cli.options import Assignments, ConfigFile
 from controller.errors import SettingsError
 
@@ -26,7 +26,7 @@ def common(context: typer.Context, config: ConfigFile = None, assignments: Assig
     context.obj = (config, assignments or [])
 
 
-for part in (roles, changing, looking):
+for part in (roles, changing, looking, doctor):
     app.registered_commands += part.app.registered_commands
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -79,7 +79,7 @@ def judge_clock(area: str, whose: str, shown_at: datetime | None, begun_at: date
 
 
 def judge_peers(area: str, node: str, hosts: Sequence[str], peers: Sequence[str], unreached: Sequence[str]) -> Check:
-    """Whether a node replicates to itself, or to somebody whom it does not reach.
+    """Whether a node replicates to itself, or to somebody whom it does not see alive.
 
     ``hosts``: the host:port names by which the node is known. ``peers``, ``unreached``: those that it names itself.
     """
@@ -97,22 +97,22 @@ def judge_peers(area: str, node: str, hosts: Sequence[str], peers: Sequence[str]
         return Check(
             area=area,
             what=what,
-            grade=Grade.wrong,
-            found=f"it does not reach {named(unreached)}",
-            mend="look at that node and the network between; eureka.instance.prefer-ip-address and the peers' URLs "
-            "must agree on names",
+            grade=Grade.advice,
+            found=f"it does not know {named(unreached)} for a living instance of its own app",
+            mend="usual when the servers do not register with each other (eureka.client.register-with-eureka: false); "
+            "else look at the network between them",
         )
     return Check(area=area, what=what, grade=Grade.ok, found=named(peers) or "none")
 
 
-def unlisted(peers_of: dict[str, Sequence[str]], listed: Iterable[str]) -> list[str]:
+def unlisted(peers_of: Mapping[str, Sequence[str]], listed: Iterable[str]) -> list[str]:
     """Peers (host:port) that nodes name and the settings do not."""
     known = set(listed)
     return sorted({peer for peers in peers_of.values() for peer in peers} - known)
 
 
 def differing(
-    held: dict[str, dict[tuple[str, str], Instance | None]],
+    held: Mapping[str, Mapping[tuple[str, str], Instance | None]],
 ) -> list[tuple[tuple[str, str], dict[str, str]]]:
     """Which instances nodes tell differently: each with what every node says (``absent`` where it has none)."""
     keys = sorted({key for instances in held.values() for key in instances})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,15 @@ from controller.errors import RegistryError
 
 class NonsenseError(RegistryError):
     """The answer is not what a registry says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """A node's own words on its peers, each as ``host:port``, and the names by which it knows itself."""
+
+    registered: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 class _Port(msgspec.Struct):
@@ -67,6 +77,8 @@ class _Counted(msgspec.Struct):
     applications: _Fingerprint
 
 
+LARGEST_STATUS_PAGE = 64 * 1024
+"""Characters; a real one has 2 kB."""
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _one = msgspec.json.Decoder(_One)
 _all = msgspec.json.Decoder(_All)
@@ -98,6 +110,42 @@ def decode_fingerprint(body: bytes) -> str:
     """Read how many instances of each status a server counts, as it writes that itself: ``DOWN_1_UP_7_``."""
     counted: str = _decoded(_counted, body).applications.counted
     return counted
+
+
+def decode_peers(body: bytes) -> Peers:
+    """Read a node's status page (XML). NonsenseError when it is none.
+
+    By patterns and not by a parser: it is one flat page, and a parser follows entities that a hostile server writes.
+    """
+    text = body[:LARGEST_STATUS_PAGE].decode("utf-8", errors="replace")
+    if "registered-replicas" not in text:
+        raise NonsenseError("not a status page")
+    port = _element(text, "port")
+    own = [f"{host}:{port}" for name in ("hostName", "ipAddr") if (host := _element(text, name))] if port else []
+    return Peers(
+        registered=_hosts(_element(text, "registered-replicas")),
+        unavailable=_hosts(_element(text, "unavailable-replicas")),
+        own=tuple(own),
+    )
+
+
+def _element(text: str, name: str) -> str:
+    found = re.search(rf"<{name}(?: [^<>]{{0,100}})?>([^<>]*)</{name}>", text)
+    return found[1].strip() if found else ""
+
+
+def _hosts(urls: str) -> tuple[str, ...]:
+    parts = (url.strip() for url in urls.split(","))
+    return tuple(dict.fromkeys(host_of(url) for url in parts if url))
+
+
+def host_of(url: str) -> str:
+    """``host:port`` of a URL, without credentials.
+
+    >>> host_of("http://user:secret@localhost:8761/eureka/")
+    'localhost:8761'
+    """
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
 
 
 def _instances(applications: _Applications) -> list[Instance]:

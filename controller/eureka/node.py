@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from datetime import timedelta
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import aiohttp
@@ -20,13 +21,21 @@ from controller.domain.drain import trouble_of
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
 from controller.domain.overview import NodeState
 from controller.errors import RegistryError
-from controller.eureka.decode import NonsenseError, decode_all, decode_fingerprint, decode_instance
+from controller.eureka.decode import (
+    NonsenseError,
+    Peers,
+    decode_all,
+    decode_fingerprint,
+    decode_instance,
+    decode_peers,
+)
 from controller.tracing import span
 
 LARGEST_INSTANCE = 1024 * 1024
 LARGEST_REGISTRY = 512 * 1024 * 1024
 """Bytes. Real entries are 1 to 3 kB."""
 REGISTRY_TIMEOUT = timedelta(seconds=30)
+NOBODY = "EUREKA-DRAIN-DOCTOR-HAS-NO-INSTANCE"
 
 
 class DeniedError(RegistryError):
@@ -35,6 +44,14 @@ class DeniedError(RegistryError):
 
 class UnreachableError(RegistryError):
     """No connection, or no answer in time."""
+
+
+class Answer(NamedTuple):
+    """What a node said; ``date`` is its clock's."""
+
+    status: int
+    body: bytes
+    date: str
 
 
 class Node:
@@ -54,7 +71,7 @@ class Node:
         self.url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
         user = unquote(parts.username) if parts.username else username
         secret = unquote(parts.password) if parts.password else password
-        self._headers = {"Accept": "application/json"}
+        self._headers = {}
         if user:
             token = base64.b64encode(f"{user}:{secret}".encode()).decode()
             self._headers["Authorization"] = f"Basic {token}"
@@ -71,34 +88,45 @@ class Node:
 
     async def get(self, app: str, instance_id: str) -> Instance | None:
         """The instance as this node holds it, None when it does not."""
-        status, body = await self._call("GET", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
-        if status == 404:
+        answer = await self._call("GET", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
+        if answer.status == 404:
             return None
-        instance = decode_instance(body)
+        instance = decode_instance(answer.body)
         if instance.app != app.upper() or instance.id != instance_id:
             raise NonsenseError("the answer is about another instance")
         return instance
 
     async def look_up(self, instance_id: str) -> Instance | None:
         """The instance of this id in whichever app, past every cache."""
-        status, body = await self._call("GET", f"/instances/{_segment(instance_id)}")
-        if status == 404:
+        answer = await self._call("GET", f"/instances/{_segment(instance_id)}")
+        if answer.status == 404:
             return None
-        instance = decode_instance(body)
+        instance = decode_instance(answer.body)
         if instance.id != instance_id:
             raise NonsenseError("the answer is about another instance")
         return instance
 
     async def everything(self) -> list[Instance]:
         """The whole registry, through the server's response cache: up to 30 s old."""
-        _, body = await self._call("GET", "/apps", largest=LARGEST_REGISTRY, timeout=REGISTRY_TIMEOUT)
-        return decode_all(body)
+        return decode_all((await self.registry()).body)
+
+    async def registry(self) -> Answer:
+        """The same, as it came."""
+        return await self._call("GET", "/apps", largest=LARGEST_REGISTRY, timeout=REGISTRY_TIMEOUT)
+
+    async def try_to_write(self) -> None:
+        """Set an override on an instance that nobody can have: tells whether writes are let through."""
+        await self._call("PUT", f"/apps/{NOBODY}/{NOBODY}/status?value={OUT_OF_SERVICE}")
+
+    async def peers(self) -> Peers:
+        """Whom it replicates to, as it says itself. Its JSON of this page is broken, its XML is not."""
+        return decode_peers((await self._call("GET", "/status", accept="application/xml")).body)
 
     async def survey(self) -> NodeState:
         """Whether it answers, and its fingerprint of its registry: cheap, through the response cache."""
         try:
-            _, body = await self._call("GET", "/apps/delta", largest=LARGEST_REGISTRY)
-            return NodeState(node=self.url, reachable=True, counted=decode_fingerprint(body))
+            answer = await self._call("GET", "/apps/delta", largest=LARGEST_REGISTRY)
+            return NodeState(node=self.url, reachable=True, counted=decode_fingerprint(answer.body))
         except RegistryError as error:
             return NodeState(node=self.url, reachable=False, detail=str(error))
 
@@ -118,15 +146,21 @@ class Node:
             await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
 
     async def _call(
-        self, method: str, path: str, *, largest: int = LARGEST_INSTANCE, timeout: timedelta | None = None
-    ) -> tuple[int, bytes]:
+        self,
+        method: str,
+        path: str,
+        *,
+        largest: int = LARGEST_INSTANCE,
+        timeout: timedelta | None = None,
+        accept: str = "application/json",
+    ) -> Answer:
         limit = aiohttp.ClientTimeout(total=(timeout or self._timeout).total_seconds())
         async with self._slots:
             try:
                 async with self._session.request(
                     method,
                     URL(self.url + path, encoded=True),
-                    headers=self._headers,
+                    headers={**self._headers, "Accept": accept},
                     timeout=limit,
                     allow_redirects=False,
                 ) as response:
@@ -138,7 +172,7 @@ class Node:
             except (aiohttp.ClientError, ValueError) as error:
                 raise NonsenseError(f"not HTTP as we know it ({type(error).__name__})") from error
         if response.status in (200, 204, 404):
-            return response.status, body
+            return Answer(response.status, body, response.headers.get("Date", ""))
         if response.status in (401, 403):
             raise DeniedError(f"HTTP {response.status} to {method}: check user, password and CSRF protection")
         if response.status in (301, 302, 303, 307, 308):

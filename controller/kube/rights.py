@@ -39,6 +39,11 @@ def needs_of_watch(scopes: Sequence[str], *, notices: bool) -> list[Need]:
     return needs
 
 
+def needs_of_sweep(scopes: Sequence[str]) -> list[Need]:
+    """What one pass of the sweep needs."""
+    return [Need(verb="list", resource="pods", namespace=scope) for scope in scopes]
+
+
 def needs_of_ops() -> list[Need]:
     """What the gate of ``ops`` needs to have tokens checked."""
     return [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.domain.checkup import Check
 from controller.domain.overview import RegionState
 from controller.domain.replay import Item
 from controller.domain.story import Part, Story
@@ -148,3 +149,14 @@ def _time(at: datetime | None) -> str | None:
 
 def _seconds(span: timedelta | None) -> float | None:
     return None if span is None else round(span.total_seconds(), 3)
+
+
+def check_answer(check: Check) -> dict[str, Any]:
+    """One thing that doctor looked at."""
+    return {
+        "area": check.area,
+        "what": check.what,
+        "grade": check.grade.value,
+        "found": check.found,
+        "mend": check.mend,
+    }

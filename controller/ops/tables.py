@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
+from controller.domain.checkup import Check, Grade
 from controller.domain.replay import Item, Verdict
 from controller.domain.story import Story
 from controller.domain.sweep import Finding
@@ -179,6 +181,24 @@ def letters_table(letters: Iterable[Letter], *, width: int | None) -> str:
 def counted(names: Iterable[str]) -> str:
     """How many of each, the most frequent first: ``12 would drain, 3 already gone``."""
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common()) or "none"
+
+
+def checks_text(checks: Iterable[Check], *, width: int | None) -> str:
+    """What doctor saw, a line each, and below it how to mend what is not in order. Long lines are wrapped, not cut."""
+    lines: list[str] = []
+    for check in checks:
+        found = f": {check.found}" if check.found else ""
+        head = f"{check.grade.value:<8}{check.area}: {check.what}{found}"
+        lines += _wrapped(printable(head), width)
+        if check.mend and check.grade in (Grade.wrong, Grade.advice):
+            lines += _wrapped(printable(f"{'':8}-> {check.mend}"), width)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    if width is None:
+        return [line]
+    return textwrap.wrap(line, max(width, 40), subsequent_indent=" " * 11, drop_whitespace=False) or [line]
 
 
 def findings_table(findings: Iterable[Finding], *, width: int | None = None) -> str:

@@ -47,6 +47,7 @@ class Role(StrEnum):
     watch = "watch"
     work = "work"
     ops = "ops"
+    sweep = "sweep"
 
 
 async def inspect(settings: Broker, *, regions: Sequence[str], roles: Sequence[Role]) -> list[Check]:
@@ -69,7 +70,7 @@ async def inspect(settings: Broker, *, regions: Sequence[str], roles: Sequence[R
 def _published_to(roles: Sequence[Role]) -> list[str]:
     """The exchanges; the empty name is the default one, by which streams are written."""
     found: list[str] = []
-    if Role.watch in roles or Role.ops in roles:
+    if {Role.watch, Role.ops, Role.sweep} & {*roles}:
         found += [names.COMMANDS, ""]
     if Role.work in roles:
         levels = [names.delay_level(level) for level in range(ladder.LEVELS)]

@@ -1,4 +1,4 @@
-"""A test that asks for ``region`` runs on the fake one, and then on real servers."""
+"""What several contract tests ask for. With ``region`` a test runs on the fake one, and then on real servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.contract.accounts import Accounts
 from tests.contract.regions import RegionUnderTest, adapter, fake_region, real_region
+from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 
 
@@ -25,3 +27,11 @@ async def region(pair: EurekaNodes | None) -> AsyncIterator[RegionUnderTest]:
         return
     async with adapter(*pair.urls) as port:
         yield real_region(port, pair)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def accounts(cluster: Cluster, namespace: str) -> AsyncIterator[Accounts]:
+    """Fresh ones."""
+    made = Accounts(cluster, namespace)
+    yield made
+    await made.close()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,65 +13,13 @@ import pytest_asyncio
 from controller.errors import KubernetesError
 from controller.kube.api import ForbiddenError
 from controller.kube.reviews import Identity, Reviews
+from tests.contract.accounts import Accounts, read_part
 from tests.contract.following import CountingApi, connected
 from tests.stack.cluster import Cluster
-from tests.stack.processes import output_of
 from tests.stack.waiting import until
 
 Object = dict[str, Any]
 AUDIENCE = "eureka-drain"
-
-
-class Accounts:
-    """Service accounts of one test, their tokens, and what they may do in the whole cluster."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster = cluster
-        self._namespace = namespace
-        self._roles: list[str] = []
-
-    async def create(self, name: str, *rules: tuple[str, str, str]) -> None:
-        """With a ClusterRole of these rules: verb, group, resource."""
-        await self._cluster.client.create("serviceaccounts", {"metadata": {"name": name}}, self._namespace)
-        if not rules:
-            return
-        role = f"{self._namespace}-{name}"
-        self._roles.append(role)
-        subject = {"kind": "ServiceAccount", "name": name, "namespace": self._namespace}
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
-        body: Object = {
-            "metadata": {"name": role},
-            "rules": [{"apiGroups": [group], "resources": [what], "verbs": [verb]} for verb, group, what in rules],
-        }
-        await self._cluster.client.create("clusterroles", body, None)
-        binding = {"metadata": {"name": role}, "roleRef": reference, "subjects": [subject]}
-        await self._cluster.client.create("clusterrolebindings", binding, None)
-
-    async def token(self, name: str, *audiences: str) -> str:
-        """From the TokenRequest API; without an audience it is meant for the API server."""
-        where = f"/api/v1/namespaces/{self._namespace}/serviceaccounts/{name}/token"
-        spec = {"expirationSeconds": 600, **({"audiences": list(audiences)} if audiences else {})}
-        made = await self._cluster.client.call("POST", where, body={"spec": spec})
-        return str(made["status"]["token"])
-
-    async def kubeconfig(self, name: str) -> Path:
-        return await self._cluster.api.service_account_kubeconfig(name, self._namespace)
-
-    def user(self, name: str) -> str:
-        return f"system:serviceaccount:{self._namespace}:{name}"
-
-    async def close(self) -> None:
-        for role in self._roles:
-            await self._cluster.client.delete("clusterrolebindings", role, None)
-            await self._cluster.client.delete("clusterroles", role, None)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def accounts(cluster: Cluster, namespace: str) -> AsyncIterator[Accounts]:
-    """Fresh ones."""
-    made = Accounts(cluster, namespace)
-    yield made
-    await made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -169,20 +114,20 @@ async def test_an_expired_or_altered_token_is_nobodys(
 ) -> None:
     await accounts.create("ana")
     real = await accounts.token("ana")
-    head, claims = (_read(part) for part in real.split(".")[:2])
+    head, claims = (read_part(part) for part in real.split(".")[:2])
     now = int(time.time())
     reviews = Reviews(api)
 
     async def signed(**times: int) -> str:
-        return await _signed(head, claims | times, cluster.api.folder / "service-accounts.key", tmp_path)
+        return await signed(head, claims | times, cluster.api.folder / "service-accounts.key", tmp_path)
 
     # Our own signature is taken, so that it is the time alone that makes the difference.
     assert await who(reviews, await signed(iat=now - 60, nbf=now - 60, exp=now + 3_600)) is not None
     assert await who(reviews, await signed(iat=now - 7_200, nbf=now - 7_200, exp=now - 3_600)) is None
     assert await who(reviews, await signed(iat=now + 3_600, nbf=now + 3_600, exp=now + 7_200)) is None
-    longer = _written(claims | {"exp": now + 86_400})
+    longer = written_part(claims | {"exp": now + 86_400})
     assert await who(reviews, ".".join((real.split(".")[0], longer, real.split(".")[2]))) is None
-    assert await who(reviews, f"{_written({'alg': 'none'})}.{_written(claims)}.") is None
+    assert await who(reviews, f"{written_part({'alg': 'none'})}.{written_part(claims)}.") is None
 
 
 async def test_a_viewer_may_read_and_an_operator_may_replay_too(accounts: Accounts, api: CountingApi) -> None:
@@ -263,23 +208,3 @@ async def test_an_api_server_that_is_away_is_an_error_and_answers_when_it_is_bac
     finally:
         await cluster.api.apiserver.start()
     assert await who(reviews, token) is not None
-
-
-def _read(part: str) -> Object:
-    read: Object = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return read
-
-
-def _written(part: Object | bytes) -> str:
-    content = part if isinstance(part, bytes) else json.dumps(part).encode()
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-async def _signed(head: Object, claims: Object, key: Path, folder: Path) -> str:
-    """Sign a token as the API server does (RS256), with its key."""
-    text = f"{_written(head)}.{_written(claims)}"
-    name = secrets.token_hex(4)
-    unsigned, signature = folder / f"{name}.txt", folder / f"{name}.sig"
-    unsigned.write_text(text)
-    await output_of("openssl", "dgst", "-sha256", "-sign", str(key), "-out", str(signature), str(unsigned))
-    return f"{text}.{_written(signature.read_bytes())}"

@@ -29,8 +29,8 @@ from controller.app.site import OpsRole
 from controller.domain.events import Outcome, tell
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
+from tests.contract.accounts import Accounts, read_part, signed
 from tests.contract.brokers import an_outbox
-from tests.contract.test_reviews import Accounts, _read, _signed
 from tests.e2e.event_log import EventLog, event_log
 from tests.e2e.operator import queue_lengths
 from tests.stack.cluster import Cluster
@@ -349,10 +349,10 @@ async def identities(site: OpsSite, accounts: Accounts, folder: Path) -> dict[st
     await accounts.create("operator", ("get", "eureka.drain", "drains"), ("create", "eureka.drain", "replays"))
     await accounts.create("nobody")
     operator, elsewhere = await accounts.token("operator"), await accounts.token("operator", "somebody-else")
-    head, claims = (_read(part) for part in operator.split(".")[:2])
+    head, claims = (read_part(part) for part in operator.split(".")[:2])
     past = int(time.time()) - 3_600
     times = {"iat": past - 3_600, "nbf": past - 3_600, "exp": past}
-    expired = await _signed(head, claims | times, site.cluster.api.folder / "service-accounts.key", folder)
+    expired = await signed(head, claims | times, site.cluster.api.folder / "service-accounts.key", folder)
     unsigned = f"{base64.urlsafe_b64encode(b'{}').decode()}.{operator.split('.')[1]}."
 
     def bearer(token: str) -> dict[str, str]:

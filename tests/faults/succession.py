@@ -340,8 +340,11 @@ class Handover:
         first = next((sample.at for sample in self.samples if sample.at >= after and sample.serves), None)
         return None if first is None else max(0.0, first - begin)
 
-    def complaints(self) -> list[str]:
-        """What is wrong with what was seen: the dead process served, the new one not, or not for good."""
+    def complaints(self, settled_at: float = 0.0) -> list[str]:
+        """What is wrong with what was seen: the dead process served, the new one not, or not for good.
+
+        Until `settled_at` the nodes may still tell each other what is over.
+        """
         found = list(self.troubles)
         up_at = float("inf") if self.up_at is None else self.up_at
         if self.out_at is not None:
@@ -353,7 +356,7 @@ class Handover:
         if serving is None:
             found.append(f"{self.label} never served at every node: {self.story()}")
             return found
-        spoiled = [sample for sample in self.samples if sample.at > serving and sample.spoiled]
+        spoiled = [sample for sample in self.samples if sample.at > max(serving, settled_at) and sample.spoiled]
         if spoiled:
             found.append(f"{self.label} stopped serving, {len(spoiled)} samples: {self._tell(spoiled)}; {self.story()}")
         return found

@@ -386,7 +386,7 @@ async def _answering(status: int, body: bytes) -> AsyncIterator[Any]:
     async def chunks(_: int) -> AsyncIterator[bytes]:
         yield body
 
-    yield SimpleNamespace(status=status, content=SimpleNamespace(iter_chunked=chunks))
+    yield SimpleNamespace(status=status, headers={}, content=SimpleNamespace(iter_chunked=chunks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,148 @@
+"""``doctor``: everything that the controller needs, looked at once, each with what mends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from enum import StrEnum
+
+from controller.app.assembly import now, policy_of, routing_of
+from controller.app.ending import FAILED, finished, terminal_width
+from controller.domain.checkup import Check, Grade, judge_matches
+from controller.domain.tracking import Tracker
+from controller.errors import KubernetesError, RegistryError
+from controller.eureka import inspection as eureka_inspection
+from controller.eureka.region import EurekaRegion
+from controller.flows.matching import Matcher, Matches
+from controller.kube import inspection as kube_inspection
+from controller.kube.api import KubeApi
+from controller.kube.listing import Census
+from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch
+from controller.ops.answers import check_answer
+from controller.ops.tables import checks_text
+from controller.rabbit import inspection as rabbit_inspection
+from controller.settings import Settings
+
+
+class Role(StrEnum):
+    """Whose needs are looked at."""
+
+    watch = "watch"
+    work = "work"
+    ops = "ops"
+    sweep = "sweep"
+
+
+KUBERNETES = frozenset({Role.watch, Role.ops, Role.sweep})
+"""Roles that speak to the API server."""
+BROKER = {
+    Role.watch: rabbit_inspection.Role.watch,
+    Role.work: rabbit_inspection.Role.work,
+    Role.ops: rabbit_inspection.Role.ops,
+    Role.sweep: rabbit_inspection.Role.sweep,
+}
+
+
+def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:
+    """Look at everything and print it; the exit status."""
+    checks = finished(_look(settings, roles), plain=True)
+    if checks is FAILED:
+        return 1
+    if as_json:
+        for check in checks:
+            print(json.dumps(check_answer(check)))
+    else:
+        print(checks_text(checks, width=terminal_width()), end="")
+    wrong = sum(check.grade is Grade.wrong for check in checks)
+    print(f"{len(checks)} checks, {wrong} wrong" if wrong else f"{len(checks)} checks, nothing wrong", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:
+    async with AsyncExitStack() as opened:
+        checks: list[Check] = []
+        if not settings.regions:
+            mend = "name each region with all its nodes, as in the README"
+            found = "none is configured: there is nothing to drain from"
+            checks.append(Check(area="settings", what="regions", grade=Grade.wrong, found=found, mend=mend))
+        api: KubeApi | None = None
+        # Nothing said: the page's account is another one than the watch's, whose rights are looked at.
+        asked = roles or [Role.watch, Role.work]
+        if KUBERNETES & {*asked}:
+            try:
+                api = await opened.enter_async_context(KubeApi())
+            except KubernetesError as error:
+                what = "credentials"
+                mend = "from a machine outside the cluster: KUBECONFIG=FILE eureka-drain doctor"
+                checks.append(
+                    Check(area=kube_inspection.AREA, what=what, grade=Grade.wrong, found=str(error), mend=mend)
+                )
+            else:
+                checks += await _kubernetes(settings, api, asked, only_asked=bool(roles))
+        speaking = [BROKER[role] for role in asked]
+        checks += await rabbit_inspection.inspect(settings.broker, regions=list(settings.regions), roles=speaking)
+        async with _regions(settings) as regions:
+            for name, region in regions.items():
+                checks += await eureka_inspection.inspect(name, region, now)
+            if api is not None and Role.watch in asked:
+                checks += await _matches(settings, api, regions)
+        return checks
+
+
+@asynccontextmanager
+async def _regions(settings: Settings) -> AsyncIterator[dict[str, EurekaRegion]]:
+    async with AsyncExitStack() as opened:
+        yield {
+            name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
+            for name, region in settings.regions.items()
+        }
+
+
+async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *, only_asked: bool) -> list[Check]:
+    watching, scopes = Role.watch in roles, settings.watch.scopes
+    needs = needs_of_watch(scopes, notices=settings.watch.notices) if watching else []
+    if Role.sweep in roles:
+        needs += needs_of_sweep(scopes)
+    if Role.ops in roles:
+        needs += needs_of_ops()
+    return await kube_inspection.inspect(
+        api,
+        needs=needs,
+        useful=() if only_asked else needs_of_ops(),
+        scopes=scopes if watching else (),
+        clock=now,
+    )
+
+
+async def _matches(settings: Settings, api: KubeApi, regions: dict[str, EurekaRegion]) -> list[Check]:
+    tracker = Tracker()
+    try:
+        census = Census(api, namespaces=settings.watch.scopes, page_size=settings.watch.page_size)
+        pods = await census.take()
+    except KubernetesError as error:
+        return [
+            Check(area=f"region {name}", what="pods found in the registry", grade=Grade.skipped, found=str(error))
+            for name in regions
+        ]
+    tracker.listed("", pods, now())
+    scopes = settings.watch.scopes
+    watched = [
+        (pod, tracker.sharing(pod))
+        for pod in pods
+        if (scopes == [""] or pod.namespace in scopes) and pod.namespace not in settings.watch.exclude_namespaces
+    ]
+    checks = []
+    for name, region in regions.items():
+        matcher = Matcher(regions={name: region}, policy=policy_of(settings), routing=routing_of(settings), clock=now)
+        area = f"region {name}"
+        try:
+            matches = (await matcher.match(watched)).get(name, Matches())
+            registered = len(await region.everything())
+        except RegistryError as error:
+            what = "pods found in the registry"
+            checks.append(Check(area=area, what=what, grade=Grade.skipped, found=str(error)))
+            continue
+        checks.append(judge_matches(area, matches.found, matches.reasons, matches.pods, registered))
+    return checks
