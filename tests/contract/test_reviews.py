@@ -13,7 +13,7 @@ import pytest_asyncio
 from controller.errors import KubernetesError
 from controller.kube.api import ForbiddenError
 from controller.kube.reviews import Identity, Reviews
-from tests.contract.accounts import Accounts, read_part
+from tests.contract.accounts import Accounts, read_part, signed, written_part
 from tests.contract.following import CountingApi, connected
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
@@ -118,13 +118,13 @@ async def test_an_expired_or_altered_token_is_nobodys(
     now = int(time.time())
     reviews = Reviews(api)
 
-    async def signed(**times: int) -> str:
+    async def lasting(**times: int) -> str:
         return await signed(head, claims | times, cluster.api.folder / "service-accounts.key", tmp_path)
 
     # Our own signature is taken, so that it is the time alone that makes the difference.
-    assert await who(reviews, await signed(iat=now - 60, nbf=now - 60, exp=now + 3_600)) is not None
-    assert await who(reviews, await signed(iat=now - 7_200, nbf=now - 7_200, exp=now - 3_600)) is None
-    assert await who(reviews, await signed(iat=now + 3_600, nbf=now + 3_600, exp=now + 7_200)) is None
+    assert await who(reviews, await lasting(iat=now - 60, nbf=now - 60, exp=now + 3_600)) is not None
+    assert await who(reviews, await lasting(iat=now - 7_200, nbf=now - 7_200, exp=now - 3_600)) is None
+    assert await who(reviews, await lasting(iat=now + 3_600, nbf=now + 3_600, exp=now + 7_200)) is None
     longer = written_part(claims | {"exp": now + 86_400})
     assert await who(reviews, ".".join((real.split(".")[0], longer, real.split(".")[2]))) is None
     assert await who(reviews, f"{written_part({'alg': 'none'})}.{written_part(claims)}.") is None
