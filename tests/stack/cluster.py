@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.stack.images import Host
 from tests.stack.kubernetes_api import KubernetesApi
 from tests.stack.node import Node
 from tests.stack.processes import output_of
@@ -29,7 +30,7 @@ class Cluster:
             controller_manager_flags=controller_manager_flags,
         )
         self.client = self.api.client()
-        self.node = Node(self.client, folder / "pods")
+        self.node = Node(self.client, folder / "pods", host=Host(self.api.url, self.api.certificate))
 
     @property
     def kubeconfig(self) -> Path:

@@ -43,7 +43,7 @@ class KubernetesApi:
         """`users` maps extra user names to their groups; the user `admin` may do everything."""
         self.folder = folder
         self.url = f"https://127.0.0.1:{(port := free_port())}"
-        self._certificate = folder / "certificates" / "apiserver.crt"
+        self.certificate = folder / "certificates" / "apiserver.crt"
         self._key = folder / "service-accounts.key"
         self._users = {**(users or {}), ADMIN: ["system:masters"]}
         self._tokens = {user: secrets.token_hex(16) for user in self._users}
@@ -103,7 +103,7 @@ class KubernetesApi:
                 f"--cert-dir={folder / 'controller-manager-certificates'}",
                 "--leader-elect=false",
                 f"--service-account-private-key-file={self._key}",
-                f"--root-ca-file={self._certificate}",
+                f"--root-ca-file={self.certificate}",
                 # Its stock rate of 20 requests/s would make hundreds of replicas a matter of minutes.
                 "--kube-api-qps=500",
                 "--kube-api-burst=1000",
@@ -135,7 +135,7 @@ class KubernetesApi:
 
     def client(self, user: str = ADMIN) -> KubeClient:
         """A client as this user; an async context manager."""
-        return KubeClient(self.url, self._tokens[user], self._certificate)
+        return KubeClient(self.url, self._tokens[user], self.certificate)
 
     async def start(self) -> None:
         """All three, in order."""
@@ -167,7 +167,7 @@ class KubernetesApi:
 
     def _write_kubeconfig(self, user: str, token: str) -> Path:
         file = self.folder / f"{user}.kubeconfig"
-        cluster = {"server": self.url, "certificate-authority": str(self._certificate)}
+        cluster = {"server": self.url, "certificate-authority": str(self.certificate)}
         context = {"cluster": "stack", "user": user, "namespace": "default"}
         config = {
             "apiVersion": "v1",
@@ -186,7 +186,7 @@ class KubernetesApi:
 
     async def _apiserver_is_ready(self) -> bool:
         # The certificate is its own work, made before it listens.
-        return self._certificate.exists() and await _answers_ok(f"{self.url}/readyz")
+        return self.certificate.exists() and await _answers_ok(f"{self.url}/readyz")
 
 
 async def _answers_ok(url: str) -> bool:

@@ -5,8 +5,9 @@ lists and watches all pods, one renews the lease and the node's Ready condition,
 
 Order of events after a broken watch: list again, diff, watch; a pod that vanished meanwhile counts as deleted.
 
-Not played: images, volumes, resources, init containers, liveness and startup probes, service account tokens,
-secrets and config maps in the environment, `kubectl logs` and `exec` (the logs are files in the node's folder).
+Not played: images and volumes (but for those that it is told of, see images.py), resources, init containers, liveness
+and startup probes, secrets and config maps in the environment, `kubectl logs` and `exec` (the logs are files in the
+node's folder).
 
 Trap: the Ready condition must be renewed; else the node controller taints the node and evicts its pods.
 """
@@ -20,6 +21,7 @@ from typing import Any
 import aiohttp
 
 from tests.stack.addresses import loopback_network, release
+from tests.stack.images import Host, Image
 from tests.stack.kube_client import KubeClient, KubeError, path
 from tests.stack.pod_process import PodProcess
 from tests.stack.pod_status import stamp
@@ -46,8 +48,9 @@ class Node:
         name: str = "node-1",
         schedules: bool = True,
         orphan_on_force_delete: bool = False,
+        host: Host | None = None,
     ) -> None:
-        """`schedules=False`: runs only pods that name it.
+        """`schedules=False`: runs only pods that name it. `host`: what pods of known images know of the API server.
 
         `orphan_on_force_delete`: as a lost node, whose processes go on when their pod is deleted with grace 0; they
         end with the node.
@@ -55,6 +58,9 @@ class Node:
         self.name = name
         self.folder = folder
         self.orphan_on_force_delete = orphan_on_force_delete
+        self.images: dict[str, Image] = {}
+        """By name without tag: what runs in containers of these images, with their volumes and service account."""
+        self._host = host
         self.timelines: dict[str, Timeline] = {}
         self.pods: dict[str, PodProcess] = {}
         self.network = loopback_network()
@@ -183,7 +189,14 @@ class Node:
         uid = metadata["uid"]
         folder = self.folder / f"{metadata['namespace']}_{metadata['name']}_{uid[:8]}"
         running = PodProcess(
-            pod, client=self._client, ip=self._address(pod), host_ip=self.ip, folder=folder, online=self._online
+            pod,
+            client=self._client,
+            ip=self._address(pod),
+            host_ip=self.ip,
+            folder=folder,
+            online=self._online,
+            images=self.images,
+            host=self._host,
         )
         self.pods[uid] = running
         self.timelines[uid] = running.timeline

@@ -9,13 +9,14 @@ Trap: status and deletion are tied to the uid. Another pod of that name may be t
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from tests.stack.container import Container
+from tests.stack.images import Host, Image, Volumes, name_of
 from tests.stack.kube_client import KubeClient, KubeError
 from tests.stack.pod_handlers import environment, expand
 from tests.stack.pod_status import conditions_of, phase_of, status_of
@@ -30,13 +31,24 @@ class PodProcess:
     """`online` gates every call to the API server: a node that is cut off tells it nothing."""
 
     def __init__(
-        self, pod: Object, *, client: KubeClient, ip: str, host_ip: str, folder: Path, online: asyncio.Event
+        self,
+        pod: Object,
+        *,
+        client: KubeClient,
+        ip: str,
+        host_ip: str,
+        folder: Path,
+        online: asyncio.Event,
+        images: Mapping[str, Image],
+        host: Host | None,
     ) -> None:
         metadata, spec = pod["metadata"], pod["spec"]
         self.namespace, self.name, self.uid, self.ip = metadata["namespace"], metadata["name"], metadata["uid"], ip
         self.timeline = Timeline.of(pod)
         self.timeline.ip = ip
         self._client, self._host_ip, self._online = client, host_ip, online
+        self._images, self._host = images, host
+        self._volumes: list[Volumes] = []
         folder.mkdir(parents=True, exist_ok=True)
         self.containers = [self._container(pod, one, folder) for one in spec["containers"]]
         self._conditions: list[Object] = []
@@ -55,10 +67,17 @@ class PodProcess:
         # Whatever the program leaves behind goes with the folder, a JVM's temporary files included.
         java = f"-Djava.io.tmpdir={folder} -XX:-UsePerfData"
         places = {"HOME": str(folder), "TMPDIR": str(folder), "HOSTNAME": self.name, "JAVA_TOOL_OPTIONS": java}
-        words = [*(spec.get("command") or []), *(spec.get("args") or [])]
+        words = [expand(word, own) for word in (*(spec.get("command") or []), *(spec.get("args") or []))]
+        image = self._images.get(name_of(spec.get("image", "")))
+        if image is not None and self._host is not None:
+            volumes = Volumes(pod, spec, folder / spec["name"])
+            self._volumes.append(volumes)
+            words = volumes.command([*image.entrypoint, *words] if not spec.get("command") else words)
+            given = {name: expand(value, {"POD_IP": self.ip, **own}) for name, value in image.env.items()}
+            own = self._host.variables | given | own
         return Container(
             spec,
-            command=[expand(word, own) for word in words],
+            command=words,
             env=inherited | places | own,
             folder=folder,
             ip=self.ip,
@@ -71,6 +90,7 @@ class PodProcess:
         """Until the object is gone, or for ever if its processes were orphaned by a forced deletion."""
         writing = asyncio.create_task(self._write_changes())
         try:
+            await self._write_volumes()
             await asyncio.gather(*(container.run() for container in self.containers))
             self._ended = True
             writing.cancel()
@@ -85,6 +105,17 @@ class PodProcess:
             self.timeline.mark_first("deleted_at")
         finally:
             writing.cancel()
+
+    async def _write_volumes(self) -> None:
+        for volumes in self._volumes:
+            while not self._deleting.is_set():
+                try:
+                    assert self._host is not None
+                    await volumes.write(self._client, self._host)
+                    break
+                except (KubeError, aiohttp.ClientError, TimeoutError, OSError):
+                    # What is mounted is not there yet: a kubelet waits for it, too.
+                    await asyncio.sleep(RETRY_SECONDS)
 
     def terminate(self, grace_seconds: float) -> None:
         """The deletion was seen, or it was seen again with another grace: only a shorter one counts."""
