@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import typer
@@ -40,6 +42,10 @@ def kubectl_drains() -> None:
 
 def main() -> None:
     """The entry point: one line a mistake on stderr, and no traceback."""
+    if os.getpid() == 1:
+        # In a container. The kernel gives process 1 no default: what is sent before a role listens for it, or to a
+        # command that never does, would be lost, and the pod would wait for its SIGKILL.
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     try:
         app()
     except SettingsError as error:
