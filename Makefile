@@ -15,11 +15,12 @@ help:  ## What there is
 install: $(if $(findstring .uv/,$(UV)),.uv/bin/uv)  ## The locked dependencies, into .venv
 	@$(UV) sync --locked --quiet
 
-check: install  ## Style, types and layers
+check: install  ## Style, types, layers, and the Dockerfile
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) lint-imports --no-cache
+	$(RUN) hadolint Dockerfile
 
 # The stack's own tests install and build what is missing; then everything else runs in lanes, each with its own servers.
 test: check  ## Everything: unit, contract, end to end, the page, and the most telling faults, on the real servers
