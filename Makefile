@@ -45,6 +45,7 @@ format: install
 
 docs: install  ## The pages that are made from the code
 	$(RUN) python -m controller.ops.metrics.table >docs/metrics.md
+	$(RUN) python -m controller.settings_reference >docs/configuration.md
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -156,6 +156,7 @@ class Broker(Group):
     """RabbitMQ."""
 
     url: BrokerUrl = SecretUrl("amqp://guest:guest@127.0.0.1:5672/")
+    """amqp:// or amqps://, with user, password and virtual host."""
     ca_file: Path | None = None
     """PEM file of the authority that signed the broker's certificate; for amqps://."""
     timeout: PositiveDuration = timedelta(seconds=5)
@@ -173,8 +174,11 @@ class Region(Group):
     nodes: Annotated[list[NodeUrl], BeforeValidator(_split), Field(min_length=1)]
     """Every node of the region: a write that is left to replication may be lost for good."""
     username: SecretStr = SecretStr("")
+    """For basic authentication at every node; it may also stand in each node's URL."""
     password: SecretStr = SecretStr("")
+    """Belongs to the user name."""
     ca_file: Path | None = None
+    """PEM file of the authority that signed the nodes' certificates; for https://."""
     timeout: PositiveDuration = timedelta(seconds=3)
     """For one request to one node. A healthy node answers in milliseconds."""
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 64
@@ -189,7 +193,9 @@ class Watch(Group):
     namespaces: Names = []
     """Empty: all."""
     exclude_namespaces: Names = ["kube-system"]
+    """Left alone, also where `watch.namespaces` names them."""
     label_selector: str = ""
+    """As kubectl's --selector; the best lever on the API server's load. Empty: all pods."""
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Pods in one page of a list; one page of 500 is about 6 MB."""
     notices: bool = True
@@ -216,12 +222,14 @@ class Routing(Group):
     default_regions: Regions = []
     """Empty: every configured region."""
     namespaces: dict[str, Regions] = {}
+    """The regions of the pods of one namespace."""
 
 
 class Sweep(Group):
     """What one pass over the registry may do."""
 
     policy: Literal["report", "drain"] = "report"
+    """drain: take out of service what has been proved to be a dead pod's."""
     pod_cidrs: Annotated[list[Annotated[str, AfterValidator(_check_network)]], BeforeValidator(_split)] = []
     """Addresses that can only have been this cluster's pods; the event log is evidence too."""
 
@@ -258,6 +266,7 @@ class Http(Group):
     """Health, metrics, and the page of ``ops``."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a probe comes from the node
+    """The address to listen at; 0.0.0.0 is every address of this machine."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     """0: any free one."""
 
@@ -271,9 +280,9 @@ class Ops(Group):
     audiences: Names = []
     """Of which a Kubernetes token must be meant for one. Empty: for the API server itself, as kubectl's are."""
     viewer_token: StaticToken = SecretStr("")
-    """May read; for use outside a cluster. Empty: no such token."""
+    """May read; for use outside a cluster; 16 to 3,500 characters. Empty: no such token."""
     operator_token: StaticToken = SecretStr("")
-    """May read and write."""
+    """May read and write; differs from the viewer's. Empty: no such token."""
     anonymous_read: bool = False
     """True: everybody who reaches the port may read. Nobody ever writes without a token."""
     trust_forwarded: bool = False
@@ -292,6 +301,7 @@ class Log(Group):
     """What is written to stderr."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """What is less important than this is left out."""
     format: Literal["auto", "text", "json"] = "auto"
     """auto: text on a terminal, else JSON."""
 
