@@ -1,0 +1,103 @@
+"""Every threat in docs/threat-model.md has a control, and every control a test that is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from controller.domain.resolve import MOST_INSTANCES
+from controller.flows.telling import PACE
+from controller.ops.door.admissions import NO_KEPT, YES_KEPT
+from controller.ops.door.headers import LARGEST_BODY, REQUEST_SECONDS
+from controller.ops.door.signing_in import ATTEMPTS, WINDOW
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "threat-model.md").read_text()
+HEAD = ("threat", "control", "shown by")
+SUBJECTS = (
+    *("annotation", "nonsense", "successor", "replay", "viewer's token", "CSRF", "XSS", "log line", "metrics"),
+    *("SSRF", "oversized", "may publish", "flood", "worker is taken over", "locked with its hash", "forges events"),
+)
+
+
+def tables(text: str) -> list[list[tuple[str, ...]]]:
+    """Each table's rows, its head first, without the line below it."""
+    blocks = re.findall(r"(?:^\|.*\|$\n?)+", text, re.MULTILINE)
+    return [
+        [
+            tuple(cell.strip() for cell in row.strip("|").split(" | "))
+            for row in block.splitlines()
+            if "|---|" not in row
+        ]
+        for block in blocks
+    ]
+
+
+ROWS = [row for table in tables(TEXT) for row in table[1:]]
+
+
+def named(cell: str) -> list[tuple[str, str]]:
+    return re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", cell)
+
+
+@cache
+def written_in(path: str) -> frozenset[str]:
+    """The tests in a file."""
+    file = ROOT / path
+    if not file.is_file():
+        return frozenset()
+    tree = ast.parse(file.read_text())
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def missing(row: tuple[str, ...]) -> list[str]:
+    """What a row lacks."""
+    lacks = [f"its {name}" for name, cell in zip(HEAD, row, strict=False) if len(cell.strip("| ")) < 5]
+    tests = named(row[-1])
+    if len(row) != len(HEAD) or not tests:
+        lacks.append("a test")
+    return lacks + [f"{path}::{name}" for path, name in tests if name not in written_in(path)]
+
+
+def test_every_table_has_the_same_head_and_something_in_it() -> None:
+    found = tables(TEXT)
+    assert len(found) > 5
+    assert {table[0] for table in found} == {HEAD}
+    assert all(len(table) > 3 for table in found)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:60])
+def test_every_threat_has_a_control_and_a_test_that_exists(row: tuple[str, ...]) -> None:
+    assert missing(row) == []
+
+
+def test_no_threat_stands_twice_and_nothing_else_names_a_test() -> None:
+    assert len({row[0] for row in ROWS}) == len(ROWS)
+    assert len(re.findall(r"::test_", TEXT)) == sum(len(named(row[-1])) for row in ROWS)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_what_must_be_thought_of_is(subject: str) -> None:
+    assert any(subject in cell for row in ROWS for cell in row[:2])
+
+
+def test_a_row_without_a_test_or_with_one_that_is_gone_would_be_noticed() -> None:
+    here = "`tests/unit/test_threat_model.py::test_what_must_be_thought_of_is`"
+    assert missing(("a threat", "a control", here)) == []
+    assert missing(("a threat", "a control", "none")) == ["its shown by", "a test"]
+    assert missing(("a threat", "a control")) == ["a test"]
+    gone = "tests/unit/test_threat_model.py::test_that_was_renamed"
+    assert missing(("a threat", "a control", f"{here}, `{gone}`")) == [gone]
+    assert missing(("a threat", "", here)) == ["its control"]
+
+
+def test_its_numbers_are_the_programs() -> None:
+    assert f"more than {MOST_INSTANCES} instances of one pod" in TEXT
+    assert f"{1 / PACE.total_seconds():.0f} a second" in TEXT
+    assert (f"forgotten after {YES_KEPT.seconds} s", NO_KEPT.seconds) == ("forgotten after 30 s", 5)
+    assert f"{REQUEST_SECONDS:.0f} s a request, {LARGEST_BODY // 1024} KiB a body" in TEXT
+    assert (ATTEMPTS, WINDOW.seconds, "ten wrong ones a minute" in TEXT) == (10, 60, True)
