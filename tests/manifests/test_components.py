@@ -1,0 +1,131 @@
+"""What each component adds to an overlay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.settings_sources import load
+from tests.manifests.rendering import (
+    COMPONENTS,
+    MANIFESTS,
+    Object,
+    Workload,
+    of_kind,
+    ours,
+    overlay,
+    render,
+    settings_of,
+    write_overlay,
+)
+
+EXAMPLE = MANIFESTS / "overlays" / "namespaced" / "installation"
+"""The one that has no component yet."""
+BROKER = "/etc/eureka-drain-tls/broker"
+EUREKA = "/etc/eureka-drain-tls/eureka"
+
+
+def with_components(folder: Path, *names: str) -> tuple[Object, ...]:
+    return render(write_overlay(folder, EXAMPLE, components=names))
+
+
+@pytest.mark.parametrize(
+    ("name", "added"),
+    [
+        ("annotations-policy", {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}),
+        ("grafana-dashboard", {"ConfigMap"}),
+        ("namespace", {"Namespace"}),
+        ("priority", {"PriorityClass"}),
+        ("prometheus", {"PodMonitor", "PrometheusRule"}),
+        ("tls", set()),
+    ],
+)
+def test_each_adds_its_own_objects(tmp_path: Path, name: str, added: set[str]) -> None:
+    before = {(one["kind"], one["metadata"]["name"]) for one in render(EXAMPLE)}
+    after = [(one["kind"], one["metadata"]["name"]) for one in with_components(tmp_path, name)]
+    assert {kind for kind, _ in set(after) - before} == added
+    assert before <= set(after)
+    assert len(after) == len(set(after))
+
+
+def test_they_work_together(tmp_path: Path) -> None:
+    objects = with_components(tmp_path, *COMPONENTS)
+    assert {one["kind"] for one in objects} > {"PodMonitor", "PriorityClass", "Namespace", "ValidatingAdmissionPolicy"}
+    assert len(ours(objects)) == len(ours(render(EXAMPLE)))
+
+
+def test_the_namespace_enforces_the_strictest_standard_and_can_be_another_one(tmp_path: Path) -> None:
+    objects = render(write_overlay(tmp_path, EXAMPLE, components=("namespace",), namespace="infra"))
+    (namespace,) = of_kind(objects, "Namespace").values()
+    assert namespace["metadata"]["name"] == "infra"
+    for mode in ("enforce", "warn", "audit"):
+        assert namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
+    assert {one["metadata"]["namespace"] for one in objects if one["kind"] != "Namespace"} == {"infra"}
+
+
+def test_rights_follow_the_accounts_into_another_namespace(tmp_path: Path) -> None:
+    objects = render(write_overlay(tmp_path, MANIFESTS / "overlays" / "one-cluster", namespace="infra"))
+    bindings = of_kind(objects, "ClusterRoleBinding").values()
+    assert {subject["namespace"] for one in bindings for subject in one["subjects"]} == {"infra"}
+
+
+def test_priority_is_above_usual_pods_and_below_the_systems(tmp_path: Path) -> None:
+    objects = with_components(tmp_path, "priority")
+    (priority,) = of_kind(objects, "PriorityClass").values()
+    assert 0 < priority["value"] < 1_000_000_000, "more is the system's own"
+    assert {one.pod["priorityClassName"] for one in ours(objects)} == {priority["metadata"]["name"]}
+    assert all("priorityClassName" not in one.pod for one in ours(render(EXAMPLE)))
+
+
+def test_prometheus_scrapes_the_port_of_every_role_that_stays(tmp_path: Path) -> None:
+    objects = with_components(tmp_path, "prometheus")
+    (monitor,) = of_kind(objects, "PodMonitor").values()
+    (end,) = monitor["spec"]["podMetricsEndpoints"]
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    scraped = {
+        one.role
+        for one in ours(objects)
+        if wanted.items() <= one.labels.items()
+        and end["port"] in [port["name"] for port in one.container.get("ports", [])]
+    }
+    assert scraped == {"watch", "work", "ops"}
+
+
+def test_tls_mounts_the_files_that_the_settings_then_name(tmp_path: Path) -> None:
+    objects = with_components(tmp_path / "overlay", "tls")
+    for workload in ours(objects):
+        mounted = {mount["mountPath"]: _secret(workload, mount) for mount in workload.container["volumeMounts"]}
+        assert mounted[BROKER] == "eureka-drain-broker-tls"
+        assert mounted[EUREKA] == "eureka-drain-eureka-tls"
+        assert all(mount["readOnly"] and "subPath" not in mount for mount in workload.container["volumeMounts"])
+        settings = settings_of(workload, objects, tmp_path / workload.name)
+        assert settings.broker.ca_file is None, "an overlay's settings say whether TLS is spoken"
+
+
+def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) -> None:
+    shown = _shown_settings()
+    assert f"ca_file: {BROKER}/ca.crt" in shown
+    assert f"ca_file: {EUREKA}/ca.crt" in shown
+    file = tmp_path / "controller.yaml"
+    file.write_text(shown)
+    settings = load(file, environ={})
+    assert str(settings.broker.ca_file) == f"{BROKER}/ca.crt"
+    assert str(settings.regions["eu"].ca_file) == f"{EUREKA}/ca.crt"
+
+
+def _shown_settings() -> str:
+    comment = (MANIFESTS / "components" / "tls" / "kustomization.yaml").read_text().split("apiVersion")[0]
+    lines = [line.removeprefix("#   ") for line in comment.splitlines() if line.startswith("#   ")]
+    return "\n".join(line for line in lines if not line.startswith("/"))
+
+
+def _secret(workload: Workload, mount: Object) -> str | None:
+    (volume,) = [one for one in workload.pod["volumes"] if one["name"] == mount["name"]]
+    name: str | None = volume.get("secret", {}).get("secretName")
+    return name
+
+
+def test_the_examples_use_components_that_exist() -> None:
+    assert of_kind(overlay("multi-region"), "ValidatingAdmissionPolicy")
+    assert of_kind(overlay("one-cluster"), "PriorityClass", "Namespace").keys() == {"eureka-drain"}
