@@ -1,11 +1,79 @@
-"""Everything here is rendered by kubectl."""
+"""Everything here is rendered by kubectl; some of it is applied to the real API server."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
 
 import pytest_asyncio
 
+from tests.manifests.applying import kubectl as run_kubectl
+from tests.manifests.rendering import MANIFESTS, Object, write_overlay
+from tests.stack.cluster import Cluster
+from tests.stack.parts import prometheus_operator_crds
 from tests.stack.prerequisites import KUBECTL, Tell, require
+from tests.stack.waiting import until
+
+Apply = Callable[..., Awaitable[str]]
+
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
 async def kubectl(tell: Tell) -> None:
     """It is there, or the error says what to do."""
     await require(KUBECTL, tell=tell)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def crds(cluster: Cluster, tell: Tell) -> None:
+    """PodMonitor and PrometheusRule are known to the API server."""
+    folder = await prometheus_operator_crds(tell)
+    await cluster.kubectl("apply", "--server-side", "-f", str(folder))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def apply(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Apply]:
+    """Applies an overlay, with further components, as a person would; gives its namespace.
+
+    Neither an error nor a warning is let pass. The pods of ours are made, and never run.
+    """
+    applied: list[tuple[Path, list[str]]] = []
+
+    async def apply(name: str, *components: str) -> str:
+        overlay = MANIFESTS / "overlays" / name
+        moved = name != "namespaced"  # what is in two namespaces cannot be moved to one
+        namespace = f"drain-{secrets.token_hex(4)}" if moved else "eureka-drain"
+        patches = [
+            _gate("Deployment|StatefulSet", "/spec/template/spec"),
+            _gate("CronJob", "/spec/jobTemplate/spec/template/spec"),
+        ]
+        fields = {"patches": patches} | ({"namespace": namespace} if moved else {})
+        folder = write_overlay(tmp_path / name, overlay, components=components, **fields)
+        made = [] if moved else [namespace, "shop"]
+        for one in made:
+            await until(partial(_is_gone, cluster, one), f"{one} of an earlier test gone")
+            await cluster.client.create("namespaces", {"metadata": {"name": one, "labels": RESTRICTED}}, None)
+        applied.append((folder, made))
+        status, _, told = await run_kubectl(cluster.kubeconfig, "apply", "--validate=strict", "-k", str(folder))
+        assert (status, told) == (0, "")
+        return namespace
+
+    yield apply
+    for folder, made in applied:
+        await run_kubectl(cluster.kubeconfig, "delete", "--wait=false", "--ignore-not-found", "-k", str(folder))
+        for one in made:
+            await cluster.client.delete("namespaces", one, None)
+
+
+async def _is_gone(cluster: Cluster, namespace: str) -> bool:
+    return await cluster.client.get("namespaces", namespace, None) is None
+
+
+def _gate(kind: str, pod: str) -> Object:
+    """No node may take such a pod: there is no image to run."""
+    patch = [{"op": "add", "path": f"{pod}/schedulingGates", "value": [{"name": "tests/never-run"}]}]
+    return {"target": {"kind": kind}, "patch": json.dumps(patch)}

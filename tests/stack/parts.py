@@ -1,4 +1,4 @@
-"""Builds what no package brings (Kubernetes' servers, Eureka jars, Toxiproxy, promtool), once a version of its recipe.
+"""Builds what no package brings (Kubernetes' servers, Eureka jars, promtool …), once a version of its recipe.
 
 Order of events: the hash of what makes a part names its folder in the user's cache. Is it there, it is complete,
 since it is built beside and then renamed. Otherwise a file lock lets one run build while others wait and then find it.
@@ -10,6 +10,7 @@ apart says what is being built and since when.
 import asyncio
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,14 +19,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, Tell, require
-from tests.stack.processes import Process, ProcessError
+from tests.stack.processes import Process, ProcessError, output_of
 
 _HERE = Path(__file__).parent
 _KUBERNETES = _HERE / "kubernetes"
 _EUREKA = _HERE / "eureka"
 _TOXIPROXY = _HERE / "toxiproxy_server"
 _PROMTOOL = _HERE / "promtool"
+_KUBE_SCORE = _HERE / "kube_score"
 KUBERNETES_VERSION = "v1.36.3"
+_PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+_PROMETHEUS_OPERATOR_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
+"""As a go.sum has it; without one, since a module of ours that required it would need all that it requires."""
+_CRDS = ("podmonitors", "prometheusrules")
 
 _MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
 _VERSION_FLAGS = " ".join(
@@ -68,6 +74,33 @@ async def promtool(tell: Tell) -> Path:
     programs = ["github.com/prometheus/prometheus/cmd/promtool"]
     recipe = [flag.encode() for flag in flags]
     return await _go_programs("promtool", _PROMTOOL, flags, programs, tell, recipe=recipe, estimate="about 4 minutes")
+
+
+async def kube_score(tell: Tell) -> Path:
+    """The folder with `kube-score`, which looks for what a reviewer of manifests would ask for."""
+    programs = ["github.com/zegl/kube-score/cmd/kube-score"]
+    return await _go_programs(
+        "kube-score", _KUBE_SCORE, ["-ldflags", "-s -w"], programs, tell, estimate="half a minute"
+    )
+
+
+async def prometheus_operator_crds(tell: Tell) -> Path:
+    """The folder with the definitions of PodMonitor and PrometheusRule, from the operator's source."""
+
+    async def build(folder: Path, log: Path) -> None:
+        await require(GO, tell=tell)
+        download = ["go", "mod", "download", "-json", _PROMETHEUS_OPERATOR]
+        await _run("go", download, folder, log)
+        # Again, now that nothing is told of the download itself.
+        module = json.loads(await output_of(*download))
+        if module["Sum"] != _PROMETHEUS_OPERATOR_SUM:
+            raise ProcessError(f"{_PROMETHEUS_OPERATOR} has the sum {module['Sum']}, not {_PROMETHEUS_OPERATOR_SUM}")
+        for name in _CRDS:
+            file = f"monitoring.coreos.com_{name}.yaml"
+            shutil.copyfile(Path(module["Dir"]) / "example" / "prometheus-operator-crd" / file, folder / file)
+
+    recipe = [one.encode() for one in (_PROMETHEUS_OPERATOR, _PROMETHEUS_OPERATOR_SUM, *_CRDS)]
+    return await _cached("the Prometheus operator's resources", recipe, build, tell, "a few seconds")
 
 
 async def eureka_jars(tell: Tell) -> Path:
