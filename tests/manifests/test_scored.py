@@ -1,0 +1,100 @@
+"""What reviewers' tools say: kube-score finds nothing critical, and each supported Kubernetes knows every field."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import yaml
+from kubernetes_validate import ValidationError, validate
+
+from tests.manifests.rendering import COMPONENTS, MANIFESTS, OVERLAYS, Object, overlay, render, workloads, write_overlay
+from tests.stack.parts import kube_score as built_kube_score
+from tests.stack.prerequisites import Tell
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+
+VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
+CUSTOM = {"PodMonitor", "PrometheusRule"}
+"""Not of Kubernetes: the API server checks them, in test_applied.py, by the operator's own definitions."""
+CRITICAL = 1
+"""kube-score's grade; 5 is a warning, 7 nearly good, 10 good."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kube_score(tell: Tell) -> Path:
+    return await built_kube_score(tell) / "kube-score"
+
+
+async def score(kube_score: Path, objects: tuple[Object, ...], folder: Path) -> dict[tuple[str, str], int]:
+    """What was found: the object and the check, with its grade; only what is not good."""
+    file = folder / "rendered.yaml"
+    file.write_text(yaml.safe_dump_all(objects))
+    child = await asyncio.create_subprocess_exec(
+        str(kube_score),
+        "score",
+        f"--kubernetes-version=v{VERSIONS[-1]}",
+        "--output-format=json",
+        "--output-version=v2",
+        str(file),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await child.communicate()
+    return {
+        (one["object_meta"]["name"], check["check"]["id"]): check["grade"]
+        for one in json.loads(printed)
+        for check in one["checks"]
+        if not check["skipped"] and check["grade"] < 10
+    }
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+async def test_kube_score_finds_nothing_critical(kube_score: Path, tmp_path: Path, name: str) -> None:
+    found = await score(kube_score, overlay(name), tmp_path)
+    assert {what for what, grade in found.items() if grade <= CRITICAL} == set()
+    # Spread by topologySpreadConstraints instead, and ops is one: its comment says why.
+    assert {check for _, check in found} <= {
+        "deployment-has-host-podantiaffinity",
+        "statefulset-has-host-podantiaffinity",
+        "deployment-replicas",
+    }
+
+
+async def test_kube_score_finds_nothing_critical_with_every_component(kube_score: Path, tmp_path: Path) -> None:
+    example = MANIFESTS / "overlays" / "namespaced" / "installation"
+    found = await score(kube_score, render(write_overlay(tmp_path, example, components=tuple(COMPONENTS))), tmp_path)
+    assert {what for what, grade in found.items() if grade <= CRITICAL} == set()
+
+
+async def test_kube_score_would_find_what_is_missing(kube_score: Path, tmp_path: Path) -> None:
+    objects: tuple[Object, ...] = tuple(json.loads(json.dumps(overlay("one-cluster"))))
+    (watch,) = [one for one in workloads(objects) if one.role == "watch"]
+    del watch.container["resources"]["limits"]
+    del watch.object["metadata"]["annotations"]["kube-score/ignore"]
+    found = await score(kube_score, objects, tmp_path)
+    assert {what for what, grade in found.items() if grade <= CRITICAL} >= {
+        ("eureka-drain-watch", "container-resources"),
+        ("eureka-drain-watch", "container-image-pull-policy"),
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_every_supported_kubernetes_knows_every_field(version: str, tmp_path: Path) -> None:
+    example = MANIFESTS / "overlays" / "namespaced" / "installation"
+    with_components = render(write_overlay(tmp_path, example, components=tuple(COMPONENTS)))
+    kinds = set()
+    for one in (*with_components, *(one for name in OVERLAYS for one in overlay(name))):
+        if one["kind"] not in CUSTOM:
+            kinds.add(one["kind"])
+            assert validate(one, version, strict=True) == version, "it carries this version's own definitions"
+    assert {"Deployment", "CronJob", "NetworkPolicy", "ValidatingAdmissionPolicy"} <= kinds
+
+
+async def test_a_misspelt_field_is_not_known() -> None:
+    (watch,) = [one for one in workloads(overlay("one-cluster")) if one.role == "watch"]
+    spec = watch.object["spec"] | {"replica": 2}
+    with pytest.raises(ValidationError, match="replica"):
+        validate(watch.object | {"spec": spec}, VERSIONS[0], strict=True)
