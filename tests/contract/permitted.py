@@ -1,0 +1,149 @@
+"""Each role's part at the broker, done by the product's own code as some user; BrokerError when it may not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from controller.domain.events import Outcome, tell
+from controller.domain.position import Position
+from controller.errors import BrokerError
+from controller.messages.codec import decode_event, decode_position
+from controller.rabbit import names
+from controller.rabbit.consumer import RegionConsumer
+from controller.rabbit.counts import QueueCounter
+from controller.rabbit.dead import DeadLetters
+from controller.rabbit.link import Link
+from controller.rabbit.log import RabbitLog
+from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.unrouted import bring_back
+from controller.settings import Broker
+from tests.contract.brokers import Handled, command_for
+from tests.stack.waiting import until
+
+REGIONS = ("eu", "us")
+Part = Callable[[Broker], Awaitable[None]]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def up(link: Link) -> AsyncIterator[None]:
+    """A link that is up, or BrokerError with what stands in its way."""
+    running = asyncio.create_task(link.run())
+    try:
+        await until(lambda: link.up or link.trouble, "a link, or its trouble", interval=0.02)
+        if not link.up:
+            raise BrokerError(link.trouble)
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def an_outbox(settings: Broker, *regions: str) -> AsyncIterator[RabbitOutbox]:
+    """What has declared these regions, and records."""
+    outbox = RabbitOutbox(settings=settings, regions=regions)
+    async with up(outbox.link):
+        await outbox.record(tell(command_for(regions[0]), Outcome.requested, now()))
+        yield outbox
+
+
+@asynccontextmanager
+async def events(settings: Broker) -> AsyncIterator[None]:
+    """The event log, followed."""
+    log = RabbitLog(
+        settings=settings, stream=names.EVENTS, decode=decode_event, look_back=timedelta(hours=1), clock=now
+    )
+    async with up(log.link):
+        yield
+
+
+async def watch(settings: Broker) -> None:
+    """Command every region, note the position, follow both streams."""
+    positions = RabbitLog(
+        settings=settings, stream=names.POSITIONS, decode=decode_position, look_back=timedelta(hours=1), clock=now
+    )
+    async with an_outbox(settings, *REGIONS) as outbox, events(settings), up(positions.link):
+        for region in REGIONS:
+            await outbox.send(command_for(region))
+        await outbox.note_position(Position(cluster="default", at=now(), versions={"": "1"}))
+
+
+async def work(settings: Broker, region: str) -> None:
+    """Consume a command, postpone it, give it up; bring back what is unrouted, and leave another region's there."""
+    handled = Handled()
+    async with AsyncExitStack() as opened:
+        outbox = await opened.enter_async_context(an_outbox(settings, region))
+        await opened.enter_async_context(events(settings))
+        consumer = RegionConsumer(settings=settings, region=region, prefetch=10, outbox=outbox, handle=handled)
+        await opened.enter_async_context(up(consumer.link))
+        await outbox.send(command_for(region))
+        await handled.until("drain-1")
+        await outbox.postpone(command_for(region), timedelta(seconds=1))
+        await outbox.postpone(command_for(region), timedelta(hours=2))
+        await outbox.park(region, command_for(region), "given up")
+        (other,) = [one for one in REGIONS if one != region]
+        # As if they had come before the region's queue: by the alternate exchange.
+        for one in (region, other):
+            await outbox._publish(names.UNROUTED, one, b"{}", None, None)
+        assert consumer._channel is not None
+        await bring_back(consumer._channel, region, outbox)
+
+
+async def ops(settings: Broker) -> None:
+    """Replay, look at dead letters and take one out, count."""
+    counter = QueueCounter(settings)
+    async with an_outbox(settings, *REGIONS) as outbox, events(settings), up(counter.link):
+        for region in REGIONS:
+            await outbox.send(command_for(region))
+            await counter.count(region)
+            async with DeadLetters(settings=settings, region=region) as letters:
+                await letters.hold()
+
+
+async def sweep_report(settings: Broker) -> None:
+    """Read the event log."""
+    async with events(settings):
+        pass
+
+
+async def sweep_drain(settings: Broker) -> None:
+    """Command every region."""
+    async with an_outbox(settings, *REGIONS) as outbox, events(settings):
+        for region in REGIONS:
+            await outbox.send(command_for(region))
+
+
+async def reader(settings: Broker) -> None:
+    """Read the event log and the dead letters."""
+    async with events(settings):
+        for region in REGIONS:
+            async with DeadLetters(settings=settings, region=region) as letters:
+                await letters.hold()
+
+
+async def work_eu(settings: Broker) -> None:
+    """The region's."""
+    await work(settings, "eu")
+
+
+async def work_us(settings: Broker) -> None:
+    """The region's."""
+    await work(settings, "us")
+
+
+PARTS: dict[str, Part] = {
+    "watch": watch,
+    "work-eu": work_eu,
+    "work-us": work_us,
+    "ops": ops,
+    "sweep-report": sweep_report,
+    "sweep-drain": sweep_drain,
+    "reader": reader,
+}
