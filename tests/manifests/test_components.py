@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from controller.settings_sources import load
 from tests.manifests.rendering import (
     COMPONENTS,
     MANIFESTS,
+    OVERLAYS,
     Object,
     Workload,
     of_kind,
@@ -129,3 +131,18 @@ def _secret(workload: Workload, mount: Object) -> str | None:
 def test_the_examples_use_components_that_exist() -> None:
     assert of_kind(overlay("multi-region"), "ValidatingAdmissionPolicy")
     assert of_kind(overlay("one-cluster"), "PriorityClass", "Namespace").keys() == {"eureka-drain"}
+
+
+def test_the_page_names_every_overlay_and_component() -> None:
+    page = (MANIFESTS / "README.md").read_text()
+    for name in (*OVERLAYS, *COMPONENTS):
+        assert f"`{name}`" in page
+
+
+def test_a_region_reads_a_secret_of_its_own_by_the_patch_that_the_page_shows(tmp_path: Path) -> None:
+    page = (MANIFESTS / "README.md").read_text()
+    shown = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    base = MANIFESTS / "base" / "work"
+    objects = render(write_overlay(tmp_path, base, nameSuffix="-us", **shown))
+    (work,) = ours(objects)
+    assert [_secret(work, mount) for mount in work.container["volumeMounts"]] == [None, "eureka-drain-work-us"]
