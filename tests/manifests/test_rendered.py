@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import typer
 
 from controller.app.roles import check_regions
 from controller.cli import app
 from controller.ops.door.headers import REQUEST_SECONDS
+from controller.ops.http import serve
+from controller.ops.metrics import Metrics
 from controller.settings import Http, Stop
 from tests.manifests.rendering import (
     BROKER_URL,
@@ -143,6 +146,18 @@ def test_probes_ask_what_the_program_serves_where_it_serves_it(objects: tuple[Ob
             "liveness": {"path": "/healthz", "port": "http"},
             "readiness": {"path": "/readyz", "port": "http"},
         }
+
+
+async def test_what_is_probed_is_served(objects: tuple[Object, ...]) -> None:
+    metrics = Metrics(regions=("eu",), watch=True, work=("eu",), ops=True)
+    probes = [value for one in ours(objects) for key, value in one.container.items() if key.endswith("Probe")]
+    paths = {probe["httpGet"]["path"] for probe in probes}
+    assert paths
+    settings = Http(host="127.0.0.1", port=0)
+    async with serve(settings, metrics, {"ready": lambda: True}) as port, aiohttp.ClientSession() as session:
+        for path in sorted(paths):
+            async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+                assert answer.status == 200
 
 
 def test_the_service_leads_to_ops_alone(objects: tuple[Object, ...]) -> None:
