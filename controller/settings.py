@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from controller.domain.addressing import is_region_name
+from controller.domain.addressing import is_region_name, unaddressable
 from controller.domain.durations import format_duration, parse_duration
 from controller.domain.hints import TEMPLATE_FIELDS
 
@@ -127,6 +127,25 @@ def _check_token(token: SecretStr) -> SecretStr:
 
 def _check_default_region(name: str) -> str:
     return name if name == "*" else _check_region(name)
+
+
+def _fold_apps(value: Any) -> Any:
+    """Eureka's apps are the same in upper and lower case, so that each may be there once."""
+    if not isinstance(value, dict):
+        return value
+    folded: dict[Any, Any] = {}
+    for name, window in value.items():
+        key = name.upper() if isinstance(name, str) else name
+        if key in folded:
+            raise ValueError(f"{str(key)[:60]!r} is there twice: upper and lower case are the same")
+        folded[key] = window
+    return folded
+
+
+def _check_app(name: str) -> str:
+    if why := unaddressable(name):
+        raise ValueError(f"{name[:60]!r} cannot be a Eureka app's name: it {why}")
+    return name
 
 
 def _split(value: Any) -> Any:
@@ -262,6 +281,32 @@ class Work(Group):
     """Instances of one region that are written at a time; more makes each of them slower, and none quicker."""
 
 
+class AppWindow(Group):
+    """What differs for one Eureka app, and for those who call it; what is not set is as for all."""
+
+    server_cache: Duration | None = None
+    client_fetch: Duration | None = None
+    load_balancer: Duration | None = None
+
+
+class Window(Group):
+    """How long callers may go on calling a drained instance, from what they have cached; for ``doctor --pods``.
+
+    The three add up, for each cache is filled from the one before it. The request in flight comes on top. Sources, and
+    what was measured: docs/window.md.
+    """
+
+    server_cache: Duration = timedelta(seconds=30)
+    """Age of what a Eureka node answers: ``eureka.server.response-cache-update-interval-ms``, 30 s unless it is set."""
+    client_fetch: Duration = timedelta(seconds=30)
+    """Between a caller's fetches: ``eureka.client.registry-fetch-interval-seconds``, 30 s unless it is set."""
+    load_balancer: Duration = timedelta(seconds=35)
+    """Age of a caller's list of instances: ``spring.cloud.loadbalancer.cache.ttl``, 35 s unless it is set. With Ribbon
+    it is ``ribbon.ServerListRefreshInterval``, 30 s."""
+    apps: Annotated[dict[Annotated[str, AfterValidator(_check_app)], AppWindow], BeforeValidator(_fold_apps)] = {}
+    """Apps with a window of their own, by their name in Eureka; upper and lower case do not matter."""
+
+
 class Http(Group):
     """Health, metrics, and the page of ``ops``."""
 
@@ -339,6 +384,7 @@ class Settings(Group):
     """False: only take out of service, and leave the rest to the lease."""
     retry: Retry = Retry()
     work: Work = Work()
+    window: Window = Window()
     http: Http = Http()
     ops: Ops = Ops()
     log: Log = Log()

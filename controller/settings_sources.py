@@ -72,7 +72,7 @@ def load(
     ]
     settings = Settings()
     try:
-        settings = _merge(sources)
+        settings = _merge([_with_apps_folded(values) for values in sources])
     except ValidationError as error:
         problems += _explain(error)
     if problems:
@@ -92,6 +92,17 @@ def _merge(sources: list[dict[str, Any]]) -> Settings:
 
     merged = Merged()
     return Settings(**{name: getattr(merged, name) for name in Settings.model_fields})
+
+
+def _with_apps_folded(values: dict[str, Any]) -> dict[str, Any]:
+    """Lower-case the apps' names, as a variable's is anyhow: sources are merged app by app, whatever their case."""
+    window = values.get("window")
+    apps = window.get("apps") if isinstance(window, dict) else None
+    if not isinstance(window, dict) or not isinstance(apps, dict):
+        return values
+    folded = {name.lower() if isinstance(name, str) else name: app for name, app in apps.items()}
+    # One that is there twice is kept, to be told.
+    return {**values, "window": {**window, "apps": folded}} if len(folded) == len(apps) else values
 
 
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> dict[str, Any]:
@@ -241,9 +252,8 @@ def _suggestion(source: str, parts: list[str], separator: str) -> str:
     found = max((difflib.SequenceMatcher(None, word, name).ratio(), name) for word in asked for name in plain)
     if found[0] < 0.6:
         return f"; known are {', '.join(Settings.model_fields)}"
-    meant = plain[found[1]]
-    if "*" in meant and len(parts) > 2:
-        meant = meant.replace("*", parts[1])
+    words = plain[found[1]].split(separator)
+    meant = separator.join(parts[at] if word == "*" and at < len(parts) else word for at, word in enumerate(words))
     if source.startswith(PREFIX):
         return f"; did you mean {PREFIX}{meant.removeprefix(PREFIX).upper()}?"
     return f"; did you mean {meant}?"

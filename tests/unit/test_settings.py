@@ -54,6 +54,13 @@ def test_without_any_setting_everything_has_a_default() -> None:
         {"ops": {"operator_token": "no-ascii-\u00fc-in-this-token"}},
         {"ops": {"viewer_token": "the-same-for-both", "operator_token": "the-same-for-both"}},
         {"ops": {"anonymous_write": True}},
+        {"window": {"server_cache": "-1s"}},
+        {"window": {"apps": {"orders": {"client_fetch": 5}}}},
+        {"window": {"apps": {"orders": {"fetch": "5s"}}}},
+        {"window": {"apps": {"orders": {}, "ORDERS": {}}}},
+        {"window": {"apps": {"a/b": {}}}},
+        {"window": {"apps": {"": {}}}},
+        {"window": {"apps": ["orders"]}},
         {"unknown": 1},
         {"http": {"prot": 1}},
     ],
@@ -154,3 +161,11 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
 
 def test_a_ca_file_is_a_path() -> None:
     assert Broker(ca_file=Path("/etc/ca.pem")).ca_file == Path("/etc/ca.pem")
+
+
+def test_the_window_is_that_of_stock_caches_and_an_apps_own_where_it_has_one() -> None:
+    window = Settings.model_validate({"window": {"apps": {"orders": {"client_fetch": "0s"}}}}).window
+    stock = (timedelta(seconds=30), timedelta(seconds=30), timedelta(seconds=35))
+    assert (window.server_cache, window.client_fetch, window.load_balancer) == stock
+    own = window.apps["ORDERS"]
+    assert (own.server_cache, own.client_fetch, own.load_balancer) == (None, timedelta(0), None)

@@ -96,6 +96,26 @@ def test_a_region_with_hyphens_can_be_set_from_the_environment(sources: Sources)
     assert settings.routing.namespaces == {"team-a": ["eu-west-1"]}
 
 
+@pytest.mark.parametrize("written", ["ORDERS", "orders", "Orders"])
+def test_an_apps_window_comes_from_several_sources_whatever_the_case_of_its_name(
+    sources: Sources, written: str
+) -> None:
+    apps = sources.load(
+        {"window": {"apps": {written: {"client_fetch": "5s", "load_balancer": "5s"}}}},
+        environ={"EUREKA_DRAIN_WINDOW__APPS__ORDERS__CLIENT_FETCH": "6s"},
+        assignments=["window.apps.Orders.server_cache=7s"],
+    ).window.apps
+    (own,) = apps.values()
+    assert list(apps) == ["ORDERS"]
+    found = (own.server_cache, own.client_fetch, own.load_balancer)
+    assert found == (timedelta(seconds=7), timedelta(seconds=6), timedelta(seconds=5))
+
+
+def test_an_app_that_one_source_has_twice_is_a_mistake(sources: Sources) -> None:
+    [problem] = sources.mistakes({"window": {"apps": {"orders": {}, "Orders": {}}}})
+    assert problem.startswith("window.apps: 'ORDERS' is there twice")
+
+
 @pytest.mark.parametrize("text", ["a,b", " a , b ,", '["a", "b"]'])
 def test_a_list_may_be_written_with_commas_or_as_json(sources: Sources, text: str) -> None:
     assert sources.load(environ={"EUREKA_DRAIN_WATCH__NAMESPACES": text}).watch.namespaces == ["a", "b"]
@@ -129,6 +149,11 @@ def test_durations_have_units_in_every_source(sources: Sources, text: str, secon
             {"content": {"regions": {"eu": REGION}}, "environ": {"EUREKA_DRAIN_REGIONS__EU__NODE": "x"}},
             "REGIONS__EU__NODE",
             "EUREKA_DRAIN_REGIONS__EU__NODES",
+        ),
+        (
+            {"environ": {"EUREKA_DRAIN_WINDOW__APPS__ORDERS__CLIENT_FECH": "5s"}},
+            "WINDOW__APPS__ORDERS__CLIENT_FECH",
+            "EUREKA_DRAIN_WINDOW__APPS__ORDERS__CLIENT_FETCH",
         ),
         ({"environ": {"EUREKA_DRAIN_SECRET_DIR": "x"}}, "EUREKA_DRAIN_SECRET_DIR", "EUREKA_DRAIN_SECRETS_DIR"),
         ({"secrets": {"broker_url": "x"}}, "broker_url", "broker__url"),
