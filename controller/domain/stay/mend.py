@@ -1,0 +1,71 @@
+"""What makes a workload's pods stay long enough: the numbers, and the patch where one can be made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.domain.stay.pods import USUAL_GRACE_SECONDS
+from controller.domain.stay.serving import Stay, whole
+from controller.domain.stay.window import Window
+from controller.domain.stay.workloads import Workload
+
+PATCHED = {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"}
+"""Kinds that hold a pod's template in ``spec.template`` and take a strategic merge patch."""
+_ON_A_COMMAND_LINE = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mend:
+    """``patch`` or ``by_hand``, never both."""
+
+    sleep_seconds: int
+    """How long each serving container's hook has to wait: the window."""
+    grace_seconds: int
+    """``terminationGracePeriodSeconds``: the window, and what the application had after its hook until now."""
+    patch: Mapping[str, Any] | None = None
+    """A strategic merge patch of the workload."""
+    by_hand: str = ""
+    """Why there is no patch, and what has to be changed."""
+
+
+def mend(workload: Workload, short: Sequence[Stay], window: Window, *, grace_seconds: int) -> Mend:
+    """Mend the containers that do not stay long enough for certain (at least one)."""
+    sleep = window.whole_seconds
+    # How much of its grace period a hook uses that cannot be judged is not known.
+    left = 0 if any(stay.unknown for stay in short) else grace_seconds - min(whole(stay.hook_seconds) for stay in short)
+    grace = max(sleep + max(left, USUAL_GRACE_SECONDS), grace_seconds)
+    if why := _by_hand(workload, short):
+        by_hand = f"{why}: its hook has to wait {sleep} s, and terminationGracePeriodSeconds has to be {grace}"
+        return Mend(sleep_seconds=sleep, grace_seconds=grace, by_hand=by_hand)
+    return Mend(sleep_seconds=sleep, grace_seconds=grace, patch=_patch(short, sleep, grace))
+
+
+def _by_hand(workload: Workload, short: Sequence[Stay]) -> str:
+    names = [workload.namespace, workload.name, *(stay.container.name for stay in short)]
+    if workload.kind == "Pod":
+        return "nobody makes this pod anew, and the hook of a pod cannot be changed; create it again"
+    if workload.kind not in PATCHED:
+        return f"change the pod's template where this {workload.kind} has it"
+    if not all(_ON_A_COMMAND_LINE.fullmatch(name) for name in names):
+        return "its names cannot be written on a command line; edit it by hand"
+    for stay in short:
+        if not stay.only_waits:
+            kind, name = stay.reading.kind, stay.container.name
+            does = f"the {kind} hook of {name} does more than wait" if kind != "none" else f"{name} waits for others"
+            return f"{does}; edit it by hand"
+    return ""
+
+
+def _patch(short: Sequence[Stay], sleep: int, grace: int) -> Mapping[str, Any]:
+    """Containers are merged by name; a hook of another kind goes, for a hook has one kind."""
+    spec: dict[str, Any] = {"terminationGracePeriodSeconds": grace}
+    for stay in short:
+        hook: dict[str, Any] = {"sleep": {"seconds": sleep}}
+        if stay.reading.kind not in ("none", "sleep"):
+            hook[stay.reading.kind] = None
+        where = "initContainers" if stay.container.native_sidecar else "containers"
+        spec.setdefault(where, []).append({"name": stay.container.name, "lifecycle": {"preStop": hook}})
+    return {"spec": {"template": {"spec": spec}}}

@@ -1,0 +1,71 @@
+"""What is known of a pod that decides how long it serves after its deletion is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.domain.pods import Pod
+
+USUAL_GRACE_SECONDS = 30
+"""``terminationGracePeriodSeconds`` where nobody wrote one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """Runs a command in the container, without a shell."""
+
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpGet:
+    """Sends a GET to the container, and waits for its answer."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSocket:
+    """Deprecated: the API server takes it, and the kubelet cannot do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """The kubelet waits; nothing is needed in the image."""
+
+    seconds: int
+
+
+Hook = Exec | HttpGet | TcpSocket | Sleep | None
+"""A container's ``lifecycle.preStop``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of a pod."""
+
+    name: str
+    hook: Hook = None
+    ports: tuple[int, ...] = ()
+    """Those that it declares."""
+    native_sidecar: bool = False
+    """An init container that is always restarted: it ends after the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StayPod:
+    """A pod, its containers, and the template that it was made from."""
+
+    pod: Pod
+    containers: tuple[Container, ...] = ()
+    """Native sidecars too; no other init containers."""
+    grace_seconds: int = USUAL_GRACE_SECONDS
+    """``spec.terminationGracePeriodSeconds``."""
+    template: str = ""
+    """The hash that its Deployment, StatefulSet or DaemonSet gives to each template; empty without one."""
+    generation: int = 0
+    """A DaemonSet's generation when it made the pod; 0 where nobody wrote one."""
+    rollout: bool = False
+    """Made by an Argo Rollout."""
+    mirror: bool = False
+    """A static pod: its node's kubelet reads it from a file."""

@@ -1,0 +1,161 @@
+"""What the programs do that people write into preStop hooks: one command of a shell, or a whole exec hook.
+
+A program that is not known here may take any time and may end the application: it cannot be judged, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from controller.domain.durations import LONGEST
+from controller.domain.stay.course import AT_ONCE, DEEPEST, EXITS, FOREVER, Course, failing, lost
+from controller.domain.stay.words import Word
+
+SILENT = {"true", ":", "echo", "printf"}
+QUICK = {
+    *("[", "awk", "basename", "cat", "cd", "chmod", "cp", "cut", "date", "dirname", "export", "false", "grep", "head"),
+    *(
+        "hostname",
+        "id",
+        "jq",
+        "logger",
+        "ls",
+        "mkdir",
+        "mv",
+        "pgrep",
+        "ps",
+        "pwd",
+        "rm",
+        "sed",
+        "set",
+        "sort",
+        "sync",
+        "tee",
+    ),
+    *("test", "touch", "tr", "ulimit", "umask", "uname", "unset", "wc", "whoami", "xargs"),
+}
+"""They end at once, and change nothing about serving."""
+HTTP_CLIENTS = {"curl", "wget"}
+SIGNALLERS = {"kill", "pkill", "killall"}
+SHELLS = {"sh", "bash", "ash", "dash", "ksh", "zsh"}
+WRAPPERS = {"busybox", "command", "dumb-init", "env", "nice", "nohup", "sudo", "time", "tini"}
+"""They run what follows."""
+_OPTIONS_WITH_VALUE = {"nice": "-n", "sudo": "-u", "env": "-u"}
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+_INTERVAL = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([smhd]?)", re.ASCII)
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_STOPS = re.compile(r"/shutdown\b")
+LONGEST_NAME = 60
+"""Characters of a program's name, or of an argument, that are told."""
+
+
+def is_assignment(word: Word) -> bool:
+    """Whether a shell takes it for ``NAME=value``."""
+    return _ASSIGNMENT.fullmatch(word.text) is not None
+
+
+def course_of(words: Sequence[Word], run_script: Callable[[str], Course], depth: int = 0) -> Course:
+    """What one command does; ``run_script`` tells what a shell does with a text."""
+    if depth > DEEPEST:
+        return lost("runs programs that run programs")
+    if not words:
+        return AT_ONCE
+    first, rest = words[0], words[1:]
+    if first.expands:
+        return lost("runs what a variable names")
+    name = first.text.rpartition("/")[2]
+    if name == "sleep":
+        return _sleep(rest)
+    if name in SILENT:
+        return AT_ONCE
+    if name in HTTP_CLIENTS:
+        stops = any(_STOPS.search(word.text) for word in rest)
+        return Course(acts=True, may_fail=True, over="it tells the application to shut down" if stops else "")
+    if name in SIGNALLERS:
+        probes = any(word.text == "-0" for word in rest)
+        return Course(acts=True, may_fail=True) if probes else Course(acts=True, over=f"{name} ends a process")
+    if name == "nginx" and any(word.text in ("quit", "stop") for word in rest):
+        return Course(acts=True, over="nginx is told to stop")
+    if name in QUICK:
+        return Course(acts=True, may_fail=True)
+    if name == "exit":
+        return Course(over=EXITS)
+    if name == "exec":
+        return course_of(rest, run_script, depth + 1).then(Course(over=EXITS)) if rest else AT_ONCE
+    if name in WRAPPERS:
+        return course_of(_wrapped(name, rest), run_script, depth + 1)
+    if name == "timeout":
+        return _timeout(rest, run_script, depth + 1)
+    if name in SHELLS:
+        return _shell(name, rest, run_script)
+    if name == "wait":
+        return lost("waits for what runs in the background")
+    return lost(f"runs {told(first.text)}")
+
+
+def told(text: str) -> str:
+    """As much of a name as a person needs."""
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
+
+
+def interval(text: str) -> float | None:
+    """Seconds, as GNU's and BusyBox' sleep read them; None for what they refuse."""
+    if text.lower() in ("inf", "infinity"):
+        return FOREVER
+    match = _INTERVAL.fullmatch(text)
+    if match is None:
+        return None
+    seconds = float(match[1]) * _UNITS[match[2]]
+    return seconds if seconds <= LONGEST.total_seconds() else FOREVER
+
+
+def _sleep(arguments: Sequence[Word]) -> Course:
+    seconds = 0.0
+    for word in arguments:
+        if word.expands:
+            return Course(unknown="takes the length of its sleep from a variable or a command", may_fail=True)
+        one = interval(word.text)
+        if one is None:
+            return failing(f"sleep does not understand {told(word.text)!r}, and does not sleep")
+        seconds += one
+    return Course(seconds=seconds) if arguments else failing("sleep without a time does not sleep")
+
+
+def _wrapped(name: str, words: Sequence[Word]) -> Sequence[Word]:
+    """What a wrapper runs: its own options and assignments left out."""
+    at = 0
+    while at < len(words) and (words[at].text.startswith("-") or (name == "env" and is_assignment(words[at]))):
+        at += 2 if words[at].text == _OPTIONS_WITH_VALUE.get(name) else 1
+    return words[at:]
+
+
+def _timeout(words: Sequence[Word], run_script: Callable[[str], Course], depth: int) -> Course:
+    at = 0
+    while at < len(words) and words[at].text.startswith("-"):
+        at += 2 if words[at].text in ("-k", "-s", "-t") else 1
+    limit = interval(words[at].text) if at < len(words) else None
+    if limit is None:
+        return lost("runs timeout with a time that cannot be read")
+    inner = course_of(words[at + 1 :], run_script, depth)
+    if limit < inner.seconds:
+        return Course(seconds=limit, acts=inner.acts, may_fail=True, notes=inner.notes)
+    return inner
+
+
+def _shell(name: str, words: Sequence[Word], run_script: Callable[[str], Course]) -> Course:
+    """``sh -c TEXT``, ``bash -euo pipefail -c TEXT``, or a script in a file."""
+    wants_text = takes_value = False
+    for word in words:
+        if takes_value:
+            takes_value = False
+        elif word.text.startswith("--"):
+            continue
+        elif word.text.startswith(("-", "+")):
+            wants_text = wants_text or "c" in word.text
+            takes_value = word.text.endswith("o")
+        elif wants_text:
+            return run_script(word.text).inside()
+        else:
+            return lost(f"runs the script {told(word.text)}")
+    return failing(f"{name} is given nothing to run")
