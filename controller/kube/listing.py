@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
 from controller.domain.pods import Pod
@@ -10,24 +11,37 @@ from controller.errors import KubernetesError
 from controller.kube.api import ForbiddenError, KubeApi, NotFoundError
 from controller.kube.decode import decode_page, decode_pod
 
+T = TypeVar("T")
+
 
 def pods_path(namespace: str) -> str:
     """Where one namespace's pods are, or all of them."""
     return f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
 
 
+async def list_whole(
+    api: KubeApi,
+    path: str,
+    page_size: int,
+    decode: Callable[[bytes], tuple[list[T], str, str]],
+    selectors: Mapping[str, str] | None = None,
+) -> tuple[tuple[T, ...], str]:
+    """Every item, as ``decode`` reads a page, and the list's resourceVersion."""
+    items: list[T] = []
+    query = {**(selectors or {}), "limit": str(page_size)}
+    while True:
+        page, version, more = decode(await api.get(path, query))
+        items += page
+        if not more:
+            return tuple(items), version
+        query["continue"] = more
+
+
 async def list_pods(
     api: KubeApi, path: str, page_size: int, selectors: Mapping[str, str] | None = None
 ) -> tuple[tuple[Pod, ...], str]:
     """Every pod, and the list's resourceVersion."""
-    pods: list[Pod] = []
-    query = {**(selectors or {}), "limit": str(page_size)}
-    while True:
-        page, version, more = decode_page(await api.get(path, query))
-        pods += page
-        if not more:
-            return tuple(pods), version
-        query["continue"] = more
+    return await list_whole(api, path, page_size, decode_page, selectors)
 
 
 async def read_pod(api: KubeApi, namespace: str, name: str) -> Pod:

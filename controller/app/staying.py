@@ -1,0 +1,65 @@
+"""``doctor --pods``: whether the cluster's pods stay until nobody calls them any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from controller.domain.stay.findings import Looked, by_workload, find, living_templates
+from controller.domain.stay.pods import StayPod
+from controller.domain.stay.window import Window, Windows
+from controller.domain.stay.workloads import Workload
+from controller.errors import KubernetesError
+from controller.kube.api import KubeApi
+from controller.kube.stays import list_stays, read_revisions
+from controller.settings import Settings
+from controller.settings import Window as WindowSettings
+
+
+async def look_at_pods(settings: Settings) -> Looked:
+    """List the pods that are watched, and judge their workloads.
+
+    KubernetesError unless every list is complete. Needs the verb list on pods; get on replicasets and statefulsets
+    tells which template is the newest while a rollout is under way, and the pods' ages do without it.
+    """
+    async with KubeApi() as api:
+        workloads = by_workload(await list_stays(api, settings.watch))
+        revisions, doubts = await _revisions(api, workloads)
+    windows = windows_of(settings.window)
+    return Looked(findings=tuple(find(workloads, windows, revisions)), usual=windows.usual, doubts=tuple(doubts))
+
+
+def windows_of(settings: WindowSettings) -> Windows:
+    """The window of each app, as the settings have it."""
+    usual = Window(
+        server_cache=settings.server_cache,
+        client_fetch=settings.client_fetch,
+        load_balancer=settings.load_balancer,
+    )
+    own = {
+        name: replace(usual, **{cache: length for cache, length in app if length is not None})
+        for name, app in settings.apps.items()
+    }
+    return Windows(usual, own)
+
+
+async def _revisions(
+    api: KubeApi, workloads: Mapping[Workload, Sequence[StayPod]]
+) -> tuple[dict[tuple[Workload, str], int], list[str]]:
+    """Ask the owners of those workloads that have pods of several templates; and say what could not be asked."""
+    found: dict[tuple[Workload, str], int] = {}
+    doubts = {}
+    for workload, pods in workloads.items():
+        templates = living_templates(pods)
+        if len(templates) < 2:
+            continue
+        try:
+            revisions = await read_revisions(api, workload, templates)
+        except KubernetesError as error:
+            doubts[workload.kind] = (
+                f"which template of {workload.namespace}/{workload.name} and of any other {workload.kind} in a rollout "
+                f"is the newest was told by its pods' ages: {error}"
+            )
+            continue
+        found.update({(workload, template): revision for template, revision in revisions.items()})
+    return found, list(doubts.values())
