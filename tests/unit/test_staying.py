@@ -243,6 +243,8 @@ def test_a_native_sidecar_that_serves_stays_as_long_as_the_longest_of_the_others
     lost = finding(a_stay(shell("/stop.sh"), serves, grace=125, facts=facts))
     assert lost.verdict is Verdict.unjudged
     assert "ends after main, whose hook runs /stop.sh, which cannot be judged" in lost.why
+    assert lost.mend is not None
+    assert lost.mend.by_hand.startswith("web ends after main, whose hook runs /stop.sh; look at them by hand")
 
 
 def test_with_nothing_but_sidecars_all_of_them_count() -> None:

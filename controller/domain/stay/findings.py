@@ -185,16 +185,16 @@ def _advice(stays: Sequence[Stay], counting: Sequence[Stay], needed: float) -> l
         name, course = stay.container.name, stay.reading.course
         if stay.reading.sets_status:
             found.append(
-                f"the hook of {name} takes the instance out of service itself, at one node: the controller does that "
-                "now, at every node; only the waiting has to stay (docs/migrating.md)"
+                f"the hook of {name} takes the instance out of service itself: the controller does that now, at every "
+                "node, and reads it back; only the waiting has to stay (docs/migrating.md)"
             )
         found += [f"{name}: {note}" for note in course.notes]
         if course.over and course.over != EXITS:
             found.append(f"{name}: {course.over}; what its hook does afterwards is not counted")
         if stay.cut_off:
             found.append(
-                f"the hook of {name} takes the whole grace period of {stay.grace_seconds} s: it is cut off, and the "
-                f"application gets {SHORTEST_END} s between SIGTERM and SIGKILL"
+                f"the hook of {name} uses up the grace period of {stay.grace_seconds} s: its rest is cut off, and "
+                f"the application gets {SHORTEST_END} s between SIGTERM and SIGKILL"
             )
     for stay in stays:
         if stay not in counting and stay.container.name in KNOWN_PROXIES and stay.at_least < needed:

@@ -52,10 +52,13 @@ def _by_hand(workload: Workload, short: Sequence[Stay]) -> str:
     if not all(_ON_A_COMMAND_LINE.fullmatch(name) for name in names):
         return "its names cannot be written on a command line; edit it by hand"
     for stay in short:
+        hook = f"the {stay.reading.kind} hook of {stay.container.name}"
+        if stay.reading.course.unknown:
+            return f"what {hook} does cannot be judged; look at it by hand"
+        if stay.unknown:
+            return f"{stay.container.name} {stay.unknown}; look at them by hand"
         if not stay.only_waits:
-            kind, name = stay.reading.kind, stay.container.name
-            does = f"the {kind} hook of {name} does more than wait" if kind != "none" else f"{name} waits for others"
-            return f"{does}; edit it by hand"
+            return f"{hook} does more than wait; edit it by hand"
     return ""
 
 
