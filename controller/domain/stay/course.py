@@ -23,6 +23,8 @@ class Course:
     """Why nothing after this counts: the hook is over, or the application was told to stop. Empty: it goes on."""
     unknown: str = ""
     """What cannot be judged: from there on anything may happen. Empty: nothing."""
+    hinges: str = ""
+    """It may be over already, or not. What takes time after that cannot be judged."""
     acts: bool = False
     """It does something else than waiting."""
     may_fail: bool = False
@@ -40,7 +42,15 @@ class Course:
         )
         if self.over or self.unknown:
             return seen
-        return replace(seen, seconds=self.seconds + later.seconds, over=later.over, unknown=later.unknown)
+        if self.hinges and (later.seconds or later.unknown):
+            return replace(seen, unknown=self.hinges)
+        return replace(
+            seen,
+            seconds=self.seconds + later.seconds,
+            over=later.over,
+            unknown=later.unknown,
+            hinges=self.hinges or later.hinges,
+        )
 
     def beside(self, other: Course) -> Course:
         """Both at the same time, as in a pipe: done when both are."""

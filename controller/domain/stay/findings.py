@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -77,7 +77,7 @@ def living_templates(pods: Iterable[StayPod]) -> list[Template]:
     return templates_of(pod for pod in pods if not left_out(pod))
 
 
-def find(workloads: dict[Workload, list[StayPod]], windows: Windows, revisions: Revisions) -> list[Finding]:
+def find(workloads: Mapping[Workload, Sequence[StayPod]], windows: Windows, revisions: Revisions) -> list[Finding]:
     """Judge every workload; the worst come first."""
     findings = []
     for workload, pods in workloads.items():
@@ -124,7 +124,7 @@ def judge(workload: Workload, pod: StayPod, windows: Windows) -> Finding:
     counting = serving(stays, port)
     wanting = [stay for stay in counting if stay.at_least < needed]
     short = [stay for stay in wanting if stay.at_most < needed]
-    decisive = min(short, key=_latest_end) if short else min(wanting or counting, key=lambda stay: stay.at_least)
+    decisive = min(short, key=_bounds) if short else min(wanting or counting, key=lambda stay: stay.at_least)
     verdict = Verdict.too_short if short else Verdict.unjudged if wanting else Verdict.enough
     return Finding(
         workload=workload,
@@ -142,7 +142,7 @@ def judge(workload: Workload, pod: StayPod, windows: Windows) -> Finding:
     )
 
 
-def _latest_end(stay: Stay) -> tuple[float, float]:
+def _bounds(stay: Stay) -> tuple[float, float]:
     return stay.at_most, stay.at_least
 
 

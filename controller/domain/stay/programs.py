@@ -15,33 +15,16 @@ from controller.domain.stay.words import Word
 SILENT = {"true", ":", "echo", "printf"}
 QUICK = {
     *("[", "awk", "basename", "cat", "cd", "chmod", "cp", "cut", "date", "dirname", "export", "false", "grep", "head"),
-    *(
-        "hostname",
-        "id",
-        "jq",
-        "logger",
-        "ls",
-        "mkdir",
-        "mv",
-        "pgrep",
-        "ps",
-        "pwd",
-        "rm",
-        "sed",
-        "set",
-        "sort",
-        "sync",
-        "tee",
-    ),
-    *("test", "touch", "tr", "ulimit", "umask", "uname", "unset", "wc", "whoami", "xargs"),
+    *("hostname", "id", "jq", "logger", "ls", "mkdir", "mv", "pgrep", "pidof", "ps", "pwd", "rm", "sed", "set"),
+    *("sort", "sync", "tee", "test", "touch", "tr", "ulimit", "umask", "uname", "unset", "wc", "whoami"),
 }
 """They end at once, and change nothing about serving."""
 HTTP_CLIENTS = {"curl", "wget"}
 SIGNALLERS = {"kill", "pkill", "killall"}
 SHELLS = {"sh", "bash", "ash", "dash", "ksh", "zsh"}
-WRAPPERS = {"busybox", "command", "dumb-init", "env", "nice", "nohup", "sudo", "time", "tini"}
+WRAPPERS = {"busybox", "command", "dumb-init", "env", "nice", "nohup", "sudo", "time", "tini", "xargs"}
 """They run what follows."""
-_OPTIONS_WITH_VALUE = {"nice": "-n", "sudo": "-u", "env": "-u"}
+_OPTIONS_WITH_VALUE = {"nice": "-n", "sudo": "-u", "env": "-u", "xargs": "-n"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _INTERVAL = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([smhd]?)", re.ASCII)
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}

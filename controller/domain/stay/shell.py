@@ -16,6 +16,7 @@ from controller.domain.stay.words import Operator, Token, UnreadableError, Word,
 LONGEST_TEXT = 20_000
 """Characters; nobody writes more into a hook by hand."""
 UNMATCHED = "has brackets that do not match"
+HINGES = "may be over early: that depends on what stands before && or ||"
 SKIPPED = "what stands after && is skipped when what stands before it fails"
 _STRUCTURES = {
     **dict.fromkeys(("while", "until", "for", "select"), "has a loop"),
@@ -76,10 +77,13 @@ class _Script:
                 later = self._pipe()
                 if course.may_fail and later.seconds:
                     later = replace(later, notes=(*later.notes, SKIPPED))
+                if course.may_fail and later.over:
+                    later = replace(later, over="", hinges=HINGES)
                 course = course.then(later)
             elif self._takes("||"):
                 other = self._pipe()
-                course = course.then(Course(acts=other.acts, notes=other.notes))
+                hinges = HINGES if course.may_fail and other.over else ""
+                course = course.then(Course(acts=other.acts, notes=other.notes, hinges=hinges))
             else:
                 break
         return course
@@ -91,8 +95,13 @@ class _Script:
         return course
 
     def _command(self) -> Course:
+        inverted = False
         while self._takes_word("!"):
-            pass
+            inverted = True
+        course = self._plain_command()
+        return replace(course, may_fail=True) if inverted else course
+
+    def _plain_command(self) -> Course:
         if self._takes("("):
             return self._group(")").inside()
         if self._takes_word("{"):
