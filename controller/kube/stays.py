@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -34,8 +34,6 @@ REVISION = "deployment.kubernetes.io/revision"
 ROLLOUT_HASH = "rollouts-pod-template-hash"
 TEMPLATE_HASHES = ("pod-template-hash", ROLLOUT_HASH, "controller-revision-hash")
 GENERATION = "pod-template-generation"
-
-T = TypeVar("T")
 
 
 class _Exec(msgspec.Struct):

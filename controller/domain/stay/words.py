@@ -30,11 +30,12 @@ class Operator:
 
 Token = Word | Operator
 
-_BLANK = re.compile(r"(?:[^\S\n]|\\\n)+")
+_BLANK = re.compile(r"(?:[ \t]|\\\n)+")
+"""A no-break space that was copied from a web page is none, and neither is a carriage return."""
 _COMMENT = re.compile(r"#[^\n]*")
 _REDIRECTION = re.compile(r"&>>?|\d*(?:>>|>\||>&|<&|<>|>|<)")
 _OPERATOR = re.compile(r"&&|\|\||;;|\|&|[;&|()\n]")
-_PLAIN = re.compile(r"[^\s\\'\"`$;&|()<>]+")
+_PLAIN = re.compile(r"[^ \t\n\\'\"`$;&|()<>]+")
 _NAMED = re.compile(r"\$[A-Za-z0-9_@*#?!$-]")
 _SLEEP = re.compile(r"\bsleep\b")
 
