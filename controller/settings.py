@@ -48,6 +48,11 @@ def without_credentials(text: str) -> str:
 class SecretUrl(SecretStr):
     """A URL whose user and password are never printed."""
 
+    @property
+    def place(self) -> str:
+        """Where it leads, without user and password."""
+        return _USERINFO.sub("//", self.get_secret_value())
+
     def _display(self) -> str:
         return _USERINFO.sub("//***@", self.get_secret_value())
 
@@ -177,7 +182,11 @@ class Broker(Group):
     url: BrokerUrl = SecretUrl("amqp://guest:guest@127.0.0.1:5672/")
     """amqp:// or amqps://, with user, password and virtual host."""
     ca_file: Path | None = None
-    """PEM file of the authority that signed the broker's certificate; for amqps://."""
+    """PEM file of the authorities of which one signed the broker's certificate; for amqps://. None: the system's."""
+    cert_file: Path | None = None
+    """PEM file of our own certificate, and what leads from it to its authority, for a broker that asks for one."""
+    key_file: Path | None = None
+    """PEM file of its private key, without a passphrase."""
     timeout: PositiveDuration = timedelta(seconds=5)
     """For connecting, and for the confirmation of one publish. During a broker's alarm confirms do not come at all."""
     events_kept: PositiveDuration = timedelta(days=30)
@@ -185,6 +194,12 @@ class Broker(Group):
     events_read: PositiveDuration = timedelta(days=1)
     """How far back the event log is read at start: for so long nobody may have watched, and a pod that took over a
     drained id meanwhile is still put back in service."""
+
+    @model_validator(mode="after")
+    def _has_a_key_to_its_certificate(self) -> Broker:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together: set both, or none")
+        return self
 
 
 class Region(Group):
@@ -197,7 +212,7 @@ class Region(Group):
     password: SecretStr = SecretStr("")
     """Belongs to the user name."""
     ca_file: Path | None = None
-    """PEM file of the authority that signed the nodes' certificates; for https://."""
+    """PEM file of the authorities of which one signed the nodes' certificates; for https://. None: the system's."""
     timeout: PositiveDuration = timedelta(seconds=3)
     """For one request to one node. A healthy node answers in milliseconds."""
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 64

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -29,6 +30,7 @@ from controller.eureka.decode import (
     decode_instance,
     decode_peers,
 )
+from controller.tls.trouble import explain
 from controller.tracing import span
 
 LARGEST_INSTANCE = 1024 * 1024
@@ -64,20 +66,27 @@ class Node:
         *,
         username: str = "",
         password: str = "",
+        tls: ssl.SSLContext | None = None,
         timeout: timedelta = timedelta(seconds=3),
         concurrency: int = 64,
     ) -> None:
+        self.url = address_of(url)
+        self.renew(url, username=username, password=password, tls=tls)
+        self._session = session
+        self._timeout = timeout
+        self._slots = asyncio.Semaphore(concurrency)
+
+    def renew(self, url: str, *, username: str, password: str, tls: ssl.SSLContext | None) -> None:
+        """Use these from the next request on. Those of the URL go before the others; it leads where it did."""
         parts = urlsplit(url)
-        self.url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
         user = unquote(parts.username) if parts.username else username
         secret = unquote(parts.password) if parts.password else password
         self._headers = {}
         if user:
             token = base64.b64encode(f"{user}:{secret}".encode()).decode()
             self._headers["Authorization"] = f"Basic {token}"
-        self._session = session
-        self._timeout = timeout
-        self._slots = asyncio.Semaphore(concurrency)
+        # Part of what the session tells connections apart by: one that was opened with another is not used again.
+        self._tls = tls
 
     async def read(self, app: str, instance_id: str) -> Reading:
         """Read one instance past every cache; whatever goes wrong is part of the reading."""
@@ -163,12 +172,13 @@ class Node:
                     headers={**self._headers, "Accept": accept},
                     timeout=limit,
                     allow_redirects=False,
+                    ssl=self._tls or True,
                 ) as response:
                     body = await _read(response, largest)
             except TimeoutError as error:
                 raise UnreachableError("no answer in time") from error
             except (aiohttp.ClientConnectionError, ConnectionError) as error:
-                raise UnreachableError(_short(error)) from error
+                raise UnreachableError(explain(error) or _short(error)) from error
             except (aiohttp.ClientError, ValueError) as error:
                 raise NonsenseError(f"not HTTP as we know it ({type(error).__name__})") from error
         if response.status in (200, 204, 404):
@@ -177,7 +187,16 @@ class Node:
             raise DeniedError(f"HTTP {response.status} to {method}: check user, password and CSRF protection")
         if response.status in (301, 302, 303, 307, 308):
             raise NonsenseError(f"HTTP {response.status}: redirects are not followed; name the node itself")
+        if response.status == 400 and self.url.startswith("http:") and (b"TLS" in body or b"HTTPS" in body):
+            # Tomcat, nginx and Go answer what is not TLS in plain text, each in its own words.
+            raise NonsenseError("the node expects TLS there: write https://")
         raise NonsenseError(f"HTTP {response.status} to {method}")
+
+
+def address_of(url: str) -> str:
+    """A node's URL without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def refusal(url: str, error: RegistryError) -> Reading:

@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import aiohttp
 
@@ -15,9 +14,10 @@ from controller.domain.overview import NodeState
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
 from controller.eureka.index import Index
-from controller.eureka.node import Node, refusal, trouble
+from controller.eureka.node import Node, address_of, refusal, trouble
 from controller.flows.ports import Clock, Found
 from controller.settings import Region
+from controller.tls.context import for_region
 
 PATIENCE = 1.5
 """Seconds that a slow node is waited for once another one has answered: a frozen node must not hold up the others."""
@@ -37,7 +37,9 @@ class EurekaRegion:
         self.nodes: dict[str, Node] = {}
 
     async def __aenter__(self) -> EurekaRegion:
-        connector = aiohttp.TCPConnector(limit=0, ssl=_tls(self._settings.ca_file), keepalive_timeout=30)
+        """Read its CA file; SettingsError when it cannot be used."""
+        tls = for_region(self._name, self._settings)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         nodes = [
             Node(
@@ -45,6 +47,7 @@ class EurekaRegion:
                 url.get_secret_value(),
                 username=self._settings.username.get_secret_value(),
                 password=self._settings.password.get_secret_value(),
+                tls=tls,
                 timeout=self._settings.timeout,
                 concurrency=self._settings.concurrency,
             )
@@ -57,6 +60,16 @@ class EurekaRegion:
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+    def renew(self, settings: Region, tls: ssl.SSLContext | None) -> None:
+        """Use these credentials from the next request on. The nodes are those that there were."""
+        for url in settings.nodes:
+            self.nodes[address_of(url.get_secret_value())].renew(
+                url.get_secret_value(),
+                username=settings.username.get_secret_value(),
+                password=settings.password.get_secret_value(),
+                tls=tls,
+            )
 
     async def survey(self) -> tuple[NodeState, ...]:
         """Ask each node how it is."""
@@ -148,7 +161,3 @@ class EurekaRegion:
 
         failures = await asyncio.gather(*(attempt(self.nodes[url]) for url in nodes))
         return tuple(failure for failure in failures if failure is not None)
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=ca_file) if ca_file else True

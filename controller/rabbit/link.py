@@ -11,7 +11,6 @@ import contextlib
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -19,8 +18,10 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from loguru import logger
 from yarl import URL
 
-from controller.errors import BrokerError
+from controller.errors import BrokerError, SettingsError
 from controller.settings import Broker, without_credentials
+from controller.tls.context import for_broker
+from controller.tls.trouble import explain
 
 HEARTBEAT = 10
 """Seconds. A dead peer is noticed after about three of them."""
@@ -46,7 +47,8 @@ def as_broker_error(what: str) -> Iterator[None]:
     try:
         yield
     except BROKER_TROUBLE as error:
-        raise BrokerError(f"{what} ({type(error).__name__})") from error
+        why = str(error) if isinstance(error, BrokerError) else explain(error) or type(error).__name__
+        raise BrokerError(f"{what} ({why})") from error
     except Exception as error:
         if type(error) is not Exception:
             raise
@@ -59,6 +61,7 @@ class Link:
     def __init__(self, *, name: str, settings: Broker, set_up: Callable[[AbstractChannel], Awaitable[None]]) -> None:
         self._name = name
         self._settings = settings
+        self._tls: ssl.SSLContext | None = None
         self._set_up = set_up
         self._open = asyncio.Event()
         self._lost = asyncio.Event()
@@ -74,6 +77,11 @@ class Link:
         """Return once the channel is set up."""
         await self._open.wait()
 
+    def renew(self, settings: Broker, tls: ssl.SSLContext | None) -> None:
+        """Use these credentials at the next connect; what is up stays up."""
+        self._settings = settings
+        self._tls = tls
+
     def give_up(self, why: str) -> None:
         """The user of this link found it unusable: build it anew."""
         logger.bind(link=self._name, why=why).warning("broker link given up")
@@ -88,7 +96,7 @@ class Link:
             self._lost.clear()
             try:
                 async with asyncio.timeout(self._settings.timeout.total_seconds() * 4):
-                    connection = await connect(self._settings, self._name)
+                    connection = await connect(self._settings, self._name, tls=self._tls)
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                     connection.close_callbacks.add(self._note_loss)
                     channel.close_callbacks.add(self._note_loss)
@@ -101,7 +109,7 @@ class Link:
                 await self._lost.wait()
                 logger.bind(link=self._name).warning("broker link lost")
             except Exception as error:  # whatever the library met: the link's task is to be there again
-                self.trouble = _explain(error)
+                self.trouble = _tell(error)
                 logger.bind(link=self._name, error=self.trouble).warning("broker link not up")
             finally:
                 self._open.clear()
@@ -119,24 +127,33 @@ class Link:
         self.give_up("the broker cancelled the consumer")
 
 
-async def connect(settings: Broker, name: str) -> AbstractConnection:
-    """Open a connection that the broker's management page shows by this name."""
+async def connect(settings: Broker, name: str, *, tls: ssl.SSLContext | None = None) -> AbstractConnection:
+    """Open a connection that the broker's management page shows by this name.
+
+    Without ``tls`` the settings' files are read. BrokerError when TLS is the reason that there is none, or a file.
+    """
     url = URL(settings.url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT))
-    return await aio_pika.connect(
-        url,
-        timeout=settings.timeout.total_seconds(),
-        ssl_context=_ssl_context(settings.ca_file) if url.scheme == "amqps" else None,
-        client_properties={"connection_name": f"eureka-drain {name}"},
-    )
+    try:
+        return await aio_pika.connect(
+            url,
+            timeout=settings.timeout.total_seconds(),
+            # Never None for amqps://: the library would then go by the URL's query, which can switch verifying off.
+            ssl_context=tls or for_broker(settings),
+            client_properties={"connection_name": f"eureka-drain {name}"},
+        )
+    except SettingsError as error:
+        raise BrokerError(str(error)) from error
+    except BROKER_TROUBLE as error:
+        if why := explain(error, spoke_plain=url.scheme == "amqp"):
+            raise BrokerError(why) from error
+        raise
 
 
-def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_file)
-
-
-def _explain(error: BaseException) -> str:
+def _tell(error: BaseException) -> str:
     """What to tell of an exception: host and reason; should a text quote the URL, then without its credentials."""
     text = without_credentials(str(error))
+    if isinstance(error, BrokerError):
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
@@ -19,21 +20,22 @@ async def _not_found(_: web.Request) -> web.StreamResponse:
 class SillyServer:
     """An async context manager. ``requests`` holds method and raw path."""
 
-    def __init__(self, answer: Answer = _not_found) -> None:
+    def __init__(self, answer: Answer = _not_found, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[str] = []
         self.authorizations: list[str] = []
         self._answer = answer
+        self._tls = tls
         self._runner = web.ServerRunner(web.Server(self._note), shutdown_timeout=0.1)
         self._port = 0
 
     @property
     def url(self) -> str:
         """As a node's is configured."""
-        return f"http://127.0.0.1:{self._port}/eureka"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/eureka"
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
         return self

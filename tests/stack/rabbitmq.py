@@ -11,6 +11,7 @@ A stopped broker keeps its data: `restart` finds durable queues again.
 import asyncio
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import aio_pika
@@ -24,13 +25,27 @@ SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
+@dataclass(frozen=True)
+class ServerCertificates:
+    """PEM files: the authority whose clients are let in, and the broker's own certificate. They may change."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
 class RabbitMq:
     """One broker with the stock user guest/guest and the virtual host `/`."""
 
-    def __init__(self, folder: Path, *, management: bool = False) -> None:
-        """`management` adds the web pages and the HTTP API, for looking around; it costs start-up time."""
+    def __init__(self, folder: Path, *, management: bool = False, tls: ServerCertificates | None = None) -> None:
+        """`management` adds the web pages and the HTTP API, for looking around; it costs start-up time.
+
+        `tls` adds a second listener (`tls_port`), which lets nobody in without a certificate of that authority.
+        """
         self.folder = folder
         self.port = free_port()
+        self.tls_port = free_port() if tls else 0
+        self._tls = tls
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._management_port = free_port() if management else None
         epmd_port = free_port()
@@ -118,6 +133,10 @@ class RabbitMq:
         """rabbitmqctl; 1-2 s each, since it is an Erlang node of its own."""
         return await output_of(str(SCRIPTS / "rabbitmqctl"), *arguments, env=self._env)
 
+    async def reread_certificates(self) -> None:
+        """Erlang keeps PEM files in memory for up to two minutes; what is connected stays so."""
+        await self.ctl("eval", "ssl:clear_pem_cache().")
+
     async def raise_memory_alarm(self) -> None:
         """Publishers are blocked from now on."""
         await self.ctl("set_vm_memory_high_watermark", "0.0000001")
@@ -137,6 +156,15 @@ class RabbitMq:
         if self._management_port is not None:
             plugins = "rabbitmq_management"
             lines += ["management.tcp.ip = 127.0.0.1", f"management.tcp.port = {self._management_port}"]
+        if self._tls is not None:
+            lines += [
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+                f"ssl_options.cacertfile = {self._tls.ca}",
+                f"ssl_options.certfile = {self._tls.certificate}",
+                f"ssl_options.keyfile = {self._tls.key}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = true",
+            ]
         (self.folder / "environment").write_text("")
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "enabled_plugins").write_text(f"[{plugins}].\n")

@@ -169,3 +169,16 @@ def test_the_window_is_that_of_stock_caches_and_an_apps_own_where_it_has_one() -
     assert (window.server_cache, window.client_fetch, window.load_balancer) == stock
     own = window.apps["ORDERS"]
     assert (own.server_cache, own.client_fetch, own.load_balancer) == (None, timedelta(0), None)
+
+
+@pytest.mark.parametrize("alone", ["cert_file", "key_file"])
+def test_a_client_certificate_and_its_key_are_set_both_or_not_at_all(alone: str) -> None:
+    with pytest.raises(ValidationError, match="cert_file and key_file belong together: set both, or none"):
+        Broker(**{alone: Path("/etc/client.pem")})  # type: ignore[arg-type]
+    assert Broker(cert_file=Path("/etc/c.pem"), key_file=Path("/etc/k.pem")).key_file == Path("/etc/k.pem")
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_where_a_url_leads_is_told_without_its_user_and_password(password: str) -> None:
+    assert SecretUrl(f"amqps://user:{password}@broker:5671/vhost").place == "amqps://broker:5671/vhost"
+    assert SecretUrl("amqps://broker:5671/vhost").place == "amqps://broker:5671/vhost"
