@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -51,6 +52,29 @@ class _Loaded(Settings, BaseSettings):
     """The settings as pydantic-settings merges them: earlier sources win, groups are merged key by key."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where one process's settings come from; they can be read again."""
+
+    config: Path | None = None
+    assignments: Sequence[str] = field(default=(), repr=False)
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+
+    def load(self) -> Settings:
+        """Read them all; SettingsError as ``load`` says."""
+        return load(self.config, assignments=self.assignments, environ=self.environ)
+
+    def files(self) -> list[Path]:
+        """The files among them, as they are there now."""
+        config = self.config or (Path(self.environ[CONFIG_VARIABLE]) if self.environ.get(CONFIG_VARIABLE) else None)
+        folder = self.environ.get(SECRETS_VARIABLE, "")
+        try:
+            secrets = _secrets_in(Path(folder)) if folder else []
+        except OSError:
+            secrets = []
+        return [*([config] if config else []), *secrets]
 
 
 def load(
@@ -133,8 +157,7 @@ def _from_secrets(folder: str, problems: list[str]) -> dict[str, Any]:
     if not folder:
         return values
     try:
-        files = sorted(path for path in Path(folder).iterdir() if not path.name.startswith(".") and path.is_file())
-        for path in files:
+        for path in _secrets_in(Path(folder)):
             try:
                 text = _read_file(path).strip("\r\n")
             except (OSError, UnicodeError, ValueError) as error:
@@ -147,6 +170,11 @@ def _from_secrets(folder: str, problems: list[str]) -> dict[str, Any]:
     except (OSError, UnicodeError, ValueError) as error:
         problems.append(f"{SECRETS_VARIABLE}: cannot read {folder}: {_why(error)}")
     return values
+
+
+def _secrets_in(folder: Path) -> list[Path]:
+    """Kubernetes keeps what it has mounted in folders that begin with a dot."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
 
 
 def _from_yaml(config: Path | None, problems: list[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from loguru import logger
 
-from controller.errors import DrainControllerError
+from controller.errors import DrainControllerError, SettingsError
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def finished(task: Coroutine[Any, Any, T], *, plain: bool = False) -> T | Litera
 
     try:
         return uvloop.run(task)
-    except BrokenPipeError:  # nobody reads our answer any more
+    except (BrokenPipeError, SettingsError):  # nobody reads our answer any more; exit 2, a line a mistake
         raise
     except (Exception, BaseExceptionGroup) as error:
         for leaf in _leaves(error):

@@ -36,9 +36,13 @@ from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
+from controller.rabbit.link import Link
 from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
+from controller.rotation import Rotation
 from controller.settings import Settings
+from controller.settings_sources import Sources
+from controller.tls.context import Access
 
 POSITIONS_READ = timedelta(minutes=10)
 """An API server remembers what it told for five."""
@@ -58,7 +62,15 @@ class Process:
     finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
     """What finishes what is in flight at SIGTERM, within a budget."""
     regions: dict[str, EurekaRegion] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    renewals: list[Callable[[Settings], None]] = field(default_factory=list)
+    """Who else takes over what was rotated."""
     application: web.Application | None = None
+
+    def keep(self, name: str, link: Link) -> None:
+        """Keep a link up, and its credentials new."""
+        self.tasks[name] = link.run
+        self.links.append(link)
 
     async def region(self, name: str) -> EurekaRegion:
         """A region's nodes, opened once."""
@@ -67,11 +79,25 @@ class Process:
             self.regions[name] = await self.opened.enter_async_context(region)
         return self.regions[name]
 
+    def renew(self, access: Access) -> None:
+        """Hand over what was rotated to all who use it."""
+        self.settings = access.settings
+        for link in self.links:
+            link.renew(access.settings.broker, access.broker)
+        for name, region in self.regions.items():
+            region.renew(access.settings.regions[name], access.regions[name])
+        for renew in self.renewals:
+            renew(access.settings)
 
-def start(settings: Settings, *, watch: bool = False, work: Sequence[str] = (), ops: bool = False) -> int:
-    """Run the roles; the process's exit status."""
+
+def start(
+    settings: Settings, sources: Sources, *, watch: bool = False, work: Sequence[str] = (), ops: bool = False
+) -> int:
+    """Run the roles; the process's exit status. What may be rotated is read again from the sources."""
     check_regions(settings, watch=watch, work=work)
-    return 1 if finished(run_roles(settings, watch=watch, work=work, ops=ops)) is FAILED else 0
+    rotation = Rotation(sources, settings, regions=list(settings.regions) if ops else work)
+    rotation.check()
+    return 1 if finished(run_roles(settings, rotation, watch=watch, work=work, ops=ops)) is FAILED else 0
 
 
 def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
@@ -87,7 +113,7 @@ def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> No
         raise SettingsError(problems)
 
 
-async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str], ops: bool) -> None:
+async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work: Sequence[str], ops: bool) -> None:
     """Run the watch, the work of these regions, and the page, until a signal."""
     # A watch, or the page, may start before the first worker of a region.
     declared = list(settings.regions) if watch or ops else list(work)
@@ -99,7 +125,9 @@ async def run_roles(settings: Settings, *, watch: bool, work: Sequence[str], ops
             outbox=RabbitOutbox(settings=settings.broker, regions=declared),
             log=event_log(settings, look_back=settings.broker.events_read),
         )
-        process.tasks |= {"publish link": process.outbox.link.run, "event log": process.log.link.run}
+        process.keep("publish link", process.outbox.link)
+        process.keep("event log", process.log.link)
+        process.tasks["rotation"] = partial(rotation.run, process.renew)
         process.checks["broker connected"] = lambda: process.outbox.link.up
         process.checks["event log read"] = lambda: process.log.caught_up
         watch_urgency, urgencies = Urgency(), {name: Urgency() for name in work}
@@ -154,7 +182,8 @@ async def _add_watch(process: Process, urgency: Urgency) -> None:
     if watching.telling:
         process.log.readers.append(watching.telling.note)
     process.log.when_caught_up.append(watching.succession.log_read)
-    process.tasks |= {"positions": positions.link.run, "watch": watching.run}
+    process.keep("positions", positions.link)
+    process.tasks["watch"] = watching.run
     process.finishing.append(watching.finish)
     _add_rights(process, "watch", Rights(api, needs_of_watch(settings.watch.scopes, notices=settings.watch.notices)))
     process.metrics.watch_silence(lambda: max((feed.silence for feed in pod_feeds), default=timedelta(0)))
@@ -188,9 +217,9 @@ async def _add_work(process: Process, urgencies: dict[str, Urgency]) -> None:
             handle=worker.handle,
         )
         process.finishing.append(consumer.stop)
+        process.keep(f"consume {name}", consumer.link)
         process.tasks |= {
             f"index {name}": region.index.keep_fresh,
-            f"consume {name}": consumer.link.run,
             f"unrouted {name}": consumer.bring_back_unrouted,
         }
         process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
@@ -210,7 +239,9 @@ async def _add_ops(process: Process, *, alone: bool) -> None:
         regions={name: await process.region(name) for name in settings.regions},
         reviews=Reviews(api, audiences=settings.ops.audiences) if api else None,
     )
-    process.tasks |= {"overview": role.overview.run, "counts": role.counter.link.run}
+    process.keep("counts", role.counter.link)
+    process.tasks["overview"] = role.overview.run
+    process.renewals.append(role.renew)
     process.finishing.append(role.finish)
     process.application = role.application
 

@@ -69,7 +69,7 @@ class OpsRole:
         log.readers += [self._history.note, self._live.note, self._replays.note]
         log.when_caught_up.append(self._go_live)
         templates = environment()
-        gate = Gate(settings.ops, reviews)
+        gate = self._gate = Gate(settings.ops, reviews)
         site = Site(
             settings=settings,
             gate=gate,
@@ -80,7 +80,7 @@ class OpsRole:
             clock=now,
             is_read=lambda: log.caught_up,
             older=self._older,
-            find=lambda drain_id: find_story(settings, drain_id),
+            find=lambda drain_id: find_story(self._settings, drain_id),
             letters=self._letters,
         )
 
@@ -93,6 +93,11 @@ class OpsRole:
         self.application = application(show)
         signing_in = SigningIn(gate, ask_again, clock=time.monotonic)
         self.application.add_routes([*Pages(site, signing_in, templates).routes(), *Api(site).routes()])
+
+    def renew(self, settings: Settings) -> None:
+        """Take over what was rotated: our tokens, and how the broker is reached when somebody asks."""
+        self._settings = settings
+        self._gate.renew(settings.ops)
 
     async def finish(self, _: timedelta) -> None:
         """Stop replays between two drains, and send listeners away."""

@@ -20,12 +20,14 @@ from controller.lifecycle import beside
 from controller.ops.tables import findings_table
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
+from controller.tls.context import access_to
 
 
 def sweep(settings: Settings, *, dry_run: bool) -> int:
     """One pass: a table on stdout, what it means on stderr; the exit status."""
     if not settings.regions:
         raise SettingsError(["regions: none is configured; there is nothing to sweep"])
+    access_to(settings, settings.regions)  # a file that cannot be used is told before anything is waited for
     ended = finished(_pass(settings, dry_run=dry_run))
     if ended is FAILED:
         return 1

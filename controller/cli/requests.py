@@ -14,21 +14,29 @@ if TYPE_CHECKING:  # a help text is not worth the import of everything
     from controller.domain.replay import Asker
     from controller.domain.selection import Selection
     from controller.settings import Settings
+    from controller.settings_sources import Sources
+
+
+def sources_of(context: typer.Context, config: Path | None, assignments: list[str] | None) -> Sources:
+    """Where the settings come from, with what was given before the command and after it."""
+    from controller.settings_sources import Sources
+
+    earlier_config, earlier_assignments = context.obj
+    return Sources(config=config or earlier_config, assignments=[*earlier_assignments, *(assignments or [])])
 
 
 def load(context: typer.Context, config: Path | None, assignments: list[str] | None) -> Settings:
-    """Read the settings, with what was given before the command and after it."""
-    from controller.settings_sources import load
-
-    earlier_config, earlier_assignments = context.obj
-    return load(config or earlier_config, assignments=[*earlier_assignments, *(assignments or [])])
+    """Read the settings."""
+    return sources_of(context, config, assignments).load()
 
 
 def prepare(context: typer.Context, config: Path | None, assignments: list[str] | None) -> Settings:
-    """Settings and logs of a command that a person waits for."""
+    """Settings and logs of a command that a person waits for; all of them speak to the broker."""
     from controller.logs import configure
+    from controller.tls.context import for_broker
 
     settings = load(context, config, assignments)
+    for_broker(settings.broker)
     configure(settings.log, quiet=True)
     return settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from controller.cli.options import Assignments, ConfigFile
-from controller.cli.requests import load
+from controller.cli.requests import sources_of
 
 if TYPE_CHECKING:  # a help text is not worth the import of everything
     from controller.settings import Settings
@@ -60,7 +60,8 @@ def begin(
     from controller.app.roles import start
     from controller.logs import configure
 
-    settings = load(context, config, assignments)
+    sources = sources_of(context, config, assignments)
+    settings = sources.load()
     configure(settings.log)
     tracing.configure(settings.tracing.endpoint)
-    raise typer.Exit(start(settings, watch=watch, work=work(settings), ops=ops))
+    raise typer.Exit(start(settings, sources, watch=watch, work=work(settings), ops=ops))

@@ -56,6 +56,36 @@ def test_bad_usage_and_bad_settings_exit_2_name_the_mistake_and_show_no_tracebac
     assert ended.stdout == ""
 
 
+HTTPS_NODE = ["--set", "regions.eu.nodes=https://eureka-0:8761/eureka"]
+NO_CA = ["--set", "broker.ca_file=/nowhere/ca.pem"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["watch", *HTTPS_NODE, *NO_CA], "broker.ca_file: cannot read /nowhere/ca.pem: No such file"),
+        (["work", "--region", "eu", *HTTPS_NODE, *NO_CA], "broker.ca_file: cannot read /nowhere/ca.pem"),
+        (["drains", *NO_CA], "broker.ca_file: cannot read /nowhere/ca.pem"),
+        (["sweep", *HTTPS_NODE, *NO_CA], "broker.ca_file: cannot read /nowhere/ca.pem"),
+        (["dead", "--set", f"broker.cert_file={__file__}"], "cert_file and key_file belong together"),
+        (["dead", "--set", f"broker.cert_file={__file__}", "--set", f"broker.key_file={__file__}"], "is not PEM"),
+        *[
+            ([*role, *HTTPS_NODE, "--set", "regions.eu.ca_file=/nowhere/ca.pem"], "regions.eu.ca_file: cannot read")
+            for role in (["work", "--region", "eu"], ["ops"], ["run"], ["sweep"])
+        ],
+    ],
+    ids=str,
+)
+def test_a_certificates_file_that_cannot_be_used_ends_at_the_start_with_2_and_one_line(
+    arguments: list[str], said: str
+) -> None:
+    ended = drain(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("eureka-drain: ")
+    assert said in line
+
+
 def test_each_bad_setting_has_one_line() -> None:
     ended = drain("config", "--set", "http.port=x", "--set", "retenton=5m", EUREKA_DRAIN_LOG__LEVEL="LOUD")
     lines = ended.stderr.splitlines()

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from loguru import logger
 from multidict import CIMultiDict
+from pydantic import SecretStr
 
 from controller.errors import KubernetesError
 from controller.ops.door import admissions
 from controller.ops.door.gate import Access
+from controller.settings import Ops
 from tests.stack.waiting import until
 from tests.unit.gate_app import ANA, BOB, EVE, OPERATOR, VIEWER, GateApp, bearer, cookie, gate_app
 
@@ -51,6 +53,20 @@ async def test_without_kubernetes_only_the_tokens_of_the_settings_open() -> None
         assert (await app.get(headers=bearer(ANA)))[0] == 401
         assert (await app.get(headers=bearer(VIEWER)))[0] == 200
         assert app.checker.asked == []
+
+
+async def test_renewed_tokens_open_at_once_and_the_old_ones_open_nothing_more() -> None:
+    new_viewer, new_operator = "the-next-viewer-token", "the-next-operator-token"
+    async with gate_app() as app:
+        assert (await app.get(headers=bearer(new_viewer)))[0] == 401
+        app.gate.renew(Ops(viewer_token=SecretStr(new_viewer), operator_token=SecretStr(new_operator)))
+        assert await app.get(headers=bearer(new_viewer)) == (200, "viewer token")
+        assert (await app.post(headers=bearer(new_operator)))[0] == 200
+        for old in (VIEWER, OPERATOR):
+            assert (await app.get(headers=bearer(old)))[0] == 401
+            assert (await app.get(headers=cookie(old)))[0] == 401
+        app.gate.renew(Ops())
+        assert (await app.get(headers=bearer(new_viewer)))[0] == 401
 
 
 async def test_an_empty_token_in_the_settings_opens_nothing() -> None:

@@ -60,14 +60,11 @@ class Gate:
         self._admissions = Admissions(clock)
         self._clock = clock
         self._quiet_until = 0.0
-        self._static = [
-            (_digest(token.get_secret_value()), user, may)
-            for token, user, may in (
-                (settings.viewer_token, User("viewer token"), (Access.READ,)),
-                (settings.operator_token, User("operator token"), (Access.READ, Access.WRITE)),
-            )
-            if token.get_secret_value()
-        ]
+        self._static = _static_of(settings)
+
+    def renew(self, settings: Ops) -> None:
+        """Take over the tokens of the settings: the old ones open nothing from now on."""
+        self._static = _static_of(settings)
 
     async def admit(self, request: web.Request, need: Access) -> User:
         """Let the request in, and tell who sent it; RefusedError otherwise.
@@ -158,6 +155,17 @@ class Gate:
             return User(name)
         why = f" ({reason})" if reason else ""
         return Refused(ForbiddenError, f"{name} lacks the verb {verb} on {resource}.{GROUP}{why}")
+
+
+def _static_of(settings: Ops) -> list[tuple[bytes, User, tuple[Access, ...]]]:
+    return [
+        (_digest(token.get_secret_value()), user, may)
+        for token, user, may in (
+            (settings.viewer_token, User("viewer token"), (Access.READ,)),
+            (settings.operator_token, User("operator token"), (Access.READ, Access.WRITE)),
+        )
+        if token.get_secret_value()
+    ]
 
 
 def _digest(token: str) -> bytes:
