@@ -144,7 +144,7 @@ async def connect(settings: Broker, name: str, *, tls: ssl.SSLContext | None = N
     except SettingsError as error:
         raise BrokerError(str(error)) from error
     except BROKER_TROUBLE as error:
-        if why := explain(error, spoke_plain=url.scheme == "amqp"):
+        if why := explain(error, began="tls" if url.scheme == "amqps" else "plain"):
             raise BrokerError(why) from error
         raise
 

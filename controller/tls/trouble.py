@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterator
+from typing import Literal
 
 _OTHER_HOST = "the certificate is for another host"
 _UNKNOWN_AUTHORITY = "the certificate is signed by an authority that ca_file (without it, the system) does not hold"
@@ -37,13 +38,17 @@ _REASONS = {
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 )
-_PLAIN_TO_TLS = "the server said nothing and closed the connection: does it expect TLS there?"
+_CLOSED = {
+    "plain": "the server said nothing and closed the connection: does it expect TLS there?",
+    "tls": "the server closed the connection at once: does it want a client certificate (cert_file), or another one?",
+}
+"""A server that does not like our certificate says so and closes, and its closing may overtake what it said."""
 
 
-def explain(error: BaseException, *, spoke_plain: bool = False) -> str:
+def explain(error: BaseException, *, began: Literal["plain", "tls", ""] = "") -> str:
     """Explain it if TLS is the reason; else give an empty text.
 
-    ``spoke_plain``: we began in plain text, and a far end that says nothing to that may expect TLS.
+    ``began``: how we began to speak, where a server that answers nothing to that may have been spoken to wrongly.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -52,7 +57,7 @@ def explain(error: BaseException, *, spoke_plain: bool = False) -> str:
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return "no TLS connection"
     closed = any(isinstance(cause, ConnectionResetError | BrokenPipeError | EOFError) for cause in causes)
-    return _PLAIN_TO_TLS if spoke_plain and closed else ""
+    return _CLOSED.get(began, "") if closed else ""
 
 
 def _of_openssl(error: BaseException) -> str:

@@ -18,12 +18,16 @@ class ControllerProcess(Process):
         self,
         *roles: str,
         log: Path,
-        broker: str,
+        broker: str | None,
         regions: Mapping[str, Sequence[str]],
         kubeconfig: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        secrets: Path | None = None,
     ) -> None:
-        """`settings` are names and values as `--set` takes them."""
+        """`settings` are names and values as `--set` takes them; `secrets` is a secrets directory.
+
+        Without a `broker` its URL is in one of these.
+        """
         self.roles = roles
         self.url = f"http://127.0.0.1:{free_port()}"
         given = {
@@ -33,7 +37,10 @@ class ControllerProcess(Process):
             **(settings or {}),
         }
         env = {name: value for name, value in os.environ.items() if not name.startswith(("EUREKA_DRAIN_", "KUBE"))}
-        env["EUREKA_DRAIN_BROKER__URL"] = broker
+        if broker is not None:
+            env["EUREKA_DRAIN_BROKER__URL"] = broker
+        if secrets is not None:
+            env["EUREKA_DRAIN_SECRETS_DIR"] = str(secrets)
         for region, urls in regions.items():
             env[f"EUREKA_DRAIN_REGIONS__{region.upper().replace('-', '_')}__NODES"] = ",".join(urls)
         if kubeconfig is not None:

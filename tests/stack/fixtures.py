@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.stack.authority import Authority
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import Tell
-from tests.stack.rabbitmq import RabbitMq
+from tests.stack.rabbitmq import RabbitMq, ServerCertificates
 from tests.stack.stack import Stack, tell_on_stderr
 
 
@@ -42,9 +43,13 @@ async def eureka_pair(tell: Tell) -> AsyncIterator[EurekaNodes]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def broker(tell: Tell) -> AsyncIterator[RabbitMq]:
-    """RabbitMQ."""
-    async with Stack(broker=True, tell=tell) as stack:
+async def broker(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitMq]:
+    """RabbitMQ; it listens for TLS too, with a certificate that only tests of that exchange and use."""
+    folder = tmp_path_factory.mktemp("broker")
+    authority = Authority()
+    certificate, key = authority.write(folder, "localhost")
+    certificates = ServerCertificates(authority.write_ca(folder / "ca.pem"), certificate, key)
+    async with Stack(broker=True, broker_certificates=certificates, tell=tell) as stack:
         yield stack.broker
 
 

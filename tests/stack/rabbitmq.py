@@ -37,15 +37,17 @@ class ServerCertificates:
 class RabbitMq:
     """One broker with the stock user guest/guest and the virtual host `/`."""
 
-    def __init__(self, folder: Path, *, management: bool = False, tls: ServerCertificates | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, management: bool = False, certificates: ServerCertificates | None = None
+    ) -> None:
         """`management` adds the web pages and the HTTP API, for looking around; it costs start-up time.
 
-        `tls` adds a second listener (`tls_port`), which lets nobody in without a certificate of that authority.
+        `certificates` adds a listener for TLS (`tls_port`), which lets nobody in without one of that authority.
         """
         self.folder = folder
         self.port = free_port()
-        self.tls_port = free_port() if tls else 0
-        self._tls = tls
+        self.tls_port = free_port() if certificates else 0
+        self.certificates = certificates
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._management_port = free_port() if management else None
         epmd_port = free_port()
@@ -156,12 +158,12 @@ class RabbitMq:
         if self._management_port is not None:
             plugins = "rabbitmq_management"
             lines += ["management.tcp.ip = 127.0.0.1", f"management.tcp.port = {self._management_port}"]
-        if self._tls is not None:
+        if self.certificates is not None:
             lines += [
                 f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
-                f"ssl_options.cacertfile = {self._tls.ca}",
-                f"ssl_options.certfile = {self._tls.certificate}",
-                f"ssl_options.keyfile = {self._tls.key}",
+                f"ssl_options.cacertfile = {self.certificates.ca}",
+                f"ssl_options.certfile = {self.certificates.certificate}",
+                f"ssl_options.keyfile = {self.certificates.key}",
                 "ssl_options.verify = verify_peer",
                 "ssl_options.fail_if_no_peer_cert = true",
             ]

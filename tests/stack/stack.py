@@ -21,7 +21,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import ETCD, ETCDCTL, JAVA, KUBECTL, OPENSSL, RABBITMQ, Tell, require
 from tests.stack.processes import keep_folder, remove_folder_with_us
-from tests.stack.rabbitmq import RabbitMq
+from tests.stack.rabbitmq import RabbitMq, ServerCertificates
 
 
 class _Part(Protocol):
@@ -49,6 +49,7 @@ class Stack:
         broker: bool = False,
         cluster: bool = False,
         management: bool = False,
+        broker_certificates: ServerCertificates | None = None,
         eureka_settings: Mapping[str, str] | None = None,
         users: Mapping[str, Sequence[str]] | None = None,
         apiserver_flags: Sequence[str] = (),
@@ -61,6 +62,7 @@ class Stack:
         self.folder = Path()
         self._regions = dict(regions or {})
         self._wants_broker, self._management = broker, management
+        self._broker_certificates = broker_certificates
         self._wants_cluster = cluster
         self._eureka_settings = eureka_settings
         self._cluster_options = (users, apiserver_flags, controller_manager_flags)
@@ -126,7 +128,9 @@ class Stack:
         await self._start("Kubernetes", self._cluster)
 
     async def _start_broker(self) -> None:
-        self._broker = RabbitMq(self.folder / "rabbitmq", management=self._management)
+        self._broker = RabbitMq(
+            self.folder / "rabbitmq", management=self._management, certificates=self._broker_certificates
+        )
         await self._start("RabbitMQ", self._broker)
 
     async def _start_eureka(self) -> None:

@@ -108,18 +108,19 @@ async def test_a_server_that_hangs_up_in_the_handshake_is_told(tmp_path: Path) -
     assert explain(caught.value) == "the server closed the connection during the TLS handshake"
 
 
-def test_a_far_end_that_says_nothing_to_plain_text_may_expect_tls() -> None:
+def test_a_server_that_closes_at_once_may_have_been_spoken_to_wrongly() -> None:
     for error in (ConnectionResetError(104, "reset"), asyncio.IncompleteReadError(b"", 7)):
         wrapped = ConnectionError("a library's own")
         wrapped.__cause__ = error
-        assert "does it expect TLS there?" in explain(wrapped, spoke_plain=True)
+        assert "does it expect TLS there?" in explain(wrapped, began="plain")
+        assert "does it want a client certificate" in explain(wrapped, began="tls")
         assert explain(wrapped) == ""
 
 
 def test_what_is_no_trouble_with_tls_is_left_to_others() -> None:
     for error in (ConnectionRefusedError(111, "refused"), TimeoutError(), ValueError("x"), OSError(113, "no route")):
         assert explain(error) == ""
-        assert explain(error, spoke_plain=True) == ""
+        assert explain(error, began="plain") == explain(error, began="tls") == ""
     assert explain(ConnectionResetError()) == ""
 
 

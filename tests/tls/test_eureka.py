@@ -1,0 +1,87 @@
+"""Real nodes behind TLS with basic auth: a wrong certificate is never spoken to, and a mended one works at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.domain.instances import Condition
+from controller.settings import Region, SecretUrl
+from controller.tls.context import for_region
+from tests.contract.regions import IP, adapter, fresh_app
+from tests.stack.authority import Authority
+from tests.stack.eureka_nodes import EurekaNodes
+from tests.tls.front import USER, Front
+
+PASSWORD = "canary-2f7-password"
+OTHERS = Authority()
+
+
+async def test_with_the_right_certificate_and_password_an_instance_is_taken_out_at_both_nodes(
+    eureka_pair: EurekaNodes, fronts: list[Front], authority: Authority, tmp_path: Path
+) -> None:
+    app = fresh_app()
+    for node, front in zip(eureka_pair.nodes, fronts, strict=True):
+        await node.registry.register(app, "id-1", ip=IP)
+        front.password = PASSWORD
+    ca_file = authority.write_ca(tmp_path / "ca.pem")
+    urls = [front.url for front in fronts]
+    async with adapter(*urls, ca_file=ca_file, username=USER, password=PASSWORD) as region:
+        assert await region.take_out(app, "id-1", urls, ()) == ()
+        readings = await region.read(app, "id-1")
+    assert [reading.condition for reading in readings] == [Condition.out, Condition.out]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("wrong authority", "signed by an authority that ca_file"),
+        ("expired", "the certificate has expired"),
+        ("wrong host", "the certificate is for another host"),
+    ],
+)
+async def test_a_node_with_a_wrong_certificate_is_left_alone_and_told_and_used_again_when_it_has_a_right_one(
+    eureka_pair: EurekaNodes, fronts: list[Front], authority: Authority, tmp_path: Path, case: str, said: str
+) -> None:
+    app = fresh_app()
+    for node in eureka_pair.nodes:
+        await node.registry.register(app, "id-1", ip=IP)
+    wrong = fronts[0]
+    match case:
+        case "wrong authority":
+            wrong.certify(OTHERS)
+        case "expired":
+            wrong.certify(authority, expired=True)
+        case _:
+            wrong.certify(authority, "eureka-0.eureka")
+    ca_file = authority.write_ca(tmp_path / "ca.pem")
+    urls = [front.url for front in fronts]
+    async with adapter(*urls, ca_file=ca_file, username=USER, password=PASSWORD) as region:
+        (refused,) = await region.take_out(app, "id-1", urls, ())
+        assert (refused.node, refused.condition) == (wrong.url, Condition.unreachable)
+        assert said in refused.detail
+        first, second = await region.read(app, "id-1")
+        assert said in first.detail
+        assert second.condition is Condition.out
+        assert wrong.passed == []
+        wrong.certify(authority)
+        assert await region.take_out(app, "id-1", urls, ()) == ()
+        assert [reading.condition for reading in await region.read(app, "id-1")] == [Condition.out, Condition.out]
+
+
+async def test_a_changed_password_is_denied_until_it_is_renewed(
+    eureka_pair: EurekaNodes, fronts: list[Front], authority: Authority, tmp_path: Path
+) -> None:
+    app = fresh_app()
+    ca_file = authority.write_ca(tmp_path / "ca.pem")
+    for front in fronts:
+        front.password = "the new one"
+    urls = [front.url for front in fronts]
+    async with adapter(*urls, ca_file=ca_file, username=USER, password="the old one") as region:
+        assert {reading.condition for reading in await region.read(app, "id-1")} == {Condition.denied}
+        new = Region.model_validate(
+            {"nodes": [SecretUrl(url) for url in urls], "ca_file": ca_file, "username": USER, "password": "the new one"}
+        )
+        region.renew(new, for_region("eu", new))
+        assert {reading.condition for reading in await region.read(app, "id-1")} == {Condition.absent}
