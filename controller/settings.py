@@ -300,8 +300,11 @@ class AppWindow(Group):
     """What differs for one Eureka app, and for those who call it; what is not set is as for all."""
 
     server_cache: Duration | None = None
+    """Of the region in which it registers."""
     client_fetch: Duration | None = None
+    """Of the slowest of those who call it."""
     load_balancer: Duration | None = None
+    """Of the slowest of those who call it."""
 
 
 class Window(Group):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, SecretStr
@@ -157,7 +157,7 @@ def _kind(annotation: Any) -> str:
         return " or ".join(f"`{word}`" for word in get_args(annotation))
     if get_origin(annotation) is list:
         return f"list: {_kind(get_args(annotation)[0])}"
-    if get_origin(annotation) is UnionType:
+    if get_origin(annotation) in (UnionType, Union):
         return next(_kind(part) for part in get_args(annotation) if part is not NoneType)
     known = {bool: "true or false", int: "number", timedelta: "duration", str: "text", Path: "file"}
     if annotation in known:

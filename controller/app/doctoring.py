@@ -10,7 +10,9 @@ from enum import StrEnum
 
 from controller.app.assembly import now, policy_of, routing_of
 from controller.app.ending import FAILED, finished, terminal_width
+from controller.app.staying import look_at_pods
 from controller.domain.checkup import Check, Grade, judge_matches
+from controller.domain.stay.findings import Verdict as StayVerdict
 from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError, RegistryError
 from controller.eureka import inspection as eureka_inspection
@@ -21,7 +23,8 @@ from controller.kube.api import KubeApi
 from controller.kube.listing import Census
 from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch
 from controller.ops.answers import check_answer
-from controller.ops.tables import checks_text
+from controller.ops.staying import patches_text, stay_answer, stays_text
+from controller.ops.tables import checks_text, counted
 from controller.rabbit import inspection as rabbit_inspection
 from controller.settings import Settings
 
@@ -58,6 +61,26 @@ def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:
     wrong = sum(check.grade is Grade.wrong for check in checks)
     print(f"{len(checks)} checks, {wrong} wrong" if wrong else f"{len(checks)} checks, nothing wrong", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def doctor_of_pods(settings: Settings, *, patch: bool, as_json: bool) -> int:
+    """Look at how long the cluster's pods stay, and print it, or the patches that mend it; the exit status."""
+    looked = finished(look_at_pods(settings), plain=True)
+    if looked is FAILED:
+        return 1
+    if as_json:
+        for finding in looked.findings:
+            print(json.dumps(stay_answer(finding)))
+    elif patch:
+        print(patches_text(looked), end="")
+    else:
+        print(stays_text(looked, width=terminal_width()), end="")
+    short = len(looked.of(StayVerdict.too_short))
+    told = f"{len(looked.findings)} workloads, {counted(one.verdict.value for one in looked.findings)}"
+    print(told, file=sys.stderr)
+    if short and not patch:
+        print("the patches that mend it: eureka-drain doctor --pods --patch", file=sys.stderr)
+    return 1 if short else 0
 
 
 async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:

@@ -9,6 +9,7 @@ import typer
 
 from controller.cli.options import Assignments, ConfigFile, Output, OutputOption
 from controller.cli.requests import prepare
+from controller.errors import SettingsError
 
 app = typer.Typer()
 
@@ -26,6 +27,8 @@ EXAMPLES = """\b
 Examples:
   eureka-drain doctor                                            from where kubectl works
   kubectl exec deploy/eureka-drain-work -- eureka-drain doctor --role work
+  eureka-drain doctor --pods                                     whose pods are gone too early
+  eureka-drain doctor --pods --patch                             and what mends it, to be read and then run
 """
 
 
@@ -35,6 +38,10 @@ def doctor(
     role: Annotated[
         list[RoleName] | None, typer.Option("--role", help="What this role needs. Repeatable; else watch and work.")
     ] = None,
+    pods: Annotated[
+        bool, typer.Option("--pods", help="Instead: do the cluster's pods serve until nobody calls them any more?")
+    ] = False,
+    patch: Annotated[bool, typer.Option("--patch", help="With --pods: print the kubectl lines that mend it.")] = False,
     output: OutputOption = Output.table,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -43,8 +50,15 @@ def doctor(
 
     Changes nothing. Exit status 1 when something is wrong.
     """
-    from controller.app.doctoring import Role
+    from controller.app.doctoring import Role, doctor_of_pods
     from controller.app.doctoring import doctor as look
 
+    if patch and not pods:
+        raise SettingsError(["--patch goes with --pods"])
+    if pods and role:
+        raise SettingsError(["--role goes without --pods: pods are looked at for all roles alike"])
     settings = prepare(context, config, assignments)
-    raise typer.Exit(look(settings, [Role(name) for name in role or ()], as_json=output is Output.json))
+    as_json = output is Output.json
+    if pods:
+        raise typer.Exit(doctor_of_pods(settings, patch=patch, as_json=as_json))
+    raise typer.Exit(look(settings, [Role(name) for name in role or ()], as_json=as_json))

@@ -243,6 +243,8 @@ NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://127.0.0.1:1/eureka"}
         (["restore", "a/b/c"], "a/b/c"),
         (["doctor", "--role", "dentist"], "dentist"),
         (["doctor", "-o", "xml"], "xml"),
+        (["doctor", "--patch"], "--pods"),
+        (["doctor", "--pods", "--role", "work"], "--role"),
     ],
     ids=str,
 )
