@@ -22,8 +22,9 @@ from controller.domain.schedule import HAND_OVER, WATCHFUL
 
 Readings = tuple[Reading, ...]
 
-DENIED_ATTEMPTS = 5
-"""A node that denies us (401, 403) is misconfigured: a few tries in case a proxy is restarting, not an hour of them."""
+DENIED_ATTEMPTS = 12
+"""A node that denies us (401, 403) is misconfigured, and not worth an hour of tries. But a changed password may reach
+the node first, and a running pod only when the kubelet brings it, a minute or two later: these tries take two minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

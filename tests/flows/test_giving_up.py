@@ -131,14 +131,14 @@ async def test_a_dead_letter_of_an_unreachable_region_that_is_requeued_is_tried_
 
 
 @in_virtual_time
-async def test_a_node_that_denies_us_five_times_is_a_mistake_in_the_settings_and_parked() -> None:
+async def test_a_node_that_denies_us_for_two_minutes_is_a_mistake_in_the_settings_and_parked() -> None:
     async with World() as world:
         await world.process()
         world.nodes[1].trouble = Trouble.denying
         await world.send()
         event = await world.until(Outcome.failed)
         assert event.attempt == DENIED_ATTEMPTS
-        assert elapsed() < 60
+        assert 90 < elapsed() < 180, "a rotated password may take as long to reach a pod; more helps nobody"
         assert "denied" in event.reason
         await world.until_idle()
         assert len(world.broker.dead) == 1
@@ -154,7 +154,7 @@ async def test_a_region_that_denies_writes_only_is_a_mistake_in_the_settings_too
             node.trouble = Trouble.denying_writes
         await world.send()
         await world.until(Outcome.failed)
-        assert elapsed() < 120
+        assert elapsed() < 180
 
 
 @in_virtual_time

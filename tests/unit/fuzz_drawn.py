@@ -326,7 +326,9 @@ class RecordedSession:
         self._overrides: dict[str, str] = {}
         self._gone: set[str] = set()
 
-    def request(self, method: str, url: URL, *, headers: dict[str, str], timeout: object, allow_redirects: bool) -> Any:
+    def request(
+        self, method: str, url: URL, *, headers: dict[str, str], timeout: object, allow_redirects: bool, ssl: object
+    ) -> Any:
         """As ``aiohttp.ClientSession.request``."""
         request = f"{method} {url.raw_path_qs}"
         self.requests.append(request)

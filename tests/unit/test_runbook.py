@@ -119,7 +119,7 @@ def test_a_command_that_does_not_exist_would_be_noticed() -> None:
 def test_its_numbers_are_the_programs() -> None:
     assert Settings().retry.give_up_after.total_seconds() == 3600
     assert "For an hour (`retry.give_up_after`)" in PROSE
-    assert (DENIED_ATTEMPTS, "401 or 403, five times" in PROSE) == (5, True)
+    assert (DENIED_ATTEMPTS, "401 or 403, twelve times" in PROSE) == (12, True)
     assert (DELETE_ATTEMPTS, "Three DELETEs at every node" in PROSE) == (3, True)
     assert f"delivered it {DELIVERY_LIMIT} times" in PROSE
     assert f"more than {MOST_INSTANCES} instances, or an address longer than {LONGEST_ADDRESS} characters" in PROSE
