@@ -159,6 +159,12 @@ def _split(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(format_duration, return_type=str)]
+OwnDuration = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda value: None if value is None or value == "" else _read_duration(value)),
+    PlainSerializer(lambda value: None if value is None else format_duration(value), return_type=str | None),
+]
+"""One that may be left empty, for what holds for all."""
 PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
 RegionName = Annotated[str, AfterValidator(_check_region)]
 Names = Annotated[list[str], BeforeValidator(_split)]
@@ -299,11 +305,11 @@ class Work(Group):
 class AppWindow(Group):
     """What differs for one Eureka app, and for those who call it; what is not set is as for all."""
 
-    server_cache: Duration | None = None
+    server_cache: OwnDuration = None
     """Of the region in which it registers."""
-    client_fetch: Duration | None = None
+    client_fetch: OwnDuration = None
     """Of the slowest of those who call it."""
-    load_balancer: Duration | None = None
+    load_balancer: OwnDuration = None
     """Of the slowest of those who call it."""
 
 

@@ -26,7 +26,7 @@ from controller.settings import Settings
 from controller.settings_sources import CONFIG_VARIABLE, PREFIX, SECRETS_VARIABLE
 
 FREE_NAME = "NAME"
-"""Stands for what is chosen: a region's name, or a namespace's."""
+"""Stands for what is chosen: a region's name, a namespace's, or an app's."""
 HEAD = f"""\
 # Configuration
 
@@ -35,8 +35,8 @@ from a YAML file (`--config FILE`, or `{CONFIG_VARIABLE}`), or is left at its de
 name that does not exist is an error that says which one was probably meant. `eureka-drain config` prints what is in
 force, secrets masked; [config/controller.yaml](../config/controller.yaml) is a file with every default.
 
-- Variables: groups are divided by `__`. `{FREE_NAME}` is a region's or a namespace's name; its hyphens are written `_`.
-  Lists are written `a,b`.
+- Variables: groups are divided by `__`. `{FREE_NAME}` is a region's, a namespace's or an app's name; its hyphens are
+  written `_`. Lists are written `a,b`.
 - Secrets: `{SECRETS_VARIABLE}` names a directory with one file a setting, called as in the environment without the
   prefix, in lower case: `broker__url`, `regions__eu__password`. Settings marked *secret* are never printed; of a URL
   it is the user and the password that are not.

@@ -75,6 +75,9 @@ def doctor_of_pods(settings: Settings, *, patch: bool, as_json: bool) -> int:
         print(patches_text(looked), end="")
     else:
         print(stays_text(looked, width=terminal_width()), end="")
+    if as_json or patch:
+        for doubt in looked.doubts:
+            print(doubt, file=sys.stderr)
     short = len(looked.of(StayVerdict.too_short))
     told = f"{len(looked.findings)} workloads, {counted(one.verdict.value for one in looked.findings)}"
     print(told, file=sys.stderr)

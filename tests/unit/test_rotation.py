@@ -338,6 +338,7 @@ def everything_else() -> Settings:
         "remove": False,
         "retry": {"longest_wait": "1s", "give_up_after": "1m"},
         "work": {"prefetch": 1, "concurrency": 1},
+        "window": {"server_cache": "1s", "client_fetch": "1s", "load_balancer": "1s"},
         "http": {"host": "127.0.0.1", "port": 1},
         "ops": {
             "kubernetes": False,

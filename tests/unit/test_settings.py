@@ -182,3 +182,10 @@ def test_a_client_certificate_and_its_key_are_set_both_or_not_at_all(alone: str)
 def test_where_a_url_leads_is_told_without_its_user_and_password(password: str) -> None:
     assert SecretUrl(f"amqps://user:{password}@broker:5671/vhost").place == "amqps://broker:5671/vhost"
     assert SecretUrl("amqps://broker:5671/vhost").place == "amqps://broker:5671/vhost"
+
+
+@pytest.mark.parametrize("left", [None, ""])
+def test_an_apps_window_may_be_left_to_what_holds_for_all(left: str | None) -> None:
+    window = Settings.model_validate({"window": {"apps": {"orders": {"client_fetch": left}}}}).window
+    assert window.apps["ORDERS"].client_fetch is None
+    assert window.model_dump(mode="json")["apps"]["ORDERS"]["client_fetch"] is None

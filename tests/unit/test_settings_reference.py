@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from controller.domain.durations import format_duration
 from controller.errors import SettingsError
-from controller.settings import Settings
+from controller.settings import AppWindow, Settings
 from controller.settings_reference import FREE_NAME, Setting, all_settings, rendered
 from controller.settings_sources import load
 
@@ -26,8 +26,8 @@ each = pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
 
 
 def chosen(one: Setting) -> Setting:
-    """With names where they are free: a region's that is configured here, or a namespace's."""
-    name = "eu" if one.path[0] == "regions" else "shop"
+    """With names where they are free: a region's that is configured here, an app's, or a namespace's."""
+    name = {"regions": "eu", "window": "ORDERS"}.get(one.path[0], "shop")
     return replace(one, path=tuple(name if part == FREE_NAME else part for part in one.path))
 
 
@@ -55,8 +55,10 @@ def test_every_setting_of_the_reference_file_is_on_the_page_and_no_other() -> No
         return {name for key, inner in value.items() for name in names(inner, f"{path}.{key}".lstrip("."))}
 
     of_a_region = {f"regions.{FREE_NAME}.{name}" for name in type(DEFAULTS.regions["eu"]).model_fields}
-    expected = names(reference, "") - {"regions", "routing.namespaces"} | {f"routing.namespaces.{FREE_NAME}"}
-    assert {one.name for one in ALL} == expected | of_a_region
+    of_an_app = {f"window.apps.{FREE_NAME}.{name}" for name in AppWindow.model_fields}
+    free = {"regions", "routing.namespaces", "window.apps"}
+    expected = names(reference, "") - free | {f"routing.namespaces.{FREE_NAME}"}
+    assert {one.name for one in ALL} == expected | of_a_region | of_an_app
 
 
 @each
@@ -74,6 +76,13 @@ def test_the_variable_is_the_one_that_is_read_and_the_default_can_be_written_so(
         assert value_at(given(one, one.default), one) == value_at(DEFAULTS, one)
     elif FREE_NAME in one.path and one.path[0] == "routing":
         assert given(one, "eu").routing.namespaces == {"shop": ["eu"]}
+    elif FREE_NAME in one.path and one.path[0] == "window":
+        assert value_at(given(one, ""), one) is None
+        assert value_at(given(one, "7s"), one) == timedelta(seconds=7)
+    elif one.name in ("broker.cert_file", "broker.key_file"):
+        assert value_at(DEFAULTS, one) is None
+        with pytest.raises(SettingsError, match="belong together"):
+            given(one, "/one.pem")
     elif one.kind == "file":
         assert value_at(DEFAULTS, one) is None
         assert value_at(given(one, "/ca.pem"), one) == Path("/ca.pem")
