@@ -24,7 +24,7 @@ Readings = tuple[Reading, ...]
 
 DENIED_ATTEMPTS = 12
 """A node that denies us (401, 403) is misconfigured, and not worth an hour of tries. But a changed password may reach
-the node first, and a running pod only when the kubelet brings it, a minute or two later: these tries take two minutes."""
+the node first, and a running pod only when the kubelet brings it, a minute or two later: they take two minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

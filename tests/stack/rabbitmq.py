@@ -94,6 +94,11 @@ class RabbitMq:
         )
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What rabbitmqctl needs to find this broker."""
+        return dict(self._env)
+
+    @property
     def management_url(self) -> str | None:
         """The web pages (guest/guest), if asked for."""
         return None if self._management_port is None else f"http://127.0.0.1:{self._management_port}/"

@@ -1,0 +1,66 @@
+"""A person's desk: a shell with kubectl and rabbitmqctl, in a copy of the repository's manifests.
+
+`kubectl exec` needs a kubelet, which the node stand-in is not: it is played by running the command in the pod's process's
+own view of the file system, with its environment. Everything else is the real kubectl and the real rabbitmqctl.
+"""
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from tests.install.page import ROOT
+from tests.stack.cluster import Cluster
+from tests.stack.processes import ProcessError
+from tests.stack.rabbitmq import SCRIPTS, RabbitMq
+
+PATIENCE = 300.0
+"""Seconds for one block."""
+
+
+class Desk:
+    """`run` a block of commands; it fails when one of them does."""
+
+    def __init__(self, folder: Path, cluster: Cluster, broker: RabbitMq) -> None:
+        self.folder = folder / "desk"
+        programs = folder / "bin"
+        programs.mkdir()
+        shutil.copytree(ROOT / "manifests", self.folder / "manifests")
+        kubectl = shutil.which("kubectl")
+        _program(programs / "kubectl", f'exec {sys.executable} -m tests.install.kubectl {kubectl} "$@"')
+        told = " ".join(f"{name}={shlex.quote(value)}" for name, value in broker.environment.items())
+        _program(programs / "rabbitmqctl", f'exec env {told} {SCRIPTS / "rabbitmqctl"} "$@"')
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("EUREKA_DRAIN_", "KUBE"))}
+        self._env = {
+            **kept,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "KUBECONFIG": str(cluster.kubeconfig),
+        }
+
+    async def run(self, block: str, *, expect: int = 0) -> str:
+        """What it said on stdout."""
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            block,
+            cwd=self.folder,
+            env=self._env,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(PATIENCE):
+            said, messages = await process.communicate()
+        if process.returncode != expect:
+            raise ProcessError(f"{block}\nended with {process.returncode}\n{said.decode()}\n{messages.decode()}")
+        assert b"Traceback" not in messages, messages.decode()
+        return said.decode()
+
+
+def _program(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
