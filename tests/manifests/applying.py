@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.manifests.rendering import Object
+from tests.stack.cluster import Cluster
 
 
 async def kubectl(kubeconfig: Path, *words: str, reads: Object | None = None) -> tuple[int, str, str]:
@@ -30,3 +32,24 @@ async def answer(kubeconfig: Path, thing: Object) -> Any:
     status, out, err = await kubectl(kubeconfig, "create", "--validate=false", "-f", "-", "-o", "json", reads=thing)
     assert status == 0, err
     return json.loads(out)
+
+
+async def may(
+    cluster: Cluster,
+    verb: str,
+    resource: str,
+    *,
+    group: str = "",
+    user: str = "somebody",
+    groups: Sequence[str] = (),
+    namespace: str = "",
+) -> bool:
+    """Whether the API server would let somebody do something."""
+    attributes = {"verb": verb, "resource": resource, "group": group, "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "groups": list(groups), "resourceAttributes": attributes},
+    }
+    where = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool((await cluster.client.call("POST", where, body=review))["status"]["allowed"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from tests.manifests.applying import kubectl as run_kubectl
+from tests.manifests.applying import may
 from tests.manifests.rendering import MANIFESTS, Object, write_overlay
 from tests.stack.cluster import Cluster
 from tests.stack.parts import prometheus_operator_crds
@@ -60,6 +61,10 @@ async def apply(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Apply]:
         applied.append((folder, made))
         status, _, told = await run_kubectl(cluster.kubeconfig, "apply", "--validate=strict", "-k", str(folder))
         assert (status, told) == (0, "")
+        watch = f"system:serviceaccount:{namespace}:eureka-drain-watch"
+        where = namespace if moved else "shop"
+        # What is applied is in force a moment later.
+        await until(partial(may, cluster, "list", "pods", user=watch, namespace=where), "the rights in force")
         return namespace
 
     yield apply
