@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from controller.domain.notices import Notice
+from controller.domain.pods import Pod
 from controller.flows.ports import Posted
 from controller.kube.listing import Census, read_pod
 from controller.kube.noticeboard import KubeNoticeboard
@@ -29,8 +30,22 @@ def a_strict_pod() -> Object:
     return {"metadata": {"generateName": "orders-"}, "spec": spec}
 
 
+def a_notice(pod: Pod) -> Notice:
+    """What a drained pod is told."""
+    return Notice(
+        name="tests.1",
+        namespace=pod.namespace,
+        pod=pod.name,
+        uid=pod.uid,
+        reason="Drained",
+        warning=False,
+        message="of the tests",
+        at=datetime.now(UTC),
+    )
+
+
 @pytest.mark.parametrize(("name", "namespaces"), [("one-cluster", []), ("namespaced", ["shop"])])
-async def test_the_watch_lists_follows_reads_and_tells(
+async def test_the_watch_and_the_sweep_may_do_what_they_do(
     cluster: Cluster, apply: Apply, monkeypatch: pytest.MonkeyPatch, name: str, namespaces: list[str]
 ) -> None:
     namespace = await apply(name)
@@ -39,20 +54,14 @@ async def test_the_watch_lists_follows_reads_and_tells(
     async with connected(file, monkeypatch) as api, Following(feed_of(api, namespaces=namespaces)) as following:
         await until(lambda: following.lists, "a list")
         made = (await cluster.client.create("pods", a_strict_pod(), where))["metadata"]
-        uid = made["uid"]
-        await until(lambda: uid in {pod.uid for _, pod in following.of(where)}, "the pod on the watch")
-        assert (await read_pod(api, where, made["name"])).uid == uid
-        notice = Notice(
-            name="tests.1",
-            namespace=where,
-            pod=made["name"],
-            uid=uid,
-            reason="Drained",
-            warning=False,
-            message="of the tests",
-            at=datetime.now(UTC),
-        )
-        assert await KubeNoticeboard(api).post(notice) == Posted()
+        await until(lambda: made["uid"] in {pod.uid for _, pod in following.of(where)}, "the pod on the watch")
+        seen = await read_pod(api, where, made["name"])
+        assert await KubeNoticeboard(api).post(a_notice(seen)) == Posted()
+    file = await cluster.api.service_account_kubeconfig("eureka-drain-sweep", namespace)
+    async with connected(file, monkeypatch) as api:
+        census = Census(api, namespaces=namespaces, page_size=500)
+        assert made["uid"] in {pod.uid for pod in await census.take()}
+        assert await census.is_whole() is not bool(namespaces)
 
 
 async def test_ops_asks_whose_a_token_is_and_what_its_user_may(
@@ -67,17 +76,3 @@ async def test_ops_asks_whose_a_token_is_and_what_its_user_may(
         assert who is not None
         assert who.name == f"system:serviceaccount:{namespace}:eureka-drain-ops"
         assert (await reviews.may(who, "create", "replays"))[0] is False
-
-
-@pytest.mark.parametrize(("name", "namespaces"), [("one-cluster", []), ("namespaced", ["shop"])])
-async def test_the_sweep_knows_every_pod_that_it_should(
-    cluster: Cluster, apply: Apply, monkeypatch: pytest.MonkeyPatch, name: str, namespaces: list[str]
-) -> None:
-    namespace = await apply(name)
-    (where,) = namespaces or [namespace]
-    made = (await cluster.client.create("pods", a_strict_pod(), where))["metadata"]
-    file = await cluster.api.service_account_kubeconfig("eureka-drain-sweep", namespace)
-    async with connected(file, monkeypatch) as api:
-        census = Census(api, namespaces=namespaces, page_size=500)
-        assert made["uid"] in {pod.uid for pod in await census.take()}
-        assert await census.is_whole() is not bool(namespaces)
