@@ -119,7 +119,7 @@ def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) 
 def _shown_settings() -> str:
     comment = (MANIFESTS / "components" / "tls" / "kustomization.yaml").read_text().split("apiVersion")[0]
     lines = [line.removeprefix("#   ") for line in comment.splitlines() if line.startswith("#   ")]
-    return "\n".join(line for line in lines if not line.startswith("/"))
+    return "\n".join(lines[lines.index("broker:") :])
 
 
 def _secret(workload: Workload, mount: Object) -> str | None:
