@@ -116,18 +116,6 @@ def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) 
     assert str(settings.regions["eu"].ca_file) == f"{EUREKA}/ca.crt"
 
 
-def _shown_settings() -> str:
-    comment = (MANIFESTS / "components" / "tls" / "kustomization.yaml").read_text().split("apiVersion")[0]
-    lines = [line.removeprefix("#   ") for line in comment.splitlines() if line.startswith("#   ")]
-    return "\n".join(lines[lines.index("broker:") :])
-
-
-def _secret(workload: Workload, mount: Object) -> str | None:
-    (volume,) = [one for one in workload.pod["volumes"] if one["name"] == mount["name"]]
-    name: str | None = volume.get("secret", {}).get("secretName")
-    return name
-
-
 def test_the_examples_use_components_that_exist() -> None:
     assert of_kind(overlay("multi-region"), "ValidatingAdmissionPolicy")
     assert of_kind(overlay("one-cluster"), "PriorityClass", "Namespace").keys() == {"eureka-drain"}
@@ -146,3 +134,15 @@ def test_a_region_reads_a_secret_of_its_own_by_the_patch_that_the_page_shows(tmp
     objects = render(write_overlay(tmp_path, base, nameSuffix="-us", **shown))
     (work,) = ours(objects)
     assert [_secret(work, mount) for mount in work.container["volumeMounts"]] == [None, "eureka-drain-work-us"]
+
+
+def _shown_settings() -> str:
+    comment = (MANIFESTS / "components" / "tls" / "kustomization.yaml").read_text().split("apiVersion")[0]
+    lines = [line.removeprefix("#   ") for line in comment.splitlines() if line.startswith("#   ")]
+    return "\n".join(lines[lines.index("broker:") :])
+
+
+def _secret(workload: Workload, mount: Object) -> str | None:
+    (volume,) = [one for one in workload.pod["volumes"] if one["name"] == mount["name"]]
+    name: str | None = volume.get("secret", {}).get("secretName")
+    return name
