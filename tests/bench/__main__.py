@@ -9,6 +9,7 @@ Idle: pods are deleted one by one, in turn one of the floor's and one of ours. B
 API server takes it, first the floor's, then ours; every instance is then read at every node.
 
 Before all that, the event log alone: see history.py (`BENCH="--only-log"`; EVENTS=1000000 for a long one).
+Something else is what a large cluster costs each part: see scale.py (`BENCH=--scale`).
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
+from tests.bench import scale
 from tests.bench.floor import Floor
 from tests.bench.history import measure
 from tests.bench.subjects import address, at_once, create_node, create_pod, instance_id, register
@@ -65,8 +67,19 @@ async def main() -> int:
     parser.add_argument("--burst", type=int, default=1000)
     parser.add_argument("--events", type=int, default=int(os.environ.get("EVENTS", "100000")), help="in the event log")
     parser.add_argument("--only-log", action="store_true", help="the event log alone")
+    parser.add_argument("--scale", action="store_true", help="what a large cluster costs each part, and nothing else")
+    parser.add_argument("--pods", type=int, default=100_000, help="of a cluster, for --scale")
+    parser.add_argument("--real-pods", type=int, default=5_000, help="in a real API server, for --scale")
+    parser.add_argument("--going", type=int, default=20_000, help="pods whose end is watched, for --scale")
+    parser.add_argument("--instances", type=int, default=100_000, help="in all regions, for --scale")
+    parser.add_argument("--regions", type=int, default=50, help="for --scale")
+    parser.add_argument("--drains", type=int, default=100_000, help="that hold an instance, for --scale")
+    parser.add_argument("--commands", type=int, default=20_000, help="published, for --scale")
     chosen = parser.parse_args()
     tell = tell_on_stderr()
+    if chosen.scale:
+        await scale.measure(chosen, tell)
+        return 0
     async with Stack(broker=True, tell=tell) as stack:
         bounded = await measure(stack.broker.url, chosen.events, tell) if chosen.events else True
     if chosen.only_log:
