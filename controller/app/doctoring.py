@@ -40,12 +40,6 @@ class Role(StrEnum):
 
 KUBERNETES = frozenset({Role.watch, Role.ops, Role.sweep})
 """Roles that speak to the API server."""
-BROKER = {
-    Role.watch: rabbit_inspection.Role.watch,
-    Role.work: rabbit_inspection.Role.work,
-    Role.ops: rabbit_inspection.Role.ops,
-    Role.sweep: rabbit_inspection.Role.sweep,
-}
 
 
 def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:
@@ -107,7 +101,7 @@ async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:
                 )
             else:
                 checks += await _kubernetes(settings, api, asked, only_asked=bool(roles))
-        speaking = [BROKER[role] for role in asked]
+        speaking = [_at_the_broker(settings, role) for role in asked]
         checks += await rabbit_inspection.inspect(settings.broker, regions=list(settings.regions), roles=speaking)
         async with _regions(settings) as regions:
             for name, region in regions.items():
@@ -115,6 +109,12 @@ async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:
             if api is not None and Role.watch in asked:
                 checks += await _matches(settings, api, regions)
         return checks
+
+
+def _at_the_broker(settings: Settings, role: Role) -> rabbit_inspection.Role:
+    if role is Role.sweep and settings.sweep.policy == "report":
+        return rabbit_inspection.Role.reader
+    return rabbit_inspection.Role(role.value)
 
 
 @asynccontextmanager

@@ -144,12 +144,12 @@ def judge_matches(area: str, found: int, reasons: Sequence[str], examples: Seque
         return Check(
             area=area,
             what=what,
-            grade=Grade.wrong,
+            grade=Grade.advice,
             found=f"none of {total}, although {registered} instances are registered; {why}",
-            mend="compare the registered addresses with the pods': NAT, or another cluster's registry? "
-            "eureka.instance.prefer-ip-address: true registers the pod's own",
+            mend="right where no application of this cluster registers in this region; else compare the registered "
+            "addresses with the pods': NAT? eureka.instance.prefer-ip-address: true registers the pod's own",
         )
     if reasons:
         mend = "pods that do not register need nothing; for the others see the annotations in the README"
-        return Check(area=area, what=what, grade=Grade.advice if not found else Grade.ok, found=text, mend=mend)
+        return Check(area=area, what=what, grade=Grade.ok, found=text, mend=mend)
     return Check(area=area, what=what, grade=Grade.ok, found=text)

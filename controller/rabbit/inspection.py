@@ -48,6 +48,8 @@ class Role(StrEnum):
     work = "work"
     ops = "ops"
     sweep = "sweep"
+    reader = "reader"
+    """Whoever reads the event log only: a sweep that reports."""
 
 
 async def inspect(settings: Broker, *, regions: Sequence[str], roles: Sequence[Role]) -> list[Check]:
@@ -60,10 +62,12 @@ async def inspect(settings: Broker, *, regions: Sequence[str], roles: Sequence[R
     async with connection:
         checks = [Check(area=AREA, what="connection", grade=Grade.ok, found=_version(connection))]
         things = topology(regions, events_kept=settings.events_kept)
-        checks += await inspection.look_at_topology(things)
-        checks += await inspection.look_at_publishing(_published_to(roles))
+        if {*roles} - {Role.reader}:
+            checks += await inspection.look_at_topology(things)
+            checks += await inspection.look_at_publishing(_published_to(roles))
         checks += await inspection.look_at_consuming(_consumed_from(roles, regions))
-        checks += await inspection.look_at_queues(regions)
+        if {*roles} - {Role.reader}:
+            checks += await inspection.look_at_queues(regions)
     return checks
 
 
@@ -191,7 +195,7 @@ class _Inspection:
                 arguments: dict[str, Any] = {"x-stream-offset": "next"} if stream else {"x-priority": _LAST}
                 await queue.cancel(await queue.consume(_leave, arguments=arguments))
 
-        there = [name for name in queues if name not in self._missing]
+        there = [name for name in queues if name not in self._missing and await self._exists(Queue(name, {}))]
         refused = await self._refusals(there, consume)
         return _rights("may consume", refused, asked=len(there), all_asked=len(queues))
 

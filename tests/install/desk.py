@@ -1,7 +1,7 @@
 """A person's desk: a shell with kubectl and rabbitmqctl, in a copy of the repository's manifests.
 
-`kubectl exec` needs a kubelet, which the node stand-in is not: it is played by running the command in the pod's process's
-own view of the file system, with its environment. Everything else is the real kubectl and the real rabbitmqctl.
+`kubectl exec` needs a kubelet, which the node stand-in is not: it is played by running the command in the pod's view of
+the file system, with its environment. Everything else is the real kubectl and the real rabbitmqctl.
 """
 
 import asyncio

@@ -1,10 +1,11 @@
-"""`python -m tests.install.kubectl REAL ARGUMENTS`: the real kubectl, but for `exec`, which a stand-in of a node plays."""
+"""`python -m tests.install.kubectl REAL ARGUMENTS`: the real kubectl, but for `exec`, which is played here."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(real: str, *arguments: str) -> None:
@@ -34,7 +35,7 @@ def _pod_of(real: str, options: list[str], target: str) -> str:
     )
 
 
-def _json(*command: str) -> dict[str, object] | object:
+def _json(*command: str) -> Any:
     return json.loads(subprocess.run([*command, "-o", "json"], check=True, capture_output=True).stdout)
 
 

@@ -1,4 +1,4 @@
-"""The shell blocks of docs/install.md, by the title of their section, with the tests' hosts in the place of the page's."""
+"""The shell blocks of docs/install.md by section, with hosts of the tests in the place of the page's."""
 
 import re
 from collections.abc import Mapping

@@ -12,6 +12,8 @@ from controller.tls.context import for_region
 from tests.contract.regions import IP, adapter, fresh_app
 from tests.stack.authority import Authority
 from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.parts import eureka_jars
+from tests.stack.prerequisites import Tell
 from tests.tls.front import USER, Front
 
 PASSWORD = "canary-2f7-password"
@@ -68,6 +70,26 @@ async def test_a_node_with_a_wrong_certificate_is_left_alone_and_told_and_used_a
         wrong.certify(authority)
         assert await region.take_out(app, "id-1", urls, ()) == ()
         assert [reading.condition for reading in await region.read(app, "id-1")] == [Condition.out, Condition.out]
+
+
+async def test_a_node_that_serves_https_itself_is_verified_too(
+    tell: Tell, tmp_path: Path, authority: Authority
+) -> None:
+    certificate, key = authority.write(tmp_path, "localhost")
+    jar = await eureka_jars(tell) / "server-1.jar"
+    served = {"server.ssl.certificate": str(certificate), "server.ssl.certificate-private-key": str(key)}
+    nodes = EurekaNodes(tmp_path / "node", jar, count=1, settings=served, scheme="https")
+    (url,) = nodes.urls
+    try:
+        await nodes.start()
+        async with adapter(url, ca_file=authority.write_ca(tmp_path / "ca.pem")) as region:
+            assert [reading.condition for reading in await region.read("APP", "id-1")] == [Condition.absent]
+        async with adapter(url, ca_file=OTHERS.write_ca(tmp_path / "ca.pem")) as region:
+            assert "signed by an authority that ca_file" in (await region.read("APP", "id-1"))[0].detail
+        async with adapter(url.replace("https:", "http:")) as region:
+            assert (await region.read("APP", "id-1"))[0].detail == "the node expects TLS there: write https://"
+    finally:
+        await nodes.close()
 
 
 async def test_a_changed_password_is_denied_until_it_is_renewed(

@@ -7,6 +7,7 @@ import secrets
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 from controller.domain.commands import Command, drain_id
 from controller.domain.instances import OUT_OF_SERVICE
@@ -110,11 +111,20 @@ class Load:
         self.app = fresh_app()
         self.commands: list[Command] = []
         self._region, self._nodes, self._outbox = region, nodes, outbox
+        self._over = False
 
-    async def run(self) -> None:
-        """Go on until cancelled."""
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Begin no more, and see those that have begun confirmed."""
+        self._over = True
+        await self._running
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as sending:
-            while True:
+            while not self._over:
                 sending.create_task(self._delete())
                 await asyncio.sleep(PAUSE)
 
@@ -188,7 +198,7 @@ async def test_while_everything_is_rotated_under_load_no_drain_is_lost(
         await ended.enter_async_context(
             beside(lambda: rotation.run(lambda access: outbox.link.renew(access.settings.broker, access.broker)))
         )
-        async with beside(load.run):
+        async with load:
             await load.more()
             await credentials.rotate_nodes()
             await load.more()

@@ -112,8 +112,10 @@ def test_matches_are_counted_and_each_reason_has_its_number_and_an_example() -> 
     assert check.found == "3 of 6; 2 unknown (such as a/1); 1 odd (such as a/2)"
 
 
-def test_no_match_at_all_is_wrong_only_where_others_are_registered() -> None:
-    assert judge_matches("r", 0, ["unknown"], ["a/1"], 9).grade is Grade.wrong
-    assert judge_matches("r", 0, ["unknown"], ["a/1"], 0).grade is Grade.advice
+def test_no_match_at_all_is_told_where_others_are_registered() -> None:
+    told = judge_matches("r", 0, ["unknown"], ["a/1"], 9)
+    assert told.grade is Grade.advice
+    assert "although 9 instances are registered" in told.found
+    assert judge_matches("r", 0, ["unknown"], ["a/1"], 0).grade is Grade.ok
     assert judge_matches("r", 0, [], [], 9).grade is Grade.skipped
     assert judge_matches("r", 2, [], [], 9).found == "2 of 2"
