@@ -73,9 +73,10 @@ class Rotation:
             return None
         if left := changed(settings, given):
             logger.bind(settings=", ".join(left)).warning("changed settings need a restart")
-        if not is_first:
-            taken = ", ".join(changed(self._settings, settings))
-            logger.bind(settings=taken).info("credentials and certificates taken over")
+        taken = changed(self._settings, settings)
+        # The first judgement is of the start itself, unless something was rotated meanwhile.
+        if taken or not is_first:
+            logger.bind(settings=", ".join(taken)).info("credentials and certificates taken over")
         self._settings = settings
         return access
 
