@@ -7,6 +7,7 @@ every node, straight from the registry.
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -132,6 +133,8 @@ class Street:
 
     def __init__(self, cluster: Cluster, eureka: EurekaNodes, namespace: str) -> None:
         self.cluster, self.eureka, self.namespace = cluster, eureka, namespace
+        # Part of every id: a late copy of a DELETE at the end of an earlier street must not meet a registration here.
+        self.mark = secrets.token_hex(2)
         # Of our own: nobody else's timeouts end a heartbeat's connection.
         self.nodes = [RegistryClient(url) for url in eureka.urls]
         self.clients: list[Client] = []
@@ -440,7 +443,7 @@ def mixed(
         Handover(
             place,
             kinds[number % len(kinds)],
-            f"{kinds[number % len(kinds)].name.replace('_', '-')}-{number}",
+            f"{kinds[number % len(kinds)].name.replace('_', '-')}-{number}-{place.mark}",
             renewals[number // len(kinds) % len(renewals)],
             random.Random(dice.random()),
             number,
