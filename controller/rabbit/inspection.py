@@ -279,7 +279,7 @@ def _explained(error: BaseException) -> str:
 def _mend(error: BaseException) -> str:
     if isinstance(error, AuthenticationError | ProbableAuthenticationError):
         return "set broker.url with a user that the broker knows (rabbitmqctl authenticate_user NAME)"
-    if isinstance(error, AMQPError):
+    if isinstance(error, AMQPError) and not isinstance(error, OSError):
         return "check the virtual host at the end of broker.url, and the user's permissions in it"
     return "check host and port of broker.url, the network policies between, and that RabbitMQ runs"
 

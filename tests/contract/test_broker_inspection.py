@@ -117,13 +117,13 @@ async def test_a_broker_that_refuses_or_is_not_there_is_told_without_the_passwor
     gone = Broker(url=SecretUrl(url), timeout=timedelta(seconds=5))
     elsewhere = Broker(url=SecretUrl("amqp://guest:hidden@127.0.0.1:1/"), timeout=timedelta(seconds=5))
     other_host = Broker(url=SecretUrl(broker.url.rstrip("/") + "/nowhere"), timeout=timedelta(seconds=5))
-    for settings, told in (
-        (gone, "user or the password"),
-        (elsewhere, "cannot be reached"),
-        (other_host, "virtual host"),
+    for settings, told, mend in (
+        (gone, "user or the password", "broker.url with a user"),
+        (elsewhere, "cannot be reached", "host and port"),
+        (other_host, "virtual host", "virtual host"),
     ):
         [check] = await inspect(settings, regions=["eu"], roles=EVERY_ROLE)
         assert check.grade is Grade.wrong
         assert told in check.found
-        assert check.mend
+        assert mend in check.mend
         assert settings.url.get_secret_value().split(":")[2].partition("@")[0] not in check.found.replace("guest", "")
