@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controller.app.staying import windows_of
+from controller.settings import Window
 from controller.settings_sources import load
 from tests.manifests.rendering import (
     COMPONENTS,
@@ -36,6 +38,7 @@ def with_components(folder: Path, *names: str) -> tuple[Object, ...]:
     ("name", "added"),
     [
         ("annotations-policy", {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}),
+        ("drain-window", {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}),
         ("grafana-dashboard", {"ConfigMap"}),
         ("namespace", {"Namespace"}),
         ("priority", {"PriorityClass"}),
@@ -53,7 +56,8 @@ def test_each_adds_its_own_objects(tmp_path: Path, name: str, added: set[str]) -
 
 def test_they_work_together(tmp_path: Path) -> None:
     objects = with_components(tmp_path, *COMPONENTS)
-    assert {one["kind"] for one in objects} > {"PodMonitor", "PriorityClass", "Namespace", "ValidatingAdmissionPolicy"}
+    kinds = {one["kind"] for one in objects}
+    assert kinds > {"PodMonitor", "PriorityClass", "Namespace", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"}
     assert len(ours(objects)) == len(ours(render(EXAMPLE)))
 
 
@@ -106,7 +110,7 @@ def test_tls_mounts_the_files_that_the_settings_then_name(tmp_path: Path) -> Non
 
 
 def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) -> None:
-    shown = _shown_settings()
+    shown = _shown("tls", "broker:")
     assert f"ca_file: {BROKER}/ca.crt" in shown
     assert f"ca_file: {EUREKA}/ca.crt" in shown
     file = tmp_path / "controller.yaml"
@@ -114,6 +118,21 @@ def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) 
     settings = load(file, environ={})
     assert str(settings.broker.ca_file) == f"{BROKER}/ca.crt"
     assert str(settings.regions["eu"].ca_file) == f"{EUREKA}/ca.crt"
+
+
+def test_the_usual_window_is_that_of_the_settings(tmp_path: Path) -> None:
+    (policy,) = of_kind(with_components(tmp_path, "drain-window"), "MutatingAdmissionPolicy").values()
+    seconds = windows_of(Window()).usual.whole_seconds
+    assert policy["spec"]["variables"][0] == {"name": "usual", "expression": f"'{seconds}s'"}
+    page = (MANIFESTS.parent / "docs" / "window.md").read_text()
+    assert f"| the policy | {seconds} s;" in page
+
+
+def test_another_usual_window_is_set_by_the_patch_that_the_component_shows(tmp_path: Path) -> None:
+    shown = yaml.safe_load(_shown("drain-window", "patches:"))
+    objects = render(write_overlay(tmp_path, EXAMPLE, components=("drain-window",), **shown))
+    (policy,) = of_kind(objects, "MutatingAdmissionPolicy").values()
+    assert policy["spec"]["variables"][0] == {"name": "usual", "expression": "'60s'"}
 
 
 def test_the_examples_use_components_that_exist() -> None:
@@ -136,10 +155,11 @@ def test_a_region_reads_a_secret_of_its_own_by_the_patch_that_the_page_shows(tmp
     assert [_secret(work, mount) for mount in work.container["volumeMounts"]] == [None, "eureka-drain-work-us"]
 
 
-def _shown_settings() -> str:
-    comment = (MANIFESTS / "components" / "tls" / "kustomization.yaml").read_text().split("apiVersion")[0]
+def _shown(component: str, first: str) -> str:
+    """What a component's comment shows, from its first line on."""
+    comment = (MANIFESTS / "components" / component / "kustomization.yaml").read_text().split("apiVersion")[0]
     lines = [line.removeprefix("#   ") for line in comment.splitlines() if line.startswith("#   ")]
-    return "\n".join(lines[lines.index("broker:") :])
+    return "\n".join(lines[lines.index(first) :])
 
 
 def _secret(workload: Workload, mount: Object) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import yaml
-from kubernetes_validate import ValidationError, validate
+from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate import utils as definitions
 
 from tests.manifests.rendering import COMPONENTS, MANIFESTS, OVERLAYS, Object, overlay, render, workloads, write_overlay
@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
 CUSTOM = {"PodMonitor", "PrometheusRule"}
 """Not of Kubernetes: the API server checks them, in test_applied.py, by the operator's own definitions."""
+SINCE = {"MutatingAdmissionPolicy": "1.36", "MutatingAdmissionPolicyBinding": "1.36"}
+"""Kinds that are younger than the oldest version; kubernetes-validate knows their API version from there on."""
 CRITICAL = 1
 """kube-score's grade; 5 is a warning, 7 nearly good, 10 good."""
 
@@ -99,9 +101,17 @@ async def test_every_supported_kubernetes_knows_every_field(
     # It would read all definitions again for each object.
     monkeypatch.setattr(definitions, "schema_contents", cache(definitions.schema_contents))
     for one in everything:
-        assert validate(one, version, strict=True) == version, "it carries this version's own definitions"
+        if version >= SINCE.get(one["kind"], VERSIONS[0]):
+            assert validate(one, version, strict=True) == version, "it carries this version's own definitions"
     kinds = {one["kind"] for one in everything}
-    assert {"Deployment", "CronJob", "NetworkPolicy", "ValidatingAdmissionPolicy"} <= kinds
+    assert {"Deployment", "CronJob", "NetworkPolicy", "ValidatingAdmissionPolicy", *SINCE} <= kinds
+
+
+@pytest.mark.parametrize("kind", SINCE)
+async def test_an_older_kubernetes_does_not_know_a_younger_kind(everything: list[Object], kind: str) -> None:
+    (one,) = [one for one in everything if one["kind"] == kind]
+    with pytest.raises(SchemaNotFoundError):
+        validate(one, VERSIONS[VERSIONS.index(SINCE[kind]) - 1], strict=True)
 
 
 async def test_a_misspelt_field_is_not_known() -> None:
