@@ -14,6 +14,7 @@ from controller.domain.pods import ANNOTATION_PREFIX
 from controller.kube.decode import decode_pod
 from tests.manifests.applying import kubectl
 from tests.manifests.rendering import MANIFESTS, Object
+from tests.manifests.test_drain_window import FOLLOWED, NOT_FOLLOWED
 from tests.stack.cluster import Cluster
 from tests.stack.kube_client import KubeError, path
 from tests.stack.waiting import until
@@ -22,6 +23,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900
 
 POLICY = MANIFESTS / "components" / "annotations-policy" / "policy.yaml"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+NAMED = (*KNOWN, "window")
+"""What people may write; the window is for the policy that gives it, and no drain reads it."""
 ENFORCED = {"eureka.drain/tests": "enforced"}
 """Namespaces where the tests have the policy deny: an answer is easier to read than a warning."""
 
@@ -137,8 +140,16 @@ async def test_it_refuses_what_the_code_refuses_and_nothing_else(cluster: Cluste
 async def test_it_knows_the_annotations_that_the_code_knows(cluster: Cluster, enforced: str) -> None:
     assert set(KNOWN) == set(VALUES), "each has its cases above"
     for misspelt in ("regions", "Port"):
-        told = await _refusal(cluster, enforced, a_pod({misspelt: "80"} | dict.fromkeys(KNOWN, "true")))
-        assert f"no such annotation: eureka.drain/{misspelt}; known are {', '.join(KNOWN)}" in told
+        told = await _refusal(cluster, enforced, a_pod({misspelt: "80"} | dict.fromkeys(NAMED, "true")))
+        assert f"no such annotation: eureka.drain/{misspelt}; known are {', '.join(NAMED)}" in told
+
+
+async def test_it_refuses_a_window_that_the_window_policy_does_not_follow(cluster: Cluster, enforced: str) -> None:
+    for text in FOLLOWED:
+        assert await _refusal(cluster, enforced, a_pod({"window": text})) == "", text
+    for text in NOT_FOLLOWED:
+        told = await _refusal(cluster, enforced, a_pod({"window": text}))
+        assert "or a number and a unit, at most an hour: 20s, 1.5m" in told, text
 
 
 async def test_other_annotations_are_nobodys_business(cluster: Cluster, enforced: str) -> None:
