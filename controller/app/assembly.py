@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from controller.domain.decide import Routing
 from controller.domain.events import Event
+from controller.domain.pods import Pod
 from controller.domain.standing import Guard
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
+from controller.eureka.region import EurekaRegion
 from controller.flows.planning import Living
 from controller.flows.steps import Policy
 from controller.kube.api import KubeApi
@@ -90,13 +93,31 @@ async def read_log(log: RabbitLog[Event], *, told: Callable[[int], object] = lam
         reading.cancel()
 
 
+async def open_regions(settings: Settings, opened: AsyncExitStack) -> dict[str, EurekaRegion]:
+    """Every region of the settings, until the stack is left."""
+    return {
+        name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
+        for name, region in settings.regions.items()
+    }
+
+
+async def track(api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> tuple[tuple[Pod, ...], Tracker]:
+    """List the cluster's pods, or those of the namespaces when no more may be listed; with who shares what with whom.
+
+    KubernetesError unless the list is complete.
+    """
+    tracker = Tracker()
+    pods = await Census(api, namespaces=namespaces, page_size=page_size).take()
+    tracker.listed("", pods, now())
+    return pods, tracker
+
+
 async def living_pods(settings: Settings) -> tuple[Living | None, str]:
     """The cluster's living pods, or why they are not known: a replay goes without them where it may not list them."""
-    tracker = Tracker()
     try:
         async with KubeApi() as api:
-            census = Census(api, namespaces=settings.watch.namespaces, page_size=settings.watch.page_size)
-            tracker.listed("", await census.take(), now())
+            namespaces, page_size = settings.watch.namespaces, settings.watch.page_size
+            _, tracker = await track(api, namespaces=namespaces, page_size=page_size)
     except KubernetesError as error:
         return None, str(error)
     return Living(tracker.sharing, lambda uid: tracker.alive_at(uid) is not None), ""

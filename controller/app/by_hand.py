@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
-from controller.app.assembly import event_log, now, read_log, routing_of
+from controller.app.assembly import event_log, now, read_log, routing_of, track
 from controller.app.ending import FAILED, finished, say, terminal_width
 from controller.domain.by_hand import drains_of, restores_of
 from controller.domain.commands import Command
@@ -17,10 +17,9 @@ from controller.domain.ledger import Ledger
 from controller.domain.replay import Asker
 from controller.domain.restore import Order
 from controller.domain.story import Story
-from controller.domain.tracking import Tracker
 from controller.errors import DrainControllerError
 from controller.kube.api import KubeApi
-from controller.kube.listing import Census, read_pod
+from controller.kube.listing import read_pod
 from controller.lifecycle import beside, until_interrupted
 from controller.ops.tables import drains_table
 from controller.rabbit.log import RabbitLog
@@ -46,11 +45,9 @@ def restore(settings: Settings, pod: tuple[str, str], asker: Asker) -> int:
 
 
 async def _drain(settings: Settings, key: tuple[str, str], asker: Asker) -> int:
-    tracker = Tracker()
     async with KubeApi() as api:
         pod = await read_pod(api, *key)
-        census = Census(api, namespaces=[key[0]], page_size=settings.watch.page_size)
-        tracker.listed("", await census.take(), now())
+        _, tracker = await track(api, namespaces=[key[0]], page_size=settings.watch.page_size)
     orders = drains_of(pod, routing_of(settings), tracker.sharing(pod), asker)
     if isinstance(orders, str):
         raise DrainControllerError(f"{pod.key} is not drained: {orders}")

@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from enum import StrEnum
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
-from controller.app.assembly import now, policy_of, routing_of
+from controller.app.assembly import now, open_regions, policy_of, routing_of, track
 from controller.app.ending import FAILED, finished, terminal_width
 from controller.app.staying import look_at_pods
-from controller.domain.checkup import Check, Grade, judge_matches
+from controller.domain.checkup import MATCHES, Check, Grade, judge_matches
+from controller.domain.roles import Role
 from controller.domain.stay.findings import Verdict as StayVerdict
-from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError, RegistryError
 from controller.eureka import inspection as eureka_inspection
 from controller.eureka.region import EurekaRegion
-from controller.flows.matching import Matcher, Matches
+from controller.flows.find import Finder
+from controller.flows.matching import Matcher
 from controller.kube import inspection as kube_inspection
 from controller.kube.api import KubeApi
-from controller.kube.listing import Census
 from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch
 from controller.ops.answers import check_answer
 from controller.ops.staying import patches_text, stay_answer, stays_text
 from controller.ops.tables import checks_text, counted
 from controller.rabbit import inspection as rabbit_inspection
 from controller.settings import Settings
-
-
-class Role(StrEnum):
-    """Whose needs are looked at."""
-
-    watch = "watch"
-    work = "work"
-    ops = "ops"
-    sweep = "sweep"
-
 
 KUBERNETES = frozenset({Role.watch, Role.ops, Role.sweep})
 """Roles that speak to the API server."""
@@ -101,29 +90,16 @@ async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:
                 )
             else:
                 checks += await _kubernetes(settings, api, asked, only_asked=bool(roles))
-        speaking = [_at_the_broker(settings, role) for role in asked]
-        checks += await rabbit_inspection.inspect(settings.broker, regions=list(settings.regions), roles=speaking)
-        async with _regions(settings) as regions:
-            for name, region in regions.items():
-                checks += await eureka_inspection.inspect(name, region, now)
-            if api is not None and Role.watch in asked:
-                checks += await _matches(settings, api, regions)
+        # A sweep that reports only reads the event log, as everybody does.
+        reports = settings.sweep.policy == "report"
+        writing = [role for role in asked if not (reports and role is Role.sweep)]
+        checks += await rabbit_inspection.inspect(settings.broker, regions=list(settings.regions), roles=writing)
+        regions = await open_regions(settings, opened)
+        for name, region in regions.items():
+            checks += await eureka_inspection.inspect(name, region, now)
+        if api is not None and Role.watch in asked:
+            checks += await _matches(settings, api, regions)
         return checks
-
-
-def _at_the_broker(settings: Settings, role: Role) -> rabbit_inspection.Role:
-    if role is Role.sweep and settings.sweep.policy == "report":
-        return rabbit_inspection.Role.reader
-    return rabbit_inspection.Role(role.value)
-
-
-@asynccontextmanager
-async def _regions(settings: Settings) -> AsyncIterator[dict[str, EurekaRegion]]:
-    async with AsyncExitStack() as opened:
-        yield {
-            name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
-            for name, region in settings.regions.items()
-        }
 
 
 async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *, only_asked: bool) -> list[Check]:
@@ -143,17 +119,12 @@ async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *
 
 
 async def _matches(settings: Settings, api: KubeApi, regions: dict[str, EurekaRegion]) -> list[Check]:
-    tracker = Tracker()
-    try:
-        census = Census(api, namespaces=settings.watch.scopes, page_size=settings.watch.page_size)
-        pods = await census.take()
-    except KubernetesError as error:
-        return [
-            Check(area=f"region {name}", what="pods found in the registry", grade=Grade.skipped, found=str(error))
-            for name in regions
-        ]
-    tracker.listed("", pods, now())
     scopes = settings.watch.scopes
+    try:
+        named = [scope for scope in scopes if scope]
+        pods, tracker = await track(api, namespaces=named, page_size=settings.watch.page_size)
+    except KubernetesError as error:
+        return [Check(area=f"region {name}", what=MATCHES, grade=Grade.skipped, found=str(error)) for name in regions]
     watched = [
         (pod, tracker.sharing(pod))
         for pod in pods
@@ -161,14 +132,14 @@ async def _matches(settings: Settings, api: KubeApi, regions: dict[str, EurekaRe
     ]
     checks = []
     for name, region in regions.items():
-        matcher = Matcher(regions={name: region}, policy=policy_of(settings), routing=routing_of(settings), clock=now)
+        finder = Finder(registry=region, policy=policy_of(settings))
+        matcher = Matcher(region=name, finder=finder, routing=routing_of(settings), clock=now)
         area = f"region {name}"
         try:
-            matches = (await matcher.match(watched)).get(name, Matches())
+            matches = await matcher.match(watched)
             registered = len(await region.everything())
         except RegistryError as error:
-            what = "pods found in the registry"
-            checks.append(Check(area=area, what=what, grade=Grade.skipped, found=str(error)))
+            checks.append(Check(area=area, what=MATCHES, grade=Grade.skipped, found=str(error)))
             continue
         checks.append(judge_matches(area, matches.found, matches.reasons, matches.pods, registered))
     return checks

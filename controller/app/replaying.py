@@ -8,13 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from controller.app.assembly import event_log, living_pods, now, policy_of, read_log
+from controller.app.assembly import event_log, living_pods, now, open_regions, policy_of, read_log
 from controller.app.ending import FAILED, finished, progress, say, terminal_width
 from controller.app.letters import hold_letters, planned_letter, was_meant
 from controller.domain.history import History
 from controller.domain.replay import GOOD_ENDS, GOOD_VERDICTS, Asker, Item, Verdict
 from controller.domain.selection import Selection
-from controller.eureka.region import EurekaRegion
 from controller.flows.planning import Planner
 from controller.flows.replay import Replay
 from controller.lifecycle import beside, until_interrupted
@@ -79,10 +78,7 @@ async def _replay(settings: Settings, wish: Wish) -> int:
 @asynccontextmanager
 async def _planner(settings: Settings) -> AsyncIterator[tuple[Planner, list[str]]]:
     async with AsyncExitStack() as opened:
-        regions = {
-            name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
-            for name, region in settings.regions.items()
-        }
+        regions = await open_regions(settings, opened)
         living, why = await living_pods(settings)
         if living is None:
             say(f"living pods are not known, the registries alone decide: {why}")

@@ -8,11 +8,10 @@ from ipaddress import ip_network
 
 from loguru import logger
 
-from controller.app.assembly import event_log, now, read_log
+from controller.app.assembly import event_log, now, open_regions, read_log
 from controller.app.ending import FAILED, finished, terminal_width
 from controller.domain.sweep import Evidence
 from controller.errors import SettingsError
-from controller.eureka.region import EurekaRegion
 from controller.flows.sweep import Pass, Sweep
 from controller.kube.api import KubeApi
 from controller.kube.listing import Census
@@ -54,10 +53,7 @@ async def _pass(settings: Settings, *, dry_run: bool) -> tuple[Pass, int | None]
             namespaces=settings.watch.namespaces,
             page_size=settings.watch.page_size,
         )
-        regions = {
-            name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
-            for name, region in settings.regions.items()
-        }
+        regions = await open_regions(settings, opened)
         sweep = Sweep(census=census.take, regions=regions, evidence=evidence, clock=now, cluster=settings.watch.cluster)
         if not await census.is_whole() and settings.sweep.pod_cidrs:
             logger.warning("pods of other namespaces cannot be listed: pod_cidrs is not used, only the event log")

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from controller.cli.options import Assignments, ConfigFile, Output, OutputOption
 from controller.cli.requests import prepare
+from controller.domain.roles import Role
 from controller.errors import SettingsError
 
 app = typer.Typer()
-
-
-class RoleName(StrEnum):
-    """Whose needs are looked at."""
-
-    watch = "watch"
-    work = "work"
-    ops = "ops"
-    sweep = "sweep"
 
 
 EXAMPLES = """\b
@@ -36,7 +27,7 @@ Examples:
 def doctor(
     context: typer.Context,
     role: Annotated[
-        list[RoleName] | None, typer.Option("--role", help="What this role needs. Repeatable; else watch and work.")
+        list[Role] | None, typer.Option("--role", help="What this role needs. Repeatable; else watch and work.")
     ] = None,
     pods: Annotated[
         bool, typer.Option("--pods", help="Instead: do the cluster's pods serve until nobody calls them any more?")
@@ -50,8 +41,8 @@ def doctor(
 
     Changes nothing. Exit status 1 when something is wrong.
     """
-    from controller.app.doctoring import Role, doctor_of_pods
     from controller.app.doctoring import doctor as look
+    from controller.app.doctoring import doctor_of_pods
 
     if patch and not pods:
         raise SettingsError(["--patch goes with --pods"])
@@ -61,4 +52,4 @@ def doctor(
     as_json = output is Output.json
     if pods:
         raise typer.Exit(doctor_of_pods(settings, patch=patch, as_json=as_json))
-    raise typer.Exit(look(settings, [Role(name) for name in role or ()], as_json=as_json))
+    raise typer.Exit(look(settings, role or [], as_json=as_json))

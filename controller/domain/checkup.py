@@ -15,6 +15,7 @@ from controller.domain.instances import Instance
 MOST_NAMED = 3
 """Examples in one line."""
 WARN_SKEW = timedelta(seconds=5)
+MATCHES = "pods found in the registry"
 
 
 class Grade(StrEnum):
@@ -133,7 +134,7 @@ def judge_matches(area: str, found: int, reasons: Sequence[str], examples: Seque
 
     ``reasons`` and ``examples`` (pods) belong together, one each for a pod that was not found.
     """
-    what, total = "pods found in the registry", found + len(reasons)
+    what, total = MATCHES, found + len(reasons)
     if not total:
         return Check(area=area, what=what, grade=Grade.skipped, found="no living pod is routed to this region")
     tally = Counter(reasons)
@@ -149,7 +150,5 @@ def judge_matches(area: str, found: int, reasons: Sequence[str], examples: Seque
             mend="right where no application of this cluster registers in this region; else compare the registered "
             "addresses with the pods': NAT? eureka.instance.prefer-ip-address: true registers the pod's own",
         )
-    if reasons:
-        mend = "pods that do not register need nothing; for the others see the annotations in the README"
-        return Check(area=area, what=what, grade=Grade.ok, found=text, mend=mend)
-    return Check(area=area, what=what, grade=Grade.ok, found=text)
+    mend = "pods that do not register need nothing; for the others see the annotations in the README" if reasons else ""
+    return Check(area=area, what=what, grade=Grade.ok, found=text, mend=mend)

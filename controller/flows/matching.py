@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from controller.domain.commands import Cause, Command
 from controller.domain.decide import Publish, Refuse, Routing, cause_of, decide
 from controller.domain.hints import HintError, read_hints
 from controller.domain.pods import LivingPod, Pod
 from controller.flows.find import Finder
-from controller.flows.ports import Clock, Registry
-from controller.flows.steps import Policy
+from controller.flows.ports import Clock
 
 NOTHING = "with nothing registered at their address or host name"
+NOT_FOLLOWED = "with an annotation that cannot be followed"
 
 
 @dataclass(slots=True)
@@ -33,37 +33,38 @@ class Matches:
 
 
 class Matcher:
-    """Looks living pods up, the way that their drains would."""
+    """Looks living pods up in one region, the way that their drains would."""
 
-    def __init__(self, *, regions: Mapping[str, Registry], policy: Policy, routing: Routing, clock: Clock) -> None:
-        self._finders = {name: Finder(registry=registry, policy=policy) for name, registry in regions.items()}
+    def __init__(self, *, region: str, finder: Finder, routing: Routing, clock: Clock) -> None:
+        self._region = region
+        self._finder = finder
         self._routing = routing
         self._clock = clock
 
-    async def match(self, pods: Iterable[tuple[Pod, tuple[LivingPod, ...]]]) -> dict[str, Matches]:
-        """Look up each pod with those that share its address or name. RegistryError when a region does not answer."""
+    async def match(self, pods: Iterable[tuple[Pod, tuple[LivingPod, ...]]]) -> Matches:
+        """Look up each pod with those that share its address or name. RegistryError when no node answers."""
         begun_at = self._clock()
-        matches: defaultdict[str, Matches] = defaultdict(Matches)
+        matches = Matches()
         for pod, living in pods:
             if cause_of(pod) is not None or not pod.ip:
                 continue
             for decision in decide(pod, Cause.asked, begun_at, self._routing, living):
                 match decision:
                     case Refuse(reason=reason):
-                        for name in self._finders:
-                            matches[name].miss(pod, f"with an annotation that cannot be followed: {reason}")
-                    case Publish(command=command) if command.region in self._finders:
-                        await self._look_up(command, matches[command.region])
+                        matches.miss(pod, f"{NOT_FOLLOWED}: {reason}")
+                    case Publish(command=command):
+                        if command.region == self._region:
+                            await self._look_up(command, matches)
                     case _:
-                        continue
-        return dict(matches)
+                        assert_never(decision)
+        return matches
 
     async def _look_up(self, command: Command, matches: Matches) -> None:
         try:
             hints = read_hints(command.pod)
-            resolution = await self._finders[command.region].find(command, hints, not_before=command.observed_at)
+            resolution = await self._finder.find(command, hints, not_before=command.observed_at)
         except HintError as error:
-            matches.miss(command.pod, f"with an annotation that cannot be followed: {error}")
+            matches.miss(command.pod, f"{NOT_FOLLOWED}: {error}")
             return
         if resolution.own:
             matches.found += 1

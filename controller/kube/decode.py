@@ -136,41 +136,42 @@ _bookmark = msgspec.json.Decoder(_Bookmark)
 
 def decode_page(body: bytes) -> tuple[list[Pod], str, str]:
     """Read one page of a list: its pods, the list's resourceVersion, the next page's token (empty: the last)."""
-    page = _decoded(_list, body, "a list of pods")
+    page = decoded(_list, body, "a list of pods")
     return [_to_pod(pod) for pod in page.items or ()], page.metadata.resource_version, page.metadata.more
 
 
 def decode_event(line: bytes) -> tuple[str, bytes]:
     """Read a watch line: its type, and the object's bytes."""
-    event = _decoded(_event, line, "a watch event")
+    event = decoded(_event, line, "a watch event")
     return event.type, bytes(event.object)
 
 
 def decode_pod(body: bytes) -> tuple[Pod, str]:
     """Read a pod and its resourceVersion."""
-    pod = _decoded(_pod, body, "a pod")
+    pod = decoded(_pod, body, "a pod")
     return _to_pod(pod), pod.metadata.resource_version
 
 
 def decode_bookmark(body: bytes) -> str:
     """Read a bookmark's resourceVersion."""
-    version: str = _decoded(_bookmark, body, "a bookmark").metadata.resource_version
+    version: str = decoded(_bookmark, body, "a bookmark").metadata.resource_version
     return version
 
 
 def decode_failure(body: bytes) -> tuple[int, str]:
     """Read a ``Status``: its HTTP code and what it says."""
-    failure = _decoded(_failure, body, "a status")
+    failure = decoded(_failure, body, "a status")
     return failure.code, f"{failure.reason}: {failure.message}"[:300]
 
 
 def decode_causes(body: bytes) -> tuple[str, ...]:
     """Read a ``Status``: the causes that it names, one word each."""
-    details = _decoded(_failure, body, "a status").details
+    details = decoded(_failure, body, "a status").details
     return tuple(cause.reason for cause in (details and details.causes) or ())
 
 
-def _decoded(decoder: Any, body: bytes, what: str) -> Any:
+def decoded(decoder: Any, body: bytes, what: str) -> Any:
+    """Decode an answer that must be ``what``; KubernetesError when it is not."""
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

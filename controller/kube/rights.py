@@ -12,6 +12,7 @@ from loguru import logger
 
 from controller.errors import KubernetesError
 from controller.kube.api import KubeApi
+from controller.kube.decode import decoded
 
 EVERY = timedelta(seconds=15)
 _PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -71,11 +72,8 @@ async def may(api: KubeApi, need: Need) -> bool:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {name: value for name, value in attributes.items() if value}},
     }
-    answer = await api.post(_PATH, body)
-    try:
-        return _review.decode(answer).status.allowed
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise KubernetesError("the answer is not an access review") from error
+    review: _Review = decoded(_review, await api.post(_PATH, body), "an access review")
+    return review.status.allowed
 
 
 class Rights:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -23,9 +22,8 @@ from controller.domain.stay.pods import (
     TcpSocket,
 )
 from controller.domain.stay.workloads import Template, Workload
-from controller.errors import KubernetesError
 from controller.kube.api import KubeApi
-from controller.kube.decode import decode_page
+from controller.kube.decode import decode_page, decoded
 from controller.kube.listing import list_whole, pods_path
 from controller.settings import Watch
 
@@ -110,7 +108,7 @@ _owner = msgspec.json.Decoder(_Owner)
 def decode_stays(body: bytes) -> tuple[list[StayPod], str, str]:
     """Read one page of a list of pods, its resourceVersion, and the next page's token (empty: the last)."""
     pods, version, more = decode_page(body)
-    described = _decoded(_pods, body, "a list of pods").items or ()
+    described = decoded(_pods, body, "a list of pods").items or ()
     found = []
     for pod, one in zip(pods, described, strict=True):
         labels = one.metadata.labels or {}
@@ -127,13 +125,6 @@ def decode_stays(body: bytes) -> tuple[list[StayPod], str, str]:
             )
         )
     return found, version, more
-
-
-def _decoded(decoder: Any, body: bytes, what: str) -> Any:
-    try:
-        return decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise KubernetesError(f"the answer is not {what} ({str(error)[:120]})") from error
 
 
 def _containers(spec: _Spec) -> tuple[Container, ...]:
@@ -200,12 +191,12 @@ async def read_revisions(api: KubeApi, workload: Workload, templates: Iterable[T
     if workload.kind == "Deployment":
         found = {}
         for one in templates:
-            owner = _decoded(
+            owner = decoded(
                 _owner, await api.get(f"{where}/replicasets/{quote(one.made_by, safe='')}", {}), "a ReplicaSet"
             )
             found[one.hash] = _number((owner.metadata.annotations or {}).get(REVISION))
         return found
     if workload.kind == "StatefulSet":
         body = await api.get(f"{where}/statefulsets/{quote(workload.name, safe='')}", {})
-        return {_decoded(_owner, body, "a StatefulSet").status.update_revision: 1}
+        return {decoded(_owner, body, "a StatefulSet").status.update_revision: 1}
     return {}

@@ -34,5 +34,10 @@ class QueueCounter:
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
                 await self.link.wait_until_up()
                 assert self._channel is not None
-                found = (await self._channel.declare_queue(name, passive=True)).declaration_result
-        return QueueState(messages=found.message_count or 0, consumers=found.consumer_count or 0)
+                return await counted(self._channel, name)
+
+
+async def counted(channel: AbstractChannel, name: str) -> QueueState:
+    """Count a queue that is there; ChannelNotFoundEntity, and the channel's end, when it is not."""
+    found = (await channel.declare_queue(name, passive=True)).declaration_result
+    return QueueState(messages=found.message_count or 0, consumers=found.consumer_count or 0)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import Any
 
 from aio_pika import Message
@@ -28,7 +27,10 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused
 
 from controller.domain.checkup import Check, Grade, named
+from controller.domain.overview import QueueState
+from controller.domain.roles import Role
 from controller.rabbit import ladder, names
+from controller.rabbit.counts import counted
 from controller.rabbit.link import BROKER_TROUBLE, connect
 from controller.rabbit.topology import Binding, Exchange, Queue, Thing, declare_one, topology
 from controller.settings import Broker, without_credentials
@@ -41,19 +43,8 @@ _LAST = -1_000
 """A consumer's priority."""
 
 
-class Role(StrEnum):
-    """Whose permissions are looked at."""
-
-    watch = "watch"
-    work = "work"
-    ops = "ops"
-    sweep = "sweep"
-    reader = "reader"
-    """Whoever reads the event log only: a sweep that reports."""
-
-
 async def inspect(settings: Broker, *, regions: Sequence[str], roles: Sequence[Role]) -> list[Check]:
-    """Look at everything that these roles need for these regions."""
+    """Look at everything that these roles need for these regions; without any, at what a reader of the log needs."""
     try:
         connection = await connect(settings, "doctor")
     except Exception as error:  # whatever the library met: a person wants to hear of it
@@ -62,11 +53,11 @@ async def inspect(settings: Broker, *, regions: Sequence[str], roles: Sequence[R
     async with connection:
         checks = [Check(area=AREA, what="connection", grade=Grade.ok, found=_version(connection))]
         things = topology(regions, events_kept=settings.events_kept)
-        if {*roles} - {Role.reader}:
+        if roles:
             checks += await inspection.look_at_topology(things)
             checks += await inspection.look_at_publishing(_published_to(roles))
         checks += await inspection.look_at_consuming(_consumed_from(roles, regions))
-        if {*roles} - {Role.reader}:
+        if roles:
             checks += await inspection.look_at_queues(regions)
     return checks
 
@@ -121,7 +112,7 @@ class _Inspection:
                 if isinstance(thing, Binding):
                     if {thing.source, thing.target} & self._missing:
                         continue
-                elif not await self._exists(thing):
+                elif not await self._exists(thing.name, exchange=isinstance(thing, Exchange)):
                     self._missing.add(thing.name)
                     if isinstance(thing, Queue):
                         await self._try_to_configure(thing)
@@ -150,13 +141,13 @@ class _Inspection:
             checks.append(Check(area=AREA, what="topology", grade=Grade.ok, found=found))
         return checks
 
-    async def _exists(self, thing: Exchange | Queue) -> bool:
+    async def _exists(self, name: str, *, exchange: bool = False) -> bool:
         async with self._channel() as channel:
             try:
-                if isinstance(thing, Queue):
-                    await channel.declare_queue(thing.name, passive=True)
+                if exchange:
+                    await channel.declare_exchange(name, passive=True)
                 else:
-                    await channel.declare_exchange(thing.name, passive=True)
+                    await channel.declare_queue(name, passive=True)
             except ChannelNotFoundEntity:
                 return False
         return True
@@ -195,7 +186,7 @@ class _Inspection:
                 arguments: dict[str, Any] = {"x-stream-offset": "next"} if stream else {"x-priority": _LAST}
                 await queue.cancel(await queue.consume(_leave, arguments=arguments))
 
-        there = [name for name in queues if name not in self._missing and await self._exists(Queue(name, {}))]
+        there = [name for name in queues if name not in self._missing and await self._exists(name)]
         refused = await self._refusals(there, consume)
         return _rights("may consume", refused, asked=len(there), all_asked=len(queues))
 
@@ -216,26 +207,25 @@ class _Inspection:
             dead = await self._count(names.dead_queue(region))
             if work is None or dead is None:
                 continue
-            found = f"{work[0]} waiting, {work[1]} consumers, {dead[0]} dead letters"
+            found = f"{work.messages} waiting, {work.consumers} consumers, {dead.messages} dead letters"
             grade, mend = Grade.ok, ""
-            if dead[0]:
+            if dead.messages:
                 grade, mend = Grade.advice, f"see: eureka-drain dead --region {region}"
-            if not work[1]:
+            if not work.consumers:
                 grade, mend = Grade.advice, f"nobody consumes: start eureka-drain work --region {region}"
             checks.append(Check(area=AREA, what=f"queue of {region}", grade=grade, found=found, mend=mend))
         unrouted = await self._count(names.UNROUTED)
-        if unrouted and unrouted[0]:
-            found = f"{unrouted[0]} commands for regions whose queue nobody has declared"
+        if unrouted and unrouted.messages:
+            found = f"{unrouted.messages} commands for regions whose queue nobody has declared"
             mend = "start a worker for the region, or mend the pods' eureka.drain/region"
             checks.append(Check(area=AREA, what=names.UNROUTED, grade=Grade.advice, found=found, mend=mend))
         return checks
 
-    async def _count(self, name: str) -> tuple[int, int] | None:
+    async def _count(self, name: str) -> QueueState | None:
         if name in self._missing:
             return None
         async with self._channel() as channel:
-            counted = (await channel.declare_queue(name, passive=True)).declaration_result
-        return counted.message_count or 0, counted.consumer_count or 0
+            return await counted(channel, name)
 
 
 async def _leave(_: AbstractIncomingMessage) -> None:
@@ -251,10 +241,9 @@ def _rights(what: str, refused: Sequence[str], *, asked: int, all_asked: int) ->
 
 
 def _different(thing: Thing, error: Exception) -> Check:
-    name = thing.target if isinstance(thing, Binding) else thing.name
     return Check(
         area=AREA,
-        what=f"{'exchange' if isinstance(thing, Exchange) else 'queue'} {name}",
+        what=f"{'exchange' if isinstance(thing, Exchange) else 'queue'} {thing.name}",
         grade=Grade.wrong,
         found=f"it exists with other arguments: {_words(error)}",
         mend="move its messages (a shovel), delete it, and start a role: it is declared anew. For drain.events only "

@@ -45,11 +45,6 @@ class Queue:
     name: str
     arguments: Mapping[str, Any]
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether it is read by offset."""
-        return bool(self.arguments["x-queue-type"] == "stream")
-
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -59,6 +54,11 @@ class Binding:
     key: str
     target: str
     to_exchange: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is a part of."""
+        return self.target
 
 
 Thing = Exchange | Queue | Binding
@@ -131,9 +131,8 @@ async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_ke
         try:
             await declare_one(channel, thing)
         except ChannelPreconditionFailed as error:
-            name = thing.target if isinstance(thing, Binding) else thing.name
             raise BrokerError(
-                f"{name!r} exists on the broker with other arguments; move its messages and delete it ({error})"
+                f"{thing.name!r} exists on the broker with other arguments; move its messages and delete it ({error})"
             ) from error
 
 

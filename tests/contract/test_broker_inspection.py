@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.checkup import Check, Grade
+from controller.domain.roles import Role
 from controller.rabbit import names
-from controller.rabbit.inspection import Role, inspect
+from controller.rabbit.inspection import inspect
 from controller.settings import Broker, SecretUrl
 from tests.contract.brokers import a_channel, an_outbox, command_for, fresh_region, settings_for
 from tests.stack.rabbitmq import RabbitMq
