@@ -15,6 +15,7 @@ from tests.contract.silly_server import Answer, SillyServer, saying
 from tests.stack import parts
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import Tell
+from tests.stack.waiting import until
 
 EMPTY = '{"applications": {"versions__delta": "1", "apps__hashcode": "", "application": []}}'
 
@@ -35,8 +36,13 @@ def wrong(checks: list[Check]) -> list[Check]:
 
 async def test_a_pair_in_order_is_found_in_order_and_stays_as_it_was(eureka_pair: EurekaNodes) -> None:
     app = fresh_app()
-    for node in eureka_pair.nodes:
-        await node.registry.register(app, "one", ip="10.78.0.1")
+    # At one node, so that no late copy from the other changes it while doctor looks.
+    await eureka_pair.nodes[0].registry.register(app, "one", ip="10.78.0.1")
+
+    async def copied() -> bool:
+        return None not in await eureka_pair.read(app, "one")
+
+    await until(copied, "the registration at both nodes")
     before = await eureka_pair.read(app, "one")
     checks = await look(*eureka_pair.urls)
     for url in eureka_pair.urls:
