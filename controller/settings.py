@@ -302,33 +302,37 @@ class Work(Group):
     """Instances of one region that are written at a time; more makes each of them slower, and none quicker."""
 
 
-class AppWindow(Group):
-    """What differs for one Eureka app, and for those who call it; what is not set is as for all."""
+class OwnWindow(Group):
+    """What differs for one Eureka app, or one region, and for those who call there; what is not set is as for all."""
 
     server_cache: OwnDuration = None
-    """Of the region in which it registers."""
+    """Of the region's nodes."""
     client_fetch: OwnDuration = None
-    """Of the slowest of those who call it."""
+    """Of the slowest of those who call there."""
     load_balancer: OwnDuration = None
-    """Of the slowest of those who call it."""
+    """Of the slowest of those who call there."""
 
 
 class Window(Group):
-    """How long callers may go on calling a drained instance, from what they have cached; for ``doctor --pods``.
+    """How long callers may go on calling a drained instance, from what they have cached.
 
     The three add up, for each cache is filled from the one before it. The request in flight comes on top. Sources, and
-    what was measured: docs/window.md.
+    what was measured: docs/window.md. A pod may say it for itself: annotation ``eureka.drain/window``.
     """
 
     server_cache: Duration = timedelta(seconds=30)
-    """Age of what a Eureka node answers: ``eureka.server.response-cache-update-interval-ms``, 30 s unless it is set."""
+    """Age of what a Eureka node answers: ``eureka.server.response-cache-update-interval-ms``, 30 s unless it is set.
+    A worker asks the nodes for it, and goes by what they tell; this is for those that do not."""
     client_fetch: Duration = timedelta(seconds=30)
     """Between a caller's fetches: ``eureka.client.registry-fetch-interval-seconds``, 30 s unless it is set."""
     load_balancer: Duration = timedelta(seconds=35)
     """Age of a caller's list of instances: ``spring.cloud.loadbalancer.cache.ttl``, 35 s unless it is set. With Ribbon
     it is ``ribbon.ServerListRefreshInterval``, 30 s."""
-    apps: Annotated[dict[Annotated[str, AfterValidator(_check_app)], AppWindow], BeforeValidator(_fold_apps)] = {}
-    """Apps with a window of their own, by their name in Eureka; upper and lower case do not matter."""
+    regions: dict[RegionName, OwnWindow] = {}
+    """Regions with a window of their own."""
+    apps: Annotated[dict[Annotated[str, AfterValidator(_check_app)], OwnWindow], BeforeValidator(_fold_apps)] = {}
+    """Apps with a window of their own, by their name in Eureka; upper and lower case do not matter. They go before
+    their region's."""
 
 
 class Http(Group):
@@ -414,3 +418,12 @@ class Settings(Group):
     log: Log = Log()
     tracing: Tracing = Tracing()
     stop: Stop = Stop()
+
+    @model_validator(mode="after")
+    def _has_windows_of_known_regions_only(self) -> Settings:
+        known = {*self.regions, *self.routing.default_regions}
+        known.update(name for names in self.routing.namespaces.values() for name in names)
+        for name in self.window.regions:
+            if name not in known and "*" not in known:
+                raise ValueError(f"window.regions: {name!r} is no region of these settings; name it under regions, too")
+        return self

@@ -311,7 +311,9 @@ def _explain(error: ValidationError) -> list[str]:
             meant = _nearest(str(mistake["loc"][-1]), _fields_at(mistake["loc"][:-1]))
             problems.append(f"{where}: no such setting" + (f"; did you mean {meant}?" if meant else ""))
         else:
-            problems.append(f"{where}: {mistake['msg'].removeprefix('Value error, ')}")
+            text = mistake["msg"].removeprefix("Value error, ")
+            # What several settings say together names them itself.
+            problems.append(f"{where}: {text}" if where else text)
     return problems
 
 

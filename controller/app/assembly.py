@@ -11,6 +11,7 @@ from controller.domain.decide import Routing
 from controller.domain.events import Event
 from controller.domain.pods import Pod
 from controller.domain.standing import Guard
+from controller.domain.stay.window import Own, Window, Windows
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
@@ -22,6 +23,7 @@ from controller.messages.codec import decode_event
 from controller.rabbit import names
 from controller.rabbit.log import RabbitLog
 from controller.settings import Settings
+from controller.settings import Window as WindowSettings
 
 CONNECT_PATIENCE = 10.0
 """Seconds that a command waits for the broker."""
@@ -55,6 +57,20 @@ def policy_of(settings: Settings) -> Policy:
         instance_id_templates=tuple(settings.instance_id_templates),
         concurrency=settings.work.concurrency,
         guard=Guard(**settings.guard.model_dump()),
+        windows=windows_of(settings.window),
+    )
+
+
+def windows_of(settings: WindowSettings) -> Windows:
+    """The window of each app and region, as the settings have it."""
+    return Windows(
+        Window(
+            server_cache=settings.server_cache,
+            client_fetch=settings.client_fetch,
+            load_balancer=settings.load_balancer,
+        ),
+        of_apps={name: Own(**dict(own)) for name, own in settings.apps.items()},
+        of_regions={name: Own(**dict(own)) for name, own in settings.regions.items()},
     )
 
 

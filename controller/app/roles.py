@@ -220,6 +220,7 @@ async def _add_work(process: Process, urgencies: dict[str, Urgency]) -> None:
         process.keep(f"consume {name}", consumer.link)
         process.tasks |= {
             f"index {name}": region.index.keep_fresh,
+            f"caches {name}": region.caches.keep_fresh,
             f"unrouted {name}": consumer.bring_back_unrouted,
         }
         process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)

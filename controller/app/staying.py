@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from controller.app.assembly import routing_of, windows_of
 from controller.domain.stay.findings import Looked, by_workload, find, living_templates
 from controller.domain.stay.pods import StayPod
-from controller.domain.stay.window import Window, Windows
 from controller.domain.stay.workloads import Workload
 from controller.errors import KubernetesError
 from controller.kube.api import KubeApi
 from controller.kube.stays import list_stays, read_revisions
 from controller.settings import Settings
-from controller.settings import Window as WindowSettings
 
 
 async def look_at_pods(settings: Settings) -> Looked:
@@ -26,21 +24,11 @@ async def look_at_pods(settings: Settings) -> Looked:
         workloads = by_workload(await list_stays(api, settings.watch))
         revisions, doubts = await _revisions(api, workloads)
     windows = windows_of(settings.window)
-    return Looked(findings=tuple(find(workloads, windows, revisions)), usual=windows.usual, doubts=tuple(doubts))
-
-
-def windows_of(settings: WindowSettings) -> Windows:
-    """The window of each app, as the settings have it."""
-    usual = Window(
-        server_cache=settings.server_cache,
-        client_fetch=settings.client_fetch,
-        load_balancer=settings.load_balancer,
+    return Looked(
+        findings=tuple(find(workloads, windows, revisions, routing_of(settings))),
+        usual=windows.usual,
+        doubts=tuple(doubts),
     )
-    own = {
-        name: replace(usual, **{cache: length for cache, length in app if length is not None})
-        for name, app in settings.apps.items()
-    }
-    return Windows(usual, own)
 
 
 async def _revisions(

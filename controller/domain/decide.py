@@ -80,14 +80,19 @@ def decide(
     try:
         if not is_enabled(pod):
             return []
-        asked = asked_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
+        regions = regions_of(pod, routing)
     except HintError as error:
         return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=str(error))]
+    return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
+
+
+def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
+    """The regions in which the pod may have registered; HintError when it asks for some that cannot be."""
+    asked = asked_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
     regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
     if asked and not regions:
-        reason = "it asks for every region (*), and the watch's settings name none"
-        return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=reason)]
-    return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
+        raise HintError("it asks for every region (*), and the watch's settings name none")
+    return tuple(regions)
 
 
 def _command(
@@ -114,7 +119,7 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     to be that observation, so that latencies below a second can be told.
     """
     if cause is Cause.terminating and pod.deletion_at is not None:
-        since_at = _asked_at(pod.deletion_at, pod.grace_seconds)
+        since_at = asked_at(pod.deletion_at, pod.grace_seconds)
         end_at = pod.deletion_at
     elif pod.finished_at is not None:
         since_at = end_at = pod.finished_at
@@ -125,7 +130,8 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     return since_at, max(end_at, since_at)
 
 
-def _asked_at(deletion_at: datetime, grace_seconds: int) -> datetime:
+def asked_at(deletion_at: datetime, grace_seconds: int) -> datetime:
+    """When a deletion was asked for: a deletionTimestamp is when its grace period ends."""
     try:
         return deletion_at - timedelta(seconds=grace_seconds)
     except OverflowError:  # a grace period of geological length

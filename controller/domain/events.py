@@ -60,6 +60,9 @@ class Event:
     """When a worker took the command up."""
     retention_ends_at: datetime | None = None
     """When it may be deleted at the earliest, unless it falls silent before its deadline; with ``out_of_service``."""
+    safe_at: datetime | None = None
+    """When no caller uses it any more, by the window of the settings, of the nodes, or of the pod. With
+    ``out_of_service``, with ``already_gone`` where nobody had taken it out, and when it had to be taken out again."""
     requested_by: str = ""
     requested_at: datetime | None = None
     requested_why: str = ""
@@ -91,6 +94,7 @@ def tell(
     attempt: int = 1,
     published_at: datetime | None = None,
     retention_ends_at: datetime | None = None,
+    safe_at: datetime | None = None,
 ) -> Event:
     """Compose the event of a command's new state, about one instance when there is one."""
     if target is not None:
@@ -119,6 +123,7 @@ def tell(
         published_at=published_at,
         taken_up_at=command.progress.first_at if command.progress else None,
         retention_ends_at=retention_ends_at,
+        safe_at=safe_at,
         requested_by=command.requested_by,
         requested_at=command.requested_at,
         requested_why=command.requested_why,

@@ -13,9 +13,11 @@ from controller.domain.addressing import is_region_name, unaddressable
 from controller.domain.durations import parse_duration
 from controller.domain.pods import ANNOTATION_PREFIX, Pod
 
-KNOWN = ("enabled", "app", "instance-id", "port", "region", "retention")
+KNOWN = ("enabled", "app", "instance-id", "port", "region", "retention", "window")
 LONGEST_VALUE = 1_024
 """Characters of one annotation that are kept; a longer value is cut, and then refused."""
+LONGEST_WINDOW = timedelta(hours=1)
+"""As in manifests/components/drain-window: a longer one does not count as said."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 TEMPLATE_FIELDS = ("app", "hostname", "ip", "name", "namespace", "port")
@@ -43,7 +45,7 @@ def read_hints(pod: Pod) -> Hints:
     """Read what narrows the search for the pod's instances; HintError names the broken annotation."""
     notes = pod.annotations
     for name, value in notes.items():
-        if len(value) > LONGEST_VALUE:
+        if len(value) > LONGEST_VALUE and name != "window":
             raise HintError(f"{_shown(name, value)} is longer than {LONGEST_VALUE} characters")
     app = notes.get("app", "").strip().upper()
     if "app" in notes and (why := unaddressable(app)):
@@ -96,6 +98,20 @@ def render(template: str, pod: Pod, *, app: str, port: int | None) -> str:
         return values[field]
 
     return _FIELD.sub(fill, template)
+
+
+def said_window(pod: Pod) -> timedelta | None:
+    """For how long the pod says that it is called after OUT_OF_SERVICE; None where it says nothing.
+
+    What cannot be followed counts as not said, as the policy that injects the window has it: it must not stop a drain.
+    ``off`` says that no hook is wanted, and nothing of the callers.
+    """
+    text = pod.annotations.get("window", "").strip()
+    try:
+        window = parse_duration(text) if text and text.lower() != "off" else None
+    except ValueError:
+        return None
+    return window if window is not None and window <= LONGEST_WINDOW else None
 
 
 def is_enabled(pod: Pod) -> bool:

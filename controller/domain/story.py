@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from controller.domain.commands import Cause
 from controller.domain.events import FINAL, Event, Outcome
 from controller.domain.instances import Reading
+from controller.domain.pod_end import PodEnd
 from controller.domain.pods import Pod
 
 NO_INSTANCE = ("", "")
@@ -49,6 +50,8 @@ class Part:
     attempt: int = 1
     nodes: tuple[Reading, ...] = ()
     out_at: datetime | None = None
+    safe_at: datetime | None = None
+    """When no caller uses it any more, as the worker reckoned that took it out; None until then."""
     retention_ends_at: datetime | None = None
 
 
@@ -81,6 +84,8 @@ class Story:
     facts: Pod | None = None
     """The pod as the watch saw it; None when the log does not reach back to the beginning."""
     end_at: datetime | None = None
+    end: PodEnd | None = None
+    """The end of the pod's serving, when a watch has seen it."""
     parts: dict[tuple[str, str], Part] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     """The timeline, when it is kept."""
@@ -116,6 +121,11 @@ class Story:
     def out_at(self) -> datetime | None:
         """When the last of its instances was proved to be out of service."""
         return max((part.out_at for part in self.parts.values() if part.out_at), default=None)
+
+    @property
+    def safe_at(self) -> datetime | None:
+        """When no caller uses any of its instances any more; None while none of them is known to be out."""
+        return max((part.safe_at for part in self.parts.values() if part.safe_at), default=None)
 
     @property
     def took(self) -> timedelta | None:
@@ -192,7 +202,11 @@ class Story:
         part.nodes = event.nodes or part.nodes
         if event.outcome is Outcome.requested:
             part.trouble = event.reason
+            part.safe_at = event.safe_at or part.safe_at
             return
+        if part.safe_at is None or part.outcome is not Outcome.out_of_service:
+            # What is told to be out while it is out already has been out since then.
+            part.safe_at = event.safe_at or part.safe_at
         part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, ""
         if event.outcome is Outcome.out_of_service:
             part.out_at = event.at

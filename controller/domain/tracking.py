@@ -48,15 +48,16 @@ class Tracker:
         """How many pods wait for the broker's confirmation."""
         return len(self._due)
 
-    def listed(self, scope: str, pods: Iterable[Pod], now: datetime) -> None:
-        """Take a complete list of a scope; what we knew there and the list lacks has vanished."""
+    def listed(self, scope: str, pods: Iterable[Pod], now: datetime) -> list[Pod]:
+        """Take a complete list of a scope; what we knew there and the list lacks has vanished: give that."""
         seen = set()
         for pod in pods:
             seen.add(pod.uid)
             self.changed(pod, now)
-        gone = [uid for uid, pod in self._pods.items() if uid not in seen and scope in ("", pod.namespace)]
-        for uid in gone:
-            self._end(self._pods[uid], Cause.vanished, now)
+        gone = [pod for uid, pod in self._pods.items() if uid not in seen and scope in ("", pod.namespace)]
+        for pod in gone:
+            self._end(pod, Cause.vanished, now)
+        return gone
 
     def changed(self, pod: Pod, now: datetime) -> None:
         """Take a pod's newest state."""

@@ -180,14 +180,14 @@ def _as_list(thing: Any) -> list[Any]:
 
 def _instance(found: _Instance) -> Instance:
     lease = found.lease_info or _Lease()
-    interval = _number(lease.renewal_interval_in_secs)
+    interval = whole_number(lease.renewal_interval_in_secs)
     return Instance(
         app=found.app.upper(),
         # A client that sets no id is known by its host name.
         id=found.instance_id or found.host_name,
         ip=canonical_address(found.ip_addr),
         host_name=found.host_name,
-        port=_number(found.port.number if found.port else 0) or 0,
+        port=whole_number(found.port.number if found.port else 0) or 0,
         status=found.status.upper(),
         override=(found.overridden_status or found.lower_case_override or "UNKNOWN").upper(),
         registered_at=_time(lease.registration_timestamp),
@@ -196,14 +196,15 @@ def _instance(found: _Instance) -> Instance:
     )
 
 
-def _number(value: int | str | None) -> int | None:
+def whole_number(value: int | str | None) -> int | None:
+    """A number as codecs write it; None for anything else."""
     if isinstance(value, str):
         return int(value) if _WHOLE.fullmatch(value) else None
     return value
 
 
 def _time(value: int | str | None) -> datetime | None:
-    milliseconds = _number(value)
+    milliseconds = whole_number(value)
     if not milliseconds or not 0 < milliseconds < 32_503_680_000_000:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

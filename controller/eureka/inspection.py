@@ -21,6 +21,7 @@ from controller.domain.checkup import (
 )
 from controller.domain.instances import Instance
 from controller.errors import RegistryError
+from controller.eureka.caches import told_age
 from controller.eureka.decode import Peers, decode_all, host_of
 from controller.eureka.node import DeniedError, Node, UnreachableError
 from controller.eureka.region import EurekaRegion
@@ -83,6 +84,7 @@ async def _look(area: str, node: Node, clock: Clock) -> _Seen:
     seen.checks.append(Check(area=area, what=f"reading {node.url}", grade=Grade.ok, found=found))
     seen.checks.append(judge_clock(area, node.url, read_http_date(answer.date), begun_at, ended_at))
     seen.checks.append(await _writing(area, node))
+    seen.checks.append(await _caching(area, node))
     try:
         seen.peers = await node.peers()
     except RegistryError as error:
@@ -110,6 +112,20 @@ async def _writing(area: str, node: Node) -> Check:
     except RegistryError as error:
         return Check(area=area, what=what, grade=Grade.wrong, found=str(error), mend="see the node's log")
     return Check(area=area, what=what, grade=Grade.ok, found="let through")
+
+
+async def _caching(area: str, node: Node) -> Check:
+    what = f"response cache of {node.url}"
+    try:
+        age, why = await told_age(node), "/actuator/configprops is not exposed, or its values are masked"
+    except RegistryError as error:
+        age, why = None, str(error)
+    if age is None:
+        return Check(
+            area=area, what=what, grade=Grade.ok, found=f"its age is not told ({why}): window.server_cache counts"
+        )
+    found = f"{age.total_seconds():g} s, as the node tells it" if age else "not used, as the node tells it"
+    return Check(area=area, what=what, grade=Grade.ok, found=found)
 
 
 def _refused(area: str, node: Node, error: RegistryError) -> Check:

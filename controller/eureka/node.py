@@ -139,6 +139,15 @@ class Node:
         except RegistryError as error:
             return NodeState(node=self.url, reachable=False, detail=str(error))
 
+    async def ask_server(self, path: str) -> bytes | None:
+        """What it answers beside its registry, at the place where that stands; None where there is nothing.
+
+        Servers answer with 401 or 403, or with a page, what they do not show.
+        """
+        base = self.url.removesuffix("/v2").removesuffix("/eureka")
+        answer = await self._call("GET", path, base=base)
+        return None if answer.status == 404 else answer.body
+
     async def put_status(self, app: str, instance_id: str, status: str = OUT_OF_SERVICE) -> None:
         """Set an override. A 200 proves nothing (and 404 is as good): read it back."""
         with span("eureka.put_status", node=self.url, app=app, instance=instance_id, status=status):
@@ -162,13 +171,14 @@ class Node:
         largest: int = LARGEST_INSTANCE,
         timeout: timedelta | None = None,
         accept: str = "application/json",
+        base: str | None = None,
     ) -> Answer:
         limit = aiohttp.ClientTimeout(total=(timeout or self._timeout).total_seconds())
         async with self._slots:
             try:
                 async with self._session.request(
                     method,
-                    URL(self.url + path, encoded=True),
+                    URL((self.url if base is None else base) + path, encoded=True),
                     headers={**self._headers, "Accept": accept},
                     timeout=limit,
                     allow_redirects=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import aiohttp
 
@@ -13,6 +13,7 @@ from controller.domain.instances import Condition, Instance, Reading
 from controller.domain.overview import NodeState
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
+from controller.eureka.caches import Caches
 from controller.eureka.index import Index
 from controller.eureka.node import Node, address_of, refusal, trouble
 from controller.flows.ports import Clock, Found
@@ -54,6 +55,7 @@ class EurekaRegion:
             for url in self._settings.nodes
         ]
         self.nodes = {node.url: node for node in nodes}
+        self.caches = Caches(region=self._name, nodes=nodes)
         self.index = Index(region=self._name, nodes=nodes, clock=self._clock)
         return self
 
@@ -70,6 +72,11 @@ class EurekaRegion:
                 password=settings.password.get_secret_value(),
                 tls=tls,
             )
+
+    @property
+    def cache_age(self) -> timedelta | None:
+        """How old what callers are given may be, as the nodes tell it; None while some node does not."""
+        return self.caches.age
 
     async def survey(self) -> tuple[NodeState, ...]:
         """Ask each node how it is."""

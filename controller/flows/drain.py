@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 from controller.domain.commands import Cause, Command, Stage, Target
 from controller.domain.drain import (
@@ -24,7 +25,7 @@ from controller.domain.schedule import FIRST_WATCHFUL
 from controller.errors import RegistryError
 from controller.flows.ports import Clock, Registry
 from controller.flows.standing import Standing
-from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
+from controller.flows.steps import Ended, Next, Policy, Step, safe_at, untroubled, wait_or_give_up
 from controller.flows.urgency import Urgency
 
 READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
@@ -93,7 +94,9 @@ class Drain:
         now = self._clock()
         match to_leave(target, readings, now):
             case Finish(outcome=outcome, reason=reason):
-                event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
+                # It went by itself, and has been away since it was looked for first.
+                safe = self._safe_at(command, target, target.looked_at or now)
+                event = tell(command, outcome, now, reason=reason, target=target, nodes=readings, safe_at=safe)
                 return Step(ending=Ended(), events=(event,))
             case Look(after=after):
                 away_since = now if target.renewals else target.looked_at or now
@@ -104,7 +107,15 @@ class Drain:
         retention = self._policy.retention if hints.retention is None else hints.retention
         ends = self._policy.remove and command.cause is not Cause.asked
         ends_at = max(command.end_at, now) + retention if ends else None
-        event = tell(command, Outcome.out_of_service, now, target=target, nodes=readings, retention_ends_at=ends_at)
+        event = tell(
+            command,
+            Outcome.out_of_service,
+            now,
+            target=target,
+            nodes=readings,
+            retention_ends_at=ends_at,
+            safe_at=self._safe_at(command, target, now),
+        )
         if not self._policy.remove:
             return Step(ending=Ended(), events=(event,))
         later = untroubled(
@@ -116,6 +127,9 @@ class Drain:
             attempt=1,
         )
         return Step(ending=Next(target=later), events=(event,))
+
+    def _safe_at(self, command: Command, target: Target, since_at: datetime) -> datetime:
+        return safe_at(command, target, since_at, self._policy, self._registry)
 
 
 async def read_back(

@@ -11,9 +11,11 @@ from controller.domain.commands import Cause
 from controller.domain.events import Event
 from controller.domain.instances import Instance, Reading
 from controller.domain.notices import Notice
+from controller.domain.pod_end import PodEnd
 from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.restore import Order
+from controller.domain.stay.pods import StayPod
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
@@ -32,6 +34,8 @@ class Changed:
     """A pod as it is now."""
 
     pod: Pod
+    stay: StayPod | None = None
+    """How it stays, when it is on its way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Removed:
     """A pod's last state; its object is gone."""
 
     pod: Pod
+    stay: StayPod | None = None
+    """How it stayed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ class PodFeed(Protocol):
         """Yield what happens, for ever."""
         ...
 
-    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+    async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """The last states of the pods that were removed since. KubernetesError when nobody remembers that far back."""
         ...
 
@@ -91,6 +97,10 @@ class Outbox(Protocol):
 
     async def record(self, event: Event) -> None:
         """Append to the event log."""
+        ...
+
+    async def tell_end(self, end: PodEnd) -> None:
+        """Append to the stream of pods' ends."""
         ...
 
     async def note_position(self, position: Position) -> None:
@@ -152,6 +162,11 @@ class Found:
 
 class Registry(Protocol):
     """One Eureka region: all its nodes at once. Finding may raise RegistryError; readings carry their trouble."""
+
+    @property
+    def cache_age(self) -> timedelta | None:
+        """How old what callers are given may be, as the nodes tell it; None while some node does not."""
+        ...
 
     async def find(self, pod: Pod, *, not_before: datetime) -> Found:
         """Look a pod up in the shared index, fetched anew when it is older than ``not_before``."""

@@ -19,6 +19,7 @@ from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
+from controller.flows.ends import Ends
 from controller.flows.ports import Clock, EventLog, Outbox, PodFeed
 from controller.flows.steps import is_read
 
@@ -34,6 +35,7 @@ class Resume:
         *,
         feeds: Sequence[PodFeed],
         tracker: Tracker,
+        ends: Ends,
         ledger: Ledger,
         log: EventLog,
         positions: EventLog,
@@ -43,6 +45,7 @@ class Resume:
     ) -> None:
         self._feeds = feeds
         self._tracker = tracker
+        self._ends = ends
         self._ledger = ledger
         self._log = log
         self._positions = positions
@@ -78,7 +81,9 @@ class Resume:
             return False
         if not await is_read(self._log):
             log.warning("the event log cannot be read; some drains may be sent once more")
-        missed = [pod for pod in removed if not self._is_answered(pod)]
+        for one in removed:
+            self._ends.removed(one.pod, one.stay)
+        missed = [one.pod for one in removed if not self._is_answered(one.pod)]
         log.bind(removed=len(removed), missed=len(missed)).info("asked what was removed while nobody watched")
         for pod in missed:
             self._tracker.removed(pod, self._clock())
@@ -97,7 +102,8 @@ class Resume:
         noted: dict[str, str] = {}
         while True:
             versions = {feed.scope: feed.version for feed in self._feeds}
-            if versions != noted and self._resumed and not self._tracker.backlog and all(versions.values()):
+            unsent = self._tracker.backlog or self._ends.waiting
+            if versions != noted and self._resumed and not unsent and all(versions.values()):
                 position = Position(cluster=self._routing.cluster, at=self._clock(), versions=versions)
                 try:
                     await self._outbox.note_position(position)

@@ -32,7 +32,7 @@ from controller.domain.ledger import Ledger
 from controller.domain.schedule import SETTLE, UNNAMED
 from controller.flows.drain import read_back
 from controller.flows.ports import Clock, Registry
-from controller.flows.steps import Ended, Next, Policy, Step, untroubled, wait_or_give_up
+from controller.flows.steps import Ended, Next, Policy, Step, safe_at, untroubled, wait_or_give_up
 
 DELETE_ATTEMPTS = 3
 BACK_AGAIN = "it is back after each DELETE; does a node count itself among its peers?"
@@ -70,7 +70,10 @@ class Retire:
                 # The override was lifted (a node restarted, a flip back): the drain is still in force.
                 refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
                 readings = await read_back(self._registry, target, decision, readings, refused)
-                return wait_or_give_up(command, target, readings, now, self._policy, "it was back in service")
+                safe = safe_at(command, target, self._clock(), self._policy, self._registry)
+                return wait_or_give_up(
+                    command, target, readings, now, self._policy, "it was back in service", safe_at=safe
+                )
             case Look(after=after):
                 return _look_again(target, readings, now, after)
             case Hold(after=after):

@@ -10,9 +10,11 @@ from typing import Any
 from controller.domain.commands import Command, Progress, Stage, Target
 from controller.domain.drain import Readings, is_hopeless, present, trouble_of
 from controller.domain.events import Event, Outcome, tell
+from controller.domain.hints import said_window
 from controller.domain.schedule import SETTLE, backoff
 from controller.domain.standing import Guard
-from controller.flows.ports import EventLog
+from controller.domain.stay.window import STOCK, Windows
+from controller.flows.ports import EventLog, Registry
 
 LOG_PATIENCE = 5.0
 """Seconds. A log is read in a moment after a start."""
@@ -34,6 +36,7 @@ class Policy:
     concurrency: int = 32
     """Instances that are written at a time."""
     guard: Guard = field(default_factory=Guard)
+    windows: Windows = STOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +91,27 @@ def held_up(progress: Progress, trouble: str, now: datetime, policy: Policy) -> 
     return replace(progress, attempt=progress.attempt + 1, trouble=trouble, trouble_since=since, due_at=now + wait)
 
 
+def safe_at(command: Command, target: Target, since_at: datetime, policy: Policy, registry: Registry) -> datetime:
+    """When no caller uses the instance any more that has been out of service at the last node since then."""
+    windows, told = policy.windows, registry.cache_age
+    window = windows.of(target.app, command.region, said=said_window(command.pod), told=told)
+    return since_at + window.length
+
+
 def wait_or_give_up(
-    command: Command, target: Target, readings: Readings, now: datetime, policy: Policy, trouble: str = ""
+    command: Command,
+    target: Target,
+    readings: Readings,
+    now: datetime,
+    policy: Policy,
+    trouble: str = "",
+    *,
+    safe_at: datetime | None = None,
 ) -> Step:
-    """Something stands in the way: tell it once, come back later, and give up when it lasts too long."""
+    """Something stands in the way: tell it once, come back later, and give up when it lasts too long.
+
+    ``safe_at``: it was given to callers once more, and will not be used any more by then.
+    """
     trouble = trouble or trouble_of(readings)
     since = target.trouble_since or now
     attempt = target.attempt + 1
@@ -102,7 +122,8 @@ def wait_or_give_up(
         return Step(ending=GivenUp(target=fresh, why=trouble), events=(failed,))
     events: tuple[Event, ...] = ()
     if trouble != target.trouble:
-        events = (tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings),)
+        told = tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings, safe_at=safe_at)
+        events = (told,)
     wait = backoff(target.attempt, policy.longest_wait)
     later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
     if present(readings) and not target.renewals:

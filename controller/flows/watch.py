@@ -4,7 +4,7 @@ Two tasks share one tracker. ``observe`` only notes; ``publish`` only sends, and
 that is away never slows the watch, and a pod stays due until the broker has its command. Beside them, what the event
 log says is held against the living pods (flows/succession) and against the commands that were sent (flows/chase), and
 told to the pods themselves (flows/telling); what was removed while nobody watched is asked for at the start
-(flows/resume).
+(flows/resume); and when drained pods ended is told to whoever judges how it went (flows/ends).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from controller.domain.schedule import backoff
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
 from controller.flows.chase import Chase
+from controller.flows.ends import Ends
 from controller.flows.journal import Journal
 from controller.flows.ports import (
     Alive,
@@ -75,9 +76,11 @@ class Watch:
         self.succession = Succession(
             cluster=routing.cluster, tracker=self._tracker, ledger=ledger, log=log, outbox=outbox
         )
+        self._ends = Ends(routing=routing, outbox=outbox, urgency=urgency, clock=clock)
         self.resume = Resume(
             feeds=feeds,
             tracker=self._tracker,
+            ends=self._ends,
             ledger=ledger,
             log=log,
             positions=positions,
@@ -113,6 +116,7 @@ class Watch:
             tasks.create_task(self._publish(), name="publish")
             tasks.create_task(self.succession.run(), name="restore")
             tasks.create_task(self._chase.run(), name="chase")
+            tasks.create_task(self._ends.run(), name="ends")
             tasks.create_task(self._resume(), name="resume")
             if self.telling:
                 tasks.create_task(self._tell(self.telling), name="tell")
@@ -137,17 +141,19 @@ class Watch:
             now = self._clock()
             match sighting:
                 case Listed(scope=scope, pods=pods):
-                    self._tracker.listed(scope, pods, now)
+                    self._ends.listed(pods, self._tracker.listed(scope, pods, now))
                     self._listed.add(number)
                     if self.ready:
                         self._all_listed.set()
                     for pod in pods:
                         self.succession.seen(pod)
-                case Changed(pod=pod):
+                case Changed(pod=pod, stay=stay):
                     self._tracker.changed(pod, now)
                     self.succession.seen(pod)
-                case Removed(pod=pod):
+                    self._ends.changed(pod, stay)
+                case Removed(pod=pod, stay=stay):
                     self._tracker.removed(pod, now)
+                    self._ends.removed(pod, stay)
                 case Unselected(uid=uid):
                     self._tracker.forget(uid)
                 case Alive():

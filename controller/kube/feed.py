@@ -22,6 +22,7 @@ from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sight
 from controller.kube.api import ExpiredError, KubeApi, NotFoundError
 from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_pod
 from controller.kube.listing import list_pods, pods_path
+from controller.kube.stays import decode_stay
 from controller.settings import Watch
 
 WATCH_SECONDS = 10
@@ -92,7 +93,7 @@ class KubePodFeed:
         self._contact_at = self._clock()
         return Listed(scope=self._namespace, pods=pods), version
 
-    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+    async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """The last states of the pods that were removed since; ExpiredError when the server has forgotten."""
         query = {
             **self._selectors(),
@@ -108,8 +109,8 @@ class KubePodFeed:
                 raise (ExpiredError if code == 410 else KubernetesError)(text)
             if kind == "DELETED":
                 pod, _ = decode_pod(body)
-                removed[pod.uid] = pod
-        return tuple([pod for pod in removed.values() if not await self._lives_on(pod)])
+                removed[pod.uid] = Removed(pod=pod, stay=decode_stay(pod, body))
+        return tuple([one for one in removed.values() if not await self._lives_on(one.pod)])
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
         query = {
@@ -124,7 +125,7 @@ class KubePodFeed:
             kind, body = decode_event(line)
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 pod, version = decode_pod(body)
-                yield await self._sighted(kind, pod), version
+                yield await self._sighted(kind, pod, body), version
             elif kind == "BOOKMARK":
                 version = decode_bookmark(body)
                 yield Alive(), version
@@ -134,12 +135,12 @@ class KubePodFeed:
         self._contact_at = self._clock()
         yield Alive(), version
 
-    async def _sighted(self, kind: str, pod: Pod) -> Sighting:
+    async def _sighted(self, kind: str, pod: Pod, body: bytes) -> Sighting:
         if kind != "DELETED":
             self._note(pod)
-            return Changed(pod=pod)
+            return Changed(pod=pod, stay=decode_stay(pod, body) if cause_of(pod) else None)
         self._selected.pop(pod.uid, None)
-        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod)
+        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod, stay=decode_stay(pod, body))
 
     async def _no_longer_selected(self, listed: Listed) -> list[Unselected]:
         """With a label selector, a pod that is missing from a list may have lost its label only."""

@@ -1,4 +1,4 @@
-"""From the API server's bytes to what decides how long pods stay: hooks, ports, grace periods, templates.
+"""From the API server's bytes to what decides how long pods stay (hooks, ports, grace, templates), and to their ends.
 
 Also the little that only the owners know: which of a workload's templates is the newest.
 """
@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from controller.domain.pods import Pod
 from controller.domain.stay.pods import (
     USUAL_GRACE_SECONDS,
     Container,
+    ContainerEnd,
     Exec,
     Hook,
     HttpGet,
@@ -23,7 +25,7 @@ from controller.domain.stay.pods import (
 )
 from controller.domain.stay.workloads import Template, Workload
 from controller.kube.api import KubeApi
-from controller.kube.decode import decode_page, decoded
+from controller.kube.decode import Time, decode_page, decoded
 from controller.kube.listing import list_whole, pods_path
 from controller.settings import Watch
 
@@ -83,9 +85,29 @@ class _Metadata(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
+class _Terminated(msgspec.Struct, rename="camel"):
+    finished_at: Time | None = None
+    exit_code: int = 0
+    reason: str = ""
+
+
+class _State(msgspec.Struct):
+    terminated: _Terminated | None = None
+
+
+class _ContainerStatus(msgspec.Struct):
+    name: str = ""
+    state: _State | None = None
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    container_statuses: list[_ContainerStatus] | None = None
+
+
 class _Pod(msgspec.Struct):
     metadata: _Metadata
     spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
 
 
 class _PodList(msgspec.Struct):
@@ -102,6 +124,7 @@ class _Owner(msgspec.Struct):
 
 
 _pods = msgspec.json.Decoder(_PodList)
+_pod = msgspec.json.Decoder(_Pod)
 _owner = msgspec.json.Decoder(_Owner)
 
 
@@ -109,22 +132,35 @@ def decode_stays(body: bytes) -> tuple[list[StayPod], str, str]:
     """Read one page of a list of pods, its resourceVersion, and the next page's token (empty: the last)."""
     pods, version, more = decode_page(body)
     described = decoded(_pods, body, "a list of pods").items or ()
-    found = []
-    for pod, one in zip(pods, described, strict=True):
-        labels = one.metadata.labels or {}
-        grace = one.spec.termination_grace_period_seconds
-        found.append(
-            StayPod(
-                pod=pod,
-                containers=_containers(one.spec),
-                grace_seconds=USUAL_GRACE_SECONDS if grace is None else grace,
-                template=next((text for name in TEMPLATE_HASHES if (text := labels.get(name))), ""),
-                generation=_number(labels.get(GENERATION)),
-                rollout=ROLLOUT_HASH in labels,
-                mirror=MIRROR in (one.metadata.annotations or {}),
-            )
-        )
-    return found, version, more
+    return [_to_stay(pod, one) for pod, one in zip(pods, described, strict=True)], version, more
+
+
+def decode_stay(pod: Pod, body: bytes) -> StayPod:
+    """Read how this pod stays, or has stayed, from its bytes."""
+    return _to_stay(pod, decoded(_pod, body, "a pod"))
+
+
+def _to_stay(pod: Pod, one: _Pod) -> StayPod:
+    labels = one.metadata.labels or {}
+    grace = one.spec.termination_grace_period_seconds
+    return StayPod(
+        pod=pod,
+        containers=_containers(one.spec),
+        grace_seconds=USUAL_GRACE_SECONDS if grace is None else grace,
+        template=next((text for name in TEMPLATE_HASHES if (text := labels.get(name))), ""),
+        generation=_number(labels.get(GENERATION)),
+        rollout=ROLLOUT_HASH in labels,
+        mirror=MIRROR in (one.metadata.annotations or {}),
+        ends=_ends(one.status),
+    )
+
+
+def _ends(status: _Status) -> tuple[ContainerEnd, ...]:
+    return tuple(
+        ContainerEnd(name=one.name, finished_at=end.finished_at, exit_code=end.exit_code, reason=end.reason)
+        for one in status.container_statuses or ()
+        if one.state is not None and (end := one.state.terminated) is not None and end.finished_at is not None
+    )
 
 
 def _containers(spec: _Spec) -> tuple[Container, ...]:

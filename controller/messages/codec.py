@@ -9,6 +9,7 @@ import msgspec
 
 from controller.domain.commands import Command
 from controller.domain.events import Event
+from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
 from controller.domain.restore import Order, Restore
 from controller.errors import MessageError
@@ -18,11 +19,12 @@ COMMAND_TYPE = "drain.command"
 RESTORE_TYPE = "drain.restore"
 EVENT_TYPE = "drain.event"
 POSITION_TYPE = "drain.position"
+END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
 LARGEST_BODY = 256 * 1024
 """Bytes. A command with 64 instances and 20 living pods stays below half of it."""
 
-Thing = TypeVar("Thing", Command, Restore, Event, Position)
+Thing = TypeVar("Thing", Command, Restore, Event, Position, PodEnd)
 
 
 class _Versioned(msgspec.Struct):
@@ -35,6 +37,7 @@ _command_decoder = msgspec.json.Decoder(v1.Command)
 _restore_decoder = msgspec.json.Decoder(v1.Restore)
 _event_decoder = msgspec.json.Decoder(v1.Event)
 _position_decoder = msgspec.json.Decoder(v1.Position)
+_end_decoder = msgspec.json.Decoder(v1.PodEnd)
 
 
 def encode_order(order: Order) -> bytes:
@@ -55,6 +58,16 @@ def encode_position(position: Position) -> bytes:
 def decode_position(body: bytes) -> Position:
     """Read a position; MessageError says why it is none of ours."""
     return _decode(body, CONTENT_TYPE, POSITION_TYPE, _position_decoder, Position)
+
+
+def encode_end(end: PodEnd) -> bytes:
+    """Write a pod's end in the newest version."""
+    return _encode(end, v1.PodEnd)
+
+
+def decode_end(body: bytes) -> PodEnd:
+    """Read a pod's end; MessageError says why it is none of ours."""
+    return _decode(body, CONTENT_TYPE, END_TYPE, _end_decoder, PodEnd)
 
 
 def type_of(order: Order) -> str:
@@ -92,7 +105,7 @@ def _decode(
         raise MessageError(f"not a valid {type_}: {str(error)[:300]}") from error
 
 
-def _encode(thing: Order | Event | Position, wire: type[msgspec.Struct]) -> bytes:
+def _encode(thing: Order | Event | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:
     fields = msgspec.to_builtins(thing, builtin_types=(datetime,))
     return _encoder.encode(msgspec.convert({"version": 1, **fields}, wire, strict=False))
 

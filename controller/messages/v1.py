@@ -197,8 +197,26 @@ class Event(Struct, frozen=True, kw_only=True):
     published_at: Time | None = None
     taken_up_at: Time | None = None
     retention_ends_at: Time | None = None
+    safe_at: Time | None = None
     requested_by: Short = ""
     requested_at: Time | None = None
     requested_why: Text = ""
     facts: Pod | None = None
     end_at: Time | None = None
+
+
+class PodEnd(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Type ``drain.end``: a drained pod has ended serving."""
+
+    version: Literal[1]
+    cluster: Short
+    drain_ids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=256)]
+    namespace: Short
+    pod: Short
+    uid: Short
+    kind: Short
+    workload: Short
+    at: Time
+    ended_at: Time | None = None
+    cut: Literal["no_hook", "hook", "grace", "killed", "by_itself", "unknown"] = "unknown"
+    why: Text = ""

@@ -65,7 +65,7 @@ def _verdict(finding: Finding) -> str:
 def windows_told(looked: Looked) -> list[str]:
     """How the windows come about, and what is not in them."""
     own = {
-        finding.app: finding.window
+        finding.app if finding.window.said is None else name_of(finding.workload): finding.window
         for finding in looked.findings
         if finding.window is not None and finding.window != looked.usual
     }
@@ -74,6 +74,8 @@ def windows_told(looked: Looked) -> list[str]:
 
 
 def _sum(window: Window) -> str:
+    if window.said is not None:
+        return f"{window.whole_seconds} s, as its annotation eureka.drain/window says"
     parts = (
         ("server cache", window.server_cache),
         ("client fetch", window.client_fetch),

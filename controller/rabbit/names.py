@@ -7,6 +7,7 @@ UNROUTED = "drain.unrouted"
 DEAD = "drain.dead"
 EVENTS = "drain.events"
 POSITIONS = "drain.positions"
+ENDS = "drain.ends"
 DELAY = "drain.delay"
 DELAY_OUT = f"{DELAY}.out"
 

@@ -14,12 +14,15 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 
 from controller.domain.commands import Command
 from controller.domain.events import Event
+from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
 from controller.domain.restore import Order
 from controller.messages.codec import (
     CONTENT_TYPE,
+    END_TYPE,
     EVENT_TYPE,
     POSITION_TYPE,
+    encode_end,
     encode_event,
     encode_order,
     encode_position,
@@ -109,6 +112,10 @@ class RabbitOutbox:
     async def record(self, event: Event) -> None:
         """Append to the event stream."""
         await self._publish("", names.EVENTS, encode_event(event), EVENT_TYPE, event.event_id)
+
+    async def tell_end(self, end: PodEnd) -> None:
+        """Append to the stream of pods' ends."""
+        await self._publish("", names.ENDS, encode_end(end), END_TYPE, f"{end.uid}.end")
 
     async def note_position(self, position: Position) -> None:
         """Append to the stream of positions."""

@@ -88,6 +88,7 @@ def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Thing, 
         *things,
         *_ladder(),
         _stream(names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES),
+        _stream(names.ENDS, kept=events_kept, segment=SEGMENT_BYTES),
         _stream(names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES),
     )
 

@@ -173,8 +173,9 @@ async def test_what_was_removed_since_a_version_is_remembered_with_its_last_stat
     noted = feed.version
     await cluster.client.delete("pods", "goes", namespace, grace_seconds=0)
     removed = await feed_of(api, namespaces=[namespace]).removed_since(noted)
-    assert [pod.name for pod in removed] == ["goes"]
-    assert removed[0].ip
+    assert [one.pod.name for one in removed] == ["goes"]
+    assert removed[0].pod.ip
+    assert removed[0].stay is not None
 
 
 async def _have_addresses(cluster: Cluster, namespace: str) -> bool:

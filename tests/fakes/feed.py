@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from controller.domain.decide import cause_of
 from controller.domain.pods import Pod
+from controller.domain.stay.pods import StayPod
 from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting
 
 
@@ -15,7 +17,7 @@ class FakePodFeed:
     def __init__(self, scope: str = "") -> None:
         self.scope = scope
         self.version = ""
-        self.removed: tuple[Pod, ...] = ()
+        self.removed: tuple[Removed, ...] = ()
         """What was removed before the first list."""
         self._told: asyncio.Queue[Sighting] = asyncio.Queue()
 
@@ -25,7 +27,7 @@ class FakePodFeed:
             yield await self._told.get()
             self.version = str(int(self.version or 0) + 1)
 
-    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+    async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """The last states of the pods that were removed since."""
         return self.removed
 
@@ -33,13 +35,13 @@ class FakePodFeed:
         """A complete list."""
         self._told.put_nowait(Listed(scope=self.scope, pods=pods))
 
-    def changes(self, pod: Pod) -> None:
+    def changes(self, pod: Pod, stay: StayPod | None = None) -> None:
         """A pod as it is now."""
-        self._told.put_nowait(Changed(pod=pod))
+        self._told.put_nowait(Changed(pod=pod, stay=stay or (StayPod(pod=pod) if cause_of(pod) else None)))
 
-    def removes(self, pod: Pod) -> None:
+    def removes(self, pod: Pod, stay: StayPod | None = None) -> None:
         """A pod's object is gone."""
-        self._told.put_nowait(Removed(pod=pod))
+        self._told.put_nowait(Removed(pod=pod, stay=stay or StayPod(pod=pod)))
 
     def stays_silent(self) -> None:
         """An answer with nothing to tell."""

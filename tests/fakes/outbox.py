@@ -15,10 +15,19 @@ from enum import StrEnum
 
 from controller.domain.commands import Command
 from controller.domain.events import Event, Outcome
+from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
 from controller.domain.restore import Order, Restore
 from controller.errors import BrokerError
-from controller.messages.codec import CONTENT_TYPE, decode_order, encode_event, encode_order, encode_position, type_of
+from controller.messages.codec import (
+    CONTENT_TYPE,
+    decode_order,
+    encode_end,
+    encode_event,
+    encode_order,
+    encode_position,
+    type_of,
+)
 from controller.rabbit.ladder import whole_seconds
 from tests.fakes.crashes import CrashPlan
 
@@ -56,6 +65,9 @@ class FakeBroker:
         """The seconds of each postponement."""
         self.events: list[Event] = []
         self.positions: list[Position] = []
+        self.ends: list[PodEnd] = []
+        self.end_readers: list[Callable[[PodEnd], object]] = []
+        """Told every end, as a follower of their stream is."""
         self.readers: list[Callable[[Event], object]] = []
         """Told every event, as a follower of the log is."""
         self.dead: list[tuple[Order, str]] = []
@@ -116,6 +128,17 @@ class FakeBroker:
         """Keep the newest."""
         encode_position(position)
         await self._confirm("note position", lambda: self.positions.append(position))
+
+    async def tell_end(self, end: PodEnd) -> None:
+        """Append to the stream of pods' ends."""
+        encode_end(end)
+
+        def append() -> None:
+            self.ends.append(end)
+            for read in self.end_readers:
+                read(end)
+
+        await self._confirm("tell end", append)
 
     async def recorded(self, outcome: Outcome, *, count: int = 1) -> Event:
         """Wait for so many events of this outcome, and return the last one."""

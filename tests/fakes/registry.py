@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.domain.addressing import unaddressable
 from controller.domain.fence import may_share
@@ -28,6 +28,7 @@ class FakeRegistry:
         for node in self.nodes:
             node.peers = [peer for peer in self.nodes if peer is not node]
         self._by_url = {node.url: node for node in self.nodes}
+        self.cache_age: timedelta | None = None
         self._clock = clock
         self._crashes = crashes or CrashPlan()
         self._index: tuple[Instance, ...] = ()

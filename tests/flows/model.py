@@ -32,7 +32,9 @@ from controller.domain.fence import CLOCK_SKEW
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.pods import Pod
 from controller.domain.restore import Order
+from controller.domain.stay.pods import StayPod
 from controller.errors import KubernetesError
+from controller.flows.ports import Removed
 from controller.flows.steps import Policy
 from tests.fakes.eureka_node import UNKNOWN, FakeNode, Trouble
 from tests.fakes.outbox import Refusal
@@ -397,7 +399,7 @@ class Model:
     def _new_feed(self) -> ModelFeed:
         return ModelFeed(lambda: self.version, self._removed_since)
 
-    def _removed_since(self, version: int) -> tuple[Pod, ...]:
+    def _removed_since(self, version: int) -> tuple[Removed, ...]:
         now = self.now()
         forgotten = [number for number, at, _ in self._removals if now - at > REMEMBERED]
         if forgotten and version < forgotten[-1]:
@@ -405,7 +407,7 @@ class Model:
         removed = [member for number, _, member in self._removals if number > version]
         for member in removed:
             member.told_gone = True
-        return tuple(member.pod for member in removed)
+        return tuple(Removed(pod=member.pod, stay=StayPod(pod=member.pod)) for member in removed)
 
     def _watch_is_up(self) -> None:
         self._go_on(self.list_pods())

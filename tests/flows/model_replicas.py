@@ -14,12 +14,14 @@ from controller.domain.decide import Routing
 from controller.domain.events import Event
 from controller.domain.instances import Reading
 from controller.domain.ledger import Ledger
+from controller.domain.pod_end import PodEnd
 from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.restore import Order
 from controller.domain.standing import TakenLately
+from controller.domain.stay.pods import StayPod
 from controller.errors import BrokerError
-from controller.flows.ports import Sighting
+from controller.flows.ports import Removed, Sighting
 from controller.flows.steps import Policy
 from controller.flows.urgency import Urgency
 from controller.flows.verdicts import Done, Park, Retry, Verdict
@@ -71,7 +73,7 @@ class ModelBroker(FakeBroker):
 class ModelFeed(FakePodFeed):
     """A feed that knows the cluster's version of what it tells, and asks the cluster what was removed."""
 
-    def __init__(self, version: Callable[[], int], removed_since: Callable[[int], tuple[Pod, ...]]) -> None:
+    def __init__(self, version: Callable[[], int], removed_since: Callable[[int], tuple[Removed, ...]]) -> None:
         super().__init__()
         self._present = version
         self._ask = removed_since
@@ -84,20 +86,20 @@ class ModelFeed(FakePodFeed):
             yield sighting
             self.version = version
 
-    async def removed_since(self, version: str) -> tuple[Pod, ...]:
+    async def removed_since(self, version: str) -> tuple[Removed, ...]:
         return self._ask(int(version))
 
     def lists(self, *pods: Pod) -> None:
         self._versions.append(str(self._present()))
         super().lists(*pods)
 
-    def changes(self, pod: Pod) -> None:
+    def changes(self, pod: Pod, stay: StayPod | None = None) -> None:
         self._versions.append(str(self._present()))
-        super().changes(pod)
+        super().changes(pod, stay)
 
-    def removes(self, pod: Pod) -> None:
+    def removes(self, pod: Pod, stay: StayPod | None = None) -> None:
         self._versions.append(str(self._present()))
-        super().removes(pod)
+        super().removes(pod, stay)
 
 
 class Fate(CrashPlan):
@@ -149,6 +151,9 @@ class Hands:
 
     async def record(self, event: Event) -> None:
         await self._do("record", self._broker.record(event))
+
+    async def tell_end(self, end: PodEnd) -> None:
+        await self._do("tell end", self._broker.tell_end(end))
 
     async def note_position(self, position: Position) -> None:
         await self._do("note position", self._broker.note_position(position))

@@ -7,6 +7,7 @@ import asyncio
 from controller.domain.commands import Cause
 from controller.domain.events import Outcome
 from controller.domain.position import Position
+from controller.flows.ports import Removed
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.watching import watching
@@ -18,7 +19,7 @@ LEFT = Position(cluster="test", at=at(0), versions={"": "7"})
 @in_virtual_time
 async def test_a_pod_that_was_removed_since_the_last_position_is_drained() -> None:
     async with watching() as stage:
-        stage.feed.removed = (a_pod(),)
+        stage.feed.removed = (Removed(pod=a_pod()),)
         stage.watch.resume.told(LEFT)
         stage.feed.lists()
         await asyncio.sleep(1)
@@ -28,7 +29,7 @@ async def test_a_pod_that_was_removed_since_the_last_position_is_drained() -> No
 @in_virtual_time
 async def test_without_a_position_or_with_another_clusters_nobody_is_asked() -> None:
     async with watching() as stage:
-        stage.feed.removed = (a_pod(),)
+        stage.feed.removed = (Removed(pod=a_pod()),)
         stage.watch.resume.told(Position(cluster="other", at=virtual_clock(), versions={"": "7"}))
         stage.feed.lists()
         await asyncio.sleep(1)
@@ -38,7 +39,7 @@ async def test_without_a_position_or_with_another_clusters_nobody_is_asked() -> 
 @in_virtual_time
 async def test_what_a_worker_has_taken_up_already_is_not_sent_again() -> None:
     async with watching() as stage:
-        stage.feed.removed = (a_pod(),)
+        stage.feed.removed = (Removed(pod=a_pod()),)
         stage.ledger.note(stage.told(Outcome.out_of_service, target=a_target()))
         stage.watch.resume.told(LEFT)
         stage.feed.lists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from controller.app.staying import windows_of
+from controller.app.assembly import windows_of
 from controller.settings import Window
 from controller.settings_sources import load
 from tests.manifests.rendering import (

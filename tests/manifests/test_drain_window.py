@@ -166,7 +166,7 @@ NEVER_RUN = [{"name": "tests/never-run"}]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A pod, and what becomes of it; seconds."""
+    """A pod, and what becomes of it; seconds. Its window is written down at it where its namespace says it."""
 
     spec: Object = field(default_factory=a_spec)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -246,12 +246,15 @@ async def test_each_pod_gets_what_it_needs_and_nothing_else_changes(
     pod = await made(cluster, {"shop": shop, "stock": stock}[case.namespace], body)
     assert looks(pod) == (case.hooks, case.grace)
     assert pod["metadata"].get("annotations", {}).get(ADDED) == (f"{case.added}s" if case.added else None)
+    written = f"{case.added}s" if case.added and case.namespace == "stock" and WINDOW not in case.annotations else None
+    assert pod["metadata"].get("annotations", {}).get(WINDOW) == case.annotations.get(WINDOW, written)
     assert without_window(pod) == without_window(await made(cluster, "default", body))
 
 
 def without_window(pod: Object) -> Object:
     """What the policy has no business with; and not what is another one's at every creation."""
-    notes = {name: value for name, value in pod["metadata"].get("annotations", {}).items() if name != ADDED}
+    all_notes = pod["metadata"].get("annotations", {})
+    notes = {name: value for name, value in all_notes.items() if name not in (ADDED, WINDOW)}
     spec = {name: value for name, value in pod["spec"].items() if name != "terminationGracePeriodSeconds"}
     spec["containers"] = [_without(one, "lifecycle") for one in spec["containers"]]
     return {"annotations": notes, "spec": spec, "status": pod["status"]}
@@ -387,3 +390,16 @@ async def test_doctor_finds_that_a_deployments_pods_stay_long_enough(
         "own-hook": Verdict.too_short,
         "once": Verdict.left_out,
     }
+
+
+async def test_doctor_compares_with_the_window_that_the_namespace_says(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opted_in(cluster, window="20s") as name:
+        await cluster.client.create("deployments", deployment("orders", a_spec(schedulingGates=NEVER_RUN)), name)
+        await until(lambda: cluster.client.list("pods", name), "a pod", timeout=60)
+        async with connected(cluster.kubeconfig, monkeypatch):
+            looked = await look_at_pods(Settings.model_validate({"watch": {"namespaces": [name]}}))
+    [found] = looked.findings
+    assert found.window is not None
+    assert (found.verdict, found.stays_seconds, found.window.whole_seconds) == (Verdict.enough, 20, 20)

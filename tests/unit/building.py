@@ -136,6 +136,7 @@ class FakeRegistry:
     def __init__(self, *script: tuple[Reading, ...]) -> None:
         self._script = list(script)
         self.writes: list[tuple[str, tuple[str, ...]]] = []
+        self.cache_age: timedelta | None = None
 
     async def siblings(self, app: str) -> tuple[Instance, ...]:
         raise NotImplementedError

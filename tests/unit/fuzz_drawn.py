@@ -35,6 +35,7 @@ from yarl import URL
 from controller.domain.ledger import Ledger
 from controller.domain.restore import Order
 from controller.domain.standing import TakenLately
+from controller.eureka.caches import Caches
 from controller.eureka.index import Index
 from controller.eureka.node import Node
 from controller.eureka.region import EurekaRegion
@@ -483,6 +484,7 @@ class Bench:
         region = EurekaRegion("eu", Region(nodes=[SecretUrl(url)]), clock=clock)
         node = Node(session, url)  # type: ignore[arg-type]
         region.nodes = {node.url: node}
+        region.caches = Caches(region="eu", nodes=[node])
         region.index = Index(region="eu", nodes=[node], clock=clock)
         self.worker = Worker(
             region="eu",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from controller.domain.decide import Routing
 from controller.domain.pods import Owner
 from controller.domain.stay.findings import Finding, by_workload, find
 from controller.domain.stay.hooks import Reading, read_hook
@@ -19,6 +20,7 @@ USUAL = Window(
     server_cache=timedelta(seconds=30), client_fetch=timedelta(seconds=30), load_balancer=timedelta(seconds=35)
 )
 WINDOWS = Windows(USUAL)
+ROUTING = Routing(cluster="default", known=("eu",), default=("eu",), namespaces={})
 
 
 def shell(text: str) -> Exec:
@@ -60,7 +62,7 @@ def findings(
     pods: Sequence[StayPod], *, windows: Windows = WINDOWS, revisions: Revisions | None = None
 ) -> list[Finding]:
     """What is found of them."""
-    return find(by_workload(pods), windows, revisions or {})
+    return find(by_workload(pods), windows, revisions or {}, ROUTING)
 
 
 def finding(*pods: StayPod, windows: Windows = WINDOWS, revisions: Revisions | None = None) -> Finding:

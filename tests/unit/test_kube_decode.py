@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from controller.domain.commands import Cause
 from controller.domain.decide import cause_of
-from controller.domain.hints import LONGEST_VALUE, HintError, Hints, read_hints
+from controller.domain.hints import LONGEST_VALUE, HintError, Hints, read_hints, said_window
 from controller.domain.pods import Owner, Pod
 from controller.errors import KubernetesError
 from controller.kube.decode import (
@@ -162,11 +162,16 @@ def test_only_our_own_annotations_are_kept() -> None:
     assert pod_of(an_object(meta={"annotations": notes})).annotations == {"app": "orders", "enabled": "true"}
 
 
-@pytest.mark.parametrize("value", ["20s", "off", "forever", "x" * 200_000])
-def test_a_window_for_the_policy_that_gives_it_means_nothing_to_a_drain(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("20s", 20), (" 1.5m ", 90), ("off", None), ("forever", None), ("2h", None), ("", None), ("x" * 200_000, None)],
+)
+def test_a_window_is_read_where_it_can_be_followed_and_stops_no_drain(value: str, said: int | None) -> None:
     notes = {"eureka.drain/window": value, "window.eureka.drain/added": value}
     pod = pod_of(an_object(meta={"annotations": notes}))
-    assert (pod.annotations, read_hints(pod)) == ({}, Hints())
+    assert read_hints(pod) == Hints()
+    assert said_window(pod) == (None if said is None else timedelta(seconds=said))
+    assert len(pod.annotations["window"]) <= LONGEST_VALUE + 1
 
 
 def test_a_huge_annotation_is_cut_and_yet_refused() -> None:

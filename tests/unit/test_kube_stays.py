@@ -18,7 +18,7 @@ from controller.kube.stays import decode_stays, list_stays, read_revisions
 from controller.ops.staying import patches_text, stay_answer, stays_text
 from controller.settings import Watch
 from tests.unit.fuzz_drawn import Draw
-from tests.unit.staying import USUAL, WINDOWS, a_stay
+from tests.unit.staying import ROUTING, USUAL, WINDOWS, a_stay
 from tests.unit.test_kube_decode import an_object
 
 
@@ -295,7 +295,7 @@ def test_whatever_pods_there_are_each_workload_gets_a_verdict_that_can_be_printe
 
 def told_of_all(stays: list[StayPod], width: int | None) -> None:
     workloads = by_workload(stays)
-    found = find(workloads, WINDOWS, {})
+    found = find(workloads, WINDOWS, {}, ROUTING)
     assert {one.workload for one in found} == set(workloads)
     for one in found:
         judged = one.verdict is not Verdict.left_out

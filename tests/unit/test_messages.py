@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from controller.domain.commands import Command, Stage, Target
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.instances import Condition
+from controller.domain.pod_end import Cut, PodEnd
 from controller.domain.restore import Order
 from controller.errors import MessageError
 from controller.messages import v1
@@ -22,8 +23,10 @@ from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
     LARGEST_BODY,
+    decode_end,
     decode_event,
     decode_order,
+    encode_end,
     encode_event,
     encode_order,
 )
@@ -121,6 +124,23 @@ def full_event() -> Event:
         target=a_target(attempt=2),
         nodes=readings(out(), None, Condition.failing),
         retention_ends_at=at(330),
+        safe_at=at(95.75),
+    )
+
+
+def full_end() -> PodEnd:
+    return PodEnd(
+        cluster="test",
+        drain_ids=("u4ogxdsnands54l3",),
+        namespace="shop",
+        pod="orders-0",
+        uid="uid-1",
+        kind="StatefulSet",
+        workload="orders",
+        at=at(3),
+        ended_at=at(2),
+        cut=Cut.no_hook,
+        why="it has no preStop hook",
     )
 
 
@@ -135,6 +155,7 @@ def first_event() -> Event:
         ("command.v1.json", encode_order(full_command())),
         ("event.v1.json", encode_event(full_event())),
         ("requested.v1.json", encode_event(first_event())),
+        ("end.v1.json", encode_end(full_end())),
     ],
 )
 def test_the_bytes_of_version_1_are_frozen(name: str, body: bytes) -> None:
@@ -143,6 +164,17 @@ def test_the_bytes_of_version_1_are_frozen(name: str, body: bytes) -> None:
 
 def test_a_command_that_was_written_by_the_first_release_is_still_read() -> None:
     assert decoded((GOLDEN / "command.v1.json").read_bytes()) == full_command()
+
+
+def test_an_end_that_was_written_by_the_first_release_is_still_read() -> None:
+    assert decode_end((GOLDEN / "end.v1.json").read_bytes()) == full_end()
+
+
+@pytest.mark.parametrize("field", ["drain_ids", "uid", "at", "cut"])
+def test_an_end_without_what_it_needs_or_with_nonsense_is_refused(field: str) -> None:
+    body = {**json.loads(encode_end(full_end())), field: 7}
+    with pytest.raises(MessageError, match=r"drain\.end"):
+        decode_end(json.dumps(body).encode())
 
 
 def test_a_field_that_this_version_does_not_know_is_ignored() -> None:

@@ -24,7 +24,7 @@ def test_the_region_shown_as_an_example_is_valid_and_complete(tmp_path: Path) ->
     assert example is not None
     shown = re.sub(r"^#", "", example[0], flags=re.MULTILINE)
     file = tmp_path / "controller.yaml"
-    file.write_text(text.replace("regions: {}\n", f"regions:\n{shown}"))
+    file.write_text(text.replace("\nregions: {}\n", f"\nregions:\n{shown}"))
     region = load(file, environ={}).regions["eu"]
     assert [node.get_secret_value() for node in region.nodes] == [
         "http://eureka-0.eureka:8761/eureka",

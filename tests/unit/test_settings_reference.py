@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from controller.domain.durations import format_duration
 from controller.errors import SettingsError
-from controller.settings import AppWindow, Settings
+from controller.settings import OwnWindow, Settings
 from controller.settings_reference import FREE_NAME, Setting, all_settings, rendered
 from controller.settings_sources import load
 
@@ -22,12 +22,13 @@ ALL = all_settings()
 NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://eureka-0:8761/eureka"}
 DEFAULTS = load(environ=NODES)
 STEP = timedelta(milliseconds=1)
+FREE = {"regions": "eu", "window.regions": "eu", "window": "ORDERS", "": "shop"}
 each = pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
 
 
 def chosen(one: Setting) -> Setting:
     """With names where they are free: a region's that is configured here, an app's, or a namespace's."""
-    name = {"regions": "eu", "window": "ORDERS"}.get(one.path[0], "shop")
+    name = next(name for of, name in FREE.items() if one.name.startswith(of))
     return replace(one, path=tuple(name if part == FREE_NAME else part for part in one.path))
 
 
@@ -55,10 +56,10 @@ def test_every_setting_of_the_reference_file_is_on_the_page_and_no_other() -> No
         return {name for key, inner in value.items() for name in names(inner, f"{path}.{key}".lstrip("."))}
 
     of_a_region = {f"regions.{FREE_NAME}.{name}" for name in type(DEFAULTS.regions["eu"]).model_fields}
-    of_an_app = {f"window.apps.{FREE_NAME}.{name}" for name in AppWindow.model_fields}
-    free = {"regions", "routing.namespaces", "window.apps"}
+    own = {f"window.{of}.{FREE_NAME}.{name}" for of in ("apps", "regions") for name in OwnWindow.model_fields}
+    free = {"regions", "routing.namespaces", "window.apps", "window.regions"}
     expected = names(reference, "") - free | {f"routing.namespaces.{FREE_NAME}"}
-    assert {one.name for one in ALL} == expected | of_a_region | of_an_app
+    assert {one.name for one in ALL} == expected | of_a_region | own
 
 
 @each

@@ -11,7 +11,7 @@ import pytest
 from controller.domain.stay.findings import Finding, Verdict
 from controller.domain.stay.mend import Mend
 from controller.domain.stay.pods import Container, Exec, HttpGet, Sleep, StayPod, TcpSocket
-from controller.domain.stay.window import Windows
+from controller.domain.stay.window import Own, Windows
 from controller.domain.stay.workloads import Workload, workload_of
 from tests.unit.building import at, terminating
 from tests.unit.staying import USUAL, a_stay, an_owner, finding, findings, owned, shell
@@ -320,7 +320,7 @@ def test_a_pod_on_its_nodes_network_without_a_port_cannot_be_told_from_its_neigh
 
 def test_the_window_is_the_apps_own_whatever_the_case_of_its_name() -> None:
     own = replace(USUAL, client_fetch=timedelta(seconds=5), load_balancer=timedelta(seconds=5))
-    windows = Windows(USUAL, {"ORDERS": own})
+    windows = Windows(USUAL, {"ORDERS": Own(client_fetch=own.client_fetch, load_balancer=own.load_balancer)})
 
     def of(**facts: Any) -> Finding:
         return finding(a_stay(Sleep(40), grace=90, facts=facts), windows=windows)

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from controller.app.staying import windows_of
+from controller.app.assembly import windows_of
 from controller.domain.stay.findings import Looked
 from controller.domain.stay.pods import Sleep, StayPod
-from controller.domain.stay.window import Windows
+from controller.domain.stay.window import Own, Windows
 from controller.ops.staying import patches_text, stay_answer, stays_table, stays_text
 from controller.settings import Window as WindowSettings
 from tests.unit.staying import USUAL, WINDOWS, a_stay, finding, findings, owned, shell
@@ -75,7 +75,7 @@ def test_below_the_table_stands_what_else_is_worth_knowing_and_how_the_window_co
 
 
 def test_an_app_with_a_window_of_its_own_is_told() -> None:
-    windows = Windows(USUAL, {"ORDERS": replace(USUAL, client_fetch=timedelta(seconds=5))})
+    windows = Windows(USUAL, {"ORDERS": Own(client_fetch=timedelta(seconds=5))})
     text = stays_text(looked(a_stay(facts={"app_label": "orders"}), windows=windows), width=None)
     assert "window of ORDERS: server cache 30 s + client fetch 5 s + load balancer 35 s = 70 s" in text
 

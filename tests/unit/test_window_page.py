@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from controller.app.staying import windows_of
+from controller.app.assembly import windows_of
 from controller.domain.stay.findings import Looked
 from controller.domain.stay.pods import Container
 from controller.ops.staying import patches_text

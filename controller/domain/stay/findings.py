@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from controller.domain.hints import HintError, is_enabled, read_hints
+from controller.domain.decide import Routing, regions_of
+from controller.domain.hints import HintError, is_enabled, read_hints, said_window
 from controller.domain.stay.course import EXITS
 from controller.domain.stay.mend import Mend, mend
 from controller.domain.stay.pods import StayPod
@@ -77,7 +78,9 @@ def living_templates(pods: Iterable[StayPod]) -> list[Template]:
     return templates_of(pod for pod in pods if not left_out(pod))
 
 
-def find(workloads: Mapping[Workload, Sequence[StayPod]], windows: Windows, revisions: Revisions) -> list[Finding]:
+def find(
+    workloads: Mapping[Workload, Sequence[StayPod]], windows: Windows, revisions: Revisions, routing: Routing
+) -> list[Finding]:
     """Judge every workload; the worst come first."""
     findings = []
     for workload, pods in workloads.items():
@@ -85,7 +88,7 @@ def find(workloads: Mapping[Workload, Sequence[StayPod]], windows: Windows, revi
         if templates:
             newest = newest_of(workload, templates, revisions).pods
             # Of one template, and yet not alike when something was injected into some of them only.
-            worst = min((judge(workload, pod, windows) for pod in newest), key=_order)
+            worst = min((judge(workload, pod, windows, routing) for pod in newest), key=_order)
             findings.append(replace(worst, pods=len(newest)))
         else:
             why = left_out(pods[0])
@@ -115,10 +118,10 @@ def left_out(pod: StayPod) -> str:
     return "" if pod.containers else "it has no containers"
 
 
-def judge(workload: Workload, pod: StayPod, windows: Windows) -> Finding:
+def judge(workload: Workload, pod: StayPod, windows: Windows, routing: Routing) -> Finding:
     """Judge a pod by its serving containers: all of them must go on for the whole window."""
-    app, port, trouble = _told_of_itself(pod)
-    window = windows.of(app)
+    app, port, regions, trouble = _told_of_itself(pod, routing)
+    window = windows.of(app, *regions, said=said_window(pod.pod))
     needed = window.length.total_seconds()
     stays = stays_of(pod)
     counting = serving(stays, port)
@@ -146,17 +149,26 @@ def _bounds(stay: Stay) -> tuple[float, float]:
     return stay.at_most, stay.at_least
 
 
-def _told_of_itself(pod: StayPod) -> tuple[str, int | None, list[str]]:
-    """Its app, its port, and what is wrong with its annotations."""
+def _told_of_itself(pod: StayPod, routing: Routing) -> tuple[str, int | None, tuple[str, ...], list[str]]:
+    """Its app, its port, its regions, and what is wrong with its annotations."""
     try:
         is_enabled(pod.pod)
         hints = read_hints(pod.pod)
+        regions = regions_of(pod.pod, routing)
     except HintError as error:
-        return pod.pod.app_label.upper(), None, [f"{error}: the controller refuses to drain such a pod"]
-    return hints.app or pod.pod.app_label.upper(), hints.port, []
+        return pod.pod.app_label.upper(), None, (), [f"{error}: the controller refuses to drain such a pod"]
+    return hints.app or pod.pod.app_label.upper(), hints.port, regions, []
 
 
 def _why(stay: Stay, needed: float, *, alone: bool) -> str:
+    told = hook_told(stay)
+    if stay.grace_seconds < needed:
+        told += f"; its grace period is over after {stay.grace_seconds} s"
+    return told if alone else f"{stay.container.name}: {told}"
+
+
+def hook_told(stay: Stay) -> str:
+    """What a container's hook does, in words."""
     course, kind = stay.reading.course, stay.reading.kind
     if stay.unknown:
         told = f"{f'its {kind} hook' if course.unknown else 'it'} {stay.unknown}, which cannot be judged"
@@ -170,9 +182,7 @@ def _why(stay: Stay, needed: float, *, alone: bool) -> str:
         told = f"it ends after the others, which wait {_seconds(stay.hook_seconds)}"
     else:
         told = f"its {kind} hook waits {_seconds(stay.hook_seconds)}"
-    if stay.grace_seconds < needed:
-        told += f"; its grace period is over after {stay.grace_seconds} s"
-    return told if alone else f"{stay.container.name}: {told}"
+    return told
 
 
 def _seconds(seconds: float) -> str:

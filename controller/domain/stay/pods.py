@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from controller.domain.pods import Pod
 
@@ -53,6 +54,17 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEnd:
+    """How a container ended, as its node tells it; times are whole seconds, cut off."""
+
+    name: str
+    finished_at: datetime
+    exit_code: int = 0
+    reason: str = ""
+    """One word: Completed, Error, OOMKilled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StayPod:
     """A pod, its containers, and the template that it was made from."""
 
@@ -69,3 +81,5 @@ class StayPod:
     """Made by an Argo Rollout."""
     mirror: bool = False
     """A static pod: its node's kubelet reads it from a file."""
+    ends: tuple[ContainerEnd, ...] = ()
+    """Of its containers that have ended and are not running again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 
@@ -20,11 +20,13 @@ class Window:
     server_cache: timedelta
     client_fetch: timedelta
     load_balancer: timedelta
+    said: timedelta | None = None
+    """The whole of it, where the pod itself says what its callers need."""
 
     @property
     def length(self) -> timedelta:
         """From OUT_OF_SERVICE to the last request that is sent."""
-        return self.server_cache + self.client_fetch + self.load_balancer
+        return self.server_cache + self.client_fetch + self.load_balancer if self.said is None else self.said
 
     @property
     def whole_seconds(self) -> int:
@@ -32,14 +34,49 @@ class Window:
         return math.ceil(self.length.total_seconds())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What differs for one app, or for one region; None: as for all."""
+
+    server_cache: timedelta | None = None
+    client_fetch: timedelta | None = None
+    load_balancer: timedelta | None = None
+
+    def over(self, window: Window) -> Window:
+        """The window with what differs."""
+        return Window(
+            server_cache=_first(self.server_cache, window.server_cache),
+            client_fetch=_first(self.client_fetch, window.client_fetch),
+            load_balancer=_first(self.load_balancer, window.load_balancer),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The window of each Eureka app: the usual one, unless it has its own."""
+    """The window of each Eureka app: the usual one, unless its region or the app itself has its own."""
 
     usual: Window
-    of_apps: Mapping[str, Window] = field(default_factory=dict)
+    of_apps: Mapping[str, Own] = field(default_factory=dict)
     """By the app's name in upper case, as Eureka keeps it."""
+    of_regions: Mapping[str, Own] = field(default_factory=dict)
 
-    def of(self, app: str) -> Window:
-        """The app's window; an app that is not known has the usual one."""
-        return self.of_apps.get(app.upper(), self.usual)
+    def of(self, app: str, *regions: str, said: timedelta | None = None, told: timedelta | None = None) -> Window:
+        """The longest window of the app in these regions; what is not known of them is as usual.
+
+        ``said``: what the pod says its callers need. ``told``: the age of the server's cache as the region's nodes
+        tell it themselves, who know it best.
+        """
+        own = self.of_apps.get(app.upper(), Own())
+        windows = [own.over(self.of_regions.get(region, Own()).over(self.usual)) for region in regions or ("",)]
+        longest = max(windows, key=lambda window: window.length)
+        return replace(longest, said=said, server_cache=_first(told, longest.server_cache))
+
+
+STOCK = Windows(
+    Window(server_cache=timedelta(seconds=30), client_fetch=timedelta(seconds=30), load_balancer=timedelta(seconds=35))
+)
+"""Of servers, clients and Spring Cloud LoadBalancer as they come; see docs/window.md."""
+
+
+def _first(own: timedelta | None, usual: timedelta) -> timedelta:
+    return usual if own is None else own

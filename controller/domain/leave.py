@@ -1,0 +1,79 @@
+"""How a drained pod took its leave: did it serve until no caller used it any more? Pure, from its story.
+
+The events tell since when it was out of service at the last node, and until when callers may still have used it; the
+watch tells when its serving containers ended. Readers of both come to the same verdict, whatever their own settings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from controller.domain.events import Outcome
+from controller.domain.story import Story
+
+COARSE = timedelta(seconds=1)
+"""The API's times are whole seconds, cut off: what ended then may have ended this much later."""
+NOT_TAKEN_OUT = {
+    Outcome.not_registered: "not registered, as far as its region tells: nobody was given it to call",
+    Outcome.refused: "its drain was refused",
+    Outcome.superseded: "a newer process held its id",
+}
+
+
+class Grace(StrEnum):
+    """What is said of a pod's end."""
+
+    graceful = "graceful"
+    not_graceful = "not graceful"
+    to_come = "to come"
+    """It is still there, or is not known to be out of service yet."""
+    unjudged = "not judged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """The verdict on one drain's pod."""
+
+    grace: Grace
+    short_by: timedelta | None = None
+    """How much longer it should have served; None where that is not known, or does not apply."""
+    why: str = ""
+
+    @property
+    def short_seconds(self) -> int | None:
+        """The same in whole seconds, rounded up."""
+        return None if self.short_by is None else math.ceil(self.short_by.total_seconds())
+
+    @property
+    def told(self) -> str:
+        """In words: ``not graceful, 94 s short``."""
+        return self.grace.value if self.short_by is None else f"{self.grace.value}, {self.short_seconds} s short"
+
+
+def leave_of(story: Story) -> Leave:
+    """Judge it, as far as it can be judged by now."""
+    end, state = story.end, story.state
+    safe_at = story.safe_at
+    if safe_at is None and state in NOT_TAKEN_OUT:
+        return Leave(grace=Grace.unjudged, why=NOT_TAKEN_OUT[state])
+    if end is None:
+        return Leave(grace=Grace.to_come)
+    if end.ended_at is None:
+        return Leave(grace=Grace.unjudged, why=end.why or "it ended while nobody watched")
+    if safe_at is None:
+        if state is Outcome.failed:
+            return Leave(grace=Grace.not_graceful, why="it ended while callers were still given it")
+        return Leave(grace=Grace.to_come)
+    missing = safe_at - end.ended_at
+    if missing <= COARSE:
+        return Leave(grace=Grace.graceful)
+    return Leave(grace=Grace.not_graceful, short_by=missing, why=end.why)
+
+
+def safe_after(story: Story, now: datetime) -> datetime | None:
+    """Until when the pod has to go on serving, while that lies ahead and the pod is there; else None."""
+    waits = story.safe_at is not None and story.safe_at > now
+    return story.safe_at if waits and leave_of(story).grace is Grace.to_come else None

@@ -1,0 +1,146 @@
+"""When drained pods ended serving: the watch sees it, and tells the stream that verdicts are read from.
+
+Less urgent than any drain, and never in its way: an end waits until no command does, and in a bounded queue. Every
+replica of the watch tells the same; readers take what is told twice once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from loguru import logger
+
+from controller.domain.commands import Cause
+from controller.domain.decide import Publish, Routing, decide, is_worth_draining
+from controller.domain.pod_end import Cut, PodEnd
+from controller.domain.pods import Pod
+from controller.domain.schedule import backoff
+from controller.domain.stay.ending import Ending, ending_of
+from controller.domain.stay.pods import StayPod
+from controller.domain.stay.workloads import workload_of
+from controller.errors import BrokerError
+from controller.flows.ports import Clock, Outbox
+from controller.flows.urgency import Urgency
+
+MOST = 20_000
+"""Ends that wait for the broker; and pods on their way out, or gone, that are kept in mind."""
+LONGEST_PAUSE = timedelta(seconds=15)
+LONGEST_WHY = 500
+"""Characters: hooks may be long."""
+_T = TypeVar("_T")
+UNSEEN = "it ended while nobody watched"
+
+
+class Ends:
+    """Tells the end of each drained pod of one cluster, once."""
+
+    def __init__(self, *, routing: Routing, outbox: Outbox, urgency: Urgency, clock: Clock) -> None:
+        self._routing = routing
+        self._outbox = outbox
+        self._urgency = urgency
+        self._clock = clock
+        self._going: OrderedDict[str, StayPod] = OrderedDict()
+        """By uid, as they were seen last before their nodes removed them."""
+        self._told: OrderedDict[str, None] = OrderedDict()
+        self._waiting: deque[PodEnd] = deque()
+        self._some = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many are not in the broker's hands yet."""
+        return len(self._waiting)
+
+    def listed(self, pods: tuple[Pod, ...], vanished: list[Pod]) -> None:
+        """A complete list came: some have ended, and of others nobody saw how."""
+        for pod in pods:
+            if pod.finished:
+                self.changed(pod, StayPod(pod=pod))
+        for pod in vanished:
+            going = self._going.pop(pod.uid, None) or StayPod(pod=pod)
+            self._tell(going, None)
+
+    def changed(self, pod: Pod, stay: StayPod | None) -> None:
+        """A pod that is on its way out was seen again."""
+        if stay is None or pod.uid in self._told:
+            return
+        if pod.terminating:
+            _remember(self._going, pod.uid, stay)
+        ending = ending_of(stay)
+        if ending is not None:
+            self._tell(stay, ending)
+
+    def removed(self, pod: Pod, stay: StayPod | None) -> None:
+        """A pod's object is gone."""
+        before = self._going.pop(pod.uid, None)
+        if pod.uid in self._told:
+            return
+        last = stay or StayPod(pod=pod)
+        if before is not None:
+            # The node's own deletion, when all is over, has no grace period.
+            asked = before.pod
+            pod = replace(pod, ip=pod.ip or asked.ip, deletion_at=asked.deletion_at, grace_seconds=asked.grace_seconds)
+            last = replace(last, pod=pod)
+        self._tell(last, ending_of(last, removed_at=self._clock()))
+
+    def _tell(self, stay: StayPod, ending: Ending | None) -> None:
+        pod, now = stay.pod, self._clock()
+        if pod.uid in self._told or not is_worth_draining(pod, now):
+            return
+        _remember(self._told, pod.uid, None)
+        decisions = decide(pod, Cause.terminating, now, self._routing)
+        drain_ids = tuple(one.command.drain_id for one in decisions if isinstance(one, Publish))
+        if not drain_ids:
+            return
+        workload = workload_of(stay)
+        end = PodEnd(
+            cluster=self._routing.cluster,
+            drain_ids=drain_ids,
+            namespace=pod.namespace,
+            pod=pod.name,
+            uid=pod.uid,
+            kind=workload.kind,
+            workload=workload.name,
+            at=now,
+            ended_at=ending.at if ending else None,
+            cut=ending.cut if ending else Cut.unknown,
+            why=(ending.why if ending else UNSEEN)[:LONGEST_WHY],
+        )
+        if len(self._waiting) >= MOST:
+            self._waiting.popleft()
+        self._waiting.append(end)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Tell them one by one, for ever."""
+        while True:
+            while not self._waiting:
+                self._some.clear()
+                await self._some.wait()
+            await self._urgency.lull()
+            await self._see_through(self._waiting[0])
+
+    async def _see_through(self, end: PodEnd) -> None:
+        log, attempt = logger.bind(pod=f"{end.namespace}/{end.pod}"), 0
+        while self._waiting and self._waiting[0] is end:
+            attempt += 1
+            try:
+                await self._outbox.tell_end(end)
+            except BrokerError as error:
+                log.bind(error=str(error), attempt=attempt).debug("this pod's end is not told yet")
+                await asyncio.sleep(backoff(attempt, LONGEST_PAUSE).total_seconds())
+                continue
+            except Exception as error:  # a mistake of ours about one pod's end must not end the watch
+                log.bind(error=f"{type(error).__name__}: {error}").error("this pod's end cannot be told")
+            if self._waiting and self._waiting[0] is end:
+                self._waiting.popleft()
+
+
+def _remember(kept: OrderedDict[str, _T], uid: str, what: _T) -> None:
+    kept[uid] = what
+    kept.move_to_end(uid)
+    while len(kept) > MOST:
+        kept.popitem(last=False)
