@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from controller.domain.decide import Routing
 from controller.domain.events import Event
+from controller.domain.pod_end import PodEnd
 from controller.domain.pods import Pod
 from controller.domain.standing import Guard
 from controller.domain.stay.window import Own, Window, Windows
@@ -19,7 +21,7 @@ from controller.flows.planning import Living
 from controller.flows.steps import Policy
 from controller.kube.api import KubeApi
 from controller.kube.listing import Census
-from controller.messages.codec import decode_event
+from controller.messages.codec import decode_end, decode_event
 from controller.rabbit import names
 from controller.rabbit.log import RabbitLog
 from controller.settings import Settings
@@ -88,7 +90,21 @@ def event_log(
     )
 
 
-async def read_log(log: RabbitLog[Event], *, told: Callable[[int], object] = lambda _: None) -> None:
+def ends_log(
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
+) -> RabbitLog[PodEnd]:
+    """A follower of the stream of pods' ends."""
+    return RabbitLog(
+        settings=settings.broker,
+        stream=names.ENDS,
+        decode=decode_end,
+        look_back=look_back,
+        clock=now,
+        wanted=wanted,
+    )
+
+
+async def read_log(log: RabbitLog[Any], *, told: Callable[[int], object] = lambda _: None) -> None:
     """Wait until the event log has been read. BrokerError when it cannot be, with the broker's reason.
 
     However long the log is, it is waited for while entries come.

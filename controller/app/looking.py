@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from controller.app.assembly import event_log, now, read_log
+from controller.app.assembly import ends_log, event_log, now, read_log
 from controller.app.ending import FAILED, finished, terminal_width
 from controller.domain.events import Event
 from controller.domain.history import History
+from controller.domain.pod_end import PodEnd
 from controller.domain.selection import Selection
 from controller.domain.story import Story
 from controller.domain.timeline import moments
@@ -44,8 +46,21 @@ def show(settings: Settings, drain_id: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(timeline_answer(story, now())))
     else:
-        print(story_text(story, moments(story, now()), width=terminal_width()), end="")
+        print(story_text(story, moments(story, now()), now(), width=terminal_width()), end="")
     return 0
+
+
+async def read_drains(
+    settings: Settings, history: History, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
+) -> None:
+    """Read both streams into a history. BrokerError when they cannot be read."""
+    log = event_log(settings, look_back=look_back, wanted=wanted)
+    ends = ends_log(settings, look_back=look_back, wanted=wanted)
+    log.readers.append(history.note)
+    ends.readers.append(history.note_end)
+    async with beside(log.link.run), beside(ends.link.run):
+        await read_log(log)
+        await read_log(ends)
 
 
 async def find_story(settings: Settings, drain_id: str) -> Story | None:
@@ -54,10 +69,7 @@ async def find_story(settings: Settings, drain_id: str) -> Story | None:
     mentioned = partial(_mentions, drain_id.encode())
     for look_back in WINDOWS:
         history = History(timelines=True)
-        log = event_log(settings, look_back=look_back, wanted=mentioned)
-        log.readers.append(history.note)
-        async with beside(log.link.run):
-            await read_log(log)
+        await read_drains(settings, history, look_back=look_back, wanted=mentioned)
         story = history.get(drain_id) or story
         if story is not None and story.facts is not None:
             return story
@@ -72,10 +84,14 @@ async def _drains(settings: Settings, selection: Selection, *, as_json: bool, fo
     history = History()
     since = selection.since or now() - settings.broker.events_kept
     log = event_log(settings, look_back=now() - since + BEGINNINGS)
+    ends = ends_log(settings, look_back=now() - since + BEGINNINGS)
     log.readers.append(history.note)
+    ends.readers.append(history.note_end)
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(beside(log.link.run))
+        await opened.enter_async_context(beside(ends.link.run))
         await read_log(log)
+        await read_log(ends)
         found = history.select(selection)
         _print(found, as_json=as_json)
         if not found and not follow:
@@ -84,10 +100,18 @@ async def _drains(settings: Settings, selection: Selection, *, as_json: bool, fo
         if history.forgotten:
             print(f"{history.forgotten} older drains are left out: choose a shorter --since", file=sys.stderr)
         if follow:
-            await until_interrupted(_follow(log, history, selection, as_json=as_json, begun=bool(found)))
+            await until_interrupted(_follow(log, ends, history, selection, as_json=as_json, begun=bool(found)))
 
 
-async def _follow(log: RabbitLog[Event], history: History, selection: Selection, *, as_json: bool, begun: bool) -> None:
+async def _follow(
+    log: RabbitLog[Event],
+    ends: RabbitLog[PodEnd],
+    history: History,
+    selection: Selection,
+    *,
+    as_json: bool,
+    begun: bool,
+) -> None:
     """Print each drain again whenever something is told of it."""
     changed: asyncio.Queue[Story] = asyncio.Queue()
 
@@ -96,7 +120,13 @@ async def _follow(log: RabbitLog[Event], history: History, selection: Selection,
         if story is not None and selection.wants(story):
             changed.put_nowait(story)
 
+    def note_end(end: PodEnd) -> None:
+        for story in history.note_end(end):
+            if selection.wants(story):
+                changed.put_nowait(story)
+
     log.readers[:] = [note]
+    ends.readers[:] = [note_end]
     while True:
         _print([await changed.get()], as_json=as_json, head=not begun)
         begun = True
@@ -105,7 +135,7 @@ async def _follow(log: RabbitLog[Event], history: History, selection: Selection,
 def _print(stories: list[Story], *, as_json: bool, head: bool = True) -> None:
     if as_json:
         for story in stories:
-            print(json.dumps(drain_answer(story)))
+            print(json.dumps(drain_answer(story, now())))
     elif stories:
         print(drains_table(stories, now(), width=terminal_width(), head=head), end="")
     sys.stdout.flush()

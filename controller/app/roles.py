@@ -13,11 +13,12 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
-from controller.app.assembly import event_log, now, policy_of, routing_of
+from controller.app.assembly import ends_log, event_log, now, policy_of, routing_of
 from controller.app.ending import FAILED, finished
 from controller.app.site import OpsRole, api_of, has_tokens
 from controller.domain.events import Event
 from controller.domain.ledger import Ledger
+from controller.domain.pod_end import PodEnd
 from controller.domain.standing import TakenLately
 from controller.errors import SettingsError
 from controller.eureka.region import EurekaRegion
@@ -57,6 +58,7 @@ class Process:
     metrics: Metrics
     outbox: RabbitOutbox
     log: RabbitLog[Event]
+    ends: RabbitLog[PodEnd]
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     checks: Checks = field(default_factory=dict)
     finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
@@ -124,9 +126,12 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
             metrics=Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops),
             outbox=RabbitOutbox(settings=settings.broker, regions=declared),
             log=event_log(settings, look_back=settings.broker.events_read),
+            ends=ends_log(settings, look_back=settings.broker.events_read),
         )
         process.keep("publish link", process.outbox.link)
         process.keep("event log", process.log.link)
+        if watch or ops:
+            process.keep("ends", process.ends.link)
         process.tasks["rotation"] = partial(rotation.run, process.renew)
         process.checks["broker connected"] = lambda: process.outbox.link.up
         process.checks["event log read"] = lambda: process.log.caught_up
@@ -181,6 +186,7 @@ async def _add_watch(process: Process, urgency: Urgency) -> None:
     process.log.readers.append(partial(_tell_watch, ledger, watching.succession))
     if watching.telling:
         process.log.readers.append(watching.telling.note)
+        process.ends.readers.append(watching.telling.note_end)
     process.log.when_caught_up.append(watching.succession.log_read)
     process.keep("positions", positions.link)
     process.tasks["watch"] = watching.run
@@ -235,6 +241,7 @@ async def _add_ops(process: Process, *, alone: bool) -> None:
     role = OpsRole(
         settings,
         log=process.log,
+        ends=process.ends,
         outbox=process.outbox,
         metrics=process.metrics,
         regions={name: await process.region(name) for name in settings.regions},

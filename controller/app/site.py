@@ -8,21 +8,23 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from controller.app.assembly import event_log, living_pods, now, policy_of, read_log
+from controller.app.assembly import living_pods, now, policy_of
 from controller.app.letters import hold_letters
-from controller.app.looking import find_story
+from controller.app.looking import find_story, read_drains
 from controller.domain.events import Event
 from controller.domain.history import History
+from controller.domain.leave import Leave
+from controller.domain.pod_end import PodEnd
 from controller.domain.replay import Asker, Item
 from controller.domain.selection import Selection
 from controller.domain.story import Story
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
+from controller.flows.judging import Judging
 from controller.flows.overview import Overview
 from controller.flows.planning import Planner
 from controller.kube.api import KubeApi
 from controller.kube.reviews import Reviews
-from controller.lifecycle import beside
 from controller.ops.door.gate import Gate
 from controller.ops.door.refusals import RefusedError
 from controller.ops.door.signing_in import SigningIn
@@ -52,6 +54,7 @@ class OpsRole:
         settings: Settings,
         *,
         log: RabbitLog[Event],
+        ends: RabbitLog[PodEnd],
         outbox: RabbitOutbox,
         metrics: Metrics,
         regions: dict[str, EurekaRegion],
@@ -66,7 +69,11 @@ class OpsRole:
             regions=regions, counter=self.counter, history=self._history, clock=now, watcher=metrics
         )
         self._replays = Replays(plan=self._plan, outbox=outbox, clock=now)
-        log.readers += [self._history.note, self._live.note, self._replays.note]
+        self._streams = (log, ends)
+        self._metrics = metrics
+        judging = Judging(self._history, self._judged)
+        log.readers += [judging.note, self._live.note, self._replays.note]
+        ends.readers += [judging.note_end, self._live.note_end]
         log.when_caught_up.append(self._go_live)
         templates = environment()
         gate = self._gate = Gate(settings.ops, reviews)
@@ -107,6 +114,11 @@ class OpsRole:
     def _go_live(self) -> None:
         self._live.open = True
 
+    def _judged(self, story: Story, leave: Leave) -> None:
+        # What was said before this process began, another one has counted.
+        if all(stream.caught_up for stream in self._streams):
+            self._metrics.judged(story, leave)
+
     async def _plan(self, selection: Selection, asker: Asker, again: bool) -> list[Item]:
         living, _ = await living_pods(self._settings)
         planner = Planner(regions=self._regions, policy=policy_of(self._settings), clock=now, living=living)
@@ -115,10 +127,7 @@ class OpsRole:
     async def _older(self, selection: Selection) -> list[Story]:
         since = selection.since or now() - self._settings.broker.events_kept
         history = History(limit=200_000)
-        log = event_log(self._settings, look_back=now() - since + BEGINNINGS)
-        log.readers.append(history.note)
-        async with beside(log.link.run):
-            await read_log(log)
+        await read_drains(self._settings, history, look_back=now() - since + BEGINNINGS)
         return history.select(selection)
 
     async def _letters(self) -> tuple[list[Letter], list[str]]:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from controller.domain.events import Event
+from controller.domain.pod_end import PodEnd
 from controller.domain.selection import Selection
 from controller.domain.story import Story, begin
 
@@ -21,6 +22,8 @@ class History:
         self._timelines = timelines
         self._limit = limit
         self._stories: OrderedDict[str, Story] = OrderedDict()
+        self._ends: OrderedDict[str, PodEnd] = OrderedDict()
+        """Of drains that nothing was told of yet: the two streams are read side by side."""
         self.forgotten = 0
         self.events = 0
 
@@ -32,6 +35,7 @@ class History:
         story = self._stories.get(event.drain_id)
         if story is None:
             story = self._stories[event.drain_id] = begin(event)
+            story.end = self._ends.pop(event.drain_id, None)
             if len(self._stories) > self._limit:
                 self._stories.popitem(last=False)
                 self.forgotten += 1
@@ -39,6 +43,23 @@ class History:
             return None
         self._stories.move_to_end(event.drain_id)
         return story
+
+    def note_end(self, end: PodEnd) -> list[Story]:
+        """Take the end of a pod; the drains that it changed."""
+        if self._cluster and end.cluster != self._cluster:
+            return []
+        changed = []
+        for drain_id in end.drain_ids:
+            story = self._stories.get(drain_id)
+            if story is None:
+                self._ends.setdefault(drain_id, end)
+                if len(self._ends) > self._limit:
+                    self._ends.popitem(last=False)
+            elif story.end is None or story.end.ended_at is None:
+                # Every replica of the watch tells it; one of them may not have been there to see.
+                story.end = end
+                changed.append(story)
+        return changed
 
     def get(self, drain_id: str) -> Story | None:
         """One drain."""

@@ -7,6 +7,7 @@ and pods: whatever is in them, a notice is one printable, bounded line.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,9 @@ from typing import assert_never
 
 from controller.domain.commands import Cause
 from controller.domain.events import Event, Outcome
+from controller.domain.leave import Grace, Leave
 from controller.domain.pods import Owner
+from controller.domain.story import Story
 
 LONGEST_MESSAGE = 1_024
 """Bytes: what the API server admits in an event of its newer kind."""
@@ -64,6 +67,34 @@ def notice_of(event: Event) -> Notice | None:
         message=_line(_sentence(event), LONGEST_MESSAGE),
         at=event.at,
     )
+
+
+def notice_of_leave(story: Story, leave: Leave) -> Notice | None:
+    """Compose what a pod is told of its own end; None for what is not told."""
+    end = story.end
+    if end is None or end.ended_at is None or leave.grace not in (Grace.graceful, Grace.not_graceful):
+        return None
+    if not _LABEL.fullmatch(story.namespace):
+        return None
+    return Notice(
+        name=_name(story.pod, hashlib.sha256(f"{story.drain_id}\0leave".encode()).hexdigest()[:MARK]),
+        namespace=story.namespace,
+        pod=story.pod,
+        uid=story.uid,
+        reason="Graceful" if leave.grace is Grace.graceful else "NotGraceful",
+        warning=leave.grace is Grace.not_graceful,
+        message=_line(_leave_told(story, leave, end.ended_at), LONGEST_MESSAGE),
+        at=end.at,
+    )
+
+
+def _leave_told(story: Story, leave: Leave, ended_at: datetime) -> str:
+    region = f"Eureka region {story.region}" if story.region else "Eureka"
+    told = leave.told[0].upper() + leave.told[1:] + (f": {leave.why}" if leave.why else "")
+    if story.safe_at is None:
+        return f"{told} ({region})"
+    used = f"callers in {region} may have used it until {story.safe_at:%H:%M:%S}Z"
+    return f"{told}. It ended at {ended_at:%H:%M:%S}Z; {used}"
 
 
 def told_to(notice: Notice, owner: Owner) -> Notice:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.commands import Cause
 from controller.domain.events import Event, Outcome
+from controller.domain.leave import Grace, leave_of, safe_after
 from controller.domain.story import Story
 
 WHY = {
@@ -43,6 +44,15 @@ def moments(story: Story, now: datetime) -> list[Moment]:
     if story.taken_up_at is not None:
         begun.append(_at(story, story.taken_up_at, "consumed", f"by a worker of region {story.region}"))
     told = [_of(story, event) for event in story.events]
+    if story.safe_at is not None:
+        waits = safe_after(story, now) is not None
+        what = "safe after" if waits else "no caller uses it any more"
+        told.append(_at(story, story.safe_at, what, "by what callers have cached", ahead=story.safe_at > now))
+    if story.end is not None and story.end.ended_at is not None:
+        leave = leave_of(story)
+        judged = leave.told if leave.grace is not Grace.to_come else ""
+        detail = "; ".join(part for part in (judged, story.end.why) if part)
+        told.append(_at(story, story.end.ended_at, "ended serving", detail))
     ahead = [
         _at(story, part.retention_ends_at, "retention ends", f"then {part.id} is deleted once it is silent", ahead=True)
         for part in story.parts.values()

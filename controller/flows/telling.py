@@ -1,4 +1,4 @@
-"""Telling pods what became of their drains: what the event log says goes to the cluster's noticeboard.
+"""Telling pods what became of their drains, and of themselves: what the streams say goes to the cluster's noticeboard.
 
 A courtesy, and never more: it is read from the log beside everything else, waits in a bounded queue, and is lost
 rather than allowed to hold anything up. What was told before a restart is told once more under the same name, which
@@ -16,10 +16,15 @@ from typing import assert_never
 from loguru import logger
 
 from controller.domain.events import Event
-from controller.domain.notices import Notice, notice_of, told_to
+from controller.domain.history import History
+from controller.domain.leave import Leave
+from controller.domain.notices import Notice, notice_of, notice_of_leave, told_to
+from controller.domain.pod_end import PodEnd
 from controller.domain.pods import Owner
 from controller.domain.schedule import backoff
+from controller.domain.story import Story
 from controller.errors import KubernetesError
+from controller.flows.judging import Judging
 from controller.flows.ports import Clock, Forbidden, Noticeboard, Pointless, Posted
 
 RECENT = timedelta(minutes=5)
@@ -32,6 +37,8 @@ MOST = 2_000
 """Notices that wait; one takes about a kilobyte."""
 MOST_OWNERS = 20_000
 """Owners that are kept in mind, those of the pods that went last."""
+MOST_JUDGED = 5_000
+"""Drains that are kept in mind until their pods have ended; one takes about 3 kB."""
 MOST_TRIES = 10
 """With one notice; the next one is tried then, since the trouble may be with the first."""
 LONGEST_PAUSE = timedelta(seconds=30)
@@ -59,6 +66,7 @@ class Telling:
         self._clock = clock
         self._from = clock() - RECENT
         self._owners: OrderedDict[str, Owner] = OrderedDict()
+        self._judging = Judging(History(limit=MOST_JUDGED), self._judged)
         self._waiting: deque[tuple[Notice, datetime]] = deque()
         self._some = asyncio.Event()
         self._dropping = False
@@ -68,7 +76,7 @@ class Telling:
 
     def note(self, event: Event) -> None:
         """Take the next event of the log."""
-        if event.cluster != self._cluster or not ("" in self._scopes or event.namespace in self._scopes):
+        if event.cluster != self._cluster or not self._covers(event.namespace):
             return
         if event.facts is not None and event.facts.owner is not None:
             self._owners[event.uid] = event.facts.owner
@@ -78,6 +86,20 @@ class Telling:
         notice = notice_of(event) if event.at >= self._from else None
         if notice is not None:
             self._put(notice)
+        self._judging.note(event)
+
+    def note_end(self, end: PodEnd) -> None:
+        """Take the next pod's end."""
+        if end.cluster == self._cluster and self._covers(end.namespace):
+            self._judging.note_end(end)
+
+    def _judged(self, story: Story, leave: Leave) -> None:
+        notice = notice_of_leave(story, leave)
+        if notice is not None and notice.at >= self._from:
+            self._put(notice)
+
+    def _covers(self, namespace: str) -> bool:
+        return "" in self._scopes or namespace in self._scopes
 
     def _put(self, notice: Notice) -> None:
         if len(self._waiting) >= MOST:

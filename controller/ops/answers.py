@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.domain.checkup import Check
+from controller.domain.leave import Grace, leave_of, safe_after
 from controller.domain.overview import RegionState
 from controller.domain.replay import Item
 from controller.domain.story import Part, Story
@@ -15,8 +16,9 @@ from controller.ops.web.replays import Execution
 from controller.rabbit.dead import Letter
 
 
-def drain_answer(story: Story) -> dict[str, Any]:
+def drain_answer(story: Story, now: datetime) -> dict[str, Any]:
     """One drain; times are RFC 3339 in UTC, durations seconds."""
+    leave, end = leave_of(story), story.end
     return {
         "drain_id": story.drain_id,
         "state": story.state.value,
@@ -33,6 +35,14 @@ def drain_answer(story: Story) -> dict[str, Any]:
         "last_at": _time(story.last_at),
         "out_of_service_at": _time(story.out_at),
         "seconds_to_out_of_service": _seconds(story.took),
+        "grace": leave.grace.value,
+        "verdict": leave.told if leave.grace is not Grace.to_come else "",
+        "short_seconds": leave.short_seconds,
+        "grace_why": leave.why,
+        "safe_at": _time(story.safe_at),
+        "safe_after": _time(safe_after(story, now)),
+        "ended_at": _time(end.ended_at if end else None),
+        "workload": f"{end.kind}/{end.workload}" if end else "",
         "requested_by": story.requested_by,
         "requested_at": _time(story.requested_at),
         "requested_why": story.requested_why,
@@ -43,7 +53,7 @@ def drain_answer(story: Story) -> dict[str, Any]:
 def timeline_answer(story: Story, now: datetime) -> dict[str, Any]:
     """One drain with its timeline."""
     return {
-        **drain_answer(story),
+        **drain_answer(story, now),
         "timeline": [_moment(one) for one in moments(story, now)],
         "left_out": story.left_out,
     }
@@ -127,6 +137,7 @@ def _part(part: Part) -> dict[str, Any]:
         "trouble": part.trouble,
         "attempt": part.attempt,
         "out_of_service_at": _time(part.out_at),
+        "safe_at": _time(part.safe_at),
         "retention_ends_at": _time(part.retention_ends_at),
         "nodes": [{"node": node.node, "condition": node.condition.value, "detail": node.detail} for node in part.nodes],
     }

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from controller.domain.checkup import Check, Grade
+from controller.domain.leave import Grace, leave_of, safe_after
 from controller.domain.replay import Item, Verdict
 from controller.domain.story import Story
 from controller.domain.sweep import Finding
@@ -88,8 +89,9 @@ def short_moment(at: datetime | None, now: datetime) -> str:
     return at.strftime("%H:%M:%SZ" if at.date() == now.date() else "%m-%d %H:%MZ")
 
 
-COLUMNS = (("APP", 120), ("REGION", 100), ("OUT AFTER", 90))
+COLUMNS = (("APP", 140), ("REGION", 130), ("OUT AFTER", 120), ("LEAVE", 100))
 """What a terminal narrower than this does without."""
+LEAVE_COLUMN = dict(COLUMNS)["LEAVE"]
 
 
 def drains_table(stories: Iterable[Story], now: datetime, *, width: int | None, head: bool = True) -> str:
@@ -113,18 +115,47 @@ def _drain_row(story: Story, now: datetime, width: int | None) -> dict[str, str]
         "APP": ",".join(story.apps) or "-",
         "REGION": story.region or "-",
         "OUT AFTER": span(story.took),
-        "WHY": story.reason or "-",
+        "LEAVE": leave_words(story, now) or "-",
+        "WHY": story.reason or (leave_why(story) if width is None or width >= LEAVE_COLUMN else verdict(story)) or "-",
         "DRAIN": story.drain_id,
     }
 
 
-def story_text(story: Story, moments: Sequence[Moment], *, width: int | None) -> str:
+def leave_words(story: Story, now: datetime) -> str:
+    """How its pod took its leave, or from when on it may; empty where nothing is to be said."""
+    leave = leave_of(story)
+    if leave.grace is not Grace.to_come:
+        return leave.told
+    at = safe_after(story, now)
+    return f"safe after {short_moment(at, now)}" if at else ""
+
+
+def leave_why(story: Story) -> str:
+    """Why its leave was what it was; empty for a graceful one."""
+    leave = leave_of(story)
+    return leave.why if leave.grace is Grace.not_graceful else ""
+
+
+def verdict(story: Story) -> str:
+    """A leave that was not graceful, with its reason; empty for any other."""
+    leave = leave_of(story)
+    return ": ".join(part for part in (leave.told, leave.why) if part) if leave.grace is Grace.not_graceful else ""
+
+
+def _leave_line(story: Story, now: datetime) -> str:
+    words, why = leave_words(story, now), leave_of(story).why
+    workload = f" ({story.end.kind.lower()} {story.end.workload})" if story.end else ""
+    return f"{words}{f': {why}' if why else ''}{workload}" if words else ""
+
+
+def story_text(story: Story, moments: Sequence[Moment], now: datetime, *, width: int | None) -> str:
     """One drain with its timeline."""
     facts = [
         ("drain", story.drain_id),
         ("state", f"{story.state.value}{f': {story.reason}' if story.reason else ''}"),
         ("pod", f"{story.key} (uid {story.uid}, ip {story.ip or 'unknown'}, cluster {story.cluster})"),
         ("region", story.region or "-"),
+        *((("leave", told),) if (told := _leave_line(story, now)) else ()),
         *(("instance", f"{part.app} {part.id}: {part.outcome.value}") for part in story.parts.values() if part.id),
     ]
     if story.requested_by:

@@ -24,6 +24,7 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from controller.app.assembly import ends_log
 from controller.app.assembly import event_log as follow_log
 from controller.app.site import OpsRole
 from controller.domain.events import Outcome, tell
@@ -327,6 +328,7 @@ def every_route(settings: Settings) -> list[tuple[str, str]]:
     role = OpsRole(
         settings,
         log=follow_log(settings, look_back=timedelta(0)),
+        ends=ends_log(settings, look_back=timedelta(0)),
         outbox=RabbitOutbox(settings=settings.broker, regions=[]),
         metrics=cast("Any", None),
         regions={},

@@ -80,7 +80,7 @@ def test_every_table_fits_its_terminal(width: int) -> None:
         fits(drains_table([story, a_story("")], now, width=width), width)
     fits(plan_table([an_item(verdict) for verdict in Verdict], width=width), width)
     fits(letters_table([a_letter(number) for number in range(3)], width=width), width)
-    timeline = story_text(story, moments(story, at(60)), width=width).partition("\n\n")[2]
+    timeline = story_text(story, moments(story, at(60)), at(60), width=width).partition("\n\n")[2]
     assert timeline.startswith("TIME ")
     fits(timeline, width)
 
@@ -96,7 +96,7 @@ def test_in_a_pipe_nothing_is_cut() -> None:
         drains_table([story], at(60), width=None),
         plan_table([an_item(Verdict.drain)], width=None),
         letters_table([a_letter(1)], width=None),
-        story_text(story, moments(story, at(60)), width=None),
+        story_text(story, moments(story, at(60)), at(60), width=None),
     ]
     for text in texts:
         assert LONG in text
@@ -118,7 +118,7 @@ def test_nothing_that_a_pod_or_a_node_wrote_commands_the_terminal() -> None:
     story = a_story(HOSTILE, name=HOSTILE, namespace=HOSTILE)
     texts = [
         drains_table([story], at(60), width=None),
-        story_text(story, moments(story, at(60)), width=None),
+        story_text(story, moments(story, at(60)), at(60), width=None),
         plan_table([an_item(Verdict.drain)], width=80),
     ]
     for text in texts:

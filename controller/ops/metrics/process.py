@@ -10,8 +10,11 @@ from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_me
 
 from controller.domain.commands import Cause
 from controller.domain.events import Event
+from controller.domain.leave import Leave
 from controller.domain.overview import RegionState
+from controller.domain.story import Story
 from controller.ops.metrics.drains import DrainMetrics
+from controller.ops.metrics.leaves import LeaveMetrics
 from controller.ops.metrics.regions import RegionMetrics
 from controller.ops.metrics.watch import WatchMetrics
 
@@ -40,6 +43,7 @@ class Metrics:
         self._drains = DrainMetrics(self.registry if watch or work else None, known={*regions, *work}, work=work)
         self._watch = WatchMetrics(self.registry if watch else None)
         self._regions = RegionMetrics(self.registry if ops else None)
+        self._leaves = LeaveMetrics(self.registry if ops else None)
 
     def readiness(self, checks: Mapping[str, Callable[[], bool]]) -> None:
         """Make these checks at each scrape."""
@@ -69,6 +73,10 @@ class Metrics:
     def surveyed(self, state: RegionState) -> None:
         """Show a region's newest state."""
         self._regions.surveyed(state)
+
+    def judged(self, story: Story, leave: Leave) -> None:
+        """Count how a pod took its leave."""
+        self._leaves.judged(story, leave)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""

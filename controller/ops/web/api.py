@@ -64,7 +64,10 @@ class Api:
         most = _whole(request.query.get("limit", str(DEFAULT_DRAINS)))
         found = await self._site.select(selection)
         shown = found[::-1][:most]
-        answer = {"drains": [drain_answer(story) for story in shown], "more": len(found) - len(shown)}
+        answer = {
+            "drains": [drain_answer(story, self._site.clock()) for story in shown],
+            "more": len(found) - len(shown),
+        }
         return json_answer(answer)
 
     async def drain(self, request: web.Request) -> web.Response:

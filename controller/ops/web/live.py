@@ -1,4 +1,4 @@
-"""Server-sent events: each event of the log, as it is told, to every browser that listens."""
+"""Server-sent events: each event of the log, and each pod's end, as it is told, to every browser that listens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import suppress
 from aiohttp import web
 
 from controller.domain.events import Event
-from controller.messages.codec import encode_event
+from controller.domain.pod_end import PodEnd
+from controller.messages.codec import encode_end, encode_event
 from controller.ops.door.headers import ENDLESS
 
 MOST_LISTENERS = 200
@@ -22,19 +23,32 @@ class Live:
     """All listeners. ``note`` reads the event log."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: set[asyncio.Queue[bytes]] = set()
         self._following: set[asyncio.Task[object]] = set()
-        self._late: set[asyncio.Queue[Event]] = set()
+        self._late: set[asyncio.Queue[bytes]] = set()
         self.open = False
         """Whether events are new: what is read at the start is not sent."""
 
     def note(self, event: Event) -> None:
         """Take the next event of the log."""
-        if not self.open:
+        if not self._is_heard:
             return
+        # The body is JSON of one line: a newline in a reason is escaped there.
+        self._send(b"event: drain\nid: " + event.event_id.encode() + b"\ndata: " + encode_event(event) + b"\n\n")
+
+    def note_end(self, end: PodEnd) -> None:
+        """Take the next pod's end."""
+        if self._is_heard:
+            self._send(b"event: end\ndata: " + encode_end(end) + b"\n\n")
+
+    @property
+    def _is_heard(self) -> bool:
+        return self.open and bool(self._listeners)
+
+    def _send(self, told: bytes) -> None:
         for listener in self._listeners:
             try:
-                listener.put_nowait(event)
+                listener.put_nowait(told)
             except asyncio.QueueFull:
                 self._late.add(listener)
 
@@ -50,7 +64,7 @@ class Live:
         request[ENDLESS] = True
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
-        listener: asyncio.Queue[Event] = asyncio.Queue(MOST_WAITING)
+        listener: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._listeners.add(listener)
         following = asyncio.current_task()
         assert following is not None
@@ -67,11 +81,9 @@ class Live:
         return response
 
 
-async def _next(listener: asyncio.Queue[Event]) -> bytes:
+async def _next(listener: asyncio.Queue[bytes]) -> bytes:
     try:
         async with asyncio.timeout(SILENCE):
-            event = await listener.get()
+            return await listener.get()
     except TimeoutError:
         return b": still here\n\n"
-    # The body is JSON of one line: a newline in a reason is escaped there.
-    return b"event: drain\nid: " + event.event_id.encode() + b"\ndata: " + encode_event(event) + b"\n\n"

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
+from controller.domain.leave import Grace, leave_of, safe_after
 from controller.domain.replay import Verdict
 from controller.domain.timeline import WHY, Moment, short_node
 from controller.ops.tables import printable, span
@@ -39,6 +40,11 @@ CONDITION_MARKS = {
     Condition.failing: "✗",
     Condition.denied: "✗",
 }
+LEAVE_MARKS = {
+    Grace.graceful: "✓",
+    Grace.not_graceful: "✗",
+    Grace.unjudged: "–",
+}
 VERDICT_MARKS = {
     Verdict.drain: "▶",
     Verdict.refuse: "!",
@@ -61,9 +67,11 @@ def environment() -> Environment:
     made.filters |= {
         "after": after,
         "iso": iso,
+        "leave": leave_of,
         "node": short_node,
         "plain": printable,
         "precise": precise,
+        "safe_after": safe_after,
         "segment": segment,
         "shell": shell,
         "span": span,
@@ -74,6 +82,7 @@ def environment() -> Environment:
     made.globals |= {
         "causes": WHY,
         "condition_marks": CONDITION_MARKS,
+        "leave_marks": LEAVE_MARKS,
         "marks": MARKS,
         "outcomes": list(Outcome),
         "static": static,

@@ -9,6 +9,7 @@ from typing import Any
 from controller.domain.commands import Cause
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
+from controller.domain.leave import Grace
 from controller.domain.replay import Verdict
 
 Schema = dict[str, Any]
@@ -46,6 +47,7 @@ INSTANCE = _object(
     trouble=TEXT,
     attempt={"type": "integer"},
     out_of_service_at=TIME,
+    safe_at=TIME,
     retention_ends_at=TIME,
     nodes=_list(NODE),
 )
@@ -65,6 +67,14 @@ DRAIN_FIELDS: dict[str, Schema] = {
     "last_at": TIME,
     "out_of_service_at": TIME,
     "seconds_to_out_of_service": SECONDS,
+    "grace": _one_of(Grace),
+    "verdict": TEXT,
+    "short_seconds": COUNT,
+    "grace_why": TEXT,
+    "safe_at": TIME,
+    "safe_after": TIME,
+    "ended_at": TIME,
+    "workload": TEXT,
     "requested_by": TEXT,
     "requested_at": TIME,
     "requested_why": TEXT,
@@ -182,7 +192,8 @@ def document() -> dict[str, Any]:
     plan: Schema = _answers(400, 409, 413, 415, *always, good=_see("Plan"))
     plan["202"] = {"description": "Begun.", "content": {"application/json": {"schema": _see("Execution")}}}
     body = {"required": True, "content": {"application/json": {"schema": _see("ReplayRequest")}}}
-    stream = {"description": "Server-sent events, one a change of state.", "content": {"text/event-stream": {}}}
+    about = "Server-sent events: drain, one a change of state; end, when a drained pod has ended serving."
+    stream = {"description": about, "content": {"text/event-stream": {}}}
     return {
         "openapi": "3.1.0",
         "info": {

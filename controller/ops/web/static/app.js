@@ -198,9 +198,11 @@ function listen() {
     tell();
     ask(0); // what was told since the page was made, or while nobody listened
   };
-  source.addEventListener("drain", (event) => {
-    if (concerns(event)) ask(GATHER);
-  });
+  for (const kind of ["drain", "end"]) {
+    source.addEventListener(kind, (event) => {
+      if (concerns(event)) ask(GATHER);
+    });
+  }
   source.onerror = () => {
     if (leaving) return;
     listening = false;
@@ -214,7 +216,8 @@ function concerns(event) {
   const [drain] = live().filter((part) => part.dataset.drain);
   if (!drain) return true;
   try {
-    return JSON.parse(event.data).drain_id === drain.dataset.drain;
+    const told = JSON.parse(event.data);
+    return (told.drain_ids ?? [told.drain_id]).includes(drain.dataset.drain);
   } catch {
     return true;
   }
