@@ -87,6 +87,7 @@ def environment() -> Environment:
         "outcomes": list(Outcome),
         "static": static,
         "verdict_marks": VERDICT_MARKS,
+        "Grace": Grace,
         "Verdict": Verdict,
     }
     return made

@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment
 
 from controller.domain.durations import format_duration
+from controller.domain.leave import Grace, leave_of
 from controller.domain.overview import RegionState
 from controller.domain.replay import Asker, Item, Verdict
 from controller.domain.selection import Selection, SelectionError
@@ -79,6 +80,7 @@ class Pages:
             ),
             "groups": groups,
             "count": len(found),
+            "not_graceful": sum(leave_of(story).grace is Grace.not_graceful for story in found),
             "left_out": len(found) - sum(len(group.drains) for group in groups),
             "chips": chips_of(Counter(story.state for story in everything), given),
             "total": len(everything),
