@@ -23,7 +23,7 @@ from controller.kube.api import KubeApi
 from controller.kube.listing import Census
 from controller.messages.codec import decode_end, decode_event
 from controller.rabbit import names
-from controller.rabbit.log import RabbitLog
+from controller.rabbit.log import Entry, RabbitLog
 from controller.settings import Settings
 from controller.settings import Window as WindowSettings
 
@@ -31,6 +31,10 @@ CONNECT_PATIENCE = 10.0
 """Seconds that a command waits for the broker."""
 READ_PATIENCE = 30.0
 """Seconds without another entry that a command waits for the rest of the event log."""
+
+
+def _everything(_: bytes) -> bool:
+    return True
 
 
 def now() -> datetime:
@@ -77,30 +81,28 @@ def windows_of(settings: WindowSettings) -> Windows:
 
 
 def event_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = _everything
 ) -> RabbitLog[Event]:
     """A follower of the event log."""
-    return RabbitLog(
-        settings=settings.broker,
-        stream=names.EVENTS,
-        decode=decode_event,
-        look_back=look_back,
-        clock=now,
-        wanted=wanted,
-    )
+    return _follower(settings, names.EVENTS, decode_event, look_back, wanted)
 
 
 def ends_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = _everything
 ) -> RabbitLog[PodEnd]:
     """A follower of the stream of pods' ends."""
+    return _follower(settings, names.ENDS, decode_end, look_back, wanted)
+
+
+def _follower(
+    settings: Settings,
+    stream: str,
+    decode: Callable[[bytes], Entry],
+    look_back: timedelta,
+    wanted: Callable[[bytes], bool],
+) -> RabbitLog[Entry]:
     return RabbitLog(
-        settings=settings.broker,
-        stream=names.ENDS,
-        decode=decode_end,
-        look_back=look_back,
-        clock=now,
-        wanted=wanted,
+        settings=settings.broker, stream=stream, decode=decode, look_back=look_back, clock=now, wanted=wanted
     )
 
 

@@ -179,6 +179,15 @@ class Story:
             if part.outcome is Outcome.failed:
                 part.outcome, part.trouble, part.at = Outcome.requested, "", event.at
 
+    @staticmethod
+    def _reckon(part: Part, event: Event) -> None:
+        """Note until when callers may use it: from when it was first out, for as long as it has been out since."""
+        if event.outcome is Outcome.restored and event.requested_by:
+            part.safe_at = None  # it serves again
+        elif part.safe_at is None or not (part.outcome is Outcome.out_of_service or event.requested_by):
+            # A replay finds what has been out, or gone, since the pod went: that is when callers were told.
+            part.safe_at = event.safe_at or part.safe_at
+
     def _fold(self, event: Event) -> None:
         key = (event.app, event.instance_id)
         part = self.parts.get(key)
@@ -204,9 +213,7 @@ class Story:
             part.trouble = event.reason
             part.safe_at = event.safe_at or part.safe_at
             return
-        if part.safe_at is None or part.outcome is not Outcome.out_of_service:
-            # What is told to be out while it is out already has been out since then.
-            part.safe_at = event.safe_at or part.safe_at
+        self._reckon(part, event)
         part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, ""
         if event.outcome is Outcome.out_of_service:
             part.out_at = event.at
