@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from controller.domain.commands import Cause
+from controller.domain.leave import Grace, Leave
 from controller.domain.overview import NodeState, QueueState, RegionState
+from controller.domain.story import Story
 from controller.ops.metrics.process import Metrics
 
 ROLES: dict[str, dict[str, Any]] = {"watch": {"watch": True}, "work": {"work": ["eu"]}, "ops": {"ops": True}}
@@ -67,7 +70,9 @@ def _shown(role: str, metrics: Metrics) -> Iterable[Measure]:
     metrics.readiness({"a check": lambda: True})
     counted = QueueState(messages=0, consumers=0)
     nodes = (NodeState(node="http://eureka-0:8761/eureka", reachable=True),)
-    metrics.surveyed(RegionState(region="eu", looked_at=datetime.now(UTC), work=counted, dead=counted, nodes=nodes))
+    now = datetime.now(UTC)
+    metrics.surveyed(RegionState(region="eu", looked_at=now, work=counted, dead=counted, nodes=nodes))
+    metrics.judged(_a_story(now), Leave(grace=Grace.not_graceful, short_by=timedelta(0)))
     for family in metrics.registry.collect():
         labels = {name: None for sample in family.samples for name in sample.labels if name != "le"}
         ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
@@ -78,6 +83,21 @@ def _shown(role: str, metrics: Metrics) -> Iterable[Measure]:
             roles=(role,),
             help=family.documentation,
         )
+
+
+def _a_story(at: datetime) -> Story:
+    return Story(
+        drain_id="",
+        cluster="",
+        region="",
+        namespace="",
+        pod="",
+        uid="",
+        ip="",
+        cause=Cause.terminating,
+        began_at=at,
+        last_at=at,
+    )
 
 
 def rendered() -> str:
