@@ -11,7 +11,10 @@ import yaml
 
 import controller
 from controller.domain.events import Outcome
+from controller.domain.leave import Grace
+from controller.domain.pod_end import Cut
 from controller.domain.reasons import Kind
+from controller.domain.stay.workloads import Workload
 from controller.ops.metrics.table import measures
 
 COMPONENTS = Path(__file__).parents[2] / "manifests" / "components"
@@ -61,20 +64,28 @@ def test_every_query_asks_for_what_the_code_shows(where: str, query: str) -> Non
         assert {label for label, *_ in matched} <= LABELS[name], f"{where} asks {name} for labels that it has not"
         known |= LABELS[name]
         for label, operator, value in matched:
-            check_value(label, operator, value.strip('"'))
+            check_value(name, label, operator, value.strip('"'))
     assert grouped_by(query) <= known, f"{where} groups by labels that nothing in it has"
 
 
-def check_value(label: str, operator: str, value: str) -> None:
-    """What a label is compared with is something that it can say."""
+def check_value(name: str, label: str, operator: str, value: str) -> None:
+    """What a metric's label is compared with is something that it can say."""
     if value.startswith("$"):
         return
     values = value.split("|") if operator in ("=~", "!~") else [value]
     match label:
         case "outcome":
             assert set(values) <= set(Outcome)
+        case "reason" if name.startswith("eureka_drain_pods_left"):
+            assert set(values) <= {*Cut, *Outcome}
         case "reason":
             assert set(values) <= set(Kind)
+        case "grace":
+            assert set(values) <= {one.name for one in Grace}
+        case "workload":
+            kinds = ("deployment", "statefulset", "job", "cronjob", "pod")
+            workloads = {kind: str(Workload("shop", kind, "orders")) for kind in kinds}
+            assert [kind for kind in kinds if re.fullmatch(value, workloads[kind])] == ["job", "cronjob"]
         case "check":
             assert all(f'checks["{one}"]' in ROLES.read_text() for one in values)
         case "job":
