@@ -15,6 +15,8 @@ from controller.cli import app
 from controller.domain.drain import DENIED_ATTEMPTS
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
+from controller.domain.leave import NOT_TAKEN_OUT
+from controller.domain.pod_end import Cut
 from controller.domain.reasons import BEGINNINGS, OF, Kind
 from controller.domain.resolve import LONGEST_ADDRESS, MOST_INSTANCES
 from controller.flows.retire import DELETE_ATTEMPTS
@@ -64,6 +66,11 @@ def test_every_outcome_has_a_section(outcome: Outcome) -> None:
 def test_every_kind_of_reason_is_explained(kind: Kind) -> None:
     where = "Dead letters" if kind in OF[Outcome.failed] else "Outcomes"
     assert f"`{kind}`" in section(where)
+
+
+@pytest.mark.parametrize("reason", [*Cut, Outcome.failed, *NOT_TAKEN_OUT])
+def test_every_reason_of_a_verdict_is_explained(reason: str) -> None:
+    assert f"`{reason}`" in section("A pod that was not graceful")
 
 
 def test_every_reason_of_a_dead_letter_has_a_section() -> None:
