@@ -75,6 +75,8 @@ def _published_to(roles: Sequence[Role]) -> list[str]:
 
 def _consumed_from(roles: Sequence[Role], regions: Sequence[str]) -> list[str]:
     found = [names.EVENTS]
+    if {Role.watch, Role.ops} & {*roles}:
+        found.append(names.ENDS)
     if Role.watch in roles:
         found.append(names.POSITIONS)
     if Role.work in roles:
@@ -182,7 +184,7 @@ class _Inspection:
             async with self._channel() as channel:
                 await channel.set_qos(prefetch_count=1)
                 queue = await channel.get_queue(name, ensure=False)
-                stream = name in (names.EVENTS, names.POSITIONS)
+                stream = name in (names.EVENTS, names.ENDS, names.POSITIONS)
                 arguments: dict[str, Any] = {"x-stream-offset": "next"} if stream else {"x-priority": _LAST}
                 await queue.cancel(await queue.consume(_leave, arguments=arguments))
 
@@ -246,8 +248,8 @@ def _different(thing: Thing, error: Exception) -> Check:
         what=f"{'exchange' if isinstance(thing, Exchange) else 'queue'} {thing.name}",
         grade=Grade.wrong,
         found=f"it exists with other arguments: {_words(error)}",
-        mend="move its messages (a shovel), delete it, and start a role: it is declared anew. For drain.events only "
-        "x-max-age may differ because broker.events_kept was changed: set it back, or delete the log",
+        mend="move its messages (a shovel), delete it, and start a role: it is declared anew. For drain.events and "
+        "drain.ends only x-max-age may differ because broker.events_kept was changed: set it back, or delete both",
     )
 
 

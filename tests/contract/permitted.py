@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from controller.domain.events import Outcome, tell
+from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
 from controller.errors import BrokerError
-from controller.messages.codec import decode_event, decode_position
+from controller.messages.codec import decode_end, decode_event, decode_position
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.counts import QueueCounter
@@ -64,14 +65,38 @@ async def events(settings: Broker) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def ends(settings: Broker) -> AsyncIterator[None]:
+    """The pods' ends, followed."""
+    log = RabbitLog(settings=settings, stream=names.ENDS, decode=decode_end, look_back=timedelta(hours=1), clock=now)
+    async with up(log.link):
+        yield
+
+
+def an_end() -> PodEnd:
+    command = command_for(REGIONS[0])
+    return PodEnd(
+        cluster=command.cluster,
+        drain_ids=(command.drain_id,),
+        namespace=command.pod.namespace,
+        pod=command.pod.name,
+        uid=command.pod.uid,
+        kind="Deployment",
+        workload="orders",
+        at=now(),
+        ended_at=now(),
+    )
+
+
 async def watch(settings: Broker) -> None:
-    """Command every region, note the position, follow both streams."""
+    """Command every region, note the position, tell a pod's end, follow all streams."""
     positions = RabbitLog(
         settings=settings, stream=names.POSITIONS, decode=decode_position, look_back=timedelta(hours=1), clock=now
     )
-    async with an_outbox(settings, *REGIONS) as outbox, events(settings), up(positions.link):
+    async with an_outbox(settings, *REGIONS) as outbox, events(settings), ends(settings), up(positions.link):
         for region in REGIONS:
             await outbox.send(command_for(region))
+        await outbox.tell_end(an_end())
         await outbox.note_position(Position(cluster="default", at=now(), versions={"": "1"}))
 
 
@@ -97,9 +122,9 @@ async def work(settings: Broker, region: str) -> None:
 
 
 async def ops(settings: Broker) -> None:
-    """Replay, look at dead letters and take one out, count."""
+    """Replay, look at dead letters and take one out, count, follow both streams."""
     counter = QueueCounter(settings)
-    async with an_outbox(settings, *REGIONS) as outbox, events(settings), up(counter.link):
+    async with an_outbox(settings, *REGIONS) as outbox, events(settings), ends(settings), up(counter.link):
         for region in REGIONS:
             await outbox.send(command_for(region))
             await counter.count(region)
@@ -121,8 +146,8 @@ async def sweep_drain(settings: Broker) -> None:
 
 
 async def reader(settings: Broker) -> None:
-    """Read the event log and the dead letters."""
-    async with events(settings):
+    """Read the event log, the pods' ends and the dead letters."""
+    async with events(settings), ends(settings):
         for region in REGIONS:
             async with DeadLetters(settings=settings, region=region) as letters:
                 await letters.hold()

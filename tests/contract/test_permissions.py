@@ -32,6 +32,7 @@ NAMES = (
     names.DEAD,
     names.UNROUTED,
     names.EVENTS,
+    names.ENDS,
     names.POSITIONS,
     names.DELAY_OUT,
     *(names.delay_level(level) for level in (0, ladder.LEVELS - 1)),
