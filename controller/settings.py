@@ -196,7 +196,8 @@ class Broker(Group):
     timeout: PositiveDuration = timedelta(seconds=5)
     """For connecting, and for the confirmation of one publish. During a broker's alarm confirms do not come at all."""
     events_kept: PositiveDuration = timedelta(days=30)
-    """Age at which the event log forgets; replay reaches no further back. Taken when the stream is first declared."""
+    """Age at which the event log forgets, and the stream of pods' ends; replay reaches no further back. Taken when the
+    streams are first declared."""
     events_read: PositiveDuration = timedelta(days=1)
     """How far back the event log is read at start: for so long nobody may have watched, and a pod that took over a
     drained id meanwhile is still put back in service."""
@@ -239,8 +240,8 @@ class Watch(Group):
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Pods in one page of a list; one page of 500 is about 6 MB."""
     notices: bool = True
-    """Tell pods what became of their drains, as Kubernetes Events; needs the verb create on events. Without it nothing
-    but these Events is missing."""
+    """Tell pods what became of their drains, and how they left, as Kubernetes Events; needs the verb create on events.
+    Without it nothing but these Events is missing."""
 
     @property
     def scopes(self) -> list[str]:
