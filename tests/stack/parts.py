@@ -104,7 +104,7 @@ async def prometheus_operator_crds(tell: Tell) -> Path:
 
 
 async def eureka_jars(tell: Tell) -> Path:
-    """The folder with server-1.jar (a Eureka node) and service-1.jar (a service with the stock client)."""
+    """The folder with server-1.jar (a Eureka node), service-1.jar (a service with the stock client), caller-1.jar."""
     sources = sorted(
         file.relative_to(_EUREKA)
         for file in _EUREKA.rglob("*")
@@ -117,11 +117,11 @@ async def eureka_jars(tell: Tell) -> Path:
             # Of a copy, so that no target/ appears in the repository, whoever builds at the same time.
             shutil.copytree(_EUREKA, copy, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
             await _run("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
-            for module in ("server", "service"):
+            for module in ("server", "service", "caller"):
                 shutil.move(Path(copy) / module / "target" / f"{module}-1.jar", folder)
 
     recipe = [str(file).encode() + b"\0" + (_EUREKA / file).read_bytes() for file in sources]
-    return await _cached("the Eureka node and the sample service", recipe, build, tell, "about 1 minute")
+    return await _cached("the Eureka node, the sample service and its caller", recipe, build, tell, "about 1 minute")
 
 
 async def _go_programs(

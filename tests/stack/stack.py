@@ -51,20 +51,25 @@ class Stack:
         management: bool = False,
         broker_certificates: ServerCertificates | None = None,
         eureka_settings: Mapping[str, str] | None = None,
+        settings_of_regions: Mapping[str, Mapping[str, str]] | None = None,
         users: Mapping[str, Sequence[str]] | None = None,
         apiserver_flags: Sequence[str] = (),
         controller_manager_flags: Sequence[str] = (),
         keep: bool = False,
         tell: Tell | None = None,
     ) -> None:
-        """`regions` maps a name to its number of Eureka nodes. `tell` gets the progress; None is silence."""
+        """`regions` maps a name to its number of Eureka nodes. `tell` gets the progress; None is silence.
+
+        `eureka_settings` are for the nodes of all regions, `settings_of_regions` for those of one, and stronger.
+        """
         self.eureka: dict[str, EurekaNodes] = {}
         self.folder = Path()
         self._regions = dict(regions or {})
         self._wants_broker, self._management = broker, management
         self._broker_certificates = broker_certificates
         self._wants_cluster = cluster
-        self._eureka_settings = eureka_settings
+        self._eureka_settings = dict(eureka_settings or {})
+        self._settings_of_regions = dict(settings_of_regions or {})
         self._cluster_options = (users, apiserver_flags, controller_manager_flags)
         self._keep = keep
         self._tell: Tell = tell or (lambda _: None)
@@ -136,8 +141,9 @@ class Stack:
     async def _start_eureka(self) -> None:
         jar = await parts.eureka_jars(self._tell) / "server-1.jar"
         for region, count in self._regions.items():
+            settings = self._eureka_settings | dict(self._settings_of_regions.get(region, {}))
             self.eureka[region] = EurekaNodes(
-                self.folder / "eureka", jar, count=count, region=region, settings=self._eureka_settings
+                self.folder / "eureka", jar, count=count, region=region, settings=settings
             )
         async with asyncio.TaskGroup() as starting:
             for region, nodes in self.eureka.items():

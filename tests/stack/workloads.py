@@ -115,15 +115,23 @@ def pod(name: str, spec: Object, *, annotations: Mapping[str, str] | None = None
     return {"metadata": {"name": name, "labels": {"app": name}, "annotations": dict(annotations or {})}, "spec": spec}
 
 
-def deployment(name: str, spec: Object, *, replicas: int = 3, annotations: Mapping[str, str] | None = None) -> Object:
-    """Rolling update, one more at a time, none less."""
+def deployment(
+    name: str,
+    spec: Object,
+    *,
+    replicas: int = 3,
+    annotations: Mapping[str, str] | None = None,
+    stock_strategy: bool = False,
+) -> Object:
+    """Rolling update, one more at a time, none less; or as Kubernetes has it: a quarter more, a quarter less."""
     labels = {"app": name}
+    strategy = {} if stock_strategy else {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     return {
         "metadata": {"name": name},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "strategy": strategy,
             "template": {"metadata": {"labels": labels, "annotations": dict(annotations or {})}, "spec": spec},
         },
     }
