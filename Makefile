@@ -2,7 +2,7 @@
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN = $(UV) run --locked --quiet
 
-.PHONY: help install check test unit faults demo bench format docs clean
+.PHONY: help install check test unit faults demo bench headline format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -28,7 +28,7 @@ test: check  ## Everything: unit, contract, end to end, the page, and the most t
 	$(RUN) python -m tests.lanes
 
 unit: install  ## What needs no server, in seconds
-	$(RUN) pytest tests/unit tests/flows tests/demo
+	$(RUN) pytest tests/unit tests/flows tests/demo tests/headline
 
 faults: install  ## Everything broken in every way, on the real servers: over an hour, tables at the end
 	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(FAULTS_ARGS)
@@ -38,6 +38,9 @@ demo: install  ## A rolling restart on real servers, live (KEEP=1 leaves it runn
 
 bench: install  ## Deletion -> OUT_OF_SERVICE, side by side with the floor
 	@$(RUN) python -m tests.bench $(BENCH)
+
+headline: install  ## Requests lost in rolling restarts, four ways side by side: about 18 minutes
+	@$(RUN) python -m tests.headline $(HEADLINE)
 
 format: install
 	$(RUN) ruff format .

@@ -1,0 +1,51 @@
+"""The table that the README shows."""
+
+from __future__ import annotations
+
+from tests.headline import table
+from tests.headline.calls import Kind
+from tests.headline.variants import VARIANTS
+from tests.headline.verdict import Figures, Spread
+
+LOAD = {"the caller of nothing": {"fetch": 0.0333, "other": 0.001, "all": 0.0343}}
+
+
+def column(number: int, lost: dict[Kind, int]) -> Figures:
+    return Figures(
+        variant=VARIANTS[number],
+        rollouts=5,
+        calls=1_234_567,
+        lost=lost,
+        lost_in_one=Spread(5, 0, 1234, 2468),
+        took=Spread(5, 100.4, 120.6, 140.0),
+        stale=Spread(25, 1.2, 31.0, 94.9),
+        beyond_the_copied_sleep=13,
+        slowest=1.25,
+        problems=(),
+    )
+
+
+def test_it_has_a_column_for_each_variant_and_fits_a_hundred_characters() -> None:
+    columns = [column(number, dict.fromkeys(Kind, 123456)) for number in range(len(VARIANTS))]
+    lines = list(table.lines(columns, LOAD))
+    assert max(map(len, lines)) <= 100
+    assert "nothing" in lines[0]
+    assert lines[1].endswith("tuned")
+
+
+def test_it_names_only_the_kinds_of_loss_that_occurred() -> None:
+    lines = list(table.lines([column(0, {Kind.REFUSED: 3}), column(2, {})], LOAD))
+    assert [line.split() for line in lines if line.startswith("  connection")] == [["connection", "refused", "3", "0"]]
+    assert not any(Kind.TIMED_OUT in line for line in lines)
+    assert ["lost", "3", "0"] in [line.split() for line in lines]
+
+
+def test_no_figures_are_no_numbers() -> None:
+    empty = Figures(VARIANTS[0], 0, 0, {}, Spread.of([]), Spread.of([]), Spread.of([]), 0, 0.0, ())
+    assert ["stale,", "s", "-"] in [line.split() for line in table.lines([empty], {})]
+
+
+def test_what_each_client_asks_of_eureka_follows() -> None:
+    told = list(table.lines([column(0, {})], LOAD))[-1]
+    assert told == "requests to Eureka a second, the caller of nothing: 0.034 (fetch 0.033, other 0.001)"
+    assert list(table.lines([column(0, {})], {"nobody": {"all": 0.0}}))[-1].endswith("nobody: 0.000")

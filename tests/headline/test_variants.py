@@ -1,0 +1,38 @@
+"""The variants differ in what is compared, and in nothing else."""
+
+from __future__ import annotations
+
+from controller.domain.stay.hooks import read_hook
+from controller.domain.stay.pods import Exec
+from controller.settings import Settings
+from tests.headline.variants import TUNED_WINDOW_SECONDS, VARIANTS
+from tests.headline.verdict import COPIED_SLEEP_SECONDS
+
+NOTHING, COPIED, DRAINED, TUNED = VARIANTS
+FIRST_NODE = "http://localhost:1/eureka"
+
+
+def test_the_copied_hook_is_what_doctor_reads_as_one() -> None:
+    lifecycle = COPIED.lifecycle(FIRST_NODE)
+    assert lifecycle is not None
+    read = read_hook(Exec(tuple(lifecycle["preStop"]["exec"]["command"])))
+    assert read.sets_status
+    assert read.course.seconds == COPIED_SLEEP_SECONDS
+    assert COPIED.grace_seconds > COPIED_SLEEP_SECONDS
+
+
+def test_the_drained_manifests_say_nothing_and_only_their_namespaces_differ() -> None:
+    for variant in (NOTHING, DRAINED, TUNED):
+        assert variant.lifecycle(FIRST_NODE) is None
+        assert variant.grace_seconds == NOTHING.grace_seconds
+    assert [bool(variant.labels) for variant in VARIANTS] == [False, False, True, True]
+    assert DRAINED.annotations == {}
+    assert TUNED.annotations == {"eureka.drain/window": f"{TUNED_WINDOW_SECONDS}s"}
+
+
+def test_only_the_tuned_caller_has_settings_and_they_leave_the_window_some_seconds() -> None:
+    assert [bool(variant.caller_settings) for variant in VARIANTS] == [False, False, False, True]
+    assert [variant.region for variant in VARIANTS].count(NOTHING.region) == 3
+    fetch, balancer = TUNED.caller_settings.values()
+    assert int(fetch) + int(balancer.removesuffix("s")) < TUNED_WINDOW_SECONDS
+    assert Settings().window.client_fetch.total_seconds() > int(fetch)
