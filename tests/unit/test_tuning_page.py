@@ -1,0 +1,53 @@
+"""docs/tuning.md says what the program does, and what `make headline` runs with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from controller.app.assembly import windows_of
+from controller.settings import Settings, Window
+from tests.headline.variants import CALLER_SETTINGS, SERVER_SETTINGS, TUNED, TUNED_WINDOW_SECONDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
+
+
+def test_the_example_is_valid_and_adds_up_to_less_than_the_window_that_is_set() -> None:
+    shown = re.search(r"```yaml\n(window:.*?)```", PAGE, re.DOTALL)
+    assert shown is not None
+    window = Window.model_validate(yaml.safe_load(shown[1])["window"])
+    seconds = windows_of(window).of("orders", "eu").whole_seconds
+    assert seconds == 0 + 5 + 5
+    assert f"**{seconds} s**, and {TUNED_WINDOW_SECONDS - seconds} s to spare" in PAGE
+    assert f"eureka.drain/window={TUNED_WINDOW_SECONDS}s" in PAGE
+
+
+def test_what_each_knob_alone_makes_of_the_window_is_counted_from_the_settings() -> None:
+    stock = windows_of(Settings().window).usual
+    rows = {
+        "use-read-only-response-cache": {"server_cache": "0s"},
+        "response-cache-update-interval-ms": {"server_cache": "5s"},
+        "registry-fetch-interval-seconds": {"client_fetch": "5s"},
+        "loadbalancer.cache.ttl": {"load_balancer": "5s"},
+    }
+    for name, given in rows.items():
+        window = Window.model_validate(given)
+        (row,) = [line for line in PAGE.splitlines() if line.startswith("|") and name in line]
+        assert f"| {windows_of(window).usual.whole_seconds} s |" in row
+    assert f"| {stock.whole_seconds} s |" in PAGE
+
+
+def test_the_knobs_are_those_that_were_measured() -> None:
+    for name, value in {**SERVER_SETTINGS[TUNED], **CALLER_SETTINGS}.items():
+        assert re.search(rf"`{re.escape(name)}`.*`{value}`", PAGE)
+
+
+def test_what_it_costs_is_divided_by_the_interval_and_the_nodes() -> None:
+    rows = re.findall(r"\| ([\d,]+) \| ([\d.]+) a second \| ([\d.]+) a second \|", PAGE)
+    assert len(rows) == 3
+    for callers, stock, tuned in rows:
+        number = int(callers.replace(",", ""))
+        assert abs(float(stock) - number / 30 / 2) < 0.5
+        assert float(tuned) == number / 5 / 2
