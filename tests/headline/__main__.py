@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.demo.signals import Signals
 from tests.headline import eureka_load, report, rounds, scene, table
+from tests.headline.judged import verdicts
 from tests.headline.variants import SERVER_SETTINGS, STOCK, TUNED
 from tests.stack.prerequisites import MissingPrerequisiteError, Tell
 from tests.stack.processes import ProcessError
@@ -43,13 +44,13 @@ async def measure(chosen: argparse.Namespace, signals: Signals, tell: Tell) -> i
         opened.callback(signals.ignore)
         trial = await scene.set_up(opened, stack, tell)
         problems = await rounds.roll_all(trial, chosen.rollouts, random.Random(chosen.seed))
-        columns, load = trial.figures(), report.load_of(trial)
+        columns, load, judged = trial.figures(), report.load_of(trial), await verdicts(trial)
         problems += [problem for figures in columns for problem in figures.problems]
         if trial.observer.unanswered:
             problems.append(f"{trial.observer.unanswered} readings of Eureka failed: a change may have been missed")
         if chosen.json:
-            chosen.json.write_text(report.as_json(trial, columns, load, problems, chosen.seed))
-        print(*table.lines(columns, load), sep="\n")
+            chosen.json.write_text(report.as_json(trial, columns, load, judged, problems, chosen.seed))
+        print(*table.lines(columns, load, judged), sep="\n")
         for problem in problems:
             print(f"wrong: {problem}")
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.headline import eureka_load
 from tests.headline.calls import Call
+from tests.headline.judged import Judged
 from tests.headline.record import Leaving, Rollout
 from tests.headline.scene import CALLER, SERVICE
 from tests.headline.trial import Trial
@@ -37,7 +38,9 @@ def load_of(trial: Trial) -> Load:
     return found
 
 
-def as_json(trial: Trial, columns: Sequence[Figures], load: Load, problems: Sequence[str], seed: int) -> str:
+def as_json(
+    trial: Trial, columns: Sequence[Figures], load: Load, judged: Judged, problems: Sequence[str], seed: int
+) -> str:
     """Times are ISO 8601 in UTC, those of calls milliseconds since 1970."""
     everything = {
         "seed": seed,
@@ -45,6 +48,7 @@ def as_json(trial: Trial, columns: Sequence[Figures], load: Load, problems: Sequ
         "end": trial.end,
         "problems": problems,
         "variants": [asdict(figures) for figures in columns],
+        "judged_by_eureka_drain": judged,
         "requests_to_eureka_per_second": load,
         "rollouts": [
             _rollout(one, trial.callers[one.variant].calls, trial.nodes(one.variant)) for one in trial.rollouts

@@ -13,8 +13,10 @@ _NAMES, _COLUMN = 32, 17
 Row = tuple[str, Callable[[Figures], str]]
 
 
-def lines(columns: Sequence[Figures], load: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """`load` is each client's requests a second to Eureka, by what was asked."""
+def lines(
+    columns: Sequence[Figures], load: Mapping[str, Mapping[str, float]], judged: Mapping[str, Mapping[str, int]]
+) -> Iterator[str]:
+    """`load` is each client's requests a second to Eureka, by what was asked; `judged` the product's own verdicts."""
     heads = zip(*(figures.variant.title for figures in columns), strict=True)
     for left, head in zip(
         (f"rollouts of {REPLICAS} instances,", f"{PER_SECOND} requests a second"), heads, strict=True
@@ -22,6 +24,7 @@ def lines(columns: Sequence[Figures], load: Mapping[str, Mapping[str, float]]) -
         yield _line(left, head)
     for name, cell in _rows(columns):
         yield _line(name, [cell(figures) for figures in columns])
+    yield _line("graceful, says eureka-drain", [_graceful(judged.get(figures.variant.key, {})) for figures in columns])
     yield ""
     yield "three figures: least, median, most; took: until the last old pod was gone; stale: how long the"
     yield "caller still sent requests to an old instance after no Eureka node said UP of it any more"
@@ -46,6 +49,10 @@ def _rows(columns: Sequence[Figures]) -> Iterator[Row]:
         lambda figures: f"{figures.beyond_the_copied_sleep} of {figures.stale.count}",
     )
     yield "slowest answered request, s", lambda figures: f"{figures.slowest:.1f}"
+
+
+def _graceful(judged: Mapping[str, int]) -> str:
+    return f"{judged.get('graceful', 0)} of {sum(judged.values())}" if judged else "-"
 
 
 def _spread(spread: Spread, digits: int) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from tests.headline import table
 from tests.headline.calls import Kind
+from tests.headline.judged import counted
 from tests.headline.variants import VARIANTS
 from tests.headline.verdict import Figures, Spread
 
 LOAD = {"the caller of nothing": {"fetch": 0.0333, "other": 0.001, "all": 0.0343}}
+
+JUDGED = {VARIANTS[2].key: {"graceful": 24, "not graceful": 1}}
 
 
 def column(number: int, lost: dict[Kind, int]) -> Figures:
@@ -27,14 +30,14 @@ def column(number: int, lost: dict[Kind, int]) -> Figures:
 
 def test_it_has_a_column_for_each_variant_and_fits_a_hundred_characters() -> None:
     columns = [column(number, dict.fromkeys(Kind, 123456)) for number in range(len(VARIANTS))]
-    lines = list(table.lines(columns, LOAD))
+    lines = list(table.lines(columns, LOAD, JUDGED))
     assert max(map(len, lines)) <= 100
     assert "nothing" in lines[0]
     assert lines[1].endswith("tuned")
 
 
 def test_it_names_only_the_kinds_of_loss_that_occurred() -> None:
-    lines = list(table.lines([column(0, {Kind.REFUSED: 3}), column(2, {})], LOAD))
+    lines = list(table.lines([column(0, {Kind.REFUSED: 3}), column(2, {})], LOAD, JUDGED))
     assert [line.split() for line in lines if line.startswith("  connection")] == [["connection", "refused", "3", "0"]]
     assert not any(Kind.TIMED_OUT in line for line in lines)
     assert ["lost", "3", "0"] in [line.split() for line in lines]
@@ -42,10 +45,24 @@ def test_it_names_only_the_kinds_of_loss_that_occurred() -> None:
 
 def test_no_figures_are_no_numbers() -> None:
     empty = Figures(VARIANTS[0], 0, 0, {}, Spread.of([]), Spread.of([]), Spread.of([]), 0, 0.0, ())
-    assert ["stale,", "s", "-"] in [line.split() for line in table.lines([empty], {})]
+    assert ["stale,", "s", "-"] in [line.split() for line in table.lines([empty], {}, {})]
 
 
 def test_what_each_client_asks_of_eureka_follows() -> None:
-    told = list(table.lines([column(0, {})], LOAD))[-1]
+    told = list(table.lines([column(0, {})], LOAD, {}))[-1]
     assert told == "requests to Eureka a second, the caller of nothing: 0.034 (fetch 0.033, other 0.001)"
-    assert list(table.lines([column(0, {})], {"nobody": {"all": 0.0}}))[-1].endswith("nobody: 0.000")
+    assert list(table.lines([column(0, {})], {"nobody": {"all": 0.0}}, {}))[-1].endswith("nobody: 0.000")
+
+
+def test_the_products_own_verdicts_stand_beside_what_was_measured() -> None:
+    lines = list(table.lines([column(0, {}), column(2, {})], LOAD, JUDGED))
+    assert [line.split()[-4:] for line in lines if line.startswith("graceful")] == [["-", "24", "of", "25"]]
+
+
+def test_verdicts_are_counted_by_namespace() -> None:
+    said = "".join(
+        f'{{"namespace": "{name}", "grace": "{grace}"}}\n'
+        for name, grace in (("drained", "graceful"), ("drained", "graceful"), ("tuned", "not graceful"))
+    )
+    assert counted(said) == {"drained": {"graceful": 2}, "tuned": {"not graceful": 1}}
+    assert counted("") == {}
