@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controller.domain.decide import asked_at
@@ -15,6 +15,8 @@ from controller.domain.stay.serving import SHORTEST_END, Stay, serving, stays_of
 COARSE = timedelta(seconds=1)
 """The API's times are whole seconds, cut off."""
 KILLED = "OOMKilled"
+BY_NODE = "TerminationByKubelet"
+"""The one disruption that ends a pod; the others ask for its deletion, and its containers end as after any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Ending:
 
 
 _Reason = tuple[Cut, str]
+_FORCED: _Reason = Cut.killed, "it was deleted by force, without a grace period"
 
 
 def ending_of(pod: StayPod, *, removed_at: datetime | None = None) -> Ending | None:
@@ -35,10 +38,14 @@ def ending_of(pod: StayPod, *, removed_at: datetime | None = None) -> Ending | N
     The first of its serving containers to end decides. ``removed_at``: when its object was gone, which is the end where
     its node told of none before.
     """
-    stays = {stay.container.name: stay for stay in serving(stays_of(pod), _port(pod))}
+    stays = {stay.container.name: stay for stay in serving(stays_of(_as_deleted(pod)), _port(pod))}
     ends = [end for end in pod.ends if end.name in stays]
     since_at = _since(pod)
-    late = [end for end in ends if since_at is None or end.finished_at > since_at - COARSE]
+    if since_at is None and not pod.pod.finished:
+        if removed_at is None:
+            return None  # its node is lost: whether it serves, nobody knows
+        since_at = removed_at
+    late = [end for end in ends if since_at is None or not _is_before(end, since_at)]
     if late:
         end = min(late, key=lambda end: end.finished_at)
     elif ends and (len(ends) == len(stays) or pod.pod.finished):
@@ -46,7 +53,8 @@ def ending_of(pod: StayPod, *, removed_at: datetime | None = None) -> Ending | N
     elif pod.pod.finished and pod.pod.finished_at is not None:
         return _ending(pod.pod.finished_at, _by_itself(pod, None))
     elif removed_at is not None:
-        return _ending(removed_at, _reason(pod, next(iter(stays.values()), None), None))
+        first = min(stays.values(), key=lambda stay: stay.at_least, default=None)
+        return _ending(removed_at, _removed(pod, first, removed_at))
     else:
         return None
     return _ending(end.finished_at, _reason(pod, stays[end.name], end))
@@ -70,24 +78,58 @@ def _since(pod: StayPod) -> datetime | None:
     return asked_at(pod.pod.deletion_at, pod.pod.grace_seconds)
 
 
-def _reason(pod: StayPod, stay: Stay | None, end: ContainerEnd | None) -> _Reason:
+def _is_before(end: ContainerEnd, since_at: datetime) -> bool:
+    """Whether it had ended when the deletion was asked for; as a difference, for times may be as old as time."""
+    return end.finished_at - since_at <= -COARSE
+
+
+def _as_deleted(pod: StayPod) -> StayPod:
+    """With the grace period that its deletion has given it, where that is longer than its own."""
+    return replace(pod, grace_seconds=max(pod.grace_seconds, pod.pod.grace_seconds)) if _since(pod) else pod
+
+
+def _reason(pod: StayPod, stay: Stay, end: ContainerEnd) -> _Reason:
     facts, since_at = pod.pod, _since(pod)
-    if end is not None and end.reason == KILLED:
+    if end.reason == KILLED:
         return Cut.killed, f"{end.name} was killed ({KILLED})"
-    if since_at is None and facts.finished:
+    if since_at is None and not facts.finished:
+        return _FORCED
+    if since_at is None or _is_before(end, since_at):
         return _by_itself(pod, end)
+    # A node's own deletion, when all is over, has no grace period: then nobody knows what it had.
+    lasted = max((end.finished_at - since_at).total_seconds(), 0.0)
+    grace = facts.grace_seconds or pod.grace_seconds
+    if _is_shortened(pod, stay, grace):
+        return Cut.grace, _shortened(pod, grace)
+    if lasted < stay.at_least - SHORTEST_END:
+        return Cut.by_itself, f"{_by_itself(pod, end)[1]} after {lasted:.0f} s, while its hook was waiting"
+    return _as_hooked(stay)
+
+
+def _removed(pod: StayPod, stay: Stay | None, removed_at: datetime) -> _Reason:
+    """Its object was gone before its node had told that a container has ended."""
+    facts, since_at = pod.pod, _since(pod)
     if since_at is None or facts.grace_seconds == 0:
-        return Cut.killed, "it was deleted by force, without a grace period"
-    if end is not None and end.finished_at <= since_at - COARSE:
-        return _by_itself(pod, end)
+        return _FORCED
     if stay is None:
         return Cut.unknown, ""
-    grace = facts.grace_seconds
-    if grace < pod.grace_seconds and (stay.hook_seconds >= grace or stay.unknown):
-        return Cut.grace, f"it was deleted with a grace period of {grace} s instead of its {pod.grace_seconds} s"
-    if end is not None and (end.finished_at - since_at).total_seconds() < stay.at_least - SHORTEST_END:
-        lasted = (end.finished_at - since_at).total_seconds()
-        return Cut.by_itself, f"{_by_itself(pod, end)[1]} after {lasted:.0f} s, while its hook was waiting"
+    if _is_shortened(pod, stay, facts.grace_seconds):
+        return Cut.grace, _shortened(pod, facts.grace_seconds)
+    lasted = max((removed_at - since_at).total_seconds(), 0.0)
+    if lasted < stay.at_least:
+        return Cut.killed, f"it was deleted by force after {lasted:.0f} s of its grace period"
+    return _as_hooked(stay)
+
+
+def _is_shortened(pod: StayPod, stay: Stay, grace: int) -> bool:
+    return grace < pod.grace_seconds and bool(stay.hook_seconds >= grace or stay.unknown)
+
+
+def _shortened(pod: StayPod, grace: int) -> str:
+    return f"it was deleted with a grace period of {grace} s instead of its {pod.grace_seconds} s"
+
+
+def _as_hooked(stay: Stay) -> _Reason:
     told = hook_told(stay)
     if stay.cut_off:
         return Cut.grace, f"{told}; its grace period is over after {stay.grace_seconds} s"
@@ -95,7 +137,8 @@ def _reason(pod: StayPod, stay: Stay | None, end: ContainerEnd | None) -> _Reaso
 
 
 def _by_itself(pod: StayPod, end: ContainerEnd | None) -> _Reason:
-    if pod.pod.disruption:
-        return Cut.killed, f"its node ended it ({pod.pod.disruption})"
+    disruption = pod.pod.disruption
+    if disruption == BY_NODE or (disruption and _since(pod) is None):
+        return Cut.killed, f"its node ended it ({disruption})"
     who = end.name if end is not None and len(pod.containers) > 1 else "it"
     return Cut.by_itself, f"{who} ended by itself" + (f" (exit code {end.exit_code})" if end is not None else "")
