@@ -51,14 +51,15 @@ class History:
         changed = []
         for drain_id in end.drain_ids:
             story = self._stories.get(drain_id)
-            if story is None:
-                self._ends.setdefault(drain_id, end)
-                if len(self._ends) > self._limit:
-                    self._ends.popitem(last=False)
-            elif story.end is None or story.end.ended_at is None:
-                # Every replica of the watch tells it; one of them may not have been there to see.
+            if not _is_news(end, story.end if story is not None else self._ends.get(drain_id)):
+                continue
+            if story is not None:
                 story.end = end
                 changed.append(story)
+                continue
+            self._ends[drain_id] = end
+            if len(self._ends) > self._limit:
+                self._ends.popitem(last=False)
         return changed
 
     def get(self, drain_id: str) -> Story | None:
@@ -75,3 +76,8 @@ class History:
 
     def __iter__(self) -> Iterator[Story]:
         return iter(self._stories.values())
+
+
+def _is_news(end: PodEnd, known: PodEnd | None) -> bool:
+    """Every replica of the watch tells it; one of them may not have been there to see."""
+    return known is None or (known.ended_at is None and end.ended_at is not None)

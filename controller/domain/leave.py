@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from controller.domain.commands import Cause
 from controller.domain.events import Outcome
 from controller.domain.story import Story
 
@@ -75,5 +76,7 @@ def leave_of(story: Story) -> Leave:
 
 def safe_after(story: Story, now: datetime) -> datetime | None:
     """Until when the pod has to go on serving, while that lies ahead and the pod is there; else None."""
-    waits = story.safe_at is not None and story.safe_at > now
+    # What a person has put back is not on its way out: its pod lives on.
+    stays = story.state is Outcome.restored and story.cause is Cause.asked
+    waits = story.safe_at is not None and story.safe_at > now and not stays
     return story.safe_at if waits and leave_of(story).grace is Grace.to_come else None

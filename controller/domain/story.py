@@ -32,6 +32,8 @@ URGENCY = (
     Outcome.not_registered,
 )
 """A drain of several instances is in the first of these states that one of them is in."""
+_GIVEN_BACK = (Outcome.restored, Outcome.removed, Outcome.already_gone)
+"""What is out of service after one of these has been given to callers again in between."""
 _RANK = {outcome: rank for rank, outcome in enumerate(URGENCY)}
 
 
@@ -213,7 +215,9 @@ class Story:
             part.trouble = event.reason
             part.safe_at = event.safe_at or part.safe_at
             return
-        self._reckon(part, event)
+        if part.safe_at is None or (event.outcome is Outcome.out_of_service and part.outcome in _GIVEN_BACK):
+            # What is told to be out, or gone, once more has been so since it was told first.
+            part.safe_at = event.safe_at or part.safe_at
         part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, ""
         if event.outcome is Outcome.out_of_service:
             part.out_at = event.at

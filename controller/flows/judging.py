@@ -21,7 +21,8 @@ class Judging:
     def __init__(self, history: History, judged: Callable[[Story, Leave], object]) -> None:
         self._history = history
         self._judged = judged
-        self._told: OrderedDict[str, None] = OrderedDict()
+        self._told: OrderedDict[str, bool] = OrderedDict()
+        """Whether somebody had seen the end that the verdict was told of."""
 
     def note(self, event: Event) -> None:
         """Take the next event of the log."""
@@ -36,12 +37,15 @@ class Judging:
 
     def _judge(self, story: Story) -> None:
         # A pod that was never registered is judged when it has gone, as any other.
-        if story.end is None or story.drain_id in self._told:
+        end = story.end
+        seen_before = self._told.get(story.drain_id)
+        if end is None or seen_before:
             return
         leave = leave_of(story)
-        if leave.grace is Grace.to_come:
+        # Another replica may have seen the end that one has missed: then more is said of it.
+        if leave.grace is Grace.to_come or (seen_before is not None and leave.grace is Grace.unjudged):
             return
-        self._told[story.drain_id] = None
+        self._told[story.drain_id] = end.ended_at is not None
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
         self._judged(story, leave)

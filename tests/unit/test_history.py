@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from controller.domain.events import Event, Outcome, tell
 from controller.domain.history import History
+from controller.domain.pod_end import PodEnd
 from controller.domain.selection import Selection
 from tests.unit.building import a_command, a_pod, a_target, at, terminating
+from tests.unit.leaving import an_end
 
 
 def told(drain: str, outcome: Outcome = Outcome.requested, seconds: float = 0, **facts: str) -> Event:
@@ -65,3 +67,54 @@ def test_timelines_are_kept_only_where_they_are_wanted() -> None:
     for history in (without, with_them):
         history.note(told("a"))
     assert [len(story.events) for history in (without, with_them) for story in history] == [0, 1]
+
+
+def ended(*drains: str, seconds: float | None = 1, cluster: str = "test") -> PodEnd:
+    return an_end(seconds, drain_ids=drains, cluster=cluster)
+
+
+def test_a_pods_end_changes_each_of_its_drains_once() -> None:
+    history = History()
+    for name in ("a", "b"):
+        history.note(told(name))
+    assert history.note_end(ended("a", "b", "c")) == [history.get("a"), history.get("b")]
+    assert history.note_end(ended("a", "b", "c")) == []
+    assert [story.end for story in history] == [ended("a", "b", "c")] * 2
+
+
+def test_an_end_that_is_read_before_its_drain_waits_for_it() -> None:
+    history = History()
+    assert history.note_end(ended("a")) == []
+    assert (len(history), history.get("a")) == (0, None)
+    story = history.note(told("a"))
+    assert story is not None
+    assert story.end == ended("a")
+
+
+def test_an_end_that_somebody_saw_takes_the_place_of_one_that_nobody_saw_and_of_no_other() -> None:
+    unseen, seen, late = ended("a", seconds=None), ended("a"), ended("a", seconds=9)
+    for begins_first in (True, False):
+        history = History()
+        if begins_first:
+            history.note(told("a"))
+        changes = [bool(history.note_end(end)) for end in (unseen, unseen, seen, late, unseen)]
+        assert changes == [begins_first, False, begins_first, False, False]
+        history.note(told("a"))
+        assert [story.end for story in history] == [seen]
+
+
+def test_ends_of_drains_that_are_never_told_are_kept_up_to_a_bound_the_oldest_go_first() -> None:
+    history = History(limit=100)
+    for number in range(5_000):
+        history.note_end(ended(f"d{number}"))
+    for number in range(4_899, 4_901):
+        history.note(told(f"d{number}"))
+    assert [story.end is not None for story in history] == [False, True]
+    assert len(history) == 2
+
+
+def test_another_clusters_ends_are_not_taken_when_one_is_named() -> None:
+    history = History(cluster="here")
+    history.note(told("a", cluster="here"))
+    assert history.note_end(ended("a", cluster="there")) == []
+    assert history.note_end(ended("a", cluster="here")) == [history.get("a")]

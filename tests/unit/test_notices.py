@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from controller.domain.commands import Cause
 from controller.domain.events import Event, Outcome, tell
-from controller.domain.notices import LONGEST_MESSAGE, Notice, notice_of, told_to
-from tests.unit.building import NOON, STATEFUL_SET, a_command, a_target, at
+from controller.domain.leave import leave_of
+from controller.domain.notices import LONGEST_MESSAGE, Notice, notice_of, notice_of_leave, told_to
+from controller.domain.story import Story
+from tests.unit.building import NOON, STATEFUL_SET, a_command, a_pod, a_target, at
+from tests.unit.leaving import an_end, begun, left, out, short_by, story_of
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -169,3 +172,79 @@ def test_anything_is_a_bounded_notice_or_none(
             assert SUBDOMAIN.fullmatch(told.name)
             assert told.message.isprintable()
             assert len(told_to(told, STATEFUL_SET).message.encode()) <= LONGEST_MESSAGE
+
+
+def leave_notice(story: Story) -> Notice | None:
+    return notice_of_leave(story, leave_of(story))
+
+
+def test_a_leave_that_was_not_graceful_is_told_with_its_reason_its_times_and_its_region() -> None:
+    told = leave_notice(short_by(94))
+    assert told == Notice(
+        name=told.name if told else "",
+        namespace="shop",
+        pod="orders-0",
+        uid="uid-1",
+        reason="NotGraceful",
+        warning=True,
+        message="Not graceful, 94 s short: it has no preStop hook. It ended at 12:00:01Z; "
+        "callers in Eureka region eu may have used it until 12:01:35Z",
+        at=at(1),
+    )
+    assert SUBDOMAIN.fullmatch(told.name)
+    assert told.name.startswith("orders-0.")
+
+
+def test_a_graceful_leave_is_told_without_a_warning() -> None:
+    told = leave_notice(left(at(100)))
+    assert told is not None
+    assert (told.reason, told.warning) == ("Graceful", False)
+    message = "Graceful. It ended at 12:01:40Z; callers in Eureka region eu may have used it until 12:01:35Z"
+    assert told.message == message
+
+
+def test_a_leave_while_callers_were_still_given_it_is_told_without_times_that_nobody_knows() -> None:
+    told = leave_notice(story_of(begun(), tell(a_command(), Outcome.failed, at(9), target=a_target()), an_end(3)))
+    assert told is not None
+    assert told.message == "Not graceful: it ended while callers were still given it (Eureka region eu)"
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        story_of(begun(), out()),
+        story_of(begun(), an_end(1)),
+        story_of(begun(), out(), an_end(None)),
+        story_of(begun(), tell(a_command(), Outcome.not_registered, at(9)), an_end(1)),
+        short_by(94, pod=a_pod(namespace="../shop")),
+    ],
+    ids=["it serves", "not out yet", "nobody saw it", "never registered", "no namespace can be called so"],
+)
+def test_a_leave_that_says_nothing_to_a_team_is_not_told(story: Story) -> None:
+    assert leave_notice(story) is None
+
+
+def test_every_replica_gives_the_same_name_to_a_leave_and_each_drain_another_one() -> None:
+    end = an_end(1)
+    replica = replace(end, at=at(7), why="it has no preStop hook")
+    one, other = (leave_notice(story_of(begun(), out(), told)) for told in (end, replica))
+    of_us = leave_notice(short_by(94, drain_id="of-us", region="us"))
+    drained = notice(out())
+    assert one is not None
+    assert other is not None
+    assert of_us is not None
+    assert one.name == other.name
+    assert len({one.name, of_us.name, drained.name}) == 3
+
+
+@given(st.text(), st.text(max_size=3_000), st.text(max_size=300))
+def test_whatever_a_pod_is_called_and_its_hook_does_its_leave_is_one_printable_bounded_line(
+    pod: str, why: str, region: str
+) -> None:
+    told = leave_notice(short_by(94, pod=a_pod(name=pod), region=region, why=why))
+    assert told is not None
+    assert told.message.isprintable()
+    assert len(told.message.encode()) <= LONGEST_MESSAGE
+    assert SUBDOMAIN.fullmatch(told.name)
+    assert told.message.startswith("Not graceful, 94 s short")
+    assert len(told_to(told, STATEFUL_SET).message.encode()) <= LONGEST_MESSAGE
