@@ -29,6 +29,8 @@ from controller.flows.urgency import Urgency
 MOST = 20_000
 """Ends that wait for the broker; and pods on their way out, or gone, that are kept in mind."""
 LONGEST_PAUSE = timedelta(seconds=15)
+MOST_DRAINS = 256
+"""Of one pod, a region each: what fits the wire."""
 LONGEST_WHY = 500
 """Characters: hooks may be long."""
 _T = TypeVar("_T")
@@ -57,16 +59,21 @@ class Ends:
     def listed(self, pods: tuple[Pod, ...], vanished: list[Pod]) -> None:
         """A complete list came: some have ended, and of others nobody saw how."""
         for pod in pods:
-            if pod.finished:
+            # A list tells nothing of containers: what is going is judged by its next change, or its removal.
+            if pod.finished and not pod.terminating:
                 self.changed(pod, StayPod(pod=pod))
         for pod in vanished:
-            going = self._going.pop(pod.uid, None) or StayPod(pod=pod)
-            self._tell(going, None)
+            last = self._going.pop(pod.uid, None) or StayPod(pod=pod)
+            self._tell(last, ending_of(last))
 
     def changed(self, pod: Pod, stay: StayPod | None) -> None:
         """A pod that is on its way out was seen again."""
         if stay is None or pod.uid in self._told:
             return
+        before = self._going.get(pod.uid)
+        if before is not None and not stay.pod.ip:
+            # A status may lose its address near the end; the registry still knows the one it had.
+            stay = replace(stay, pod=replace(stay.pod, ip=before.pod.ip))
         if pod.terminating:
             _remember(self._going, pod.uid, stay)
         ending = ending_of(stay)
@@ -98,7 +105,7 @@ class Ends:
         workload = workload_of(stay)
         end = PodEnd(
             cluster=self._routing.cluster,
-            drain_ids=drain_ids,
+            drain_ids=drain_ids[:MOST_DRAINS],
             namespace=pod.namespace,
             pod=pod.name,
             uid=pod.uid,

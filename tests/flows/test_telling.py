@@ -11,12 +11,16 @@ from typing import Any
 from loguru import logger
 
 from controller.domain.events import Event, Outcome, tell
+from controller.domain.notices import LONGEST_MESSAGE
+from controller.domain.stay.pods import ContainerEnd
 from controller.flows.ports import Forbidden, Pointless
 from controller.flows.telling import MOST, MOST_OWNERS, MOST_TRIES, SELDOM, Telling
 from tests.fakes.noticeboard import NOT_NOW, FakeNoticeboard
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
 from tests.unit.building import STATEFUL_SET, a_command, a_pod, a_target, at, terminating
+from tests.unit.leaving import an_end, begun, out
+from tests.unit.staying import a_stay
 
 OWNED = terminating(a_pod(owner=STATEFUL_SET))
 
@@ -282,3 +286,115 @@ async def test_a_noticeboard_that_fails_does_not_hold_up_the_watch() -> None:
         await stage.broker.recorded(Outcome.requested)
         assert elapsed() - begun < 1
         assert [name for name, _, _ in stage.sent] == ["orders-0"]
+
+
+SHORT = (
+    "Not graceful, 95 s short: it has no preStop hook. It ended at 12:00:01Z; "
+    "callers in Eureka region eu may have used it until 12:01:35Z"
+)
+
+
+@in_virtual_time
+async def test_how_a_pod_left_is_told_to_it_once_whichever_replica_saw_its_end_first() -> None:
+    async with telling() as stage:
+        stage.telling.note(begun())
+        stage.telling.note(out())
+        stage.telling.note_end(an_end(1))
+        stage.telling.note_end(an_end(1, at=at(3)))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained", "NotGraceful"]
+        notice = list(stage.board.there.values())[-1]
+        assert (notice.message, notice.warning, notice.uid, notice.owner) == (SHORT, True, GOING.uid, None)
+
+
+@in_virtual_time
+async def test_two_replicas_that_read_the_streams_in_another_order_tell_a_leave_under_one_name() -> None:
+    async with telling() as one, telling() as other:
+        other.board.there = one.board.there
+        for told in (begun(), out()):
+            one.telling.note(told)
+        one.telling.note_end(an_end(1))
+        other.telling.note_end(an_end(1))
+        for told in (begun(), out()):
+            other.telling.note(told)
+        await asyncio.sleep(5)
+        assert one.board.told == ["Drained", "NotGraceful"]
+
+
+@in_virtual_time
+async def test_once_the_pod_is_gone_its_owner_is_told_how_it_left() -> None:
+    async with telling() as stage:
+        stage.there.clear()
+        stage.telling.note(begun(0, a_command(OWNED)))
+        stage.telling.note_end(an_end(100))
+        stage.telling.note(out())
+        await asyncio.sleep(5)
+        notice = list(stage.board.there.values())[-1]
+        assert (notice.reason, notice.warning, notice.owner) == ("Graceful", False, STATEFUL_SET)
+        assert notice.message.startswith("Pod orders-0: Graceful. It ended at 12:01:40Z")
+
+
+@in_virtual_time
+async def test_an_end_that_one_replica_missed_is_told_once_another_one_tells_it() -> None:
+    async with telling() as stage:
+        stage.telling.note(begun())
+        stage.telling.note(out())
+        stage.telling.note_end(an_end(None))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained"]
+        stage.telling.note_end(an_end(1))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained", "NotGraceful"]
+
+
+@in_virtual_time
+async def test_an_old_leave_is_not_told_again_and_another_clusters_or_namespaces_is_not_told_at_all() -> None:
+    async with telling("shop") as stage:
+        for told in (begun(-700), out(-699)):
+            stage.telling.note(told)
+        stage.telling.note_end(an_end(-600, at=at(-599)))
+        for number, facts in enumerate(({"cluster": "other"}, {"namespace": "bank"})):
+            command = a_command(drain_id=f"d{number}")
+            stage.telling.note(out(0.5, command))
+            stage.telling.note_end(an_end(1, drain_ids=(command.drain_id,), **facts))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained", "Drained"]
+
+
+@in_virtual_time
+async def test_what_was_said_of_a_pod_that_was_never_registered_is_nothing() -> None:
+    async with telling() as stage:
+        stage.telling.note(begun())
+        stage.telling.note(tell(a_command(), Outcome.not_registered, virtual_clock()))
+        stage.telling.note_end(an_end(1))
+        await asyncio.sleep(5)
+        assert stage.board.there == {}
+
+
+@in_virtual_time
+async def test_a_hook_that_says_much_is_told_in_one_bounded_line() -> None:
+    async with telling() as stage:
+        stage.telling.note(out())
+        stage.telling.note_end(an_end(1, why="\x1b[2J\nits exec hook " + "é" * 2_000))
+        await asyncio.sleep(5)
+        message = list(stage.board.there.values())[-1].message
+        assert message.isprintable()
+        assert message.startswith("Not graceful, 95 s short: ?[2J?its exec hook")
+        assert len(message.encode()) <= LONGEST_MESSAGE
+
+
+@in_virtual_time
+async def test_a_watch_tells_a_pod_how_it_left_as_soon_as_it_has_seen_it_end() -> None:
+    async with watching() as stage:
+        stay = a_stay()
+        going = replace(stay, pod=terminating(stay.pod))
+        stage.feed.lists(stay.pod)
+        stage.feed.changes(going.pod, going)
+        await stage.broker.recorded(Outcome.requested)
+        command = stage.broker.sent[0]
+        await stage.broker.record(out(0.5, command))
+        ended = replace(going, ends=(ContainerEnd(name="main", finished_at=at(1)),))
+        stage.feed.changes(ended.pod, ended)
+        await asyncio.sleep(5)
+        assert stage.noticeboard.told == ["Drained", "NotGraceful"]
+        assert list(stage.noticeboard.there.values())[-1].message == SHORT

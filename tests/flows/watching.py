@@ -47,6 +47,8 @@ class Watching:
         )
 
         self.broker.readers.append(self._read)
+        assert self.watch.telling is not None
+        self.broker.end_readers.append(self.watch.telling.note_end)
 
     def _read(self, event: Event) -> None:
         taken = self.ledger.note(event)

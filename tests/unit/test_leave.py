@@ -141,7 +141,7 @@ def test_what_was_never_taken_out_is_not_judged_and_it_is_told_why(outcome: Outc
     for end in ((), (an_end(1),), (an_end(None),)):
         leave = judged(begun(), told(outcome, 5), *end)
         assert leave == Leave(grace=Grace.unjudged, why=NOT_TAKEN_OUT[outcome])
-    assert leave.told == "not judged"
+        assert leave.told == "not judged"
 
 
 def test_one_instance_that_is_refused_does_not_hide_that_the_other_was_out() -> None:
@@ -226,13 +226,13 @@ def test_the_verdict_is_the_same_however_the_two_streams_are_read(
 ) -> None:
     turns = data.draw(st.permutations([True] * len(events) + [False] * len(ends)))
     left, right = iter(events), iter(ends)
-    mixed = [next(left) if turn else next(right) for turn in turns]
+    mixed: list[Event | PodEnd] = [next(left) if turn else next(right) for turn in turns]
     assert said(story_of(*mixed)) == said(story_of(*events, *ends))
 
 
 @given(EVENTS, ENDS, st.data())
 def test_what_is_told_twice_changes_no_verdict(events: list[Event], ends: list[PodEnd], data: st.DataObject) -> None:
-    once = [*events, *ends]
+    once: list[Event | PodEnd] = [*events, *ends]
     again = data.draw(st.lists(st.sampled_from(once), max_size=6))
     assert said(story_of(*once)) == said(story_of(*once, *again))
 
