@@ -16,7 +16,7 @@ from loguru import logger
 
 from controller.errors import RegistryError
 from controller.eureka.decode import NonsenseError, whole_number
-from controller.eureka.node import Node
+from controller.eureka.node import DeniedError, Node
 
 PATH = "/actuator/configprops/eureka.server"
 EVERY = timedelta(minutes=5)
@@ -73,7 +73,9 @@ class Caches:
             age = await told_age(node)
         except RegistryError as error:
             logger.bind(region=self._region, node=node.url, reason=str(error)).debug("its cache's age is not told")
-            return
+            if not isinstance(error, DeniedError):
+                return
+            age = None  # it may have told before; it does not any more
         if age is None:
             self._ages.pop(node.url, None)
         else:
