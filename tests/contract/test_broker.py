@@ -53,7 +53,7 @@ async def test_the_topology_may_be_declared_again_and_again(broker: RabbitMq) ->
     async with a_channel(broker) as channel:
         for _ in range(2):
             await declare(channel, [region], events_kept=KEPT)
-        for queue in (names.commands_queue(region), names.dead_queue(region), names.UNROUTED, names.EVENTS):
+        for queue in (names.commands_queue(region), names.dead_queue(region), names.UNROUTED, names.EVENTS, names.ENDS):
             assert (await channel.get_queue(queue, ensure=True)).name == queue
 
 

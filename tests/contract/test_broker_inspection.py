@@ -88,8 +88,9 @@ async def test_what_is_not_declared_yet_is_no_mistake_and_is_not_declared_by_loo
         ({"write": "^(?!amq.default$).*"}, "may publish", "amq.default"),
         ({"write": "^(?!drain.delay.03$).*"}, "may publish", "drain.delay.03"),
         ({"read": "^(?!drain.events$).*"}, "may consume", "drain.events"),
+        ({"read": "^(?!drain.ends$).*"}, "may consume", "drain.ends"),
     ],
-    ids=["nothing configured", "no events written", "one delay not written", "no events read"],
+    ids=["nothing configured", "no events written", "one delay not written", "no events read", "no ends read"],
 )
 async def test_a_missing_permission_is_named(
     broker: RabbitMq, permissions: dict[str, str], what: str, told: str

@@ -8,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.domain.events import Event, Outcome, tell
+from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
-from controller.messages.codec import decode_event, decode_position
+from controller.messages.codec import END_TYPE, decode_end, decode_event, decode_position
 from controller.rabbit import names
 from controller.rabbit.log import RabbitLog
 from tests.contract.brokers import an_outbox, fresh_region, kept_up, settings_for
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.unit.building import a_command
+from tests.unit.leaving import an_end
 
 
 def now() -> datetime:
@@ -49,6 +51,33 @@ async def test_a_position_or_many_are_told_to_whoever_starts_right_after(broker:
         await asyncio.wait_for(log.wait_until_read(), 10)
         ours = [position.versions[""] for position in told if position.cluster == cluster]
         assert ours[-1:] == [str(count - 1)]
+
+
+async def test_the_end_of_each_pod_is_told_in_order_as_it_was_written_and_what_is_none_is_passed_over(
+    broker: RabbitMq,
+) -> None:
+    cluster = fresh_region()
+    ends = [an_end(number, cluster=cluster, uid=f"uid-{number}", at=now()) for number in range(50)]
+    ends += [an_end(None, cluster=cluster, at=now()), an_end(1, cluster=cluster, at=now(), why="é" * 500)]
+    told: list[PodEnd] = []
+    async with an_outbox(broker) as outbox:
+        for end in ends[:10]:
+            await outbox.tell_end(end)
+        await outbox._publish("", names.ENDS, b'{"version": 1}', END_TYPE, None)
+        log = RabbitLog(
+            settings=settings_for(broker),
+            stream=names.ENDS,
+            decode=decode_end,
+            look_back=timedelta(minutes=10),
+            clock=now,
+        )
+        log.readers.append(lambda end: told.append(end) if end.cluster == cluster else None)
+        async with kept_up(log.link):
+            await asyncio.wait_for(log.wait_until_read(), 10)
+            for end in ends[10:]:
+                await outbox.tell_end(end)
+            await until(lambda: told and told[-1] == ends[-1], "the last end")
+    assert told == ends
 
 
 async def test_the_log_is_told_from_some_time_on_in_order_and_goes_on_after_a_lost_link(broker: RabbitMq) -> None:
