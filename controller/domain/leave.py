@@ -76,7 +76,10 @@ def leave_of(story: Story) -> Leave:
 
 def safe_after(story: Story, now: datetime) -> datetime | None:
     """Until when the pod has to go on serving, while that lies ahead and the pod is there; else None."""
-    # What a person has put back is not on its way out: its pod lives on.
-    stays = story.state is Outcome.restored and story.cause is Cause.asked
-    waits = story.safe_at is not None and story.safe_at > now and not stays
+    waits = story.safe_at is not None and story.safe_at > now and not is_put_back(story)
     return story.safe_at if waits and leave_of(story).grace is Grace.to_come else None
+
+
+def is_put_back(story: Story) -> bool:
+    """Whether a person has put back what a person took out: its pod is not on its way out, and lives on."""
+    return story.state is Outcome.restored and story.cause is Cause.asked

@@ -102,7 +102,7 @@ def drains_table(stories: Iterable[Story], now: datetime, *, width: int | None, 
         return ""
     names = [name for name in rows[0] if name not in left_out]
     cells = [[row[name] for name in names] for row in rows]
-    text = table(names, cells, width=width, whole=("WHEN", "STATE", "DRAIN"))
+    text = table(names, cells, width=width, whole=("WHEN", "STATE", "LEAVE", "DRAIN"))
     return text if head else text.partition("\n")[2]
 
 
@@ -115,31 +115,33 @@ def _drain_row(story: Story, now: datetime, width: int | None) -> dict[str, str]
         "APP": ",".join(story.apps) or "-",
         "REGION": story.region or "-",
         "OUT AFTER": span(story.took),
-        "LEAVE": leave_words(story, now) or "-",
-        "WHY": story.reason or (leave_why(story) if width is None or width >= LEAVE_COLUMN else verdict(story)) or "-",
+        "LEAVE": leave_words(story, now, short=width is not None) or "-",
+        "WHY": story.reason or _why_left(story, width) or "-",
         "DRAIN": story.drain_id,
     }
 
 
-def leave_words(story: Story, now: datetime) -> str:
-    """How its pod took its leave, or from when on it may; empty where nothing is to be said."""
+def leave_words(story: Story, now: datetime, *, short: bool = False) -> str:
+    """How its pod took its leave, or from when on it may; empty where nothing is to be said.
+
+    ``short``: for a column of a terminal, where each word counts.
+    """
     leave = leave_of(story)
     if leave.grace is not Grace.to_come:
-        return leave.told
+        return f"{leave.short_seconds} s short" if short and leave.short_by is not None else leave.told
     at = safe_after(story, now)
     return f"safe after {short_moment(at, now)}" if at else ""
 
 
-def leave_why(story: Story) -> str:
-    """Why its leave was what it was; empty for a graceful one."""
+def _why_left(story: Story, width: int | None) -> str:
+    """Why its leave was not graceful, with the verdict where no column tells that; empty for any other."""
     leave = leave_of(story)
-    return leave.why if leave.grace is Grace.not_graceful else ""
-
-
-def verdict(story: Story) -> str:
-    """A leave that was not graceful, with its reason; empty for any other."""
-    leave = leave_of(story)
-    return ": ".join(part for part in (leave.told, leave.why) if part) if leave.grace is Grace.not_graceful else ""
+    if leave.grace is not Grace.not_graceful:
+        return ""
+    if width is None or width >= LEAVE_COLUMN:
+        return leave.why
+    told = leave.told if leave.short_by is None else f"{leave.short_seconds} s short"
+    return ": ".join(part for part in (told, leave.why) if part)
 
 
 def _leave_line(story: Story, now: datetime) -> str:
