@@ -101,6 +101,24 @@ async def test_one_drain_is_a_picture_and_a_table_with_what_each_node_said(scene
         assert await page.get_by_label("Drain id").input_value() == drain_id
 
 
+async def test_how_a_pod_left_is_seen_in_the_list_and_on_its_page(scene: Scene) -> None:
+    async with scene.reader() as reader:
+        page = reader.page
+        await page.goto("/?app=orders")
+        name = f"{scene.namespace}/orders-gone"
+        leave = page.locator(f'{row(page, name)} td[data-label="Leave"]')
+        await expect(leave).to_contain_text(re.compile(r"not graceful, \d+ s short"))
+        await expect(leave).to_contain_text("it was deleted by force, without a grace period")
+        await page.get_by_role("link", name=name).click()
+        facts = page.locator("dl.facts")
+        await expect(facts).to_contain_text(
+            re.compile(r"not graceful, \d+ s short: it was deleted by force, without a grace period")
+        )
+        await expect(facts).to_contain_text("pod orders-gone")
+        told = await reader.texts("section[aria-labelledby=timeline-title] tbody th")
+        assert "ended serving" in told
+
+
 async def test_times_are_the_readers_with_utc_beside(scene: Scene) -> None:
     async with scene.reader() as reader:
         page = reader.page

@@ -1,5 +1,6 @@
 """What the pages are made of, without a browser."""
 
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +9,13 @@ import pytest
 from controller.domain.commands import Cause
 from controller.domain.events import Event, Outcome
 from controller.domain.story import Story, begin
-from controller.domain.timeline import Moment
+from controller.domain.timeline import Moment, moments
 from controller.ops.web.listing import chips_of, groups_of
 from controller.ops.web.markup import environment, told
 from controller.ops.web.picture import MOST_ROWS, picture
+from tests.unit.building import a_target, at
+from tests.unit.leaving import an_end, begun, out, short_by, story_of
+from tests.unit.leaving import told as event
 
 NOW = datetime(2026, 1, 31, 22, tzinfo=UTC)
 NOTHING_GIVEN = {"since": "", "until": "", "region": "", "app": "", "namespace": "", "pod": "", "state": [], "id": []}
@@ -163,3 +167,75 @@ def test_names_from_outside_are_text_without_control_characters() -> None:
 def test_a_command_to_paste_cannot_be_made_to_run_another() -> None:
     text = environment().from_string("{{ id|shell }}").render(id="x; rm -rf ~ #\n")
     assert text == "&#39;x; rm -rf ~ #?&#39;"
+
+
+SHORT, GRACEFUL, SERVING = (
+    story_of(begun(), out(), an_end(1)),
+    story_of(begun(), out(), an_end(96)),
+    story_of(begun(), out()),
+)
+UNSEEN = story_of(begun(), out(), an_end(None))
+GIVEN_UP = story_of(begun(), event(Outcome.failed, 60, target=a_target(), reason="HTTP 403"), an_end(3))
+
+
+def leave_cell(one: Story, *, now: float = 30) -> str:
+    """What stands in the list's column."""
+    shown = drains(groups=groups_of([one]), count=1, now=at(now))
+    [cell] = re.findall(r'<td data-label="Leave">(.*?)</td>', shown, re.DOTALL)
+    return " ".join(cell.split())
+
+
+def read(markup: str) -> str:
+    """The same without its markup."""
+    return " ".join(re.sub(r"<[^>]*>", " ", markup).split())
+
+
+@pytest.mark.parametrize(
+    ("one", "name", "words"),
+    [
+        (SHORT, "not_graceful", "✗ not graceful, 95 s short it has no preStop hook"),
+        (GRACEFUL, "graceful", "✓ graceful"),
+        (UNSEEN, "unjudged", "– not judged"),
+        (GIVEN_UP, "not_graceful", "✗ not graceful it ended while callers were still given it"),
+    ],
+)
+def test_the_list_tells_how_a_pod_left_with_a_sign_words_and_its_reason(one: Story, name: str, words: str) -> None:
+    cell = leave_cell(one)
+    assert f'class="leave {name}"' in cell
+    assert read(cell) == words
+
+
+def test_the_list_tells_from_when_on_a_pod_may_end_while_it_serves_and_then_nothing() -> None:
+    cell = leave_cell(SERVING)
+    assert 'datetime="2025-06-01T12:01:35' in cell
+    assert read(cell).startswith("safe after ")
+    assert read(leave_cell(SERVING, now=96)) == "–"
+    assert read(leave_cell(story_of(begun()))) == "–"
+
+
+def page_of(one: Story, *, now: float = 30) -> str:
+    """One drain's page, as it is rendered."""
+    told = moments(one, at(now))
+    facts = {"story": one, "moments": told, "picture": picture(told), "every": 0, "now": at(now)}
+    return " ".join(environment().get_template("_drain.html").render(facts).split())
+
+
+def test_a_drains_page_tells_its_leave_whose_pod_it_was_and_when_it_ended() -> None:
+    assert "95 s short</span>: it has no preStop hook</dd>" in page_of(SHORT)
+    text = read(page_of(SHORT))
+    assert "Leave ✗ not graceful, 95 s short : it has no preStop hook" in text
+    assert "Workload deployment orders" in text
+    assert "ended serving not graceful, 95 s short; it has no preStop hook" in text
+    waiting = read(page_of(SERVING))
+    assert "Leave safe after" in waiting
+    assert "safe after (to come) by what callers have cached" in waiting
+    assert "Workload" not in waiting
+
+
+def test_a_workload_and_a_reason_that_are_markup_are_text() -> None:
+    hostile = story_of(begun(), out(), an_end(1, kind=HOSTILE, workload=HOSTILE, why=HOSTILE))
+    for shown in (page_of(hostile), leave_cell(hostile), leave_cell(short_by(94, why=HOSTILE))):
+        assert "not graceful" in shown
+        assert "<img" not in shown
+        assert "\u202e" not in shown
+        assert "\x1b" not in shown
