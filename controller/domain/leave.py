@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from controller.domain.commands import Cause
 from controller.domain.events import Outcome
 from controller.domain.story import Story
 
@@ -76,10 +75,5 @@ def leave_of(story: Story) -> Leave:
 
 def safe_after(story: Story, now: datetime) -> datetime | None:
     """Until when the pod has to go on serving, while that lies ahead and the pod is there; else None."""
-    waits = story.safe_at is not None and story.safe_at > now and not is_put_back(story)
+    waits = story.safe_at is not None and story.safe_at > now
     return story.safe_at if waits and leave_of(story).grace is Grace.to_come else None
-
-
-def is_put_back(story: Story) -> bool:
-    """Whether a person has put back what a person took out: its pod is not on its way out, and lives on."""
-    return story.state is Outcome.restored and story.cause is Cause.asked

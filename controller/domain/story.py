@@ -32,8 +32,6 @@ URGENCY = (
     Outcome.not_registered,
 )
 """A drain of several instances is in the first of these states that one of them is in."""
-_GIVEN_BACK = (Outcome.restored, Outcome.removed, Outcome.already_gone)
-"""What is out of service after one of these has been given to callers again in between."""
 _RANK = {outcome: rank for rank, outcome in enumerate(URGENCY)}
 
 
@@ -184,11 +182,11 @@ class Story:
     @staticmethod
     def _reckon(part: Part, event: Event) -> None:
         """Note until when callers may use it: from when it was first out, for as long as it has been out since."""
-        if event.outcome is Outcome.restored and event.requested_by:
-            part.safe_at = None  # it serves again
-        elif part.safe_at is None or not (part.outcome is Outcome.out_of_service or event.requested_by):
-            # A replay finds what has been out, or gone, since the pod went: that is when callers were told.
-            part.safe_at = event.safe_at or part.safe_at
+        if event.outcome is Outcome.restored and event.cause is Cause.asked:
+            part.safe_at = None  # a person's own drain is undone: its pod serves again, and not another one
+        elif part.safe_at is None:
+            # What is found to be out, or gone, once more has been so since the pod went: by a replay, or a late copy.
+            part.safe_at = event.safe_at
 
     def _fold(self, event: Event) -> None:
         key = (event.app, event.instance_id)
@@ -215,9 +213,7 @@ class Story:
             part.trouble = event.reason
             part.safe_at = event.safe_at or part.safe_at
             return
-        if part.safe_at is None or (event.outcome is Outcome.out_of_service and part.outcome in _GIVEN_BACK):
-            # What is told to be out, or gone, once more has been so since it was told first.
-            part.safe_at = event.safe_at or part.safe_at
+        self._reckon(part, event)
         part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, ""
         if event.outcome is Outcome.out_of_service:
             part.out_at = event.at

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.commands import Cause
 from controller.domain.events import Event, Outcome
-from controller.domain.leave import Grace, is_put_back, leave_of, safe_after
+from controller.domain.leave import Grace, leave_of, safe_after
 from controller.domain.story import Story
 
 WHY = {
@@ -44,7 +44,7 @@ def moments(story: Story, now: datetime) -> list[Moment]:
     if story.taken_up_at is not None:
         begun.append(_at(story, story.taken_up_at, "consumed", f"by a worker of region {story.region}"))
     told = [_of(story, event) for event in story.events]
-    if story.safe_at is not None and not is_put_back(story):
+    if story.safe_at is not None:
         waits = safe_after(story, now) is not None
         what = "safe after" if waits else "no caller uses it any more"
         told.append(_at(story, story.safe_at, what, "by what callers have cached", ahead=story.safe_at > now))

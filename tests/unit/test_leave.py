@@ -17,6 +17,7 @@ from tests.unit.building import a_command, at
 from tests.unit.leaving import ONE, OTHER, an_end, begun, history_of, left, out, short_by, story_of, the_story, told
 
 ANN = a_command(requested_by="ann", requested_at=at(3_600), requested_why="INC-1")
+BOB = a_command(cause=Cause.asked, requested_by="bob", requested_at=at(1_700))
 
 
 def judged(*told: Event | PodEnd) -> Leave:
@@ -105,10 +106,18 @@ def test_what_was_back_in_service_is_safe_only_after_it_was_taken_out_again() ->
     assert short(begun(), out(0.5), back, an_end(100), out(52)) == 45, "it was out by then, as was told"
 
 
-@pytest.mark.parametrize("between", [Outcome.restored, Outcome.removed, Outcome.already_gone])
-def test_what_was_given_to_callers_again_and_is_out_again_is_safe_later(between: Outcome) -> None:
-    again = out(3_601, ANN)
-    assert short(begun(), out(0.5), told(between, 60, target=ONE), begun(3_600, ANN), again, an_end(3_605)) == 91
+def test_what_a_person_has_put_back_and_is_out_again_is_safe_later() -> None:
+    put_back = told(Outcome.restored, 1_800, BOB, target=ONE)
+    again = (begun(0, BOB), put_back, begun(3_600, ANN), out(3_601, ANN))
+    assert short(begun(), out(0.5), *again, an_end(3_605)) == 91
+    assert judged(begun(), out(0.5), *again[:3], an_end(3_605)).grace is Grace.to_come
+
+
+@pytest.mark.parametrize("before", [Outcome.removed, Outcome.already_gone])
+def test_a_replay_of_what_is_gone_makes_nothing_safe_any_later(before: Outcome) -> None:
+    gone = (begun(), out(0.5), an_end(96), told(before, 300, target=ONE), begun(3_600, ANN))
+    assert graceful(*gone, out(3_601, ANN))
+    assert graceful(*gone, told(Outcome.already_gone, 3_601, ANN, target=ONE, safe_at=at(3_696)))
 
 
 def test_what_is_out_and_is_taken_out_once_more_by_hand_is_not_safe_any_later() -> None:
@@ -179,6 +188,11 @@ def test_what_a_person_has_put_back_does_not_wait_for_anything() -> None:
     assert safe_after(story_of(begun(0, by_hand), out(0.5, by_hand)), at(1)) == at(95.5)
     put_back = told(Outcome.restored, 5, by_hand, target=ONE)
     assert safe_after(story_of(begun(0, by_hand), out(0.5, by_hand), put_back), at(6)) is None
+
+
+def test_who_puts_a_successor_back_in_service_does_not_take_back_what_was_said_of_the_old_pod() -> None:
+    restored = told(Outcome.restored, 3_601, ANN, target=ONE, reason="shop/orders-1 holds the id now")
+    assert short(begun(), out(0.5), an_end(1), restored) == 95
 
 
 def test_the_id_that_a_successor_holds_again_does_not_make_the_old_pod_any_safer() -> None:
