@@ -102,6 +102,8 @@ class _ContainerStatus(msgspec.Struct):
 
 class _Status(msgspec.Struct, rename="camel"):
     container_statuses: list[_ContainerStatus] | None = None
+    init_container_statuses: list[_ContainerStatus] | None = None
+    """Native sidecars' too."""
 
 
 class _Pod(msgspec.Struct):
@@ -158,7 +160,7 @@ def _to_stay(pod: Pod, one: _Pod) -> StayPod:
 def _ends(status: _Status) -> tuple[ContainerEnd, ...]:
     return tuple(
         ContainerEnd(name=one.name, finished_at=end.finished_at, exit_code=end.exit_code, reason=end.reason)
-        for one in status.container_statuses or ()
+        for one in (*(status.container_statuses or ()), *(status.init_container_statuses or ()))
         if one.state is not None and (end := one.state.terminated) is not None and end.finished_at is not None
     )
 

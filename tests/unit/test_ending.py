@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -249,6 +250,12 @@ def test_what_its_node_told_goes_before_the_moment_of_its_removal() -> None:
 def test_of_a_pod_on_a_lost_node_nobody_can_say_whether_it_serves() -> None:
     pod = a_stay(None, OTHER, facts={"phase": "Unknown"}, ends=(an_end(-300, "other"),))
     assert ending_of(pod) is None
+
+
+def test_a_time_as_old_as_time_is_no_mistake_of_ours() -> None:
+    pod = deleted(Sleep(20), ends=[an_end(1)])
+    ancient = replace(pod, pod=replace(pod.pod, deletion_at=datetime.min.replace(tzinfo=UTC), grace_seconds=0))
+    assert told(ancient)[:2] == (1, Cut.hook)
 
 
 TIMES = st.sampled_from(

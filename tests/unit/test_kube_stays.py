@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.domain.stay.findings import Looked, Verdict, by_workload, find
-from controller.domain.stay.pods import Container, Exec, HttpGet, Sleep, StayPod, TcpSocket
+from controller.domain.stay.pods import Container, ContainerEnd, Exec, HttpGet, Sleep, StayPod, TcpSocket
 from controller.domain.stay.workloads import Template, Workload
 from controller.errors import KubernetesError
 from controller.kube.api import ForbiddenError, NotFoundError
-from controller.kube.stays import decode_stays, list_stays, read_revisions
+from controller.kube.decode import decode_pod
+from controller.kube.stays import decode_stay, decode_stays, list_stays, read_revisions
 from controller.ops.staying import patches_text, stay_answer, stays_text
 from controller.settings import Watch
+from tests.unit.building import at
 from tests.unit.fuzz_drawn import Draw
 from tests.unit.staying import ROUTING, USUAL, WINDOWS, a_stay
 from tests.unit.test_kube_decode import an_object
@@ -215,6 +217,34 @@ async def test_an_owner_that_is_gone_or_says_nonsense_is_an_error_or_no_revision
         await revisions(Api({f"{APPS}/statefulsets/orders": [b"[]"]}), "StatefulSet")
     answers = {f"{APPS}/replicasets/orders-{name}": [replica_set("newest")] for name in ("old", "new")}
     assert await revisions(Api(answers), "Deployment") == {"old": 0, "new": 0}
+
+
+def a_status(name: str, **state: Any) -> dict[str, Any]:
+    return {"name": name, "state": state, "lastState": {"terminated": {"finishedAt": "2025-06-01T11:00:00Z"}}}
+
+
+def test_the_ends_of_containers_are_read_and_of_those_that_run_again_there_is_none() -> None:
+    ended = {"finishedAt": "2025-06-01T12:00:06Z", "exitCode": 143, "reason": "Error"}
+    statuses = [
+        a_status("main", terminated=ended),
+        a_status("again", running={"startedAt": "2025-06-01T11:00:01Z"}),
+        a_status("crashing", waiting={"reason": "CrashLoopBackOff"}),
+        a_status("untold", terminated={"exitCode": 0}),
+        {"name": "new"},
+    ]
+    sidecars = [a_status("envoy", terminated={**ended, "finishedAt": "2025-06-01T12:00:08Z", "exitCode": 0})]
+    body = json.dumps(an_object(containerStatuses=statuses, initContainerStatuses=sidecars)).encode()
+    stay = decode_stay(decode_pod(body)[0], body)
+    assert stay.ends == (
+        ContainerEnd(name="main", finished_at=at(6), exit_code=143, reason="Error"),
+        ContainerEnd(name="envoy", finished_at=at(8), exit_code=0, reason="Error"),
+    )
+
+
+def test_a_pod_without_statuses_has_no_ends() -> None:
+    for statuses in ({}, {"containerStatuses": None, "initContainerStatuses": None}):
+        body = json.dumps(an_object(**statuses)).encode()
+        assert decode_stay(decode_pod(body)[0], body).ends == ()
 
 
 NAMES = st.one_of(

@@ -82,4 +82,4 @@ class StayPod:
     mirror: bool = False
     """A static pod: its node's kubelet reads it from a file."""
     ends: tuple[ContainerEnd, ...] = ()
-    """Of its containers that have ended and are not running again."""
+    """Of its containers, init containers among them, that have ended and are not running again."""
