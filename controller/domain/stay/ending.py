@@ -116,7 +116,7 @@ def _removed(pod: StayPod, stay: Stay | None, removed_at: datetime) -> _Reason:
     if _is_shortened(pod, stay, facts.grace_seconds):
         return Cut.grace, _shortened(pod, facts.grace_seconds)
     lasted = max((removed_at - since_at).total_seconds(), 0.0)
-    if lasted < stay.at_least:
+    if lasted < stay.at_least - SHORTEST_END:  # by clocks that may differ a little
         return Cut.killed, f"it was deleted by force after {lasted:.0f} s of its grace period"
     return _as_hooked(stay)
 
