@@ -50,6 +50,7 @@ class Ends:
         self._told: OrderedDict[str, None] = OrderedDict()
         self._waiting: deque[PodEnd] = deque()
         self._some = asyncio.Event()
+        self._dropping = False
 
     @property
     def waiting(self) -> int:
@@ -118,6 +119,9 @@ class Ends:
         )
         if len(self._waiting) >= MOST:
             self._waiting.popleft()
+            if not self._dropping:
+                self._dropping = True
+                logger.bind(waiting=MOST).warning("too many pods' ends wait for the broker; the oldest are dropped")
         self._waiting.append(end)
         self._some.set()
 
@@ -125,6 +129,7 @@ class Ends:
         """Tell them one by one, for ever."""
         while True:
             while not self._waiting:
+                self._dropping = False
                 self._some.clear()
                 await self._some.wait()
             await self._urgency.lull()
