@@ -122,7 +122,9 @@ async def read_log(log: RabbitLog[Any], *, told: Callable[[int], object] = lambd
             if log.told != seen:
                 patience, seen = READ_PATIENCE, log.told
             elif (patience := patience - 1.0) <= 0:
-                raise BrokerError(f"the event log cannot be read: {log.link.trouble or 'the broker does not answer'}")
+                raise BrokerError(
+                    f"the stream {log.stream} cannot be read: {log.link.trouble or 'the broker does not answer'}"
+                )
     finally:
         reading.cancel()
 

@@ -18,6 +18,7 @@ from controller.domain.pod_end import PodEnd
 from controller.domain.selection import Selection
 from controller.domain.story import Story
 from controller.domain.timeline import moments
+from controller.errors import BrokerError
 from controller.lifecycle import beside, until_interrupted
 from controller.ops.answers import drain_answer, timeline_answer
 from controller.ops.tables import drains_table, story_text
@@ -53,14 +54,22 @@ def show(settings: Settings, drain_id: str, *, as_json: bool) -> int:
 async def read_drains(
     settings: Settings, history: History, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
 ) -> None:
-    """Read both streams into a history. BrokerError when they cannot be read."""
+    """Read both streams into a history. BrokerError when the event log cannot be read."""
     log = event_log(settings, look_back=look_back, wanted=wanted)
     ends = ends_log(settings, look_back=look_back, wanted=wanted)
     log.readers.append(history.note)
     ends.readers.append(history.note_end)
     async with beside(log.link.run), beside(ends.link.run):
         await read_log(log)
+        await read_ends(ends)
+
+
+async def read_ends(ends: RabbitLog[PodEnd]) -> None:
+    """Wait until the pods' ends have been read. Without them everything else can be told."""
+    try:
         await read_log(ends)
+    except BrokerError as error:
+        print(f"how pods left is not known: {error}", file=sys.stderr)
 
 
 async def find_story(settings: Settings, drain_id: str) -> Story | None:
@@ -91,7 +100,7 @@ async def _drains(settings: Settings, selection: Selection, *, as_json: bool, fo
         await opened.enter_async_context(beside(log.link.run))
         await opened.enter_async_context(beside(ends.link.run))
         await read_log(log)
-        await read_log(ends)
+        await read_ends(ends)
         found = history.select(selection)
         _print(found, as_json=as_json)
         if not found and not follow:

@@ -130,7 +130,7 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
         )
         process.keep("publish link", process.outbox.link)
         process.keep("event log", process.log.link)
-        if watch or ops:
+        if (watch and settings.watch.notices) or ops:
             process.keep("ends", process.ends.link)
         process.tasks["rotation"] = partial(rotation.run, process.renew)
         process.checks["broker connected"] = lambda: process.outbox.link.up

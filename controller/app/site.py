@@ -70,6 +70,7 @@ class OpsRole:
         )
         self._replays = Replays(plan=self._plan, outbox=outbox, clock=now)
         self._streams = (log, ends)
+        self._counting = False
         self._metrics = metrics
         judging = Judging(self._history, self._judged)
         log.readers += [judging.note, self._live.note, self._replays.note]
@@ -116,7 +117,8 @@ class OpsRole:
 
     def _judged(self, story: Story, leave: Leave) -> None:
         # What was said before this process began, another one has counted.
-        if all(stream.caught_up for stream in self._streams):
+        self._counting = self._counting or all(stream.caught_up for stream in self._streams)
+        if self._counting:
             self._metrics.judged(story, leave)
 
     async def _plan(self, selection: Selection, asker: Asker, again: bool) -> list[Item]:

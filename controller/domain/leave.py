@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from controller.domain.events import Outcome
+from controller.domain.pod_end import COARSE
 from controller.domain.story import Story
 
-COARSE = timedelta(seconds=1)
-"""The API's times are whole seconds, cut off: what ended then may have ended this much later."""
+SPARE = COARSE + timedelta(seconds=1)
+"""What may be missing all the same: a hook as long as the window begins with the deletion, and OUT_OF_SERVICE comes a
+moment later. In a window's last seconds nobody is called unless all caches are at their oldest at the same time."""
 NOT_TAKEN_OUT = {
     Outcome.not_registered: "not registered, as far as its region tells: nobody was given it to call",
     Outcome.refused: "its drain was refused",
@@ -62,13 +64,13 @@ def leave_of(story: Story) -> Leave:
     if end is None:
         return Leave(grace=Grace.to_come)
     if end.ended_at is None:
-        return Leave(grace=Grace.unjudged, why=end.why or "it ended while nobody watched")
+        return Leave(grace=Grace.unjudged, why=end.why)
     if safe_at is None:
         if state is Outcome.failed:
             return Leave(grace=Grace.not_graceful, why="it ended while callers were still given it")
         return Leave(grace=Grace.to_come)
     missing = safe_at - end.ended_at
-    if missing <= COARSE:
+    if missing <= SPARE:
         return Leave(grace=Grace.graceful)
     return Leave(grace=Grace.not_graceful, short_by=missing, why=end.why)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+COARSE = timedelta(seconds=1)
+"""The API's times are whole seconds, cut off: what ended then may have ended this much later."""
 
 
 class Cut(StrEnum):

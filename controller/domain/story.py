@@ -32,6 +32,8 @@ URGENCY = (
     Outcome.not_registered,
 )
 """A drain of several instances is in the first of these states that one of them is in."""
+_STILL_GIVEN = (Outcome.requested, Outcome.failed)
+"""Callers are given an instance in one of these states, unless it has been out before."""
 _RANK = {outcome: rank for rank, outcome in enumerate(URGENCY)}
 
 
@@ -124,7 +126,9 @@ class Story:
 
     @property
     def safe_at(self) -> datetime | None:
-        """When no caller uses any of its instances any more; None while none of them is known to be out."""
+        """When no caller uses any of its instances any more; None while one of them is not known to be out."""
+        if any(part.id and part.safe_at is None and part.outcome in _STILL_GIVEN for part in self.parts.values()):
+            return None
         return max((part.safe_at for part in self.parts.values() if part.safe_at), default=None)
 
     @property

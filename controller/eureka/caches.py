@@ -16,7 +16,7 @@ from loguru import logger
 
 from controller.errors import RegistryError
 from controller.eureka.decode import NonsenseError, whole_number
-from controller.eureka.node import DeniedError, Node
+from controller.eureka.node import Node, UnreachableError
 
 PATH = "/actuator/configprops/eureka.server"
 EVERY = timedelta(minutes=5)
@@ -73,9 +73,9 @@ class Caches:
             age = await told_age(node)
         except RegistryError as error:
             logger.bind(region=self._region, node=node.url, reason=str(error)).debug("its cache's age is not told")
-            if not isinstance(error, DeniedError):
-                return
-            age = None  # it may have told before; it does not any more
+            if isinstance(error, UnreachableError):
+                return  # it has said what it said
+            age = None
         if age is None:
             self._ages.pop(node.url, None)
         else:

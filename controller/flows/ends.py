@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -26,15 +28,17 @@ from controller.errors import BrokerError
 from controller.flows.ports import Clock, Outbox
 from controller.flows.urgency import Urgency
 
-MOST = 20_000
-"""Ends that wait for the broker; and pods on their way out, or gone, that are kept in mind."""
+MOST_WAITING = 20_000
+"""Ends that wait for the broker; the oldest are dropped."""
+MOST_IN_MIND = 20_000
+"""Pods on their way out, and pods whose end has been told."""
 LONGEST_PAUSE = timedelta(seconds=15)
 MOST_DRAINS = 256
 """Of one pod, a region each: what fits the wire."""
 LONGEST_WHY = 500
 """Characters: hooks may be long."""
 _T = TypeVar("_T")
-UNSEEN = "it ended while nobody watched"
+UNSEEN = "nobody saw it end"
 
 
 class Ends:
@@ -77,12 +81,13 @@ class Ends:
             stay = replace(stay, pod=replace(stay.pod, ip=before.pod.ip))
         if pod.terminating:
             _remember(self._going, pod.uid, stay)
-        ending = ending_of(stay)
+        # Hooks are read only when something has ended: a rollout's pods change many times.
+        ending = ending_of(stay) if stay.ends or pod.finished else None
         if ending is not None:
             self._tell(stay, ending)
 
-    def removed(self, pod: Pod, stay: StayPod | None) -> None:
-        """A pod's object is gone."""
+    def removed(self, pod: Pod, stay: StayPod | None, *, seen: bool = True) -> None:
+        """A pod's object is gone; not ``seen``: it has gone while nobody watched, and is told of later."""
         before = self._going.pop(pod.uid, None)
         if pod.uid in self._told:
             return
@@ -92,7 +97,7 @@ class Ends:
             asked = before.pod
             pod = replace(pod, ip=pod.ip or asked.ip, deletion_at=asked.deletion_at, grace_seconds=asked.grace_seconds)
             last = replace(last, pod=pod)
-        self._tell(last, ending_of(last, removed_at=self._clock()))
+        self._tell(last, ending_of(last, removed_at=self._clock() if seen else None))
 
     def _tell(self, stay: StayPod, ending: Ending | None) -> None:
         pod, now = stay.pod, self._clock()
@@ -117,11 +122,13 @@ class Ends:
             cut=ending.cut if ending else Cut.unknown,
             why=(ending.why if ending else UNSEEN)[:LONGEST_WHY],
         )
-        if len(self._waiting) >= MOST:
+        if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             if not self._dropping:
                 self._dropping = True
-                logger.bind(waiting=MOST).warning("too many pods' ends wait for the broker; the oldest are dropped")
+                logger.bind(waiting=MOST_WAITING).warning(
+                    "too many pods' ends wait for the broker; the oldest are dropped"
+                )
         self._waiting.append(end)
         self._some.set()
 
@@ -151,8 +158,18 @@ class Ends:
                 self._waiting.popleft()
 
 
+@contextmanager
+def no_mistake_about(*pods: Pod) -> Iterator[None]:
+    """A mistake of ours about how a pod ended must not stop the drains of all others."""
+    try:
+        yield
+    except Exception as error:
+        names = ", ".join(pod.key for pod in pods[:3])
+        logger.bind(pods=names, error=f"{type(error).__name__}: {error}").error("how these pods ended cannot be told")
+
+
 def _remember(kept: OrderedDict[str, _T], uid: str, what: _T) -> None:
     kept[uid] = what
     kept.move_to_end(uid)
-    while len(kept) > MOST:
+    while len(kept) > MOST_IN_MIND:
         kept.popitem(last=False)

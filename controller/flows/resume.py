@@ -19,7 +19,7 @@ from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
-from controller.flows.ends import Ends
+from controller.flows.ends import Ends, no_mistake_about
 from controller.flows.ports import Clock, EventLog, Outbox, PodFeed
 from controller.flows.steps import is_read
 
@@ -82,7 +82,8 @@ class Resume:
         if not await is_read(self._log):
             log.warning("the event log cannot be read; some drains may be sent once more")
         for one in removed:
-            self._ends.removed(one.pod, one.stay)
+            with no_mistake_about(one.pod):
+                self._ends.removed(one.pod, one.stay, seen=False)
         missed = [one.pod for one in removed if not self._is_answered(one.pod)]
         log.bind(removed=len(removed), missed=len(missed)).info("asked what was removed while nobody watched")
         for pod in missed:
@@ -102,8 +103,7 @@ class Resume:
         noted: dict[str, str] = {}
         while True:
             versions = {feed.scope: feed.version for feed in self._feeds}
-            unsent = self._tracker.backlog or self._ends.waiting
-            if versions != noted and self._resumed and not unsent and all(versions.values()):
+            if versions != noted and self._resumed and not self._tracker.backlog and all(versions.values()):
                 position = Position(cluster=self._routing.cluster, at=self._clock(), versions=versions)
                 try:
                     await self._outbox.note_position(position)

@@ -24,8 +24,9 @@ from controller.domain.drain import (
     to_delete,
     to_hand_over,
     to_retire,
+    to_take_out,
 )
-from controller.domain.events import Outcome, tell
+from controller.domain.events import Event, Outcome, tell
 from controller.domain.fence import names_pod
 from controller.domain.hints import Hints
 from controller.domain.ledger import Ledger
@@ -35,6 +36,7 @@ from controller.flows.ports import Clock, Registry
 from controller.flows.steps import Ended, Next, Policy, Step, safe_at, untroubled, wait_or_give_up
 
 DELETE_ATTEMPTS = 3
+BACK = "it was back in service"
 BACK_AGAIN = "it is back after each DELETE; does a node count itself among its peers?"
 
 
@@ -70,18 +72,33 @@ class Retire:
                 # The override was lifted (a node restarted, a flip back): the drain is still in force.
                 refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
                 readings = await read_back(self._registry, target, decision, readings, refused)
-                safe = safe_at(command, target, self._clock(), self._policy, self._registry)
-                return wait_or_give_up(
-                    command, target, readings, now, self._policy, "it was back in service", safe_at=safe
-                )
+                if not isinstance(to_take_out(readings), Settled):
+                    return wait_or_give_up(command, target, readings, now, self._policy, BACK)
+                again = self._out_again(command, target, readings)
+                step = wait_or_give_up(command, target, readings, now, self._policy, again.reason)
+                return replace(step, events=(again,)) if isinstance(step.ending, Next) else step
             case Look(after=after):
-                return _look_again(target, readings, now, after)
+                return self._told_out_again(_look_again(target, readings, now, after), command, target, readings)
             case Hold(after=after):
-                return Step(ending=Next(target=untroubled(target, due_at=now + after, attempt=1)))
+                held = Step(ending=Next(target=untroubled(target, due_at=now + after, attempt=1)))
+                return self._told_out_again(held, command, target, readings)
             case Delete(nodes=nodes):
                 if target.stage is Stage.retire:
                     return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now, attempt=1)))
                 return await self._delete(command, target, readings, nodes)
+
+    def _out_again(self, command: Command, target: Target, readings: Readings) -> Event:
+        """Callers were given it once more: from now on they are not. The time makes each such event one of its own."""
+        now = self._clock()
+        safe = safe_at(command, target, now, self._policy, self._registry)
+        reason = f"it was back in service until {now:%H:%M:%S}Z"
+        return tell(command, Outcome.requested, now, reason=reason, target=target, nodes=readings, safe_at=safe)
+
+    def _told_out_again(self, step: Step, command: Command, target: Target, readings: Readings) -> Step:
+        """What could not be proved then is proved now."""
+        if target.trouble != BACK or not present(readings):
+            return step
+        return replace(step, events=(self._out_again(command, target, readings),))
 
     async def _end(self, command: Command, hints: Hints, target: Target, ended: Finish, readings: Readings) -> Step:
         """Leave the id to whoever holds it now, without the override that we set on it."""

@@ -99,19 +99,9 @@ def safe_at(command: Command, target: Target, since_at: datetime, policy: Policy
 
 
 def wait_or_give_up(
-    command: Command,
-    target: Target,
-    readings: Readings,
-    now: datetime,
-    policy: Policy,
-    trouble: str = "",
-    *,
-    safe_at: datetime | None = None,
+    command: Command, target: Target, readings: Readings, now: datetime, policy: Policy, trouble: str = ""
 ) -> Step:
-    """Something stands in the way: tell it once, come back later, and give up when it lasts too long.
-
-    ``safe_at``: it was given to callers once more, and will not be used any more by then.
-    """
+    """Something stands in the way: tell it once, come back later, and give up when it lasts too long."""
     trouble = trouble or trouble_of(readings)
     since = target.trouble_since or now
     attempt = target.attempt + 1
@@ -122,8 +112,7 @@ def wait_or_give_up(
         return Step(ending=GivenUp(target=fresh, why=trouble), events=(failed,))
     events: tuple[Event, ...] = ()
     if trouble != target.trouble:
-        told = tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings, safe_at=safe_at)
-        events = (told,)
+        events = (tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings),)
     wait = backoff(target.attempt, policy.longest_wait)
     later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
     if present(readings) and not target.renewals:

@@ -22,7 +22,7 @@ from controller.domain.schedule import backoff
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
 from controller.flows.chase import Chase
-from controller.flows.ends import Ends
+from controller.flows.ends import Ends, no_mistake_about
 from controller.flows.journal import Journal
 from controller.flows.ports import (
     Alive,
@@ -141,7 +141,9 @@ class Watch:
             now = self._clock()
             match sighting:
                 case Listed(scope=scope, pods=pods):
-                    self._ends.listed(pods, self._tracker.listed(scope, pods, now))
+                    vanished = self._tracker.listed(scope, pods, now)
+                    with no_mistake_about(*vanished):
+                        self._ends.listed(pods, vanished)
                     self._listed.add(number)
                     if self.ready:
                         self._all_listed.set()
@@ -150,10 +152,12 @@ class Watch:
                 case Changed(pod=pod, stay=stay):
                     self._tracker.changed(pod, now)
                     self.succession.seen(pod)
-                    self._ends.changed(pod, stay)
+                    with no_mistake_about(pod):
+                        self._ends.changed(pod, stay)
                 case Removed(pod=pod, stay=stay):
                     self._tracker.removed(pod, now)
-                    self._ends.removed(pod, stay)
+                    with no_mistake_about(pod):
+                        self._ends.removed(pod, stay)
                 case Unselected(uid=uid):
                     self._tracker.forget(uid)
                 case Alive():

@@ -22,7 +22,7 @@ from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sight
 from controller.kube.api import ExpiredError, KubeApi, NotFoundError
 from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_pod
 from controller.kube.listing import list_pods, pods_path
-from controller.kube.stays import decode_stay
+from controller.kube.stays import read_stay
 from controller.settings import Watch
 
 WATCH_SECONDS = 10
@@ -109,7 +109,7 @@ class KubePodFeed:
                 raise (ExpiredError if code == 410 else KubernetesError)(text)
             if kind == "DELETED":
                 pod, _ = decode_pod(body)
-                removed[pod.uid] = Removed(pod=pod, stay=decode_stay(pod, body))
+                removed[pod.uid] = Removed(pod=pod, stay=read_stay(pod, body))
         return tuple([one for one in removed.values() if not await self._lives_on(one.pod)])
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
@@ -138,9 +138,9 @@ class KubePodFeed:
     async def _sighted(self, kind: str, pod: Pod, body: bytes) -> Sighting:
         if kind != "DELETED":
             self._note(pod)
-            return Changed(pod=pod, stay=decode_stay(pod, body) if cause_of(pod) else None)
+            return Changed(pod=pod, stay=read_stay(pod, body) if cause_of(pod) else None)
         self._selected.pop(pod.uid, None)
-        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod, stay=decode_stay(pod, body))
+        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod, stay=read_stay(pod, body))
 
     async def _no_longer_selected(self, listed: Listed) -> list[Unselected]:
         """With a label selector, a pod that is missing from a list may have lost its label only."""

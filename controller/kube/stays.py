@@ -6,6 +6,7 @@ Also the little that only the owners know: which of a workload's templates is th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -22,8 +23,11 @@ from controller.domain.stay.pods import (
     Sleep,
     StayPod,
     TcpSocket,
+    TooLong,
 )
+from controller.domain.stay.shell import LONGEST_TEXT
 from controller.domain.stay.workloads import Template, Workload
+from controller.errors import KubernetesError
 from controller.kube.api import KubeApi
 from controller.kube.decode import Time, decode_page, decoded
 from controller.kube.listing import list_whole, pods_path
@@ -34,6 +38,7 @@ REVISION = "deployment.kubernetes.io/revision"
 ROLLOUT_HASH = "rollouts-pod-template-hash"
 TEMPLATE_HASHES = ("pod-template-hash", ROLLOUT_HASH, "controller-revision-hash")
 GENERATION = "pod-template-generation"
+MOST_CONTAINERS = 100
 
 
 class _Exec(msgspec.Struct):
@@ -137,9 +142,12 @@ def decode_stays(body: bytes) -> tuple[list[StayPod], str, str]:
     return [_to_stay(pod, one) for pod, one in zip(pods, described, strict=True)], version, more
 
 
-def decode_stay(pod: Pod, body: bytes) -> StayPod:
-    """Read how this pod stays, or has stayed, from its bytes."""
-    return _to_stay(pod, decoded(_pod, body, "a pod"))
+def read_stay(pod: Pod, body: bytes) -> StayPod | None:
+    """Read how this pod stays, or has stayed; None where that cannot be read, for its drain needs none of it."""
+    try:
+        return _to_stay(pod, decoded(_pod, body, "a pod"))
+    except KubernetesError:
+        return None
 
 
 def _to_stay(pod: Pod, one: _Pod) -> StayPod:
@@ -166,16 +174,29 @@ def _ends(status: _Status) -> tuple[ContainerEnd, ...]:
 
 
 def _containers(spec: _Spec) -> tuple[Container, ...]:
-    return _shared(
-        (
-            *(_container(one, native_sidecar=False) for one in spec.containers or ()),
-            *(
-                _container(one, native_sidecar=True)
-                for one in spec.init_containers or ()
-                if one.restart_policy == "Always"
-            ),
-        )
-    )
+    described = [(one, False) for one in spec.containers or ()]
+    described += [(one, True) for one in spec.init_containers or () if one.restart_policy == "Always"]
+    found, room = [], LONGEST_TEXT
+    for one, native_sidecar in described[:MOST_CONTAINERS]:
+        container = _container(one, native_sidecar=native_sidecar)
+        size = _size(container.hook)
+        if size > room:
+            container = replace(container, hook=TooLong())
+        else:
+            room -= size
+        found.append(container)
+    return _shared(tuple(found))
+
+
+def _size(hook: Hook) -> int:
+    """Characters: whoever may create pods writes them, and the watch keeps them for a while."""
+    match hook:
+        case Exec(command=command):
+            return sum(map(len, command))
+        case HttpGet(path=path):
+            return len(path)
+        case _:
+            return 0
 
 
 @lru_cache(maxsize=4_096)

@@ -35,7 +35,7 @@ def drain_answer(story: Story, now: datetime) -> dict[str, Any]:
         "last_at": _time(story.last_at),
         "out_of_service_at": _time(story.out_at),
         "seconds_to_out_of_service": _seconds(story.took),
-        "grace": leave.grace.value,
+        "grace": leave.grace.name,
         "verdict": leave.told if leave.grace is not Grace.to_come else "",
         "short_seconds": leave.short_seconds,
         "grace_why": leave.why,
@@ -145,7 +145,8 @@ def _part(part: Part) -> dict[str, Any]:
 
 def _moment(moment: Moment) -> dict[str, Any]:
     return {
-        "at": _time(moment.at),
+        # Always with the fraction, so that they sort as text, too.
+        "at": moment.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "after_seconds": _seconds(moment.after),
         "what": moment.what,
         "detail": moment.detail,

@@ -116,7 +116,7 @@ def _drain_row(story: Story, now: datetime, width: int | None) -> dict[str, str]
         "REGION": story.region or "-",
         "OUT AFTER": span(story.took),
         "LEAVE": leave_words(story, now, short=width is not None) or "-",
-        "WHY": story.reason or _why_left(story, width) or "-",
+        "WHY": "; ".join(part for part in (story.reason, _why_left(story, width)) if part) or "-",
         "DRAIN": story.drain_id,
     }
 

@@ -56,7 +56,7 @@ class RabbitLog(Generic[Entry]):
         clock: Clock,
         wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         self._decode = decode
         self._wanted = wanted
         """A cheap first look at an entry's bytes: decoding costs more than the rest of its way."""
@@ -87,10 +87,10 @@ class RabbitLog(Generic[Entry]):
         self._caught_up = False
         await channel.set_qos(prefetch_count=PREFETCH)
         try:
-            stream = await channel.get_queue(self._stream)
+            stream = await channel.get_queue(self.stream)
         except ChannelNotFoundEntity as error:
             self._read.set()  # no controller has run with this broker yet: nothing is all there is
-            raise BrokerError(f"there is no stream {self._stream} on the broker yet") from error
+            raise BrokerError(f"there is no stream {self.stream} on the broker yet") from error
         self._last = await self._last_offset(stream)
         begin: int | datetime = self._from if self._next is None else self._next
         await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
@@ -102,7 +102,7 @@ class RabbitLog(Generic[Entry]):
         try:
             entry = self._decode(message.body) if self._wanted(message.body) else None
         except MessageError as error:
-            logger.bind(stream=self._stream, offset=offset, reason=str(error)).debug("an entry is passed over")
+            logger.bind(stream=self.stream, offset=offset, reason=str(error)).debug("an entry is passed over")
         else:
             if entry is not None:
                 for read in self.readers:
@@ -128,7 +128,7 @@ class RabbitLog(Generic[Entry]):
     def _have_caught_up(self) -> None:
         self._caught_up = True
         self._read.set()
-        logger.bind(stream=self._stream, offset=self._next).debug("stream read")
+        logger.bind(stream=self.stream, offset=self._next).debug("stream read")
         for tell in self.when_caught_up:
             tell()
 

@@ -68,7 +68,7 @@ async def listening(process: ControllerProcess) -> AsyncIterator[list[dict[str, 
         headers = {"Authorization": f"Bearer {VIEWER}"}
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
-            session.get(f"{process.url}/api/v1/events", headers=headers) as answer,
+            session.get(f"{process.url}/api/v1/events?ends=1", headers=headers) as answer,
         ):
             connected.set()
             kind = ""
@@ -103,7 +103,7 @@ async def judged(running: Product, key: str) -> dict[str, Any]:
 
     async def look() -> dict[str, Any] | None:
         found: list[dict[str, Any]] = (await api(running.processes[0], f"/api/v1/drains?pod={key}"))["drains"]
-        return found[0] if found and found[0]["grace"] != "to come" else None
+        return found[0] if found and found[0]["grace"] != "to_come" else None
 
     found: dict[str, Any] = await until(look, f"the verdict on {key}", timeout=90)
     return found
@@ -128,7 +128,7 @@ async def test_who_left_too_early_is_told_everywhere_with_how_much_was_missing_a
             await cluster.client.delete("pods", polite, namespace)
             await running.log.wait_for(polite, "out_of_service")
             waiting = (await api(process, f"/api/v1/drains?pod={namespace}/{polite}"))["drains"][0]
-            assert (waiting["grace"], waiting["verdict"]) == ("to come", "")
+            assert (waiting["grace"], waiting["verdict"]) == ("to_come", "")
             assert waiting["safe_after"] == waiting["safe_at"]
             said = await operator.run("drains", "--pod", f"{namespace}/{polite}")
             assert f"safe after {waiting['safe_at'][11:19]}Z" in said.row(polite)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.demo.signals import Signals
 from tests.headline import eureka_load, report, rounds, scene, table
-from tests.headline.judged import verdicts
+from tests.headline.judged import misjudged, verdicts
 from tests.headline.variants import SERVER_SETTINGS, STOCK, TUNED
 from tests.stack.prerequisites import MissingPrerequisiteError, Tell
 from tests.stack.processes import ProcessError
@@ -46,6 +46,7 @@ async def measure(chosen: argparse.Namespace, signals: Signals, tell: Tell) -> i
         problems = await rounds.roll_all(trial, chosen.rollouts, random.Random(chosen.seed))
         columns, load, judged = trial.figures(), report.load_of(trial), await verdicts(trial)
         problems += [problem for figures in columns for problem in figures.problems]
+        problems += misjudged(columns, judged)
         if trial.observer.unanswered:
             problems.append(f"{trial.observer.unanswered} readings of Eureka failed: a change may have been missed")
         if chosen.json:

@@ -8,15 +8,17 @@ import os
 import sys
 from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.headline.trial import Trial
+from tests.headline.variants import REPLICAS
+from tests.headline.verdict import Figures
 
 _ROOT = Path(__file__).parents[2]
 
 Judged = Mapping[str, Counter[str]]
-"""By namespace, which is a variant's key: how many pods were `graceful`, `not graceful`, `to come`, `not judged`."""
+"""By namespace, which is a variant's key: how many pods were `graceful`, `not_graceful`, `to_come`, `unjudged`."""
 
 
 async def verdicts(trial: Trial) -> Judged:
@@ -36,3 +38,14 @@ def counted(said: str) -> Judged:
     for drain in map(json.loads, said.splitlines()):
         found.setdefault(drain["namespace"], Counter())[drain["grace"]] += 1
     return found
+
+
+def misjudged(columns: Sequence[Figures], judged: Judged) -> list[str]:
+    """Where nothing was lost, every pod that went must be called graceful."""
+    return [
+        f"{figures.variant.key}: eureka-drain says {dict(judged.get(figures.variant.key, {}))} of its pods"
+        for figures in columns
+        if figures.variant.drained
+        and not figures.all_lost
+        and judged.get(figures.variant.key) != Counter(graceful=figures.rollouts * REPLICAS)
+    ]

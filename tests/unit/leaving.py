@@ -47,7 +47,7 @@ def an_end(seconds: float | None = 1, /, **facts: Any) -> PodEnd:
         "at": at(2 if seconds is None else seconds + 1),
         "ended_at": None if seconds is None else at(seconds),
         "cut": Cut.unknown if seconds is None else Cut.no_hook,
-        "why": "it ended while nobody watched" if seconds is None else "it has no preStop hook",
+        "why": "nobody saw it end" if seconds is None else "it has no preStop hook",
     }
     return PodEnd(**{**usual, **facts})
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.domain.decide import NODE_LOST
 from controller.domain.leave import leave_of
 from controller.domain.notices import LONGEST_MESSAGE, notice_of_leave
 from controller.domain.pod_end import Cut
 from controller.domain.stay.ending import Ending, ending_of
 from controller.domain.stay.pods import Container, ContainerEnd, Exec, Hook, HttpGet, Sleep, StayPod
 from controller.kube.decode import decode_pod
-from controller.kube.stays import decode_stay
+from controller.kube.stays import read_stay
 from tests.unit.building import NOON, at, terminating
 from tests.unit.leaving import left
 from tests.unit.staying import a_stay, shell
@@ -299,9 +300,11 @@ def test_whatever_a_pod_says_its_end_can_be_told_or_is_none(
         pod["metadata"] |= {"deletionTimestamp": deletion[0], "deletionGracePeriodSeconds": deletion[1]}
     body = json.dumps(pod).encode()
     facts, _ = decode_pod(body)
-    ending = ending_of(decode_stay(facts, body), removed_at=at(40) if removed else None)
+    stay = read_stay(facts, body)
+    assert stay is not None
+    ending = ending_of(stay, removed_at=at(40) if removed else None)
     assert ending is None or isinstance(ending, Ending)
-    if removed:
+    if removed and why not in NODE_LOST and deletion is None:
         assert ending is not None
     if ending is not None:
         story = left(ending.at, cut=ending.cut, why=ending.why)
@@ -309,3 +312,36 @@ def test_whatever_a_pod_says_its_end_can_be_told_or_is_none(
         assert notice is not None
         assert notice.message.isprintable()
         assert len(notice.message.encode()) <= LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize("hook", [None, Sleep(20)])
+def test_of_a_pod_whose_node_was_away_nobody_knows_when_it_ended(hook: Hook) -> None:
+    going = deleted(hook)
+    assert ending_of(going, removed_at=at(30 + 9)) is not None
+    assert ending_of(going, removed_at=at(30 + 11)) is None
+    cleaned_up = replace(going, pod=replace(going.pod, disruption="DeletionByTaintManager"))
+    assert ending_of(cleaned_up, removed_at=at(20)) is None
+    assert ending_of(replace(cleaned_up, ends=(an_end(3),)), removed_at=at(400)) is not None
+
+
+def test_an_exec_hook_that_may_have_failed_at_once_is_told_as_such() -> None:
+    assert told(deleted(Exec(("sleep", "25")), ends=[an_end(0)]))[2].endswith("or its hook had failed")
+    assert told(deleted(Sleep(25), ends=[an_end(0)]))[2].endswith("while its hook was waiting")
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        HttpGet("/shutdown?token=s3cret"),
+        HttpGet("/shutdown#s3cret"),
+        Exec(("/deregister?token=s3cret",)),
+        Exec(("https://ann:s3cret@tools/stop.sh",)),
+        Exec(("sh", "-c", "https://ann:s3cret@tools/stop.sh; sleep 5")),
+        Exec(("/bin/sh", "/stop.sh?s3cret")),
+    ],
+    ids=repr,
+)
+def test_what_a_hook_holds_for_those_whom_it_calls_is_not_told(hook: Hook) -> None:
+    _, _, why = told(deleted(hook, ends=[an_end(1)]))
+    assert why
+    assert "s3cret" not in why

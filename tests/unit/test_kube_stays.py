@@ -10,15 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.domain.stay.findings import Looked, Verdict, by_workload, find
-from controller.domain.stay.pods import Container, ContainerEnd, Exec, HttpGet, Sleep, StayPod, TcpSocket
+from controller.domain.stay.hooks import read_hook
+from controller.domain.stay.pods import Container, ContainerEnd, Exec, HttpGet, Sleep, StayPod, TcpSocket, TooLong
 from controller.domain.stay.workloads import Template, Workload
 from controller.errors import KubernetesError
 from controller.kube.api import ForbiddenError, NotFoundError
 from controller.kube.decode import decode_pod
-from controller.kube.stays import decode_stay, decode_stays, list_stays, read_revisions
+from controller.kube.stays import MOST_CONTAINERS, decode_stays, list_stays, read_revisions, read_stay
 from controller.ops.staying import patches_text, stay_answer, stays_text
 from controller.settings import Watch
-from tests.unit.building import at
+from tests.unit.building import a_pod, at
 from tests.unit.fuzz_drawn import Draw
 from tests.unit.staying import ROUTING, USUAL, WINDOWS, a_stay
 from tests.unit.test_kube_decode import an_object
@@ -234,7 +235,8 @@ def test_the_ends_of_containers_are_read_and_of_those_that_run_again_there_is_no
     ]
     sidecars = [a_status("envoy", terminated={**ended, "finishedAt": "2025-06-01T12:00:08Z", "exitCode": 0})]
     body = json.dumps(an_object(containerStatuses=statuses, initContainerStatuses=sidecars)).encode()
-    stay = decode_stay(decode_pod(body)[0], body)
+    stay = read_stay(decode_pod(body)[0], body)
+    assert stay is not None
     assert stay.ends == (
         ContainerEnd(name="main", finished_at=at(6), exit_code=143, reason="Error"),
         ContainerEnd(name="envoy", finished_at=at(8), exit_code=0, reason="Error"),
@@ -244,7 +246,9 @@ def test_the_ends_of_containers_are_read_and_of_those_that_run_again_there_is_no
 def test_a_pod_without_statuses_has_no_ends() -> None:
     for statuses in ({}, {"containerStatuses": None, "initContainerStatuses": None}):
         body = json.dumps(an_object(**statuses)).encode()
-        assert decode_stay(decode_pod(body)[0], body).ends == ()
+        stay = read_stay(decode_pod(body)[0], body)
+        assert stay is not None
+        assert stay.ends == ()
 
 
 NAMES = st.one_of(
@@ -372,3 +376,19 @@ RICH = an_object(
         initContainers=[a_container({"sleep": {"seconds": 5}}, name="proxy", restartPolicy="Always")],
     ),
 )
+
+
+def test_a_pod_whose_hooks_cannot_be_read_is_one_all_the_same() -> None:
+    body = json.dumps(an_object(spec={"containers": [{"name": 7}]})).encode()
+    assert read_stay(a_pod(), body) is None
+
+
+def test_what_pods_write_into_hooks_is_kept_up_to_a_bound_for_each_pod() -> None:
+    hooks = [{"exec": {"command": ["sh", "-c", "x" * 9_000]}}, {"httpGet": {"path": "/" + "x" * 9_000}}]
+    many = [{"name": f"c{n}", "lifecycle": {"preStop": hooks[n % 2]}} for n in range(150)]
+    many[5] = {"name": "c5", "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
+    stay = read_stay(a_pod(), json.dumps(an_object(spec={"containers": many})).encode())
+    assert stay is not None
+    assert [type(one.hook) for one in stay.containers[:6]] == [Exec, HttpGet, TooLong, TooLong, TooLong, Sleep]
+    assert len(stay.containers) == MOST_CONTAINERS
+    assert read_hook(TooLong()).course.unknown == "is too long to be judged"

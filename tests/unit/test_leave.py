@@ -52,13 +52,13 @@ def test_a_pod_that_ends_before_that_does_not_and_it_is_told_by_how_much_and_why
     [
         (-0.001, "graceful"),
         (0, "graceful"),
-        (1, "graceful"),
-        (1.000001, "not graceful, 2 s short"),
-        (2, "not graceful, 2 s short"),
+        (2, "graceful"),
+        (2.000001, "not graceful, 3 s short"),
+        (3, "not graceful, 3 s short"),
         (93.2, "not graceful, 94 s short"),
     ],
 )
-def test_times_are_a_second_coarse_and_what_is_missing_is_rounded_up(missing: float, told: str) -> None:
+def test_two_seconds_are_to_spare_and_what_is_missing_is_rounded_up(missing: float, told: str) -> None:
     assert leave_of(short_by(missing)).told == told
 
 
@@ -160,8 +160,7 @@ def test_one_instance_that_is_refused_does_not_hide_that_the_other_was_out() -> 
 
 def test_an_end_that_nobody_saw_is_not_judged() -> None:
     leave = judged(begun(), out(), an_end(None))
-    assert leave == Leave(grace=Grace.unjudged, why="it ended while nobody watched")
-    assert judged(begun(), out(), an_end(None, why="")).why == "it ended while nobody watched"
+    assert leave == Leave(grace=Grace.unjudged, why="nobody saw it end")
 
 
 def test_an_end_that_one_replica_has_missed_and_another_one_has_seen_is_judged() -> None:
@@ -261,3 +260,18 @@ def test_whatever_is_told_a_verdict_has_its_words(events: list[Event], ends: lis
         assert leave.short_seconds >= 2
     if leave.grace is Grace.unjudged:
         assert leave.why
+
+
+def test_while_one_of_two_instances_is_still_given_to_callers_nothing_is_safe_and_nobody_is_graceful() -> None:
+    away = told(Outcome.requested, 1, target=OTHER, reason="a node is away")
+    story = story_of(begun(), out(0.5), away, an_end(100))
+    assert story.safe_at is None
+    assert leave_of(story) == Leave(grace=Grace.to_come)
+    assert (
+        short(begun(), out(0.5), away, an_end(100), told(Outcome.out_of_service, 50, target=OTHER, safe_at=at(145)))
+        == 45
+    )
+    given_up = judged(
+        begun(), out(0.5), away, an_end(100), told(Outcome.failed, 90, target=OTHER, reason="a node is away")
+    )
+    assert (given_up.grace, given_up.why) == (Grace.not_graceful, "it ended while callers were still given it")

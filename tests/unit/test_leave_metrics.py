@@ -80,7 +80,7 @@ def test_what_is_not_to_be_mended_at_the_pod_has_a_reason_of_its_own(
 
 
 def test_whoever_makes_up_workloads_without_number_makes_no_more_series_than_are_bounded() -> None:
-    stories = [a_story(kind="Pod", workload=f"made-up-{number}") for number in range(MOST_WORKLOADS + 50)]
+    stories = [a_story(kind="Job", workload=f"made-up-{number}") for number in range(MOST_WORKLOADS + 50)]
     left = {labels[-1]: value for labels, value in counted(*stories).items() if labels[0] == LEFT}
     assert len(left) == MOST_WORKLOADS + 1
     assert left[OTHER] == 50
@@ -90,3 +90,9 @@ def test_only_ops_counts_them() -> None:
     metrics = Metrics(regions=["eu"], watch=True, work=["eu"])
     metrics.judged(a_story(), leave_of(a_story()))
     assert not [labels for labels in shown(metrics) if labels[0].startswith("eureka_drain_pods_left")]
+
+
+def test_pods_of_nobody_share_one_series_for_their_names_do_not_come_again() -> None:
+    stories = [a_story(kind="Pod", workload=f"run-{number}") for number in range(3)]
+    left = {labels[-1]: value for labels, value in counted(*stories).items() if labels[0] == LEFT}
+    assert left == {"shop/pod/(bare)": 3}

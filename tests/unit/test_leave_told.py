@@ -56,7 +56,10 @@ def test_in_a_pipe_the_whole_verdict_stands_in_its_column_and_its_reason_beside_
     assert cells(SERVING, None, now=100)["LEAVE"] == "-"
     assert cells(UNSEEN, None)["LEAVE"] == "not judged"
     assert cells(NEVER, None)["LEAVE"] == "not judged"
-    assert (cells(GIVEN_UP, None)["LEAVE"], cells(GIVEN_UP, None)["WHY"]) == ("not graceful", "HTTP 403")
+    assert (cells(GIVEN_UP, None)["LEAVE"], cells(GIVEN_UP, None)["WHY"]) == (
+        "not graceful",
+        "HTTP 403; it ended while callers were still given it",
+    )
 
 
 @pytest.mark.parametrize("width", [100, 110, 120, 130, 140, 200])
@@ -75,7 +78,9 @@ def test_a_narrow_terminal_has_no_such_column_and_says_why_with_the_verdict(widt
     assert row["WHY"].startswith("95 s short: it h")
     assert cells(GRACEFUL, width)["WHY"] == "-"
     assert cells(SERVING, width)["WHY"] == "-"
-    assert cells(GIVEN_UP, width)["WHY"] == "HTTP 403", "what is wrong with the drain itself comes first"
+    assert cells(GIVEN_UP, width)["WHY"].startswith("HTTP 403; not graceful: it"), (
+        "what is wrong with the drain itself comes first"
+    )
     assert cells(REFUSED, width)["WHY"].startswith("it is another")
 
 
@@ -93,7 +98,7 @@ def test_the_table_fits_its_terminal_whatever_is_told_of_leaves(width: int) -> N
         (SHORT, "leave:     not graceful, 95 s short: it has no preStop hook (deployment orders)"),
         (GRACEFUL, "leave:     graceful (deployment orders)"),
         (SERVING, "leave:     safe after 12:01:35Z"),
-        (UNSEEN, "leave:     not judged: it ended while nobody watched (deployment orders)"),
+        (UNSEEN, "leave:     not judged: nobody saw it end (deployment orders)"),
         (
             NEVER,
             "leave:     not judged: not registered, as far as its region tells: nobody was given it to call "
@@ -114,7 +119,7 @@ def test_one_drain_of_which_nothing_is_to_be_said_yet_has_no_such_line() -> None
 def test_a_drain_in_json_tells_its_verdict() -> None:
     answer = drain_answer(SHORT, at(30))
     assert {name: answer[name] for name in LEAVE_FIELDS} == {
-        "grace": "not graceful",
+        "grace": "not_graceful",
         "verdict": "not graceful, 95 s short",
         "short_seconds": 95,
         "grace_why": "it has no preStop hook",
@@ -131,11 +136,11 @@ LEAVE_FIELDS = ("grace", "verdict", "short_seconds", "grace_why", "safe_at", "sa
 
 def test_a_drain_in_json_tells_from_when_on_its_pod_may_end_and_nothing_before_that_is_known() -> None:
     answer = drain_answer(SERVING, at(30))
-    assert (answer["grace"], answer["verdict"], answer["short_seconds"]) == ("to come", "", None)
+    assert (answer["grace"], answer["verdict"], answer["short_seconds"]) == ("to_come", "", None)
     assert answer["safe_after"] == answer["safe_at"] == "2025-06-01T12:01:35.500000Z"
     assert drain_answer(SERVING, at(96))["safe_after"] is None
     nothing = drain_answer(story_of(begun()), at(30))
-    assert [nothing[name] for name in LEAVE_FIELDS] == ["to come", "", None, "", None, None, None, ""]
+    assert [nothing[name] for name in LEAVE_FIELDS] == ["to_come", "", None, "", None, None, None, ""]
 
 
 @pytest.mark.parametrize("story", EVERY)

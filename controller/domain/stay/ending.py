@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from controller.domain.decide import asked_at
+from controller.domain.decide import NODE_LOST, asked_at
 from controller.domain.hints import HintError, read_hints
-from controller.domain.pod_end import Cut
+from controller.domain.pod_end import COARSE, Cut
 from controller.domain.stay.findings import hook_told
 from controller.domain.stay.pods import ContainerEnd, StayPod
 from controller.domain.stay.serving import SHORTEST_END, Stay, serving, stays_of
 
-COARSE = timedelta(seconds=1)
-"""The API's times are whole seconds, cut off."""
+LATE = timedelta(seconds=10)
+"""After its deadline: by then its node has removed a pod's object, unless it was away."""
 KILLED = "OOMKilled"
 BY_NODE = "TerminationByKubelet"
 """The one disruption that ends a pod; the others ask for its deletion, and its containers end as after any."""
@@ -35,8 +35,8 @@ _FORCED: _Reason = Cut.killed, "it was deleted by force, without a grace period"
 def ending_of(pod: StayPod, *, removed_at: datetime | None = None) -> Ending | None:
     """Tell how it ended; None while it serves, or when nobody can say.
 
-    The first of its serving containers to end decides. ``removed_at``: when its object was gone, which is the end where
-    its node told of none before.
+    The first of its serving containers to end decides. ``removed_at``: when its object was gone, if somebody saw that;
+    it is the end where its node told of none before. Of a node that was away nobody knows what it did meanwhile.
     """
     stays = {stay.container.name: stay for stay in serving(stays_of(_as_deleted(pod)), _port(pod))}
     ends = [end for end in pod.ends if end.name in stays]
@@ -52,12 +52,17 @@ def ending_of(pod: StayPod, *, removed_at: datetime | None = None) -> Ending | N
         end = max(ends, key=lambda end: end.finished_at)  # all had ended before anybody asked
     elif pod.pod.finished and pod.pod.finished_at is not None:
         return _ending(pod.pod.finished_at, _by_itself(pod, None))
-    elif removed_at is not None:
+    elif removed_at is not None and not _is_node_away(pod, removed_at):
         first = min(stays.values(), key=lambda stay: stay.at_least, default=None)
         return _ending(removed_at, _removed(pod, first, removed_at))
     else:
         return None
     return _ending(end.finished_at, _reason(pod, stays[end.name], end))
+
+
+def _is_node_away(pod: StayPod, removed_at: datetime) -> bool:
+    deadline = pod.pod.deletion_at
+    return pod.pod.disruption in NODE_LOST or (deadline is not None and removed_at - deadline > LATE)
 
 
 def _ending(at: datetime, reason: _Reason) -> Ending:
@@ -102,7 +107,8 @@ def _reason(pod: StayPod, stay: Stay, end: ContainerEnd) -> _Reason:
     if _is_shortened(pod, stay, grace):
         return Cut.grace, _shortened(pod, grace)
     if lasted < stay.at_least - SHORTEST_END:
-        return Cut.by_itself, f"{_by_itself(pod, end)[1]} after {lasted:.0f} s, while its hook was waiting"
+        failed = "" if stay.reading.kind in ("none", "sleep") else ", or its hook had failed"
+        return Cut.by_itself, f"{_by_itself(pod, end)[1]} after {lasted:.0f} s, while its hook was waiting{failed}"
     return _as_hooked(stay)
 
 

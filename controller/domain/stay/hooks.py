@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import assert_never
 
 from controller.domain.stay.course import AT_ONCE, Course, failing, lost
-from controller.domain.stay.pods import Exec, Hook, HttpGet, Sleep, TcpSocket
+from controller.domain.stay.pods import Exec, Hook, HttpGet, Sleep, TcpSocket, TooLong
 from controller.domain.stay.programs import HTTP_CLIENTS, course_of, told
 from controller.domain.stay.shell import LONGEST_TEXT, course_of_text
 from controller.domain.stay.words import Word
@@ -48,6 +48,8 @@ def read_hook(hook: Hook) -> Reading:
             return _http_get(hook.path)
         case Exec():
             return _exec(hook.command)
+        case TooLong():
+            return Reading(kind="exec", course=lost("is too long to be judged"))
         case _:
             assert_never(hook)
 

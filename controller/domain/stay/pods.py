@@ -37,7 +37,12 @@ class Sleep:
     seconds: int
 
 
-Hook = Exec | HttpGet | TcpSocket | Sleep | None
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """More text than a person writes there, which is not kept."""
+
+
+Hook = Exec | HttpGet | TcpSocket | Sleep | TooLong | None
 """A container's ``lifecycle.preStop``."""
 
 

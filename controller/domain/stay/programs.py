@@ -30,6 +30,8 @@ _INTERVAL = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([smhd]?)", re.ASCII)
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _STOPS = re.compile(r"/shutdown\b")
 LONGEST_NAME = 60
+_FOR_CALLERS = re.compile(r"(?<=://)[^/@\s]*@|[?#].*", re.DOTALL)
+"""User and password, the query and the fragment."""
 """Characters of a program's name, or of an argument, that are told."""
 
 
@@ -78,7 +80,8 @@ def course_of(words: Sequence[Word], run_script: Callable[[str], Course], depth:
 
 
 def told(text: str) -> str:
-    """As much of a name as a person needs."""
+    """As much of a name as a person needs, and nothing that may be a secret: what a URL has for those who call it."""
+    text = _FOR_CALLERS.sub("", text)
     return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
 
 

@@ -12,7 +12,7 @@ from controller.domain.story import Story
 
 MOST_WORKLOADS = 2_000
 """Whose series are kept apart: whoever may create pods names them."""
-OTHER = "(other)"
+OTHER, BARE = "(other)", "(bare)"
 """No workload can have such a name."""
 
 
@@ -46,7 +46,9 @@ class LeaveMetrics:
     def _workload(self, story: Story) -> str:
         if story.end is None:
             return OTHER
-        workload = str(Workload(story.namespace, story.end.kind.lower(), story.end.workload))
+        kind, name = story.end.kind.lower(), story.end.workload
+        # Pods of nobody have names that do not come again.
+        workload = str(Workload(story.namespace, kind, name if kind != "pod" else BARE))
         if workload not in self._seen and len(self._seen) >= MOST_WORKLOADS:
             return OTHER
         self._seen.add(workload)

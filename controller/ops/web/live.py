@@ -23,7 +23,8 @@ class Live:
     """All listeners. ``note`` reads the event log."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[bytes]] = set()
+        self._listeners: dict[asyncio.Queue[bytes], bool] = {}
+        """Each with whether it wants pods' ends, too."""
         self._following: set[asyncio.Task[object]] = set()
         self._late: set[asyncio.Queue[bytes]] = set()
         self.open = False
@@ -39,14 +40,16 @@ class Live:
     def note_end(self, end: PodEnd) -> None:
         """Take the next pod's end."""
         if self._is_heard:
-            self._send(b"event: end\ndata: " + encode_end(end) + b"\n\n")
+            self._send(b"event: end\ndata: " + encode_end(end) + b"\n\n", end=True)
 
     @property
     def _is_heard(self) -> bool:
         return self.open and bool(self._listeners)
 
-    def _send(self, told: bytes) -> None:
-        for listener in self._listeners:
+    def _send(self, told: bytes, *, end: bool = False) -> None:
+        for listener, wants_ends in self._listeners.items():
+            if end and not wants_ends:
+                continue
             try:
                 listener.put_nowait(told)
             except asyncio.QueueFull:
@@ -65,7 +68,7 @@ class Live:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
         listener: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
-        self._listeners.add(listener)
+        self._listeners[listener] = request.query.get("ends") == "1"
         following = asyncio.current_task()
         assert following is not None
         self._following.add(following)
@@ -76,7 +79,7 @@ class Live:
                     await response.write(await _next(listener))
         finally:
             self._following.discard(following)
-            self._listeners.discard(listener)
+            self._listeners.pop(listener, None)
             self._late.discard(listener)
         return response
 

@@ -67,7 +67,7 @@ DRAIN_FIELDS: dict[str, Schema] = {
     "last_at": TIME,
     "out_of_service_at": TIME,
     "seconds_to_out_of_service": SECONDS,
-    "grace": _one_of(Grace),
+    "grace": _one_of(grace.name for grace in Grace),
     "verdict": TEXT,
     "short_seconds": COUNT,
     "grace_why": TEXT,
@@ -177,6 +177,7 @@ PARAMETERS = [
     _query("id", _list(FILTER_TEXT), "These drains."),
     _query("limit", {"type": "integer", "minimum": 1, "maximum": 5000, "default": 500}, "At most so many."),
 ]
+ENDS = _query("ends", {"type": "string", "enum": ["1"]}, "1: the ends of drained pods, too.")
 ID = {"name": "id", "in": "path", "required": True, "schema": TEXT}
 
 
@@ -192,7 +193,7 @@ def document() -> dict[str, Any]:
     plan: Schema = _answers(400, 409, 413, 415, *always, good=_see("Plan"))
     plan["202"] = {"description": "Begun.", "content": {"application/json": {"schema": _see("Execution")}}}
     body = {"required": True, "content": {"application/json": {"schema": _see("ReplayRequest")}}}
-    about = "Server-sent events: drain, one a change of state; end, when a drained pod has ended serving."
+    about = "Server-sent events: drain, one a change of state; and end, when a drained pod has ended serving."
     stream = {"description": about, "content": {"text/event-stream": {}}}
     return {
         "openapi": "3.1.0",
@@ -208,7 +209,9 @@ def document() -> dict[str, Any]:
             "/api/v1/drains/{id}": {
                 "get": {"parameters": [ID], "responses": _answers(404, *always, good=_see("DrainWithTimeline"))}
             },
-            "/api/v1/events": {"get": {"responses": {**_answers(*always, good={}), "200": stream}}},
+            "/api/v1/events": {
+                "get": {"parameters": [ENDS], "responses": {**_answers(*always, good={}), "200": stream}}
+            },
             "/api/v1/replays": {"post": {"requestBody": body, "responses": plan}},
             "/api/v1/replays/{id}": {
                 "get": {"parameters": [ID], "responses": _answers(404, *always, good=_see("Execution"))}

@@ -5,7 +5,7 @@
 // parts. Only what the server rendered, and so escaped, becomes markup; an event's content never does.
 "use strict";
 
-const EVENTS = "/api/v1/events";
+const EVENTS = "/api/v1/events?ends=1";
 const GATHER = 400; // milliseconds in which several events are one
 const AGAIN = 3000; // milliseconds before the next try when the connection is lost
 const PATIENCE = 25000; // milliseconds for one answer
