@@ -7,7 +7,7 @@ replica of the watch tells the same; readers take what is told twice once.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +25,7 @@ from controller.domain.stay.ending import Ending, ending_of
 from controller.domain.stay.pods import StayPod
 from controller.domain.stay.workloads import workload_of
 from controller.errors import BrokerError
+from controller.flows.backlog import Backlog
 from controller.flows.ports import Clock, Outbox
 from controller.flows.urgency import Urgency
 
@@ -52,9 +53,7 @@ class Ends:
         self._going: OrderedDict[str, StayPod] = OrderedDict()
         """By uid, as they were seen last before their nodes removed them."""
         self._told: OrderedDict[str, None] = OrderedDict()
-        self._waiting: deque[PodEnd] = deque()
-        self._some = asyncio.Event()
-        self._dropping = False
+        self._waiting: Backlog[PodEnd] = Backlog(MOST_WAITING, what="pods' ends wait for the broker")
 
     @property
     def waiting(self) -> int:
@@ -122,29 +121,18 @@ class Ends:
             cut=ending.cut if ending else Cut.unknown,
             why=(ending.why if ending else UNSEEN)[:LONGEST_WHY],
         )
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft()
-            if not self._dropping:
-                self._dropping = True
-                logger.bind(waiting=MOST_WAITING).warning(
-                    "too many pods' ends wait for the broker; the oldest are dropped"
-                )
-        self._waiting.append(end)
-        self._some.set()
+        self._waiting.put(end)
 
     async def run(self) -> None:
         """Tell them one by one, for ever."""
         while True:
-            while not self._waiting:
-                self._dropping = False
-                self._some.clear()
-                await self._some.wait()
+            await self._waiting.first()
             await self._urgency.lull()
-            await self._see_through(self._waiting[0])
+            await self._see_through(await self._waiting.first())
 
     async def _see_through(self, end: PodEnd) -> None:
         log, attempt = logger.bind(pod=f"{end.namespace}/{end.pod}"), 0
-        while self._waiting and self._waiting[0] is end:
+        while self._waiting.holds(end):
             attempt += 1
             try:
                 await self._outbox.tell_end(end)
@@ -154,8 +142,7 @@ class Ends:
                 continue
             except Exception as error:  # a mistake of ours about one pod's end must not end the watch
                 log.bind(error=f"{type(error).__name__}: {error}").error("this pod's end cannot be told")
-            if self._waiting and self._waiting[0] is end:
-                self._waiting.popleft()
+            self._waiting.done(end)
 
 
 @contextmanager

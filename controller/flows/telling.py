@@ -8,7 +8,7 @@ changes nothing; so is what another replica has told.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -24,6 +24,7 @@ from controller.domain.pods import Owner
 from controller.domain.schedule import backoff
 from controller.domain.story import Story
 from controller.errors import KubernetesError
+from controller.flows.backlog import Backlog
 from controller.flows.judging import Judging
 from controller.flows.ports import Clock, Forbidden, Noticeboard, Pointless, Posted
 
@@ -67,9 +68,7 @@ class Telling:
         self._from = clock() - RECENT
         self._owners: OrderedDict[str, Owner] = OrderedDict()
         self._judging = Judging(History(limit=MOST_JUDGED), self._judged)
-        self._waiting: deque[tuple[Notice, datetime]] = deque()
-        self._some = asyncio.Event()
-        self._dropping = False
+        self._waiting: Backlog[tuple[Notice, datetime]] = Backlog(MOST, what="notices for Kubernetes wait")
         self._silent_until: dict[str, datetime] = {}
         """Namespaces in which we may not tell anything."""
         self._complained = False
@@ -102,22 +101,12 @@ class Telling:
         return "" in self._scopes or namespace in self._scopes
 
     def _put(self, notice: Notice) -> None:
-        if len(self._waiting) >= MOST:
-            self._waiting.popleft()
-            if not self._dropping:
-                self._dropping = True
-                logger.bind(waiting=MOST).warning("too many notices for Kubernetes wait; the oldest are dropped")
-        self._waiting.append((notice, self._clock() + REST))
-        self._some.set()
+        self._waiting.put((notice, self._clock() + REST))
 
     async def run(self) -> None:
         """Tell them one by one, for ever."""
         while True:
-            while not self._waiting:
-                self._dropping = False
-                self._some.clear()
-                await self._some.wait()
-            notice, due_at = self._waiting.popleft()
+            notice, due_at = await self._waiting.take()
             await asyncio.sleep(max((due_at - self._clock()).total_seconds(), 0.0))
             if self._may_try(notice.namespace):
                 await self._see_through(notice)
