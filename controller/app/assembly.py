@@ -33,7 +33,8 @@ READ_PATIENCE = 30.0
 """Seconds without another entry that a command waits for the rest of the event log."""
 
 
-def _everything(_: bytes) -> bool:
+def everything(_: bytes) -> bool:
+    """Want each entry of a stream."""
     return True
 
 
@@ -81,14 +82,14 @@ def windows_of(settings: WindowSettings) -> Windows:
 
 
 def event_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = _everything
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
 ) -> RabbitLog[Event]:
     """A follower of the event log."""
     return _follower(settings, names.EVENTS, decode_event, look_back, wanted)
 
 
 def ends_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = _everything
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
 ) -> RabbitLog[PodEnd]:
     """A follower of the stream of pods' ends."""
     return _follower(settings, names.ENDS, decode_end, look_back, wanted)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from controller.app.assembly import ends_log, event_log, now, read_log
+from controller.app.assembly import ends_log, event_log, everything, now, read_log
 from controller.app.ending import FAILED, finished, terminal_width
 from controller.domain.events import Event
 from controller.domain.history import History
@@ -52,24 +52,29 @@ def show(settings: Settings, drain_id: str, *, as_json: bool) -> int:
 
 
 async def read_drains(
-    settings: Settings, history: History, *, look_back: timedelta, wanted: Callable[[bytes], bool] = lambda _: True
+    settings: Settings, history: History, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
 ) -> None:
     """Read both streams into a history. BrokerError when the event log cannot be read."""
+    async with _following(settings, history, look_back=look_back, wanted=wanted):
+        pass
+
+
+@asynccontextmanager
+async def _following(
+    settings: Settings, history: History, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
+) -> AsyncIterator[tuple[RabbitLog[Event], RabbitLog[PodEnd]]]:
+    """Both streams, once they have been read into a history. Without the pods' ends everything else can be told."""
     log = event_log(settings, look_back=look_back, wanted=wanted)
     ends = ends_log(settings, look_back=look_back, wanted=wanted)
     log.readers.append(history.note)
     ends.readers.append(history.note_end)
     async with beside(log.link.run), beside(ends.link.run):
         await read_log(log)
-        await read_ends(ends)
-
-
-async def read_ends(ends: RabbitLog[PodEnd]) -> None:
-    """Wait until the pods' ends have been read. Without them everything else can be told."""
-    try:
-        await read_log(ends)
-    except BrokerError as error:
-        print(f"how pods left is not known: {error}", file=sys.stderr)
+        try:
+            await read_log(ends)
+        except BrokerError as error:
+            print(f"how pods left is not known: {error}", file=sys.stderr)
+        yield log, ends
 
 
 async def find_story(settings: Settings, drain_id: str) -> Story | None:
@@ -92,15 +97,7 @@ def _mentions(drain_id: bytes, body: bytes) -> bool:
 async def _drains(settings: Settings, selection: Selection, *, as_json: bool, follow: bool) -> None:
     history = History()
     since = selection.since or now() - settings.broker.events_kept
-    log = event_log(settings, look_back=now() - since + BEGINNINGS)
-    ends = ends_log(settings, look_back=now() - since + BEGINNINGS)
-    log.readers.append(history.note)
-    ends.readers.append(history.note_end)
-    async with AsyncExitStack() as opened:
-        await opened.enter_async_context(beside(log.link.run))
-        await opened.enter_async_context(beside(ends.link.run))
-        await read_log(log)
-        await read_ends(ends)
+    async with _following(settings, history, look_back=now() - since + BEGINNINGS) as (log, ends):
         found = history.select(selection)
         _print(found, as_json=as_json)
         if not found and not follow:
