@@ -14,15 +14,13 @@ from contextlib import AsyncExitStack
 from tests.demo import result, scene
 from tests.demo.record import Record
 from tests.demo.sampling import Sampler
-from tests.demo.signals import Signals
+from tests.demo.signals import Signals, seen_through
 from tests.demo.verdict import is_gone, judge
 from tests.demo.view import view_of
 from tests.stack import parts
 from tests.stack.controller_process import ControllerProcess
-from tests.stack.prerequisites import MissingPrerequisiteError, Tell
-from tests.stack.processes import ProcessError
+from tests.stack.prerequisites import Tell
 from tests.stack.stack import Stack, tell_on_stderr
-from tests.stack.waiting import NeverHappenedError
 
 RETENTION = "5s"
 #: The restart goes pod by pod: a few seconds for each new one's start, then some 20 s for the last old one to go.
@@ -108,21 +106,9 @@ def _conclude(record: Record, controller: ControllerProcess) -> int:
 
 async def main() -> int:
     """Return the exit code."""
-    task = asyncio.current_task()
-    assert task is not None
-    tell, code = tell_on_stderr(), 1
-    signals = Signals(task, tell)
-    tell("1 to 2 minutes, and about 5 more for the builds of a first run")
-    try:
-        code = await run(signals, tell, keep=os.environ.get("KEEP", "") not in ("", "0"))
-    except* asyncio.CancelledError:
-        assert signals.received is not None
-        code = 128 + signals.received
-    except* (MissingPrerequisiteError, ProcessError, NeverHappenedError) as failed:
-        for error in failed.exceptions:
-            print(error, file=sys.stderr)
-    tell("everything is stopped, nothing is left behind")
-    return code
+    tell, keep = tell_on_stderr(), os.environ.get("KEEP", "") not in ("", "0")
+    first = "1 to 2 minutes, and about 5 more for the builds of a first run"
+    return await seen_through(lambda signals: run(signals, tell, keep=keep), tell, first=first)
 
 
 if __name__ == "__main__":

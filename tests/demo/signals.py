@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to the demo: the first one ends it in order.
+"""What Ctrl-C and SIGTERM do to the demo and to the headline: the first one ends it in order.
 
 Trap: from the first signal on, and while everything is being ended, further signals are ignored: ending takes a second
 or two, and an interrupted end would leave the rest to the guardian (tests/stack/guardian.py).
@@ -6,8 +6,12 @@ or two, and an interrupted end would leave the rest to the guardian (tests/stack
 
 import asyncio
 import signal
+import sys
+from collections.abc import Awaitable, Callable
 
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import MissingPrerequisiteError, Tell
+from tests.stack.processes import ProcessError
+from tests.stack.waiting import NeverHappenedError
 
 
 class Signals:
@@ -37,3 +41,22 @@ class Signals:
         if self._task is not None:
             self.received, task, self._task = number, self._task, None
             task.cancel()
+
+
+async def seen_through(work: Callable[[Signals], Awaitable[int]], tell: Tell, *, first: str) -> int:
+    """Do the work, and return its exit code: 1 when a part failed, which is said, 128 + n by a signal."""
+    task = asyncio.current_task()
+    assert task is not None
+    code = 1
+    signals = Signals(task, tell)
+    tell(first)
+    try:
+        code = await work(signals)
+    except* asyncio.CancelledError:
+        assert signals.received is not None
+        code = 128 + signals.received
+    except* (MissingPrerequisiteError, ProcessError, NeverHappenedError) as failed:
+        for error in failed.exceptions:
+            print(error, file=sys.stderr)
+    tell("everything is stopped, nothing is left behind")
+    return code

@@ -19,14 +19,12 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.demo.signals import Signals
+from tests.demo.signals import Signals, seen_through
 from tests.headline import eureka_load, report, rounds, scene, table
 from tests.headline.judged import misjudged, verdicts
 from tests.headline.variants import SERVER_SETTINGS, STOCK, TUNED
-from tests.stack.prerequisites import MissingPrerequisiteError, Tell
-from tests.stack.processes import ProcessError
+from tests.stack.prerequisites import Tell
 from tests.stack.stack import Stack, tell_on_stderr
-from tests.stack.waiting import NeverHappenedError
 
 
 async def measure(chosen: argparse.Namespace, signals: Signals, tell: Tell) -> int:
@@ -65,21 +63,9 @@ async def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000), help="of the order and the waits")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, rollout by rollout")
     chosen = parser.parse_args()
-    task = asyncio.current_task()
-    assert task is not None
-    tell, code = tell_on_stderr(), 1
-    signals = Signals(task, tell)
-    tell(f"about 2 minutes, and 3 to 4 more for each round; seed {chosen.seed}")
-    try:
-        code = await measure(chosen, signals, tell)
-    except* asyncio.CancelledError:
-        assert signals.received is not None
-        code = 128 + signals.received
-    except* (MissingPrerequisiteError, ProcessError, NeverHappenedError) as failed:
-        for error in failed.exceptions:
-            print(error, file=sys.stderr)
-    tell("everything is stopped, nothing is left behind")
-    return code
+    tell = tell_on_stderr()
+    first = f"about 2 minutes, and 3 to 4 more for each round; seed {chosen.seed}"
+    return await seen_through(lambda signals: measure(chosen, signals, tell), tell, first=first)
 
 
 if __name__ == "__main__":
