@@ -26,6 +26,7 @@ from pydantic import (
 from controller.domain.addressing import is_region_name, unaddressable
 from controller.domain.durations import format_duration, parse_duration
 from controller.domain.hints import TEMPLATE_FIELDS
+from controller.domain.stay.window import STOCK
 
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @: a password with @ or / in it must not show its end."""
@@ -321,12 +322,12 @@ class Window(Group):
     what was measured: docs/window.md. A pod may say it for itself: annotation ``eureka.drain/window``.
     """
 
-    server_cache: Duration = timedelta(seconds=30)
+    server_cache: Duration = STOCK.usual.server_cache
     """Age of what a Eureka node answers: ``eureka.server.response-cache-update-interval-ms``, 30 s unless it is set.
     A worker asks the nodes for it, and goes by what they tell; this is for those that do not."""
-    client_fetch: Duration = timedelta(seconds=30)
+    client_fetch: Duration = STOCK.usual.client_fetch
     """Between a caller's fetches: ``eureka.client.registry-fetch-interval-seconds``, 30 s unless it is set."""
-    load_balancer: Duration = timedelta(seconds=35)
+    load_balancer: Duration = STOCK.usual.load_balancer
     """Age of a caller's list of instances: ``spring.cloud.loadbalancer.cache.ttl``, 35 s unless it is set. With Ribbon
     it is ``ribbon.ServerListRefreshInterval``, 30 s."""
     regions: dict[RegionName, OwnWindow] = {}
