@@ -47,7 +47,7 @@ format: install
 	$(RUN) ruff check --fix .
 
 docs: install  ## The pages that are made from the code
-	$(RUN) python -m controller.ops.metrics.table >docs/metrics.md
+	$(RUN) python -m controller.ops.metrics.metrics_reference >docs/metrics.md
 	$(RUN) python -m controller.settings_reference >docs/configuration.md
 
 clean:

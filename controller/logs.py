@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from controller.settings import Log, without_credentials
+from controller.settings import LogSettings, without_credentials
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -82,7 +82,7 @@ def _as_json(record: Record) -> str:
     return FORMAT
 
 
-def configure(settings: Log, *, quiet: bool = False) -> None:
+def configure(settings: LogSettings, *, quiet: bool = False) -> None:
     """Send every log of this process to stderr as the settings say.
 
     ``quiet`` is for commands that tell a person themselves what matters: they log only to be debugged.

@@ -20,11 +20,11 @@ from loguru import logger
 from pydantic import BaseModel
 
 from controller.errors import SettingsError
-from controller.settings import Region, Settings
+from controller.settings import RegionSettings, Settings
 from controller.settings_sources import Sources
-from controller.tls.context import Access, access_to, files_of
+from controller.tls.context import TlsAccess, access_to, files_of
 
-LOOK = 2.0
+POLL_INTERVAL = 2.0
 """Seconds between two looks."""
 
 
@@ -47,15 +47,15 @@ class Rotation:
         """Read every file that this process needs; SettingsError when one cannot be used."""
         access_to(self._settings, self._regions)
 
-    async def run(self, hand_over: Callable[[Access], None]) -> None:
+    async def run(self, hand_over: Callable[[TlsAccess], None]) -> None:
         """Look for ever."""
         while True:
             access = await asyncio.to_thread(self.look)
             if access is not None:
                 hand_over(access)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_INTERVAL)
 
-    def look(self) -> Access | None:
+    def look(self) -> TlsAccess | None:
         """Give what is to be handed over; None when there is nothing new, or nothing that can be used."""
         seen = self._fingerprint()
         was_still = seen == self._seen
@@ -73,10 +73,10 @@ class Rotation:
             return None
         if left := changed(settings, given):
             logger.bind(settings=", ".join(left)).warning("changed settings need a restart")
-        taken = changed(self._settings, settings)
+        held = changed(self._settings, settings)
         # The first judgement is of the start itself, unless something was rotated meanwhile.
-        if taken or not is_first:
-            logger.bind(settings=", ".join(taken)).info("credentials and certificates taken over")
+        if held or not is_first:
+            logger.bind(settings=", ".join(held)).info("credentials and certificates taken over")
         self._settings = settings
         return access
 
@@ -115,7 +115,7 @@ def renewed(old: Settings, new: Settings) -> Settings:
     )
 
 
-def _renewed_region(old: Region, new: Region) -> Region:
+def _renewed_region(old: RegionSettings, new: RegionSettings) -> RegionSettings:
     update: dict[str, Any] = {name: getattr(new, name) for name in ("username", "password", "ca_file")}
     if [url.place for url in new.nodes] == [url.place for url in old.nodes]:
         update["nodes"] = new.nodes

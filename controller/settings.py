@@ -24,16 +24,16 @@ from pydantic import (
 )
 
 from controller.domain.addressing import is_region_name, unaddressable
+from controller.domain.annotations import TEMPLATE_FIELDS
 from controller.domain.durations import format_duration, parse_duration
-from controller.domain.hints import TEMPLATE_FIELDS
-from controller.domain.stay.window import STOCK
+from controller.domain.shutdown.window import STOCK
 
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @: a password with @ or / in it must not show its end."""
 _USERINFO_IN_TEXT = re.compile(r"//\S*@")
-SHORTEST_TOKEN = 16
+MIN_TOKEN_LENGTH = 16
 """Characters: what cannot be guessed at the rate that a server answers."""
-LONGEST_IN_COOKIE = 3_500
+MAX_COOKIE_LENGTH = 3_500
 """Characters: browsers drop a cookie that is longer than 4096 bytes, and say nothing."""
 
 
@@ -122,10 +122,10 @@ def _check_endpoint(text: str) -> str:
 def _check_token(token: SecretStr) -> SecretStr:
     text = token.get_secret_value()
     if text and not (
-        SHORTEST_TOKEN <= len(text) <= LONGEST_IN_COOKIE and text.isascii() and text.isprintable() and " " not in text
+        MIN_TOKEN_LENGTH <= len(text) <= MAX_COOKIE_LENGTH and text.isascii() and text.isprintable() and " " not in text
     ):
         raise ValueError(
-            f"a token has {SHORTEST_TOKEN} to {LONGEST_IN_COOKIE} visible ASCII characters, for example "
+            f"a token has {MIN_TOKEN_LENGTH} to {MAX_COOKIE_LENGTH} visible ASCII characters, for example "
             "from: openssl rand -hex 32"
         )
     return token
@@ -177,13 +177,13 @@ NodeUrl = Annotated[SecretUrl, AfterValidator(_check_node), Masked]
 StaticToken = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
-class Group(BaseModel):
+class SettingsGroup(BaseModel):
     """Unknown keys are errors, and values are not shown in errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Broker(Group):
+class BrokerSettings(SettingsGroup):
     """RabbitMQ."""
 
     url: BrokerUrl = SecretUrl("amqp://guest:guest@127.0.0.1:5672/")
@@ -199,18 +199,18 @@ class Broker(Group):
     events_kept: PositiveDuration = timedelta(days=30)
     """Age at which the event log forgets, and the stream of pods' ends; replay reaches no further back. Taken when the
     streams are first declared."""
-    events_read: PositiveDuration = timedelta(days=1)
+    event_lookback: PositiveDuration = timedelta(days=1)
     """How far back the event log is read at start: for so long nobody may have watched, and a pod that took over a
     drained id meanwhile is still put back in service."""
 
     @model_validator(mode="after")
-    def _has_a_key_to_its_certificate(self) -> Broker:
+    def _has_a_key_to_its_certificate(self) -> BrokerSettings:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together: set both, or none")
         return self
 
 
-class Region(Group):
+class RegionSettings(SettingsGroup):
     """One Eureka region."""
 
     nodes: Annotated[list[NodeUrl], BeforeValidator(_split), Field(min_length=1)]
@@ -227,7 +227,7 @@ class Region(Group):
     """Requests under way at one node."""
 
 
-class Watch(Group):
+class WatchSettings(SettingsGroup):
     """Which pods are watched."""
 
     cluster: Annotated[str, Field(min_length=1, max_length=200)] = "default"
@@ -240,7 +240,7 @@ class Watch(Group):
     """As kubectl's --selector; the best lever on the API server's load. Empty: all pods."""
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Pods in one page of a list; one page of 500 is about 6 MB."""
-    notices: bool = True
+    kubernetes_events: bool = True
     """Tell pods what became of their drains, and how they left, as Kubernetes Events; needs the verb create on events.
     Without it nothing but these Events is missing."""
 
@@ -252,13 +252,13 @@ class Watch(Group):
         return [name for name in dict.fromkeys(self.namespaces) if name not in self.exclude_namespaces]
 
     @model_validator(mode="after")
-    def _leaves_something(self) -> Watch:
+    def _leaves_something(self) -> WatchSettings:
         if not self.scopes:
             raise ValueError("every namespace of watch.namespaces is also in watch.exclude_namespaces")
         return self
 
 
-class Routing(Group):
+class RoutingSettings(SettingsGroup):
     """Which regions a pod's command goes to, when its annotation does not say."""
 
     default_regions: Regions = []
@@ -267,7 +267,7 @@ class Routing(Group):
     """The regions of the pods of one namespace."""
 
 
-class Sweep(Group):
+class SweepSettings(SettingsGroup):
     """What one pass over the registry may do."""
 
     policy: Literal["report", "drain"] = "report"
@@ -276,26 +276,26 @@ class Sweep(Group):
     """Addresses that can only have been this cluster's pods; the event log is evidence too."""
 
 
-class Guard(Group):
+class GuardSettings(SettingsGroup):
     """What a replay, the sweep or a command by hand may take out. A pod that is really dying is always drained."""
 
     last_instance: bool = True
     """Refuse to take out an app's last instance that is UP: nobody would be left to serve it."""
-    percent_a_minute: Annotated[int, Field(ge=0, le=100)] = 25
+    max_percent_per_minute: Annotated[int, Field(ge=0, le=100)] = 25
     """Of one app, one instance at least; what is more waits. 0: no limit."""
 
 
-class Retry(Group):
+class RetrySettings(SettingsGroup):
     """How long something that stands in the way is waited for."""
 
-    longest_wait: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=15)
+    max_backoff: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=15)
     """Between two attempts; a healed node is used again within this time."""
     give_up_after: PositiveDuration = timedelta(hours=1)
     """Then the drain goes to the dead letters. A dead instance's lease ends after 180-240 s, but self-preservation may
     keep it for longer."""
 
 
-class Work(Group):
+class WorkSettings(SettingsGroup):
     """The Eureka side."""
 
     prefetch: Annotated[int, Field(ge=1, le=10_000)] = 1_000
@@ -304,7 +304,7 @@ class Work(Group):
     """Instances of one region that are written at a time; more makes each of them slower, and none quicker."""
 
 
-class OwnWindow(Group):
+class WindowOverrideSettings(SettingsGroup):
     """What differs for one Eureka app, or one region, and for those who call there; what is not set is as for all."""
 
     server_cache: OwnDuration = None
@@ -315,7 +315,7 @@ class OwnWindow(Group):
     """Of the slowest of those who call there."""
 
 
-class Window(Group):
+class WindowSettings(SettingsGroup):
     """How long callers may go on calling a drained instance, from what they have cached.
 
     The three add up, for each cache is filled from the one before it. The request in flight comes on top. Sources, and
@@ -330,14 +330,16 @@ class Window(Group):
     load_balancer: Duration = STOCK.usual.load_balancer
     """Age of a caller's list of instances: ``spring.cloud.loadbalancer.cache.ttl``, 35 s unless it is set. With Ribbon
     it is ``ribbon.ServerListRefreshInterval``, 30 s."""
-    regions: dict[RegionName, OwnWindow] = {}
+    regions: dict[RegionName, WindowOverrideSettings] = {}
     """Regions with a window of their own."""
-    apps: Annotated[dict[Annotated[str, AfterValidator(_check_app)], OwnWindow], BeforeValidator(_fold_apps)] = {}
+    apps: Annotated[
+        dict[Annotated[str, AfterValidator(_check_app)], WindowOverrideSettings], BeforeValidator(_fold_apps)
+    ] = {}
     """Apps with a window of their own, by their name in Eureka; upper and lower case do not matter. They go before
     their region's."""
 
 
-class Http(Group):
+class HttpSettings(SettingsGroup):
     """Health, metrics, and the page of ``ops``."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a probe comes from the node
@@ -346,7 +348,7 @@ class Http(Group):
     """0: any free one."""
 
 
-class Ops(Group):
+class OpsSettings(SettingsGroup):
     """Who may see the page of ``ops`` and use its API."""
 
     kubernetes: bool = True
@@ -365,14 +367,14 @@ class Ops(Group):
     that overwrites both."""
 
     @model_validator(mode="after")
-    def _tells_the_tokens_apart(self) -> Ops:
+    def _tells_the_tokens_apart(self) -> OpsSettings:
         viewer, operator = self.viewer_token.get_secret_value(), self.operator_token.get_secret_value()
         if viewer and viewer == operator:
             raise ValueError("viewer_token and operator_token must differ: one of them may write")
         return self
 
 
-class Log(Group):
+class LogSettings(SettingsGroup):
     """What is written to stderr."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -381,45 +383,40 @@ class Log(Group):
     """auto: text on a terminal, else JSON."""
 
 
-class Tracing(Group):
+class TracingSettings(SettingsGroup):
     """OpenTelemetry, when the extra ``tracing`` is installed."""
 
     endpoint: Annotated[str, AfterValidator(_check_endpoint)] = ""
     """Where an OTLP/HTTP collector listens, for example http://collector:4318. Empty: no traces."""
 
 
-class Stop(Group):
-    """What happens at SIGTERM."""
-
-    within: PositiveDuration = timedelta(seconds=15)
-    """What is in flight may finish for this long; the rest goes back to the broker. Keep it below the pod's grace."""
-
-
-class Settings(Group):
+class Settings(SettingsGroup):
     """Everything that can be set."""
 
-    broker: Broker = Broker()
-    regions: dict[RegionName, Region] = {}
-    watch: Watch = Watch()
-    routing: Routing = Routing()
+    broker: BrokerSettings = BrokerSettings()
+    regions: dict[RegionName, RegionSettings] = {}
+    watch: WatchSettings = WatchSettings()
+    routing: RoutingSettings = RoutingSettings()
     instance_id_templates: Annotated[
         list[Annotated[str, AfterValidator(_check_template)]], BeforeValidator(_split)
     ] = []
     """Tried in order for pods that name their app; for instances younger than the server's response cache."""
-    sweep: Sweep = Sweep()
-    guard: Guard = Guard()
+    sweep: SweepSettings = SweepSettings()
+    guard: GuardSettings = GuardSettings()
     retention: Duration = timedelta(minutes=5)
     """From the pod's end (or its deadline) to the DELETE: time to look at what happened, and to undo it."""
     remove: bool = True
     """False: only take out of service, and leave the rest to the lease."""
-    retry: Retry = Retry()
-    work: Work = Work()
-    window: Window = Window()
-    http: Http = Http()
-    ops: Ops = Ops()
-    log: Log = Log()
-    tracing: Tracing = Tracing()
-    stop: Stop = Stop()
+    retry: RetrySettings = RetrySettings()
+    work: WorkSettings = WorkSettings()
+    window: WindowSettings = WindowSettings()
+    http: HttpSettings = HttpSettings()
+    ops: OpsSettings = OpsSettings()
+    log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+    shutdown_timeout: PositiveDuration = timedelta(seconds=15)
+    """At SIGTERM, what is in flight may finish for this long; the rest goes back to the broker. Keep it below the pod's
+    grace."""
 
     @model_validator(mode="after")
     def _has_windows_of_known_regions_only(self) -> Settings:

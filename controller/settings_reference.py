@@ -133,7 +133,7 @@ def _setting(path: tuple[str, ...], field: FieldInfo, meaning: str) -> Setting:
     return Setting(
         path=path,
         kind=_kind(annotation) + _length(field),
-        default=_written(field),
+        default=_may_have_override(field),
         meaning=meaning,
         secret=_is_secret(annotation),
         lowest=_bound(field, "ge"),
@@ -188,7 +188,7 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def _written(field: FieldInfo) -> str | None:
+def _may_have_override(field: FieldInfo) -> str | None:
     if field.is_required():
         return None
     value = field.default

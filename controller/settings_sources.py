@@ -30,7 +30,7 @@ _SERVICE_LINK = re.compile(
     r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)", re.ASCII
 )
 """What Kubernetes puts into pods for a Service named ``eureka-drain``: not ours, and no mistake of anybody's."""
-LARGEST_FILE = 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 """Bytes of a settings file or a secret."""
 
 
@@ -202,8 +202,8 @@ def _from_yaml(config: Path | None, problems: list[str]) -> dict[str, Any]:
 
 
 def _read_file(path: Path) -> str:
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"larger than {LARGEST_FILE} bytes")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
     return path.read_text(encoding="utf-8")
 
 
@@ -266,13 +266,13 @@ def _value(text: str, kind: Any) -> Any:
 
 def _suggestion(source: str, parts: list[str], separator: str) -> str:
     """Name the setting that was probably meant, as it is written in this source."""
-    written = separator.join(parts).lower()
+    may_have_override = separator.join(parts).lower()
     paths = [separator.join(path) for path in _paths(Settings)]
     known = [*paths, *([SECRETS_VARIABLE, CONFIG_VARIABLE] if source.startswith(PREFIX) else [])]
     plain = {name.removeprefix(PREFIX).lower(): name for name in known}
     # A region's or namespace's name stands where the path has a star.
     asked = [
-        written,
+        may_have_override,
         separator.join(
             "*" if 0 < i < len(parts) - 1 and len(parts) > 2 else part.lower() for i, part in enumerate(parts)
         ),

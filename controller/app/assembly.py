@@ -10,26 +10,26 @@ from typing import Any
 
 from controller.domain.decide import Routing
 from controller.domain.events import Event
-from controller.domain.pod_end import PodEnd
+from controller.domain.guard import GuardPolicy
 from controller.domain.pods import Pod
-from controller.domain.standing import Guard
-from controller.domain.stay.window import Own, Window, Windows
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.shutdown.window import Window, WindowOverride, Windows
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
-from controller.flows.planning import Living
+from controller.flows.replay_planner import LivingPods
 from controller.flows.steps import Policy
-from controller.kube.api import KubeApi
+from controller.kube.client import KubeApi
 from controller.kube.listing import Census
 from controller.messages.codec import decode_end, decode_event
 from controller.rabbit import names
-from controller.rabbit.log import Entry, RabbitLog
+from controller.rabbit.stream import Entry, StreamFollower
 from controller.settings import Settings
-from controller.settings import Window as WindowSettings
+from controller.settings import WindowSettings as WindowSettings
 
-CONNECT_PATIENCE = 10.0
+CONNECT_TIMEOUT = 10.0
 """Seconds that a command waits for the broker."""
-READ_PATIENCE = 30.0
+READ_TIMEOUT = 30.0
 """Seconds without another entry that a command waits for the rest of the event log."""
 
 
@@ -60,10 +60,10 @@ def policy_of(settings: Settings) -> Policy:
         retention=settings.retention,
         remove=settings.remove,
         give_up_after=settings.retry.give_up_after,
-        longest_wait=settings.retry.longest_wait,
+        max_backoff=settings.retry.max_backoff,
         instance_id_templates=tuple(settings.instance_id_templates),
         concurrency=settings.work.concurrency,
-        guard=Guard(**settings.guard.model_dump()),
+        guard=GuardPolicy(**settings.guard.model_dump()),
         windows=windows_of(settings.window),
     )
 
@@ -76,21 +76,21 @@ def windows_of(settings: WindowSettings) -> Windows:
             client_fetch=settings.client_fetch,
             load_balancer=settings.load_balancer,
         ),
-        of_apps={name: Own(**dict(own)) for name, own in settings.apps.items()},
-        of_regions={name: Own(**dict(own)) for name, own in settings.regions.items()},
+        of_apps={name: WindowOverride(**dict(own)) for name, own in settings.apps.items()},
+        of_regions={name: WindowOverride(**dict(own)) for name, own in settings.regions.items()},
     )
 
 
 def event_log(
     settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
-) -> RabbitLog[Event]:
+) -> StreamFollower[Event]:
     """A follower of the event log."""
     return _follower(settings, names.EVENTS, decode_event, look_back, wanted)
 
 
 def ends_log(
     settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
-) -> RabbitLog[PodEnd]:
+) -> StreamFollower[PodEnd]:
     """A follower of the stream of pods' ends."""
     return _follower(settings, names.ENDS, decode_end, look_back, wanted)
 
@@ -101,19 +101,19 @@ def _follower(
     decode: Callable[[bytes], Entry],
     look_back: timedelta,
     wanted: Callable[[bytes], bool],
-) -> RabbitLog[Entry]:
-    return RabbitLog(
+) -> StreamFollower[Entry]:
+    return StreamFollower(
         settings=settings.broker, stream=stream, decode=decode, look_back=look_back, clock=now, wanted=wanted
     )
 
 
-async def read_log(log: RabbitLog[Any], *, told: Callable[[int], object] = lambda _: None) -> None:
+async def read_log(log: StreamFollower[Any], *, told: Callable[[int], object] = lambda _: None) -> None:
     """Wait until the event log has been read. BrokerError when it cannot be, with the broker's reason.
 
     However long the log is, it is waited for while entries come.
     """
     reading = asyncio.create_task(log.wait_until_read())
-    patience, seen = CONNECT_PATIENCE, 0
+    patience, seen = CONNECT_TIMEOUT, 0
     try:
         while True:
             done, _ = await asyncio.wait({reading}, timeout=min(patience, 1.0))
@@ -121,7 +121,7 @@ async def read_log(log: RabbitLog[Any], *, told: Callable[[int], object] = lambd
             if done:
                 return
             if log.told != seen:
-                patience, seen = READ_PATIENCE, log.told
+                patience, seen = READ_TIMEOUT, log.told
             elif (patience := patience - 1.0) <= 0:
                 raise BrokerError(
                     f"the stream {log.stream} cannot be read: {log.link.trouble or 'the broker does not answer'}"
@@ -149,7 +149,7 @@ async def track(api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> t
     return pods, tracker
 
 
-async def living_pods(settings: Settings) -> tuple[Living | None, str]:
+async def living_pods(settings: Settings) -> tuple[LivingPods | None, str]:
     """The cluster's living pods, or why they are not known: a replay goes without them where it may not list them."""
     try:
         async with KubeApi() as api:
@@ -157,4 +157,4 @@ async def living_pods(settings: Settings) -> tuple[Living | None, str]:
             _, tracker = await track(api, namespaces=namespaces, page_size=page_size)
     except KubernetesError as error:
         return None, str(error)
-    return Living(tracker.sharing, lambda uid: tracker.alive_at(uid) is not None), ""
+    return LivingPods(tracker.sharing, lambda uid: tracker.alive_at(uid) is not None), ""

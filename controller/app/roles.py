@@ -14,38 +14,38 @@ from aiohttp import web
 from loguru import logger
 
 from controller.app.assembly import ends_log, event_log, now, policy_of, routing_of
-from controller.app.ending import FAILED, finished
-from controller.app.site import OpsRole, api_of, has_tokens
+from controller.app.exit_status import FAILED, finished
+from controller.app.ops_role import OpsRole, api_of, has_tokens
 from controller.domain.events import Event
+from controller.domain.guard import RecentTakeOuts
 from controller.domain.ledger import Ledger
-from controller.domain.pod_end import PodEnd
-from controller.domain.standing import TakenLately
+from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import SettingsError
 from controller.eureka.region import EurekaRegion
-from controller.flows.succession import Succession
-from controller.flows.urgency import Urgency
+from controller.flows.priority import PriorityGate
+from controller.flows.takeovers import Takeovers
 from controller.flows.watch import Watch
-from controller.flows.work import Worker
-from controller.kube.api import KubeApi
+from controller.flows.worker import Worker
+from controller.kube.client import KubeApi
+from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.feed import feeds
-from controller.kube.noticeboard import KubeNoticeboard
 from controller.kube.reviews import Reviews
 from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
-from controller.lifecycle import run_until_stopped
 from controller.messages.codec import decode_position
 from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
-from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.stream import StreamFollower
 from controller.rotation import Rotation
 from controller.settings import Settings
 from controller.settings_sources import Sources
-from controller.tls.context import Access
+from controller.signals import run_until_stopped
+from controller.tls.context import TlsAccess
 
-POSITIONS_READ = timedelta(minutes=10)
+POSITION_LOOKBACK = timedelta(minutes=10)
 """An API server remembers what it told for five."""
 
 
@@ -57,8 +57,8 @@ class Process:
     opened: AsyncExitStack
     metrics: Metrics
     outbox: RabbitOutbox
-    log: RabbitLog[Event]
-    ends: RabbitLog[PodEnd]
+    log: StreamFollower[Event]
+    ends: StreamFollower[PodEnd]
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     checks: Checks = field(default_factory=dict)
     finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Process:
             self.regions[name] = await self.opened.enter_async_context(region)
         return self.regions[name]
 
-    def renew(self, access: Access) -> None:
+    def renew(self, access: TlsAccess) -> None:
         """Hand over what was rotated to all who use it."""
         self.settings = access.settings
         for link in self.links:
@@ -125,26 +125,26 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
             opened=opened,
             metrics=Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops),
             outbox=RabbitOutbox(settings=settings.broker, regions=declared),
-            log=event_log(settings, look_back=settings.broker.events_read),
-            ends=ends_log(settings, look_back=settings.broker.events_read),
+            log=event_log(settings, look_back=settings.broker.event_lookback),
+            ends=ends_log(settings, look_back=settings.broker.event_lookback),
         )
         process.keep("publish link", process.outbox.link)
         process.keep("event log", process.log.link)
-        if (watch and settings.watch.notices) or ops:
+        if (watch and settings.watch.kubernetes_events) or ops:
             process.keep("ends", process.ends.link)
         process.tasks["rotation"] = partial(rotation.run, process.renew)
         process.checks["broker connected"] = lambda: process.outbox.link.up
         process.checks["event log read"] = lambda: process.log.caught_up
-        watch_urgency, urgencies = Urgency(), {name: Urgency() for name in work}
+        watch_urgency, priorities = PriorityGate(), {name: PriorityGate() for name in work}
         # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions
         # do not wait for each other.
-        watch_urgency.let_first(*urgencies.values())
-        for urgency in urgencies.values():
-            urgency.let_first(watch_urgency)
+        watch_urgency.yield_to(*priorities.values())
+        for priority in priorities.values():
+            priority.yield_to(watch_urgency)
         if watch:
             await _add_watch(process, watch_urgency)
         if work:
-            await _add_work(process, urgencies)
+            await _add_work(process, priorities)
         if ops:
             await _add_ops(process, alone=not watch)
         served = serve(settings.http, process.metrics, process.checks, process.application)
@@ -152,21 +152,21 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
 
         async def stop() -> None:
             logger.info("stopping")
-            await asyncio.gather(*(finish(settings.stop.within) for finish in process.finishing))
+            await asyncio.gather(*(finish(settings.shutdown_timeout) for finish in process.finishing))
 
         await run_until_stopped(process.tasks, stop=stop)
     logger.info("stopped")
 
 
-async def _add_watch(process: Process, urgency: Urgency) -> None:
+async def _add_watch(process: Process, priority: PriorityGate) -> None:
     settings = process.settings
     api = await process.opened.enter_async_context(KubeApi())
     pod_feeds = feeds(api, settings.watch, clock=now)
-    positions = RabbitLog(
+    positions = StreamFollower(
         settings=settings.broker,
         stream=names.POSITIONS,
         decode=decode_position,
-        look_back=POSITIONS_READ,
+        look_back=POSITION_LOOKBACK,
         clock=now,
     )
     ledger = Ledger(settings.watch.cluster)
@@ -176,32 +176,36 @@ async def _add_watch(process: Process, urgency: Urgency) -> None:
         routing=routing_of(settings),
         clock=now,
         observer=process.metrics,
-        urgency=urgency,
+        priority=priority,
         ledger=ledger,
         log=process.log,
         positions=positions,
-        noticeboard=KubeNoticeboard(api) if settings.watch.notices else None,
+        event_recorder=KubeEventRecorder(api) if settings.watch.kubernetes_events else None,
     )
     positions.readers.append(watching.resume.told)
-    process.log.readers.append(partial(_tell_watch, ledger, watching.succession))
-    if watching.telling:
-        process.log.readers.append(watching.telling.note)
-        process.ends.readers.append(watching.telling.note_end)
-    process.log.when_caught_up.append(watching.succession.log_read)
+    process.log.readers.append(partial(_tell_watch, ledger, watching.takeovers))
+    if watching.pod_events:
+        process.log.readers.append(watching.pod_events.apply)
+        process.ends.readers.append(watching.pod_events.apply_end)
+    process.log.when_caught_up.append(watching.takeovers.log_read)
     process.keep("positions", positions.link)
     process.tasks["watch"] = watching.run
     process.finishing.append(watching.finish)
-    _add_rights(process, "watch", Rights(api, needs_of_watch(settings.watch.scopes, notices=settings.watch.notices)))
+    _add_rights(
+        process,
+        "watch",
+        Rights(api, needs_of_watch(settings.watch.scopes, kubernetes_events=settings.watch.kubernetes_events)),
+    )
     process.metrics.watch_silence(lambda: max((feed.silence for feed in pod_feeds), default=timedelta(0)))
     process.checks["first list done"] = lambda: watching.ready
     process.checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
 
 
-async def _add_work(process: Process, urgencies: dict[str, Urgency]) -> None:
+async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> None:
     settings = process.settings
-    ledger, taken_lately = Ledger(), TakenLately()
-    process.log.readers += [ledger.note, taken_lately.note]
-    for name, urgency in urgencies.items():
+    ledger, recent_take_outs = Ledger(), RecentTakeOuts()
+    process.log.readers += [ledger.apply, recent_take_outs.apply]
+    for name, priority in priorities.items():
         region = await process.region(name)
         worker = Worker(
             region=name,
@@ -210,10 +214,10 @@ async def _add_work(process: Process, urgencies: dict[str, Urgency]) -> None:
             policy=policy_of(settings),
             clock=now,
             observer=process.metrics,
-            urgency=urgency,
+            priority=priority,
             ledger=ledger,
             log=process.log,
-            taken_lately=taken_lately,
+            recent_take_outs=recent_take_outs,
         )
         consumer = RegionConsumer(
             settings=settings.broker,
@@ -259,7 +263,7 @@ def _add_rights(process: Process, role: str, rights: Rights) -> None:
     process.checks |= {f"may {need}": partial(rights.has, need) for need in rights.needs}
 
 
-def _tell_watch(ledger: Ledger, succession: Succession, event: Event) -> None:
-    taken = ledger.note(event)
-    if taken is not None:
-        succession.noted(taken)
+def _tell_watch(ledger: Ledger, takeovers: Takeovers, event: Event) -> None:
+    held = ledger.apply(event)
+    if held is not None:
+        takeovers.noted(held)

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from controller.cli import changing, doctor, looking, roles
+from controller.cli import doctor_command, read_commands, role_commands, write_commands
 from controller.cli.options import Assignments, ConfigFile
 from controller.errors import SettingsError
 
@@ -28,7 +28,7 @@ def common(context: typer.Context, config: ConfigFile = None, assignments: Assig
     context.obj = (config, assignments or [])
 
 
-for part in (roles, changing, looking, doctor):
+for part in (role_commands, write_commands, read_commands, doctor_command):
     app.registered_commands += part.app.registered_commands
 
 

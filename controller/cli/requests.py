@@ -11,7 +11,7 @@ import typer
 from controller.errors import SettingsError
 
 if TYPE_CHECKING:  # a help text is not worth the import of everything
-    from controller.domain.replay import Asker
+    from controller.domain.replay_plan import Requester
     from controller.domain.selection import Selection
     from controller.settings import Settings
     from controller.settings_sources import Sources
@@ -61,16 +61,16 @@ def pod_of(text: str) -> tuple[str, str]:
     return namespace, name
 
 
-def asker(why: str) -> Asker:
+def requester(why: str) -> Requester:
     """Who sits at this terminal."""
     import getpass
     import socket
     from datetime import UTC, datetime
 
-    from controller.domain.replay import Asker
+    from controller.domain.replay_plan import Requester
 
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         user = f"uid {os.getuid()}"
-    return Asker(by=f"{user}@{socket.gethostname()}"[:256], at=datetime.now(UTC), why=why[:2_000])
+    return Requester(by=f"{user}@{socket.gethostname()}"[:256], at=datetime.now(UTC), why=why[:2_000])

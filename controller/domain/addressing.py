@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-LONGEST_SEGMENT = 512
+MAX_SEGMENT_LENGTH = 512
 """Characters; real instance ids stay below 200, a servlet container's request line ends at 8,192 bytes."""
 
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -24,8 +24,8 @@ def unaddressable(segment: str) -> str | None:
     """
     if not segment:
         return "is empty"
-    if len(segment) > LONGEST_SEGMENT:
-        return f"is longer than {LONGEST_SEGMENT} characters"
+    if len(segment) > MAX_SEGMENT_LENGTH:
+        return f"is longer than {MAX_SEGMENT_LENGTH} characters"
     if segment in (".", ".."):
         return f"is {segment!r}, which names another URL"
     for char in "/\\":
@@ -60,7 +60,7 @@ def is_same_address(one: str, other: str) -> bool:
     return one == other or canonical_address(one) == canonical_address(other)
 
 
-def tells_no_address(text: str) -> bool:
+def is_local_address(text: str) -> bool:
     """True for an empty, unspecified or loopback address: any machine may say that of itself."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

@@ -58,7 +58,7 @@ class Target:
     """The last renewal that each node told, to prove silence by comparison."""
     looked_at: datetime | None = None
     """When these renewals were first seen: while they stay the same, the process has been silent since then."""
-    written: bool = False
+    may_have_override: bool = False
     """Whether we may have set an override on the id: then a successor is not left alone with it."""
     attempt: int = 1
     trouble: str = ""
@@ -100,7 +100,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class DrainCommand:
     """Drain this pod's instances in this region."""
 
     drain_id: str

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Cause, Command, drain_id
-from controller.domain.hints import HintError, asked_regions, is_enabled
+from controller.domain.annotations import AnnotationError, annotated_regions, is_enabled
+from controller.domain.commands import Cause, DrainCommand, drain_id
 from controller.domain.pods import LivingPod, Pod
 
 NODE_LOST = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
@@ -39,14 +39,14 @@ class Routing:
 class Publish:
     """A command for its region's queue."""
 
-    command: Command
+    command: DrainCommand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
     """The pod asked for something that cannot be followed; nothing is sent to a worker."""
 
-    command: Command
+    command: DrainCommand
     reason: str
 
 
@@ -81,25 +81,25 @@ def decide(
         if not is_enabled(pod):
             return []
         regions = regions_of(pod, routing)
-    except HintError as error:
+    except AnnotationError as error:
         return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=str(error))]
     return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
 
 
 def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
     """The regions in which the pod may have registered; HintError when it asks for some that cannot be."""
-    asked = asked_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
+    asked = annotated_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
     regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
     if asked and not regions:
-        raise HintError("it asks for every region (*), and the watch's settings name none")
+        raise AnnotationError("it asks for every region (*), and the watch's settings name none")
     return tuple(regions)
 
 
 def _command(
     pod: Pod, cause: Cause, observed_at: datetime, cluster: str, region: str, living: tuple[LivingPod, ...]
-) -> Command:
+) -> DrainCommand:
     since_at, end_at = span(pod, cause, observed_at)
-    return Command(
+    return DrainCommand(
         drain_id=drain_id(cluster, pod.uid, region),
         cluster=cluster,
         region=region,

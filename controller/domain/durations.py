@@ -7,7 +7,7 @@ from datetime import timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
-LONGEST = timedelta(days=365)
+MAX_DURATION = timedelta(days=365)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -20,8 +20,8 @@ def parse_duration(text: str) -> timedelta:
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a duration; write a number and a unit: 500ms, 30s, 5m, 2h, 30d")
     duration = timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    if duration > LONGEST:
-        raise ValueError(f"{text[:40]!r} is longer than {LONGEST.days} days")
+    if duration > MAX_DURATION:
+        raise ValueError(f"{text[:40]!r} is longer than {MAX_DURATION.days} days")
     return duration
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from controller.domain.commands import Cause, Command, Target
+from controller.domain.commands import Cause, DrainCommand, Target
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
 
-LONGEST_NAME = 600
+MAX_NAME_LENGTH = 600
 """Characters of an app or id that an event keeps: longer ones cannot be addressed, and the log need not hold them."""
 
 
@@ -81,8 +81,8 @@ def event_id(
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def tell(
-    command: Command,
+def make_event(
+    command: DrainCommand,
     outcome: Outcome,
     at: datetime,
     *,
@@ -99,7 +99,7 @@ def tell(
     """Compose the event of a command's new state, about one instance when there is one."""
     if target is not None:
         app, instance_id, attempt = target.app, target.id, target.attempt
-    app, instance_id = app[:LONGEST_NAME], instance_id[:LONGEST_NAME]
+    app, instance_id = app[:MAX_NAME_LENGTH], instance_id[:MAX_NAME_LENGTH]
     pod = command.pod
     begins = outcome is Outcome.requested and not reason
     return Event(

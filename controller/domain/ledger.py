@@ -15,13 +15,13 @@ from controller.domain.events import FINAL, Event, Outcome
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod, living_of
 
-REMEMBERED = 100_000
+MAX_ENTRIES = 100_000
 """Of each kind, the newest ones are kept; one takes less than 1 kB."""
 
-COMES_BACK = frozenset({Cause.node_lost})
+REVERSIBLE_CAUSES = frozenset({Cause.node_lost})
 """Only a lost node's pod may live on; what terminates, or has ended, never does."""
 
-SETTLED_AFTER = timedelta(minutes=2)
+SETTLE_TIMEOUT = timedelta(minutes=2)
 """After so long, a drain that was asked for holds something, or never will."""
 
 Key = tuple[str, str, str]
@@ -33,7 +33,7 @@ Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class HeldInstance:
     """One instance that a drain took out of service, and that nobody has deleted or given back since."""
 
     drain_id: str
@@ -47,7 +47,7 @@ class Taken:
     ip: str
     since_at: datetime
     """When the drained pod began to go."""
-    taken_at: datetime
+    out_at: datetime
     """When OUT_OF_SERVICE was proved."""
 
     @property
@@ -61,7 +61,7 @@ class Ledger:
 
     def __init__(self, cluster: str = "") -> None:
         self._cluster = cluster
-        self._held: OrderedDict[Key, Taken] = OrderedDict()
+        self._held: OrderedDict[Key, HeldInstance] = OrderedDict()
         self._ended: OrderedDict[Key, datetime] = OrderedDict()
         self._going: OrderedDict[str, tuple[Cause, datetime]] = OrderedDict()
         """Pods by uid: why they are drained, and when that was seen last."""
@@ -75,7 +75,7 @@ class Ledger:
         self._shelves: dict[Shelf, dict[Key, None]] = {}
         """What is held, by everything that it is asked for by."""
 
-    def note(self, event: Event) -> Taken | None:
+    def apply(self, event: Event) -> HeldInstance | None:
         """Take the next event of the log; gives the instance that it newly tells to be held."""
         if self._cluster and event.cluster != self._cluster:
             return None
@@ -98,16 +98,16 @@ class Ledger:
 
     def _go(self, event: Event) -> None:
         cause, seen_at = self._going.get(event.uid, (event.cause, event.at))
-        if cause in COMES_BACK:
+        if cause in REVERSIBLE_CAUSES:
             cause = event.cause
         _put(self._going, event.uid, (cause, max(seen_at, event.at)))
         _put(self._going_at, event.ip, max(event.at, self._going_at.get(event.ip, event.at)))
 
-    def _take(self, key: Key, event: Event) -> Taken | None:
+    def _take(self, key: Key, event: Event) -> HeldInstance | None:
         ended = self._ended.get(key)
         if key in self._held or (ended is not None and ended >= event.at):
             return None
-        taken = Taken(
+        held = HeldInstance(
             drain_id=event.drain_id,
             region=event.region,
             app=event.app,
@@ -118,34 +118,34 @@ class Ledger:
             uid=event.uid,
             ip=event.ip,
             since_at=event.since_at or event.at,
-            taken_at=event.at,
+            out_at=event.at,
         )
-        for old in _put(self._held, key, taken):
+        for old in _put(self._held, key, held):
             self._forget(old)
-        for shelf in _shelves(taken):
+        for shelf in _shelves(held):
             self._shelves.setdefault(shelf, {})[key] = None
-        return taken
+        return held
 
     def _end(self, key: Key, event: Event) -> None:
-        taken = self._held.get(key)
-        if taken is not None and taken.taken_at <= event.at:
+        held = self._held.get(key)
+        if held is not None and held.out_at <= event.at:
             del self._held[key]
-            self._forget(taken)
+            self._forget(held)
         _put(self._ended, key, event.at)
         _put(self._ended_drains, key[0], None)
 
-    def _forget(self, taken: Taken) -> None:
-        for shelf in _shelves(taken):
+    def _forget(self, held: HeldInstance) -> None:
+        for shelf in _shelves(held):
             there = self._shelves.get(shelf, {})
-            there.pop(taken.key, None)
+            there.pop(held.key, None)
             if not there:
                 self._shelves.pop(shelf, None)
 
-    def _on(self, *shelves: Shelf) -> list[Taken]:
+    def _on(self, *shelves: Shelf) -> list[HeldInstance]:
         keys = [key for shelf in shelves for key in self._shelves.get(shelf, ())]
         return [self._held[key] for key in dict.fromkeys(keys)]
 
-    def held_at(self, pod: Pod) -> list[Taken]:
+    def held_at(self, pod: Pod) -> list[HeldInstance]:
         """What we hold of pods that had this one's address or name."""
         return self._on(("ip", pod.ip), ("pod", pod.key))
 
@@ -153,9 +153,9 @@ class Ledger:
         """Whether some drain holds this instance."""
         return ("instance", region, app, instance_id) in self._shelves
 
-    def held_by(self, drain_id: str, region: str) -> list[Taken]:
+    def held_by(self, drain_id: str, region: str) -> list[HeldInstance]:
         """What this drain holds in a region."""
-        return [taken for taken in self._on(("drain", drain_id)) if taken.region == region]
+        return [held for held in self._on(("drain", drain_id)) if held.region == region]
 
     def successors(self, drain_id: str, uid: str) -> tuple[LivingPod, ...]:
         """The living pods that may have taken over what this drain, of the pod ``uid``, took out."""
@@ -168,13 +168,13 @@ class Ledger:
         if self.is_held_by_another(key, region, registered_at):
             return True
         asked_at = self._going_at.get(instance.ip)
-        return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLED_AFTER
+        return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLE_TIMEOUT
 
     def is_held_by_another(self, key: Key, region: str, since: datetime) -> bool:
         """Whether another drain has taken this instance out after ``since``, and holds it."""
         drain_id, app, instance_id = key
         held = self._on(("instance", region, app, instance_id))
-        return any(taken.drain_id != drain_id and taken.taken_at > since for taken in held)
+        return any(held.drain_id != drain_id and held.out_at > since for held in held)
 
     def has_ended(self, key: Key, since: datetime) -> bool:
         """Whether the story of this instance has ended after ``since``: it was removed, given back, or left alone."""
@@ -185,7 +185,7 @@ class Ledger:
         if uid not in self._going:
             return False
         cause, at = self._going[uid]
-        return cause not in COMES_BACK or at > seen_alive_at
+        return cause not in REVERSIBLE_CAUSES or at > seen_alive_at
 
     def is_ended(self, drain_id: str) -> bool:
         """Whether this drain has ended for one of its instances, or as a whole."""
@@ -196,13 +196,13 @@ class Ledger:
         return drain_id in self._answered
 
 
-def _shelves(taken: Taken) -> tuple[Shelf, ...]:
+def _shelves(held: HeldInstance) -> tuple[Shelf, ...]:
     """Where a successor would stand, whose drain it is, and which instance."""
     return (
-        ("ip", taken.ip),
-        ("pod", f"{taken.namespace}/{taken.pod}"),
-        ("drain", taken.drain_id),
-        ("instance", taken.region, taken.app, taken.id),
+        ("ip", held.ip),
+        ("pod", f"{held.namespace}/{held.pod}"),
+        ("drain", held.drain_id),
+        ("instance", held.region, held.app, held.id),
     )
 
 
@@ -210,4 +210,4 @@ def _put(memory: OrderedDict[Name, Fact], name: Name, fact: Fact) -> list[Fact]:
     """Remember, and give what is forgotten for it."""
     memory.pop(name, None)
     memory[name] = fact
-    return [memory.popitem(last=False)[1] for _ in range(len(memory) - REMEMBERED)]
+    return [memory.popitem(last=False)[1] for _ in range(len(memory) - MAX_ENTRIES)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 ANNOTATION_PREFIX = "eureka.drain/"
-LONGEST_LABEL = 63
+MAX_LABEL_LENGTH = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,9 @@ class Pod:
         if self.host_network or not self.hostname:
             return (self.node.lower(),) if self.node else ()
         # The kubelet cuts a pod's name to what one label of a domain name may have.
-        label = self.hostname if len(self.hostname) <= LONGEST_LABEL else self.hostname[:LONGEST_LABEL].rstrip("-.")
+        label = (
+            self.hostname if len(self.hostname) <= MAX_LABEL_LENGTH else self.hostname[:MAX_LABEL_LENGTH].rstrip("-.")
+        )
         names = [label]
         if self.subdomain:
             service = f"{label}.{self.subdomain}.{self.namespace}"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from controller.domain.addressing import is_same_address, unaddressable
-from controller.domain.commands import Command
-from controller.domain.fence import Foreign, Owned, Superseded, judge
-from controller.domain.hints import Hints
+from controller.domain.annotations import PodAnnotations
+from controller.domain.commands import DrainCommand
 from controller.domain.instances import Instance
+from controller.domain.ownership import Foreign, Owned, TakenOver, ownership_of
 
-LONGEST_ADDRESS = 255
+MAX_ADDRESS_LENGTH = 255
 """Characters; what a domain name may have."""
-MOST_INSTANCES = 64
+MAX_INSTANCES = 64
 """A pod with more registrations than this is not believed."""
 
 
@@ -34,7 +34,9 @@ class Resolution:
     rejected: tuple[Rejected, ...] = ()
 
 
-def resolve(command: Command, hints: Hints, candidates: Iterable[Instance], holders: Sequence[Instance]) -> Resolution:
+def resolve(
+    command: DrainCommand, annotations: PodAnnotations, candidates: Iterable[Instance], holders: Sequence[Instance]
+) -> Resolution:
     """Narrow the candidates by the pod's hints, then judge each.
 
     ``holders`` are all registrations under the candidates' ids, in any app: an override is keyed by id alone, so an id
@@ -43,32 +45,32 @@ def resolve(command: Command, hints: Hints, candidates: Iterable[Instance], hold
     own: list[Instance] = []
     rejected: list[Rejected] = []
     for instance in candidates:
-        if not _is_meant(instance, hints):
+        if not _is_meant(instance, annotations):
             continue
-        reason = _why_not_addressable(instance) or _why_ambiguous(instance, command, hints, holders)
+        reason = _why_not_addressable(instance) or _why_ambiguous(instance, command, annotations, holders)
         if reason:
             rejected.append(Rejected(instance=instance, reason=reason))
             continue
-        match judge(instance, command, hints):
+        match ownership_of(instance, command, annotations):
             case Owned():
                 own.append(instance)
-            case Foreign() if not (hints.instance_id or is_same_address(instance.ip, command.pod.ip)):
+            case Foreign() if not (annotations.instance_id or is_same_address(instance.ip, command.pod.ip)):
                 continue  # no more than a namesake
             case Foreign(reason=reason):
                 rejected.append(Rejected(instance=instance, reason=reason))
-            case Superseded(reason=reason):
+            case TakenOver(reason=reason):
                 rejected.append(Rejected(instance=instance, reason=reason, superseded=True))
-    if len(own) > MOST_INSTANCES:
-        reason = f"the pod would own {len(own)} instances; more than {MOST_INSTANCES} is not believed"
+    if len(own) > MAX_INSTANCES:
+        reason = f"the pod would own {len(own)} instances; more than {MAX_INSTANCES} is not believed"
         return Resolution(rejected=(*rejected, Rejected(instance=own[0], reason=reason)))
     return Resolution(own=tuple(own), rejected=tuple(rejected))
 
 
-def _is_meant(instance: Instance, hints: Hints) -> bool:
+def _is_meant(instance: Instance, annotations: PodAnnotations) -> bool:
     return (
-        (not hints.app or instance.app == hints.app)
-        and (not hints.instance_id or instance.id == hints.instance_id)
-        and (hints.port is None or instance.port in (0, hints.port))
+        (not annotations.app or instance.app == annotations.app)
+        and (not annotations.instance_id or instance.id == annotations.instance_id)
+        and (annotations.port is None or instance.port in (0, annotations.port))
     )
 
 
@@ -76,17 +78,19 @@ def _why_not_addressable(instance: Instance) -> str:
     for what, text in (("app", instance.app), ("instance id", instance.id)):
         if why := unaddressable(text):
             return f"not addressable: the {what} {text[:60]!r} {why}"
-    if len(instance.ip) > LONGEST_ADDRESS or len(instance.host_name) > LONGEST_ADDRESS:
-        return f"not believed: its address or host name is longer than {LONGEST_ADDRESS} characters"
+    if len(instance.ip) > MAX_ADDRESS_LENGTH or len(instance.host_name) > MAX_ADDRESS_LENGTH:
+        return f"not believed: its address or host name is longer than {MAX_ADDRESS_LENGTH} characters"
     return ""
 
 
-def _why_ambiguous(instance: Instance, command: Command, hints: Hints, holders: Sequence[Instance]) -> str:
+def _why_ambiguous(
+    instance: Instance, command: DrainCommand, annotations: PodAnnotations, holders: Sequence[Instance]
+) -> str:
     for other in holders:
         if (
             other.id == instance.id
             and other.app != instance.app
-            and not isinstance(judge(other, command, hints), Owned)
+            and not isinstance(ownership_of(other, command, annotations), Owned)
         ):
             return f"ambiguous: the id also lives in app {other.app[:60]!r}, where it is not the pod's"
     return ""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
+from controller.domain.drain_record import DrainRecord
 from controller.domain.durations import parse_duration
 from controller.domain.events import Outcome
-from controller.domain.story import Story
 
 
 class SelectionError(ValueError):
@@ -29,14 +29,18 @@ class Selection:
     states: frozenset[Outcome] = frozenset()
     ids: frozenset[str] = frozenset()
 
-    def wants(self, story: Story) -> bool:
+    def wants(self, record: DrainRecord) -> bool:
         """Whether this drain is one of them. By time: when something was told of it between ``since`` and ``until``."""
         return (
-            (self.since is None or story.last_at >= self.since)
-            and (self.until is None or story.began_at <= self.until)
-            and (not self.states or story.state in self.states)
+            (self.since is None or record.last_at >= self.since)
+            and (self.until is None or record.began_at <= self.until)
+            and (not self.states or record.state in self.states)
             and self.fits(
-                region=story.region, namespace=story.namespace, pod=story.key, apps=story.apps, drain_id=story.drain_id
+                region=record.region,
+                namespace=record.namespace,
+                pod=record.key,
+                apps=record.apps,
+                drain_id=record.drain_id,
             )
         )
 

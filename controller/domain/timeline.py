@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.domain.commands import Cause
+from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome
-from controller.domain.leave import Grace, leave_of, safe_after
-from controller.domain.story import Story
+from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 
 WHY = {
     Cause.terminating: "its deletion was asked for",
@@ -34,52 +34,54 @@ class Moment:
     ahead: bool = False
 
 
-def moments(story: Story, now: datetime) -> list[Moment]:
+def moments(record: DrainRecord, now: datetime) -> list[Moment]:
     """The whole timeline, in order."""
     begun: list[Moment] = []
-    if story.since_at is not None:
-        begun.append(_at(story, story.since_at, "pod began to go", WHY[story.cause]))
-    if story.published_at is not None:
-        begun.append(_at(story, story.published_at, "published", "the broker has the command"))
-    if story.taken_up_at is not None:
-        begun.append(_at(story, story.taken_up_at, "consumed", f"by a worker of region {story.region}"))
-    told = [_of(story, event) for event in story.events]
-    if story.safe_at is not None:
-        waits = safe_after(story, now) is not None
+    if record.since_at is not None:
+        begun.append(_at(record, record.since_at, "pod began to go", WHY[record.cause]))
+    if record.published_at is not None:
+        begun.append(_at(record, record.published_at, "published", "the broker has the command"))
+    if record.taken_up_at is not None:
+        begun.append(_at(record, record.taken_up_at, "consumed", f"by a worker of region {record.region}"))
+    told = [_of(record, event) for event in record.events]
+    if record.safe_at is not None:
+        waits = safe_after(record, now) is not None
         what = "safe after" if waits else "no caller uses it any more"
-        told.append(_at(story, story.safe_at, what, "by what callers have cached", ahead=story.safe_at > now))
-    if story.end is not None and story.end.ended_at is not None:
-        leave = leave_of(story)
-        judged = leave.told if leave.grace is not Grace.to_come else ""
-        detail = "; ".join(part for part in (judged, story.end.why) if part)
-        told.append(_at(story, story.end.ended_at, "ended serving", detail))
+        told.append(_at(record, record.safe_at, what, "by what callers have cached", ahead=record.safe_at > now))
+    if record.end is not None and record.end.ended_at is not None:
+        shutdown = shutdown_of(record)
+        judged = shutdown.told if shutdown.grace is not ShutdownVerdict.to_come else ""
+        detail = "; ".join(part for part in (judged, record.end.why) if part)
+        told.append(_at(record, record.end.ended_at, "ended serving", detail))
     ahead = [
-        _at(story, part.retention_ends_at, "retention ends", f"then {part.id} is deleted once it is silent", ahead=True)
-        for part in story.parts.values()
+        _at(
+            record, part.retention_ends_at, "retention ends", f"then {part.id} is deleted once it is silent", ahead=True
+        )
+        for part in record.parts.values()
         if part.outcome is Outcome.out_of_service and part.retention_ends_at and part.retention_ends_at > now
     ]
     return sorted([*begun, *told, *ahead], key=lambda moment: moment.at)
 
 
-def _of(story: Story, event: Event) -> Moment:
+def _of(record: DrainRecord, event: Event) -> Moment:
     who = f"{event.app} {event.instance_id}".strip()
     asked = f"asked for by {event.requested_by}" if event.requested_by else ""
     if event.outcome is Outcome.requested and not event.reason:
         why = f": {event.requested_why}" if asked and event.requested_why else ""
         what = "requested" if asked else "seen by the watch"
-        return _at(story, event.at, what, f"{asked}{why}", outcome=event.outcome)
+        return _at(record, event.at, what, f"{asked}{why}", outcome=event.outcome)
     nodes = ", ".join(
         f"{short_node(one.node)}: {one.condition}{f' ({one.detail})' if one.detail else ''}" for one in event.nodes
     )
     what = "trouble" if event.outcome is Outcome.requested else event.outcome.value
     told = (who, event.reason, nodes, f"attempt {event.attempt}" if event.attempt > 1 else "", asked)
-    return _at(story, event.at, what, "; ".join(part for part in told if part), outcome=event.outcome)
+    return _at(record, event.at, what, "; ".join(part for part in told if part), outcome=event.outcome)
 
 
 def _at(
-    story: Story, at: datetime, what: str, detail: str, *, outcome: Outcome | None = None, ahead: bool = False
+    record: DrainRecord, at: datetime, what: str, detail: str, *, outcome: Outcome | None = None, ahead: bool = False
 ) -> Moment:
-    after = at - story.since_at if story.since_at is not None else None
+    after = at - record.since_at if record.since_at is not None else None
     return Moment(at=at, what=what, detail=detail, after=after, outcome=outcome, ahead=ahead)
 
 

@@ -15,9 +15,9 @@ from controller.domain.commands import Cause
 from controller.domain.decide import cause_of, is_worth_draining
 from controller.domain.pods import LivingPod, Pod, living_of
 
-MOST_SHARING = 20
+MAX_SHARING = 20
 """Living pods that are sent along with a command."""
-REMEMBERED = 10_000
+MAX_REMEMBERED = 10_000
 """Drained pods remembered beyond the living ones: a list from a lagging API server may still hold them."""
 
 
@@ -103,9 +103,9 @@ class Tracker:
             return
         del self._due[uid]
         self._drained[uid] = due.cause
-        if len(self._drained) > len(self._pods) + 2 * REMEMBERED:
+        if len(self._drained) > len(self._pods) + 2 * MAX_REMEMBERED:
             gone = [old for old in self._drained if old not in self._pods]
-            for old in gone[:-REMEMBERED]:
+            for old in gone[:-MAX_REMEMBERED]:
                 del self._drained[old]
 
     def living(self) -> Iterator[Pod]:
@@ -131,7 +131,7 @@ class Tracker:
         others = [other for other in self.living_at(*self._addresses(pod)) if other.uid != pod.uid]
         # Whoever holds the address now speaks loudest, then whoever is next door.
         others.sort(key=lambda other: (other.ip != pod.ip, other.namespace != pod.namespace, other.uid))
-        return tuple(living_of(other) for other in others[:MOST_SHARING])
+        return tuple(living_of(other) for other in others[:MAX_SHARING])
 
     def _end(self, pod: Pod, cause: Cause, now: datetime) -> None:
         self._set_due(pod, cause, now, known=self._pods.get(pod.uid))

@@ -15,13 +15,13 @@ import msgspec
 from loguru import logger
 
 from controller.errors import RegistryError
-from controller.eureka.decode import NonsenseError, whole_number
 from controller.eureka.node import Node, UnreachableError
+from controller.eureka.registry_decoder import NonsenseError, whole_number
 
-PATH = "/actuator/configprops/eureka.server"
-EVERY = timedelta(minutes=5)
+CONFIGPROPS_PATH = "/actuator/configprops/eureka.server"
+REFRESH_INTERVAL = timedelta(minutes=5)
 """A server's settings change with its restart only."""
-LONGEST_MS = 3_600_000
+MAX_AGE_MS = 3_600_000
 """What is longer than an hour is no cache's age."""
 
 
@@ -66,11 +66,11 @@ class Caches:
             if self.age != before:
                 seconds = self.age.total_seconds() if self.age is not None else None
                 logger.bind(region=self._region, seconds=seconds).info("the nodes' response caches")
-            await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(REFRESH_INTERVAL.total_seconds())
 
     async def _ask(self, node: Node) -> None:
         try:
-            age = await told_age(node)
+            age = await read_age(node)
         except RegistryError as error:
             logger.bind(region=self._region, node=node.url, reason=str(error)).debug("its cache's age is not told")
             if isinstance(error, UnreachableError):
@@ -82,9 +82,9 @@ class Caches:
             self._ages[node.url] = age
 
 
-async def told_age(node: Node) -> timedelta | None:
+async def read_age(node: Node) -> timedelta | None:
     """Ask one node; None where it does not tell. RegistryError when it cannot be asked, or answers with nonsense."""
-    return decode_age(await node.ask_server(PATH))
+    return decode_age(await node.ask_server(CONFIGPROPS_PATH))
 
 
 def decode_age(body: bytes | None) -> timedelta | None:
@@ -101,6 +101,6 @@ def decode_age(body: bytes | None) -> timedelta | None:
             return timedelta(0)
         milliseconds = whole_number(told.response_cache_update_interval_ms)
         is_used = str(told.use_read_only_response_cache).lower() == "true"
-        if is_used and milliseconds is not None and 0 <= milliseconds <= LONGEST_MS:
+        if is_used and milliseconds is not None and 0 <= milliseconds <= MAX_AGE_MS:
             return timedelta(milliseconds=milliseconds)
     return None

@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from controller.domain.fence import may_share
 from controller.domain.instances import Instance
+from controller.domain.ownership import may_share
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
 from controller.eureka.node import Node, trouble
 from controller.flows.ports import Clock, Found
 
-REFRESH = timedelta(seconds=15)
-PATIENCE = 1.0
+INDEX_INTERVAL = timedelta(seconds=15)
+SLOW_NODE_TIMEOUT = 1.0
 """Seconds: a frozen node must not hold up what the others know."""
 
 
@@ -47,7 +47,7 @@ class Index:
                 await self._refresh()
             except RegistryError as error:
                 logger.bind(region=self._region, error=str(error)).warning("registry not fetched")
-            await asyncio.sleep(REFRESH.total_seconds())
+            await asyncio.sleep(INDEX_INTERVAL.total_seconds())
 
     async def find(self, pod: Pod, *, not_before: datetime) -> Found:
         """Look up what stands at the pod's address or host names, in an index at least this new."""
@@ -64,7 +64,7 @@ class Index:
 
     async def siblings(self, app: str) -> tuple[Instance, ...]:
         """All instances of an app, in an index that is not older than its refreshing allows."""
-        if self._fetched_at is None or self._clock() - self._fetched_at > 2 * REFRESH:
+        if self._fetched_at is None or self._clock() - self._fetched_at > 2 * INDEX_INTERVAL:
             await self._refresh()
         return tuple(one for holders in self._by_id.values() for one in holders if one.app == app)
 
@@ -124,7 +124,7 @@ async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[
             except RegistryError as error:
                 troubles.append(trouble(tasks[task].url, error))
         if good:
-            patience = max(PATIENCE, 2 * (time.monotonic() - begun))
+            patience = max(SLOW_NODE_TIMEOUT, 2 * (time.monotonic() - begun))
     return good, troubles
 
 

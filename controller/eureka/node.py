@@ -18,11 +18,11 @@ import aiohttp
 from yarl import URL
 
 from controller.domain.addressing import unaddressable
-from controller.domain.drain import trouble_of
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
-from controller.domain.overview import NodeState
+from controller.domain.region_state import NodeState
+from controller.domain.stages import trouble_of
 from controller.errors import RegistryError
-from controller.eureka.decode import (
+from controller.eureka.registry_decoder import (
     NonsenseError,
     Peers,
     decode_all,
@@ -33,8 +33,8 @@ from controller.eureka.decode import (
 from controller.tls.trouble import explain
 from controller.tracing import span
 
-LARGEST_INSTANCE = 1024 * 1024
-LARGEST_REGISTRY = 512 * 1024 * 1024
+MAX_INSTANCE_BYTES = 1024 * 1024
+MAX_REGISTRY_BYTES = 512 * 1024 * 1024
 """Bytes. Real entries are 1 to 3 kB."""
 REGISTRY_TIMEOUT = timedelta(seconds=30)
 NOBODY = "EUREKA-DRAIN-DOCTOR-HAS-NO-INSTANCE"
@@ -121,7 +121,7 @@ class Node:
 
     async def registry(self) -> Answer:
         """The same, as it came."""
-        return await self._call("GET", "/apps", largest=LARGEST_REGISTRY, timeout=REGISTRY_TIMEOUT)
+        return await self._call("GET", "/apps", largest=MAX_REGISTRY_BYTES, timeout=REGISTRY_TIMEOUT)
 
     async def try_to_write(self) -> None:
         """Set an override on an instance that nobody can have: tells whether writes are let through."""
@@ -134,7 +134,7 @@ class Node:
     async def survey(self) -> NodeState:
         """Whether it answers, and its fingerprint of its registry: cheap, through the response cache."""
         try:
-            answer = await self._call("GET", "/apps/delta", largest=LARGEST_REGISTRY)
+            answer = await self._call("GET", "/apps/delta", largest=MAX_REGISTRY_BYTES)
             return NodeState(node=self.url, reachable=True, counted=decode_fingerprint(answer.body))
         except RegistryError as error:
             return NodeState(node=self.url, reachable=False, detail=str(error))
@@ -168,7 +168,7 @@ class Node:
         method: str,
         path: str,
         *,
-        largest: int = LARGEST_INSTANCE,
+        largest: int = MAX_INSTANCE_BYTES,
         timeout: timedelta | None = None,
         accept: str = "application/json",
         base: str | None = None,

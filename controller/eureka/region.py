@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from controller.domain.instances import Condition, Instance, Reading
-from controller.domain.overview import NodeState
 from controller.domain.pods import Pod
+from controller.domain.region_state import NodeState
 from controller.errors import RegistryError
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
 from controller.eureka.node import Node, address_of, refusal, trouble
 from controller.flows.ports import Clock, Found
-from controller.settings import Region
+from controller.settings import RegionSettings
 from controller.tls.context import for_region
 
 PATIENCE = 1.5
@@ -29,7 +29,7 @@ IMPATIENCE = 0.1
 class EurekaRegion:
     """One region. Use as an async context manager: it owns the HTTP session."""
 
-    def __init__(self, name: str, settings: Region, *, clock: Clock) -> None:
+    def __init__(self, name: str, settings: RegionSettings, *, clock: Clock) -> None:
         self._settings = settings
         self._name = name
         self._clock = clock
@@ -63,7 +63,7 @@ class EurekaRegion:
         if self._session is not None:
             await self._session.close()
 
-    def renew(self, settings: Region, tls: ssl.SSLContext | None) -> None:
+    def renew(self, settings: RegionSettings, tls: ssl.SSLContext | None) -> None:
         """Use these credentials from the next request on. The nodes are those that there were."""
         for url in settings.nodes:
             self.nodes[address_of(url.get_secret_value())].renew(

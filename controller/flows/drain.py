@@ -6,29 +6,29 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 
-from controller.domain.commands import Cause, Command, Stage, Target
-from controller.domain.drain import (
+from controller.domain.annotations import PodAnnotations
+from controller.domain.commands import Cause, DrainCommand, Stage, Target
+from controller.domain.events import Outcome, make_event
+from controller.domain.intervals import FIRST_HEARTBEAT_CHECK_INTERVAL
+from controller.domain.stages import (
     Finish,
     Look,
     Readings,
     Settled,
     TakeOut,
     Wait,
-    guard,
+    check_ownership,
+    decide_absent,
+    decide_take_out,
     renewals,
-    to_leave,
-    to_take_out,
 )
-from controller.domain.events import Outcome, tell
-from controller.domain.hints import Hints
-from controller.domain.schedule import FIRST_WATCHFUL
 from controller.errors import RegistryError
+from controller.flows.guard_checks import GuardChecks
 from controller.flows.ports import Clock, Registry
-from controller.flows.standing import Standing
-from controller.flows.steps import Ended, Next, Policy, Step, safe_at, untroubled, wait_or_give_up
-from controller.flows.urgency import Urgency
+from controller.flows.priority import PriorityGate
+from controller.flows.steps import Ended, Next, Policy, Step, retry_or_fail, safe_at, untroubled
 
-READ_BACK_PAUSES = (0.0, 0.1, 0.3, 0.8)
+READ_BACK_INTERVALS = (0.0, 0.1, 0.3, 0.8)
 """Seconds before each reading after a write: nodes tell each other within about 0.7 s, and may undo each other's."""
 
 
@@ -41,62 +41,62 @@ class Drain:
         registry: Registry,
         policy: Policy,
         clock: Clock,
-        urgency: Urgency,
+        priority: PriorityGate,
         slots: asyncio.Semaphore,
-        standing: Standing,
+        standing: GuardChecks,
     ) -> None:
         self._registry = registry
         self._policy = policy
         self._clock = clock
-        self._urgency = urgency
+        self._priority = priority
         self._slots = slots
         self._standing = standing
 
-    async def advance(self, command: Command, hints: Hints, target: Target) -> Step:
+    async def advance(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Step:
         """Try to get the instance out of service at every node."""
-        with self._urgency.urgent():
+        with self._priority.urgent():
             async with self._slots:
                 refused: Readings = ()
                 readings = await self._registry.read(target.app, target.id)
-                decision = guard(target, command, hints, readings) or to_take_out(readings)
+                decision = check_ownership(target, command, annotations, readings) or decide_take_out(readings)
                 if isinstance(decision, TakeOut):
                     decision = await self._objection(command, target, readings) or decision
                 if isinstance(decision, TakeOut):
-                    target = replace(target, written=True)
+                    target = replace(target, may_have_override=True)
                     refused = await self._registry.take_out(target.app, target.id, decision.nodes, decision.stubborn)
-        await self._urgency.lull()
+        await self._priority.wait_until_idle()
         if isinstance(decision, TakeOut):
             async with self._slots:
                 readings = await read_back(self._registry, target, decision, readings, refused)
-            decision = guard(target, command, hints, readings) or to_take_out(readings)
+            decision = check_ownership(target, command, annotations, readings) or decide_take_out(readings)
         now = self._clock()
         match decision:
-            case Finish(outcome=Outcome.superseded | Outcome.refused) if target.written:
+            case Finish(outcome=Outcome.superseded | Outcome.refused) if target.may_have_override:
                 # The id may bear our override into its new hands: see to that before it is left alone.
                 return Step(ending=Next(target=replace(target, stage=Stage.retire, due_at=now)))
             case Finish(outcome=outcome, reason=reason):
-                event = tell(command, outcome, now, reason=reason, target=target, nodes=readings)
+                event = make_event(command, outcome, now, reason=reason, target=target, nodes=readings)
                 return Step(ending=Ended(), events=(event,))
             case Settled():
-                return self._settled(command, hints, target, readings)
+                return self._settled(command, annotations, target, readings)
             case Wait(trouble=trouble):
-                return wait_or_give_up(command, target, readings, now, self._policy, trouble)
+                return retry_or_fail(command, target, readings, now, self._policy, trouble)
             case TakeOut():
-                return wait_or_give_up(command, target, readings, now, self._policy)
+                return retry_or_fail(command, target, readings, now, self._policy)
 
-    async def _objection(self, command: Command, target: Target, readings: Readings) -> Finish | Wait | None:
+    async def _objection(self, command: DrainCommand, target: Target, readings: Readings) -> Finish | Wait | None:
         try:
             return await self._standing.objection(command, target, readings)
         except RegistryError as error:
             return Wait(trouble=f"the app's other instances cannot be counted: {error}")
 
-    def _settled(self, command: Command, hints: Hints, target: Target, readings: Readings) -> Step:
+    def _settled(self, command: DrainCommand, annotations: PodAnnotations, target: Target, readings: Readings) -> Step:
         now = self._clock()
-        match to_leave(target, readings, now):
+        match decide_absent(target, readings, now):
             case Finish(outcome=outcome, reason=reason):
                 # It went by itself, and has been away since it was looked for first.
                 safe = self._safe_at(command, target, target.looked_at or now)
-                event = tell(command, outcome, now, reason=reason, target=target, nodes=readings, safe_at=safe)
+                event = make_event(command, outcome, now, reason=reason, target=target, nodes=readings, safe_at=safe)
                 return Step(ending=Ended(), events=(event,))
             case Look(after=after):
                 away_since = now if target.renewals else target.looked_at or now
@@ -104,10 +104,10 @@ class Drain:
                 return Step(ending=Next(target=away))
             case None:
                 pass
-        retention = self._policy.retention if hints.retention is None else hints.retention
+        retention = self._policy.retention if annotations.retention is None else annotations.retention
         ends = self._policy.remove and command.cause is not Cause.asked
         ends_at = max(command.end_at, now) + retention if ends else None
-        event = tell(
+        event = make_event(
             command,
             Outcome.out_of_service,
             now,
@@ -121,14 +121,14 @@ class Drain:
         later = untroubled(
             target,
             stage=Stage.retire,
-            due_at=now + FIRST_WATCHFUL,
+            due_at=now + FIRST_HEARTBEAT_CHECK_INTERVAL,
             renewals=renewals(readings),
             looked_at=now,
             attempt=1,
         )
         return Step(ending=Next(target=later), events=(event,))
 
-    def _safe_at(self, command: Command, target: Target, since_at: datetime) -> datetime:
+    def _safe_at(self, command: DrainCommand, target: Target, since_at: datetime) -> datetime:
         return safe_at(command, target, since_at, self._policy, self._registry)
 
 
@@ -140,7 +140,7 @@ async def read_back(
     A node that took no write and does not show it otherwise (from its peer) is told by its refusal.
     """
     readings = before
-    for pause in READ_BACK_PAUSES:
+    for pause in READ_BACK_INTERVALS:
         await asyncio.sleep(pause)
         fresh = {reading.node: reading for reading in await registry.read(target.app, target.id, decision.nodes)}
         readings = tuple(fresh.get(reading.node, reading) for reading in before)

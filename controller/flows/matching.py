@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from controller.domain.commands import Cause, Command
+from controller.domain.annotations import AnnotationError, read_annotations
+from controller.domain.commands import Cause, DrainCommand
 from controller.domain.decide import Publish, Refuse, Routing, cause_of, decide
-from controller.domain.hints import HintError, read_hints
 from controller.domain.pods import LivingPod, Pod
-from controller.flows.find import Finder
+from controller.flows.finder import Finder
 from controller.flows.ports import Clock
 
 NOTHING = "with nothing registered at their address or host name"
@@ -59,11 +59,11 @@ class Matcher:
                         assert_never(decision)
         return matches
 
-    async def _look_up(self, command: Command, matches: Matches) -> None:
+    async def _look_up(self, command: DrainCommand, matches: Matches) -> None:
         try:
-            hints = read_hints(command.pod)
-            resolution = await self._finder.find(command, hints, not_before=command.observed_at)
-        except HintError as error:
+            annotations = read_annotations(command.pod)
+            resolution = await self._finder.find(command, annotations, not_before=command.observed_at)
+        except AnnotationError as error:
             matches.miss(command.pod, f"{NOT_FOLLOWED}: {error}")
             return
         if resolution.own:

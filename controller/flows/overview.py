@@ -8,15 +8,15 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from controller.domain.history import History
-from controller.domain.overview import NodeState, QueueState, RegionState, differ, oldest_open
+from controller.domain.drain_index import DrainIndex
+from controller.domain.region_state import NodeState, QueueState, RegionState, differ, oldest_open
 from controller.errors import BrokerError
 from controller.flows.ports import Clock
 
-EVERY = timedelta(seconds=10)
+SURVEY_INTERVAL = timedelta(seconds=10)
 
 
-class Surveyed(Protocol):
+class SurveyedRegion(Protocol):
     """A region's nodes."""
 
     async def survey(self) -> tuple[NodeState, ...]:
@@ -24,7 +24,7 @@ class Surveyed(Protocol):
         ...
 
 
-class Counter(Protocol):
+class QueueCounts(Protocol):
     """The broker's counts."""
 
     async def count(self, region: str) -> tuple[QueueState, QueueState]:
@@ -32,7 +32,7 @@ class Counter(Protocol):
         ...
 
 
-class Watcher(Protocol):
+class RegionObserver(Protocol):
     """Whoever shows what was seen as metrics."""
 
     def surveyed(self, state: RegionState) -> None:
@@ -46,11 +46,11 @@ class Overview:
     def __init__(
         self,
         *,
-        regions: Mapping[str, Surveyed],
-        counter: Counter,
-        history: History,
+        regions: Mapping[str, SurveyedRegion],
+        counter: QueueCounts,
+        history: DrainIndex,
         clock: Clock,
-        watcher: Watcher,
+        watcher: RegionObserver,
     ) -> None:
         self._regions = regions
         self._counter = counter
@@ -73,7 +73,7 @@ class Overview:
             state = await self._look(region)
             self.states[region] = state
             self._watcher.surveyed(state)
-            await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(SURVEY_INTERVAL.total_seconds())
 
     async def _look(self, region: str) -> RegionState:
         nodes = await self._regions[region].survey()

@@ -10,12 +10,12 @@ from typing import Protocol
 from controller.domain.commands import Cause
 from controller.domain.events import Event
 from controller.domain.instances import Instance, Reading
-from controller.domain.notices import Notice
-from controller.domain.pod_end import PodEnd
+from controller.domain.kubernetes_events import KubernetesEvent
 from controller.domain.pods import Pod
 from controller.domain.position import Position
-from controller.domain.restore import Order
-from controller.domain.stay.pods import StayPod
+from controller.domain.shutdown.pod_details import PodDetails
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.takeover import WorkItem
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
@@ -34,7 +34,7 @@ class Changed:
     """A pod as it is now."""
 
     pod: Pod
-    stay: StayPod | None = None
+    stay: PodDetails | None = None
     """How it stays, when it is on its way out."""
 
 
@@ -43,7 +43,7 @@ class Removed:
     """A pod's last state; its object is gone."""
 
     pod: Pod
-    stay: StayPod | None = None
+    stay: PodDetails | None = None
     """How it stayed."""
 
 
@@ -87,11 +87,11 @@ class PodFeed(Protocol):
 class Outbox(Protocol):
     """The broker: each call returns when the broker has confirmed, and raises BrokerError when it has not."""
 
-    async def send(self, order: Order) -> None:
+    async def send(self, item: WorkItem) -> None:
         """Publish a fresh order to its region's queue."""
         ...
 
-    async def postpone(self, order: Order, after: timedelta) -> None:
+    async def postpone(self, item: WorkItem, after: timedelta) -> None:
         """Publish an order into the delay ladder, to come back to its region's queue."""
         ...
 
@@ -99,41 +99,41 @@ class Outbox(Protocol):
         """Append to the event log."""
         ...
 
-    async def tell_end(self, end: PodEnd) -> None:
+    async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""
         ...
 
-    async def note_position(self, position: Position) -> None:
+    async def record_position(self, position: Position) -> None:
         """Note how far the watch has come."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class Recorded:
     """It is there, whoever has posted it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pointless:
+class Unrecordable:
     """It never will be: its namespace is gone, or it is not acceptable."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forbidden:
+class RecordForbidden:
     """We may not post there."""
 
     why: str
 
 
-Posting = Posted | Pointless | Forbidden
+RecordResult = Recorded | Unrecordable | RecordForbidden
 
 
-class Noticeboard(Protocol):
+class EventRecorder(Protocol):
     """Where people look who wonder about a pod."""
 
-    async def post(self, notice: Notice) -> Posting:
+    async def post(self, notice: KubernetesEvent) -> RecordResult:
         """Put it up; twice is once. KubernetesError when nobody knows whether it is there: then do it again."""
         ...
 

@@ -19,11 +19,11 @@ from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
-from controller.flows.ends import Ends, no_mistake_about
+from controller.flows.end_publisher import EndPublisher, contain_errors_about
 from controller.flows.ports import Clock, EventLog, Outbox, PodFeed
-from controller.flows.steps import is_read
+from controller.flows.steps import wait_for_log
 
-EVERY = 0.5
+RECORD_INTERVAL = 0.5
 """Seconds between two notes, at least."""
 
 
@@ -35,7 +35,7 @@ class Resume:
         *,
         feeds: Sequence[PodFeed],
         tracker: Tracker,
-        ends: Ends,
+        ends: EndPublisher,
         ledger: Ledger,
         log: EventLog,
         positions: EventLog,
@@ -79,10 +79,10 @@ class Resume:
         except KubernetesError as error:
             log.bind(error=str(error)).warning("what was removed while nobody watched is not known; the sweep finds it")
             return False
-        if not await is_read(self._log):
+        if not await wait_for_log(self._log):
             log.warning("the event log cannot be read; some drains may be sent once more")
         for one in removed:
-            with no_mistake_about(one.pod):
+            with contain_errors_about(one.pod):
                 self._ends.removed(one.pod, one.stay, seen=False)
         missed = [one.pod for one in removed if not self._is_answered(one.pod)]
         log.bind(removed=len(removed), missed=len(missed)).info("asked what was removed while nobody watched")
@@ -98,7 +98,7 @@ class Resume:
             for decision in decisions
         )
 
-    async def note_for_ever(self) -> None:
+    async def keep_recording(self) -> None:
         """Keep the position up to date."""
         noted: dict[str, str] = {}
         while True:
@@ -106,9 +106,9 @@ class Resume:
             if versions != noted and self._resumed and not self._tracker.backlog and all(versions.values()):
                 position = Position(cluster=self._routing.cluster, at=self._clock(), versions=versions)
                 try:
-                    await self._outbox.note_position(position)
+                    await self._outbox.record_position(position)
                 except BrokerError as error:
                     logger.bind(error=str(error)).debug("position not noted")
                 else:
                     noted = versions
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(RECORD_INTERVAL)

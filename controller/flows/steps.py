@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.domain.commands import Command, Progress, Stage, Target
-from controller.domain.drain import Readings, is_hopeless, present, trouble_of
-from controller.domain.events import Event, Outcome, tell
-from controller.domain.hints import said_window
-from controller.domain.schedule import SETTLE, backoff
-from controller.domain.standing import Guard
-from controller.domain.stay.window import STOCK, Windows
+from controller.domain.annotations import annotated_window
+from controller.domain.commands import DrainCommand, Progress, Stage, Target
+from controller.domain.events import Event, Outcome, make_event
+from controller.domain.guard import GuardPolicy
+from controller.domain.intervals import REPLICATION_INTERVAL, backoff
+from controller.domain.shutdown.window import STOCK, Windows
+from controller.domain.stages import Readings, is_hopeless, present, trouble_of
 from controller.flows.ports import EventLog, Registry
 
-LOG_PATIENCE = 5.0
+LOG_TIMEOUT = 5.0
 """Seconds. A log is read in a moment after a start."""
-EARLY = timedelta(milliseconds=500)
+EARLY_TOLERANCE = timedelta(milliseconds=500)
 """A step that comes back this much before its time is taken as on time."""
 
 
@@ -29,13 +29,13 @@ class Policy:
     retention: timedelta
     remove: bool = True
     give_up_after: timedelta = timedelta(hours=1)
-    longest_wait: timedelta = timedelta(seconds=15)
+    max_backoff: timedelta = timedelta(seconds=15)
     index_age: timedelta = timedelta(seconds=20)
     """How old the shared index may be for the first look."""
     instance_id_templates: tuple[str, ...] = ()
     concurrency: int = 32
     """Instances that are written at a time."""
-    guard: Guard = field(default_factory=Guard)
+    guard: GuardPolicy = field(default_factory=GuardPolicy)
     windows: Windows = STOCK
 
 
@@ -67,53 +67,53 @@ class Step:
     events: tuple[Event, ...] = ()
 
 
-async def is_read(log: EventLog) -> bool:
+async def wait_for_log(log: EventLog) -> bool:
     """Wait for the log to be read, for as long as anybody may be kept waiting by it."""
     try:
-        async with asyncio.timeout(LOG_PATIENCE):
+        async with asyncio.timeout(LOG_TIMEOUT):
             await log.wait_until_read()
     except TimeoutError:
         return False
     return True
 
 
-def begun(now: datetime) -> Progress:
+def new_progress(now: datetime) -> Progress:
     """The progress of an order that is taken up."""
     return Progress(first_at=now, due_at=now)
 
 
-def held_up(progress: Progress, trouble: str, now: datetime, policy: Policy) -> Progress | None:
+def delayed(progress: Progress, trouble: str, now: datetime, policy: Policy) -> Progress | None:
     """Something stands in the way of a whole order: when to come back, or None when it has lasted too long."""
     since = progress.trouble_since or now
     if now - since >= policy.give_up_after:
         return None
-    wait = backoff(progress.attempt, policy.longest_wait)
+    wait = backoff(progress.attempt, policy.max_backoff)
     return replace(progress, attempt=progress.attempt + 1, trouble=trouble, trouble_since=since, due_at=now + wait)
 
 
-def safe_at(command: Command, target: Target, since_at: datetime, policy: Policy, registry: Registry) -> datetime:
+def safe_at(command: DrainCommand, target: Target, since_at: datetime, policy: Policy, registry: Registry) -> datetime:
     """When no caller uses the instance any more that has been out of service at the last node since then."""
     windows, told = policy.windows, registry.cache_age
-    window = windows.of(target.app, command.region, said=said_window(command.pod), told=told)
+    window = windows.of(target.app, command.region, said=annotated_window(command.pod), told=told)
     return since_at + window.length
 
 
-def wait_or_give_up(
-    command: Command, target: Target, readings: Readings, now: datetime, policy: Policy, trouble: str = ""
+def retry_or_fail(
+    command: DrainCommand, target: Target, readings: Readings, now: datetime, policy: Policy, trouble: str = ""
 ) -> Step:
     """Something stands in the way: tell it once, come back later, and give up when it lasts too long."""
     trouble = trouble or trouble_of(readings)
     since = target.trouble_since or now
     attempt = target.attempt + 1
     if now - since >= policy.give_up_after or is_hopeless(readings, target.attempt):
-        failed = tell(command, Outcome.failed, now, reason=trouble, target=target, nodes=readings)
+        failed = make_event(command, Outcome.failed, now, reason=trouble, target=target, nodes=readings)
         # A dead letter starts afresh when it is requeued: the person who does so has mended something.
         fresh = replace(target, attempt=1, trouble="", trouble_since=None, due_at=now)
         return Step(ending=GivenUp(target=fresh, why=trouble), events=(failed,))
     events: tuple[Event, ...] = ()
     if trouble != target.trouble:
-        events = (tell(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings),)
-    wait = backoff(target.attempt, policy.longest_wait)
+        events = (make_event(command, Outcome.requested, now, reason=trouble, target=target, nodes=readings),)
+    wait = backoff(target.attempt, policy.max_backoff)
     later = replace(target, attempt=attempt, trouble=trouble, trouble_since=since, due_at=now + wait)
     if present(readings) and not target.renewals:
         later = replace(later, looked_at=None)  # it has not stayed away
@@ -132,5 +132,5 @@ def in_doubt(step: Step, target: Target, now: datetime) -> Step:
     """
     gone = any(event.outcome is Outcome.already_gone for event in step.events)
     if target.stage is Stage.retire and gone:
-        return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now + SETTLE)))
+        return Step(ending=Next(target=replace(target, stage=Stage.delete, due_at=now + REPLICATION_INTERVAL)))
     return step

@@ -2,9 +2,9 @@
 
 Two tasks share one tracker. ``observe`` only notes; ``publish`` only sends, and confirms to the tracker. So a broker
 that is away never slows the watch, and a pod stays due until the broker has its command. Beside them, what the event
-log says is held against the living pods (flows/succession) and against the commands that were sent (flows/chase), and
-told to the pods themselves (flows/telling); what was removed while nobody watched is asked for at the start
-(flows/resume); and when drained pods ended is told to whoever judges how it went (flows/ends).
+log says is held against the living pods (flows/takeovers) and against the commands that were sent (flows/resend), and
+told to the pods themselves (flows/pod_events); what was removed while nobody watched is asked for at the start
+(flows/resume); and when drained pods ended is told to whoever judges how it went (flows/end_publisher).
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from typing import assert_never
 from loguru import logger
 
 from controller.domain.decide import Publish, Refuse, Routing, decide
-from controller.domain.events import Outcome, tell
+from controller.domain.events import Outcome, make_event
+from controller.domain.intervals import backoff
 from controller.domain.ledger import Ledger
-from controller.domain.schedule import backoff
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
-from controller.flows.chase import Chase
-from controller.flows.ends import Ends, no_mistake_about
-from controller.flows.journal import Journal
+from controller.flows.end_publisher import EndPublisher, contain_errors_about
+from controller.flows.pod_events import PodEvents
 from controller.flows.ports import (
     Alive,
     Changed,
     Clock,
     EventLog,
+    EventRecorder,
     Listed,
-    Noticeboard,
     Observer,
     Outbox,
     PodFeed,
     Removed,
     Unselected,
 )
+from controller.flows.priority import PriorityGate
+from controller.flows.recorder import Recorder
+from controller.flows.resend import Resender
 from controller.flows.resume import Resume
-from controller.flows.succession import Succession
-from controller.flows.telling import Telling
-from controller.flows.urgency import Urgency
+from controller.flows.takeovers import Takeovers
 
-AT_ONCE = 5_000
+MAX_UNDER_WAY = 5_000
 """Pods whose commands are under way together; the broker's confirms arrive in batches."""
-LONGEST_PAUSE = timedelta(seconds=5)
+MAX_BACKOFF = timedelta(seconds=5)
 
 
 class Watch:
@@ -58,11 +58,11 @@ class Watch:
         routing: Routing,
         clock: Clock,
         observer: Observer,
-        urgency: Urgency,
+        priority: PriorityGate,
         ledger: Ledger,
         log: EventLog,
         positions: EventLog,
-        noticeboard: Noticeboard | None = None,
+        event_recorder: EventRecorder | None = None,
     ) -> None:
         """Without a ``noticeboard`` pods are told nothing."""
         self._feeds = feeds
@@ -70,13 +70,13 @@ class Watch:
         self._routing = routing
         self._clock = clock
         self._observer = observer
-        self._urgency = urgency
-        self._journal = Journal(outbox=outbox, observer=observer, urgency=urgency)
+        self._priority = priority
+        self._recorder = Recorder(outbox=outbox, observer=observer, priority=priority)
         self._tracker = Tracker()
-        self.succession = Succession(
+        self.takeovers = Takeovers(
             cluster=routing.cluster, tracker=self._tracker, ledger=ledger, log=log, outbox=outbox
         )
-        self._ends = Ends(routing=routing, outbox=outbox, urgency=urgency, clock=clock)
+        self._ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
         self.resume = Resume(
             feeds=feeds,
             tracker=self._tracker,
@@ -88,13 +88,13 @@ class Watch:
             routing=routing,
             clock=clock,
         )
-        self._chase = Chase(ledger=ledger, log=log, outbox=outbox, clock=clock)
-        self.telling: Telling | None = None
-        if noticeboard is not None:
-            self.telling = Telling(
+        self._resender = Resender(ledger=ledger, log=log, outbox=outbox, clock=clock)
+        self.pod_events: PodEvents | None = None
+        if event_recorder is not None:
+            self.pod_events = PodEvents(
                 cluster=routing.cluster,
                 scopes=[feed.scope for feed in feeds],
-                noticeboard=noticeboard,
+                event_recorder=event_recorder,
                 is_there=self._tracker.has,
                 clock=clock,
             )
@@ -114,22 +114,22 @@ class Watch:
             for number, feed in enumerate(self._feeds):
                 tasks.create_task(self._observe(number, feed), name=f"observe-{number}")
             tasks.create_task(self._publish(), name="publish")
-            tasks.create_task(self.succession.run(), name="restore")
-            tasks.create_task(self._chase.run(), name="chase")
+            tasks.create_task(self.takeovers.run(), name="restore")
+            tasks.create_task(self._resender.run(), name="chase")
             tasks.create_task(self._ends.run(), name="ends")
             tasks.create_task(self._resume(), name="resume")
-            if self.telling:
-                tasks.create_task(self._tell(self.telling), name="tell")
+            if self.pod_events:
+                tasks.create_task(self._tell(self.pod_events), name="tell")
 
-    async def _tell(self, telling: Telling) -> None:
+    async def _tell(self, pod_events: PodEvents) -> None:
         await self._all_listed.wait()  # only then is it known which pods are there
-        await telling.run()
+        await pod_events.run()
 
     async def _resume(self) -> None:
         await self._all_listed.wait()
         if await self.resume.take_up():
             self._wake.set()
-        await self.resume.note_for_ever()
+        await self.resume.keep_recording()
 
     async def finish(self, within: timedelta) -> None:
         """Give what is under way this long to be confirmed; what is left is seen again by whoever watches next."""
@@ -142,21 +142,21 @@ class Watch:
             match sighting:
                 case Listed(scope=scope, pods=pods):
                     vanished = self._tracker.listed(scope, pods, now)
-                    with no_mistake_about(*vanished):
+                    with contain_errors_about(*vanished):
                         self._ends.listed(pods, vanished)
                     self._listed.add(number)
                     if self.ready:
                         self._all_listed.set()
                     for pod in pods:
-                        self.succession.seen(pod)
+                        self.takeovers.seen(pod)
                 case Changed(pod=pod, stay=stay):
                     self._tracker.changed(pod, now)
-                    self.succession.seen(pod)
-                    with no_mistake_about(pod):
+                    self.takeovers.seen(pod)
+                    with contain_errors_about(pod):
                         self._ends.changed(pod, stay)
                 case Removed(pod=pod, stay=stay):
                     self._tracker.removed(pod, now)
-                    with no_mistake_about(pod):
+                    with contain_errors_about(pod):
                         self._ends.removed(pod, stay)
                 case Unselected(uid=uid):
                     self._tracker.forget(uid)
@@ -175,7 +175,7 @@ class Watch:
                 await self._wake.wait()
                 self._wake.clear()
                 for due in self._tracker.due():
-                    if len(self._under_way) >= AT_ONCE:
+                    if len(self._under_way) >= MAX_UNDER_WAY:
                         break
                     if due.pod.uid not in self._under_way:
                         task = tasks.create_task(self._see_through(due), name=f"publish {due.pod.key}")
@@ -200,11 +200,11 @@ class Watch:
             except BrokerError as error:
                 log = logger.bind(pod=due.pod.key, cause=due.cause.value, attempt=attempt, error=str(error))
                 log.warning("not confirmed by the broker; sending it again")
-                await asyncio.sleep(backoff(attempt, LONGEST_PAUSE).total_seconds())
+                await asyncio.sleep(backoff(attempt, MAX_BACKOFF).total_seconds())
             except Exception as error:  # a mistake of ours about one pod must not stop the drains of all others
                 log = logger.bind(pod=due.pod.key, error=f"{type(error).__name__}: {error}")
                 log.error("this pod cannot be drained; trying again")
-                await asyncio.sleep(LONGEST_PAUSE.total_seconds())
+                await asyncio.sleep(MAX_BACKOFF.total_seconds())
             else:
                 return
 
@@ -213,14 +213,14 @@ class Watch:
         for decision in decisions:
             match decision:
                 case Publish(command=command):
-                    with self._urgency.urgent():
+                    with self._priority.urgent():
                         await self._outbox.send(command)
-                    self._chase.sent(command)
+                    self._resender.sent(command)
                     self._observer.published(due.cause)
                     published_at = self._clock()
-                    event = tell(command, Outcome.requested, command.observed_at, published_at=published_at)
-                    await self._journal.record(event)
+                    event = make_event(command, Outcome.requested, command.observed_at, published_at=published_at)
+                    await self._recorder.record(event)
                 case Refuse(command=command, reason=reason):
-                    await self._journal.record(tell(command, Outcome.refused, self._clock(), reason=reason))
+                    await self._recorder.record(make_event(command, Outcome.refused, self._clock(), reason=reason))
                 case _:
                     assert_never(decision)

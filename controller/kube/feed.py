@@ -19,11 +19,11 @@ from controller.domain.decide import cause_of
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected
-from controller.kube.api import ExpiredError, KubeApi, NotFoundError
-from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_pod
+from controller.kube.client import ExpiredError, KubeApi, NotFoundError
 from controller.kube.listing import list_pods, pods_path
-from controller.kube.stays import read_stay
-from controller.settings import Watch
+from controller.kube.pod_decoder import decode_bookmark, decode_event, decode_failure, decode_pod
+from controller.kube.pod_details_decoder import read_details
+from controller.settings import WatchSettings
 
 WATCH_SECONDS = 10
 """How long the server keeps a watch open. It ends it with a bookmark, so that an idle watch does not grow old."""
@@ -31,15 +31,15 @@ HISTORY_SECONDS = 1
 """How long the server may send what it remembers: it does so at once, and then waits for more."""
 READ_TIMEOUT = 13.0
 """Seconds of silence after which the connection is taken for dead."""
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.8, 10.0
-LIVE_WITHIN = 45.0
+MIN_BACKOFF, MAX_BACKOFF = 0.8, 10.0
+LIVE_TIMEOUT = 45.0
 """Seconds without any contact after which the watch does not count as live."""
 
 
 class KubePodFeed:
     """The pods of one namespace, or of all."""
 
-    def __init__(self, api: KubeApi, settings: Watch, *, namespace: str = "", clock: Clock) -> None:
+    def __init__(self, api: KubeApi, settings: WatchSettings, *, namespace: str = "", clock: Clock) -> None:
         self.scope = namespace
         self.version = ""
         self._api = api
@@ -54,7 +54,7 @@ class KubePodFeed:
     @property
     def live(self) -> bool:
         """True while the API server answers."""
-        return self._contact_at is not None and (self._clock() - self._contact_at).total_seconds() < LIVE_WITHIN
+        return self._contact_at is not None and (self._clock() - self._contact_at).total_seconds() < LIVE_TIMEOUT
 
     @property
     def silence(self) -> timedelta:
@@ -64,7 +64,7 @@ class KubePodFeed:
     async def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""
         version = ""
-        pause = SHORTEST_PAUSE
+        pause = MIN_BACKOFF
         log = logger.bind(namespace=self._namespace or "(all)")
         while True:
             try:
@@ -76,7 +76,7 @@ class KubePodFeed:
                     yield listed
                     version = self.version = listed_at
                 async for sighting, seen in self._watch(version):
-                    version, pause = seen, SHORTEST_PAUSE
+                    version, pause = seen, MIN_BACKOFF
                     yield sighting
                     self.version = seen
                 continue
@@ -86,7 +86,7 @@ class KubePodFeed:
             except KubernetesError as error:
                 log.bind(error=str(error)).warning("watch interrupted")
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, MAX_BACKOFF)
 
     async def _list(self) -> tuple[Listed, str]:
         pods, version = await list_pods(self._api, self._path, self._settings.page_size, self._selectors())
@@ -109,7 +109,7 @@ class KubePodFeed:
                 raise (ExpiredError if code == 410 else KubernetesError)(text)
             if kind == "DELETED":
                 pod, _ = decode_pod(body)
-                removed[pod.uid] = Removed(pod=pod, stay=read_stay(pod, body))
+                removed[pod.uid] = Removed(pod=pod, stay=read_details(pod, body))
         return tuple([one for one in removed.values() if not await self._lives_on(one.pod)])
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
@@ -138,9 +138,9 @@ class KubePodFeed:
     async def _sighted(self, kind: str, pod: Pod, body: bytes) -> Sighting:
         if kind != "DELETED":
             self._note(pod)
-            return Changed(pod=pod, stay=read_stay(pod, body) if cause_of(pod) else None)
+            return Changed(pod=pod, stay=read_details(pod, body) if cause_of(pod) else None)
         self._selected.pop(pod.uid, None)
-        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod, stay=read_stay(pod, body))
+        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod, stay=read_details(pod, body))
 
     async def _no_longer_selected(self, listed: Listed) -> list[Unselected]:
         """With a label selector, a pod that is missing from a list may have lost its label only."""
@@ -178,6 +178,6 @@ class KubePodFeed:
         return {name: value for name, value in selectors.items() if value}
 
 
-def feeds(api: KubeApi, settings: Watch, *, clock: Clock) -> list[KubePodFeed]:
+def feeds(api: KubeApi, settings: WatchSettings, *, clock: Clock) -> list[KubePodFeed]:
     """One feed for each watched namespace, or one for all of them."""
     return [KubePodFeed(api, settings, namespace=name, clock=clock) for name in settings.scopes]

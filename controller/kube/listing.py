@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
-from controller.kube.api import ForbiddenError, KubeApi, NotFoundError
-from controller.kube.decode import decode_page, decode_pod
+from controller.kube.client import KubeApi, KubeForbiddenError, NotFoundError
+from controller.kube.pod_decoder import decode_page, decode_pod
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Census:
         """List them now. KubernetesError unless the list is complete."""
         try:
             pods, _ = await list_pods(self._api, pods_path(""), self._page_size)
-        except ForbiddenError as error:
+        except KubeForbiddenError as error:
             if not self._namespaces:
                 raise KubernetesError(f"pods of all namespaces cannot be listed ({error})") from error
             self._whole = False

@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 
 from controller.errors import KubernetesError
-from controller.kube.api import ForbiddenError, KubeApi
+from controller.kube.client import KubeApi, KubeForbiddenError
 
 _WHO = "/apis/authentication.k8s.io/v1/tokenreviews"
 _MAY = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 GROUP = "eureka.drain"
-LONGEST_REASON = 300
+MAX_REASON_LENGTH = 300
 """Characters."""
 RECOGNIZABLE = 8
 """Characters of a token that no error text may hold."""
@@ -108,14 +108,14 @@ class Reviews:
             "resourceAttributes": {"group": GROUP, "resource": resource, "verb": verb},
         }
         status = _decoded(_access_review, await self._create(_MAY, "SubjectAccessReview", spec)).status
-        return status.allowed and not status.denied, (status.reason or status.evaluation_error)[:LONGEST_REASON]
+        return status.allowed and not status.denied, (status.reason or status.evaluation_error)[:MAX_REASON_LENGTH]
 
     async def _create(self, path: str, kind: str, spec: dict[str, Any]) -> bytes:
         group, _, resource = path.removeprefix("/apis/").partition("/v1/")
         try:
             return await self._api.post(path, {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec})
-        except ForbiddenError as error:
-            raise ForbiddenError(f"we lack the verb create on {resource}.{group} ({error})") from error
+        except KubeForbiddenError as error:
+            raise KubeForbiddenError(f"we lack the verb create on {resource}.{group} ({error})") from error
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:

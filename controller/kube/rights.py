@@ -11,10 +11,10 @@ import msgspec
 from loguru import logger
 
 from controller.errors import KubernetesError
-from controller.kube.api import KubeApi
-from controller.kube.decode import decoded
+from controller.kube.client import KubeApi
+from controller.kube.pod_decoder import decoded
 
-EVERY = timedelta(seconds=15)
+CHECK_INTERVAL = timedelta(seconds=15)
 _PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -32,10 +32,10 @@ class Need:
         return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}{where}"
 
 
-def needs_of_watch(scopes: Sequence[str], *, notices: bool) -> list[Need]:
+def needs_of_watch(scopes: Sequence[str], *, kubernetes_events: bool) -> list[Need]:
     """What a watch of these scopes (namespaces, or one empty name) needs."""
     needs = [Need(verb=verb, resource="pods", namespace=scope) for scope in scopes for verb in ("list", "watch", "get")]
-    if notices:
+    if kubernetes_events:
         needs += [Need(verb="create", resource="events", namespace=scope) for scope in scopes]
     return needs
 
@@ -100,4 +100,4 @@ class Rights:
                 for need in sorted(missing - self._missing, key=str):
                     logger.bind(right=str(need)).error("a right is missing; see eureka-drain doctor")
                 self._missing = missing
-            await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(CHECK_INTERVAL.total_seconds())

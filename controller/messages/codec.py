@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from controller.domain.commands import Command
+from controller.domain.commands import DrainCommand
 from controller.domain.events import Event
-from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
-from controller.domain.restore import Order, Restore
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.takeover import RestoreCommand, WorkItem
 from controller.errors import MessageError
 from controller.messages import v1
 
@@ -21,10 +21,10 @@ EVENT_TYPE = "drain.event"
 POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
-LARGEST_BODY = 256 * 1024
+MAX_BODY_BYTES = 256 * 1024
 """Bytes. A command with 64 instances and 20 living pods stays below half of it."""
 
-Thing = TypeVar("Thing", Command, Restore, Event, Position, PodEnd)
+Thing = TypeVar("Thing", DrainCommand, RestoreCommand, Event, Position, PodEnd)
 
 
 class _Versioned(msgspec.Struct):
@@ -33,26 +33,26 @@ class _Versioned(msgspec.Struct):
 
 _encoder = msgspec.json.Encoder()
 _version_decoder = msgspec.json.Decoder(_Versioned)
-_command_decoder = msgspec.json.Decoder(v1.Command)
-_restore_decoder = msgspec.json.Decoder(v1.Restore)
-_event_decoder = msgspec.json.Decoder(v1.Event)
-_position_decoder = msgspec.json.Decoder(v1.Position)
-_end_decoder = msgspec.json.Decoder(v1.PodEnd)
+_command_decoder = msgspec.json.Decoder(v1.CommandV1)
+_restore_decoder = msgspec.json.Decoder(v1.RestoreV1)
+_event_decoder = msgspec.json.Decoder(v1.EventV1)
+_position_decoder = msgspec.json.Decoder(v1.PositionV1)
+_end_decoder = msgspec.json.Decoder(v1.PodEndV1)
 
 
-def encode_order(order: Order) -> bytes:
+def encode_item(item: WorkItem) -> bytes:
     """Write an order in the newest version."""
-    return _encode(order, v1.Command if isinstance(order, Command) else v1.Restore)
+    return _encode(item, v1.CommandV1 if isinstance(item, DrainCommand) else v1.RestoreV1)
 
 
 def encode_event(event: Event) -> bytes:
     """Write an event in the newest version."""
-    return _encode(event, v1.Event)
+    return _encode(event, v1.EventV1)
 
 
 def encode_position(position: Position) -> bytes:
     """Write a position in the newest version."""
-    return _encode(position, v1.Position)
+    return _encode(position, v1.PositionV1)
 
 
 def decode_position(body: bytes) -> Position:
@@ -62,7 +62,7 @@ def decode_position(body: bytes) -> Position:
 
 def encode_end(end: PodEnd) -> bytes:
     """Write a pod's end in the newest version."""
-    return _encode(end, v1.PodEnd)
+    return _encode(end, v1.PodEndV1)
 
 
 def decode_end(body: bytes) -> PodEnd:
@@ -70,17 +70,17 @@ def decode_end(body: bytes) -> PodEnd:
     return _decode(body, CONTENT_TYPE, END_TYPE, _end_decoder, PodEnd)
 
 
-def type_of(order: Order) -> str:
+def type_of(item: WorkItem) -> str:
     """The message type of an order."""
-    return COMMAND_TYPE if isinstance(order, Command) else RESTORE_TYPE
+    return COMMAND_TYPE if isinstance(item, DrainCommand) else RESTORE_TYPE
 
 
-def decode_order(body: bytes, *, type_: str | None, content_type: str | None) -> Order:
+def decode_item(body: bytes, *, type_: str | None, content_type: str | None) -> WorkItem:
     """Read an order; MessageError says why it is none of ours."""
     if type_ == COMMAND_TYPE:
-        return _decode(body, content_type, type_, _command_decoder, Command)
+        return _decode(body, content_type, type_, _command_decoder, DrainCommand)
     if type_ == RESTORE_TYPE:
-        return _decode(body, content_type, type_, _restore_decoder, Restore)
+        return _decode(body, content_type, type_, _restore_decoder, RestoreCommand)
     raise MessageError(f"message type {_shown(type_)} is neither {COMMAND_TYPE!r} nor {RESTORE_TYPE!r}")
 
 
@@ -94,8 +94,8 @@ def _decode(
 ) -> Thing:
     if content_type != CONTENT_TYPE:
         raise MessageError(f"content type {_shown(content_type)} is not {CONTENT_TYPE!r}")
-    if len(body) > LARGEST_BODY:
-        raise MessageError(f"the body has {len(body)} bytes, more than {LARGEST_BODY}")
+    if len(body) > MAX_BODY_BYTES:
+        raise MessageError(f"the body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
     try:
         version = _version_decoder.decode(body).version
         if version != 1:
@@ -105,7 +105,7 @@ def _decode(
         raise MessageError(f"not a valid {type_}: {str(error)[:300]}") from error
 
 
-def _encode(thing: Order | Event | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:
+def _encode(thing: WorkItem | Event | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:
     fields = msgspec.to_builtins(thing, builtin_types=(datetime,))
     return _encoder.encode(msgspec.convert({"version": 1, **fields}, wire, strict=False))
 

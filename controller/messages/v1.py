@@ -17,7 +17,7 @@ Port = Annotated[int, Meta(ge=0, le=65_535)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
-class Owner(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OwnerV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The drained pod's controller."""
 
     api_version: Short
@@ -26,7 +26,7 @@ class Owner(Struct, frozen=True, kw_only=True, omit_defaults=True):
     uid: Short
 
 
-class Pod(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The drained pod."""
 
     namespace: Short
@@ -46,10 +46,10 @@ class Pod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished_at: Time | None = None
     disruption: Short = ""
     annotations: Annotated[dict[Short, Text], Meta(max_length=32)] = field(default_factory=dict)
-    owner: Owner | None = None
+    owner: OwnerV1 | None = None
 
 
-class LivingPod(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LivingPodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A living pod at the same address or host name."""
 
     namespace: Short
@@ -62,7 +62,7 @@ class LivingPod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: Time | None = None
 
 
-class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TargetV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One instance on its way out."""
 
     app: Text
@@ -75,13 +75,13 @@ class Target(Struct, frozen=True, kw_only=True, omit_defaults=True):
     renewal_interval: timedelta = timedelta(seconds=30)
     renewals: dict[Text, Time] = field(default_factory=dict)
     looked_at: Time | None = None
-    written: bool = False
+    may_have_override: bool = False
     attempt: Annotated[int, Meta(ge=1)] = 1
     trouble: str = ""
     trouble_since: Time | None = None
 
 
-class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProgressV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a worker has come."""
 
     first_at: Time
@@ -92,10 +92,10 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble: str = ""
     trouble_since: Time | None = None
     first_look_at: Time | None = None
-    targets: Annotated[tuple[Target, ...], Meta(max_length=64)] = ()
+    targets: Annotated[tuple[TargetV1, ...], Meta(max_length=64)] = ()
 
 
-class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CommandV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Type ``drain.command``."""
 
     version: Literal[1]
@@ -103,18 +103,18 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cluster: Short
     region: Annotated[str, Meta(min_length=1, max_length=63)]
     cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
-    pod: Pod
+    pod: PodV1
     observed_at: Time
     since_at: Time
     end_at: Time
-    living: Annotated[tuple[LivingPod, ...], Meta(max_length=64)] = ()
+    living: Annotated[tuple[LivingPodV1, ...], Meta(max_length=64)] = ()
     requested_by: Short = ""
     requested_at: Time | None = None
     requested_why: Text = ""
-    progress: Progress | None = None
+    progress: ProgressV1 | None = None
 
 
-class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TakenV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One instance that a drain took out of service, as the event log says."""
 
     drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -127,26 +127,26 @@ class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     uid: Short
     ip: Short
     since_at: Time
-    taken_at: Time
+    out_at: Time
 
 
-class Restore(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RestoreV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Type ``drain.restore``. A type of its own, so that a reader who does not know it never takes it for a drain."""
 
     version: Literal[1]
     drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
     cluster: Short
     region: Annotated[str, Meta(min_length=1, max_length=63)]
-    pod: Pod
+    pod: PodV1
     observed_at: Time
-    taken: Annotated[tuple[Taken, ...], Meta(min_length=1, max_length=64)]
+    held: Annotated[tuple[TakenV1, ...], Meta(min_length=1, max_length=64)]
     requested_by: Short = ""
     requested_at: Time | None = None
     requested_why: Text = ""
-    progress: Progress | None = None
+    progress: ProgressV1 | None = None
 
 
-class Position(Struct, frozen=True, kw_only=True):
+class PositionV1(Struct, frozen=True, kw_only=True):
     """Type ``drain.position``: how far a watch has come."""
 
     version: Literal[1]
@@ -155,7 +155,7 @@ class Position(Struct, frozen=True, kw_only=True):
     versions: Annotated[dict[Short, Short], Meta(max_length=10_000)]
 
 
-class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one Eureka node said."""
 
     node: Text
@@ -163,7 +163,7 @@ class Node(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class EventV1(Struct, frozen=True, kw_only=True):
     """Type ``drain.event``: one change of state, for the audit log."""
 
     version: Literal[1]
@@ -192,7 +192,7 @@ class Event(Struct, frozen=True, kw_only=True):
     instance_id: Text = ""
     reason: str = ""
     attempt: int = 1
-    nodes: tuple[Node, ...] = ()
+    nodes: tuple[NodeV1, ...] = ()
     since_at: Time | None = None
     published_at: Time | None = None
     taken_up_at: Time | None = None
@@ -201,11 +201,11 @@ class Event(Struct, frozen=True, kw_only=True):
     requested_by: Short = ""
     requested_at: Time | None = None
     requested_why: Text = ""
-    facts: Pod | None = None
+    facts: PodV1 | None = None
     end_at: Time | None = None
 
 
-class PodEnd(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PodEndV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Type ``drain.end``: a drained pod has ended serving."""
 
     version: Literal[1]
@@ -218,5 +218,5 @@ class PodEnd(Struct, frozen=True, kw_only=True, omit_defaults=True):
     workload: Short
     at: Time
     ended_at: Time | None = None
-    cut: Literal["no_hook", "hook", "grace", "killed", "by_itself", "unknown"] = "unknown"
+    end_cause: Literal["no_hook", "hook", "grace", "killed", "by_itself", "unknown"] = "unknown"
     why: Text = ""

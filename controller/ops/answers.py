@@ -6,67 +6,67 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.domain.checkup import Check
-from controller.domain.leave import Grace, leave_of, safe_after
-from controller.domain.overview import RegionState
-from controller.domain.replay import Item
-from controller.domain.story import Part, Story
+from controller.domain.diagnostics import Check
+from controller.domain.drain_record import DrainRecord, InstanceRecord
+from controller.domain.region_state import RegionState
+from controller.domain.replay_plan import ReplayItem
+from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment, moments
 from controller.ops.web.replays import Execution
-from controller.rabbit.dead import Letter
+from controller.rabbit.dead_letter_queue import DeadMessage
 
 
-def drain_answer(story: Story, now: datetime) -> dict[str, Any]:
+def drain_answer(record: DrainRecord, now: datetime) -> dict[str, Any]:
     """One drain; times are RFC 3339 in UTC, durations seconds."""
-    leave, end = leave_of(story), story.end
+    shutdown, end = shutdown_of(record), record.end
     return {
-        "drain_id": story.drain_id,
-        "state": story.state.value,
-        "reason": story.reason,
-        "cluster": story.cluster,
-        "region": story.region,
-        "namespace": story.namespace,
-        "pod": story.pod,
-        "uid": story.uid,
-        "ip": story.ip,
-        "cause": story.cause.value,
-        "since_at": _time(story.since_at),
-        "began_at": _time(story.began_at),
-        "last_at": _time(story.last_at),
-        "out_of_service_at": _time(story.out_at),
-        "seconds_to_out_of_service": _seconds(story.took),
-        "grace": leave.grace.name,
-        "verdict": leave.told if leave.grace is not Grace.to_come else "",
-        "short_seconds": leave.short_seconds,
-        "grace_why": leave.why,
-        "safe_at": _time(story.safe_at),
-        "safe_after": _time(safe_after(story, now)),
+        "drain_id": record.drain_id,
+        "state": record.state.value,
+        "reason": record.reason,
+        "cluster": record.cluster,
+        "region": record.region,
+        "namespace": record.namespace,
+        "pod": record.pod,
+        "uid": record.uid,
+        "ip": record.ip,
+        "cause": record.cause.value,
+        "since_at": _time(record.since_at),
+        "began_at": _time(record.began_at),
+        "last_at": _time(record.last_at),
+        "out_of_service_at": _time(record.out_at),
+        "seconds_to_out_of_service": _seconds(record.took),
+        "grace": shutdown.grace.name,
+        "verdict": shutdown.told if shutdown.grace is not ShutdownVerdict.to_come else "",
+        "short_seconds": shutdown.short_seconds,
+        "grace_why": shutdown.why,
+        "safe_at": _time(record.safe_at),
+        "safe_after": _time(safe_after(record, now)),
         "ended_at": _time(end.ended_at if end else None),
         "workload": f"{end.kind}/{end.workload}" if end else "",
-        "requested_by": story.requested_by,
-        "requested_at": _time(story.requested_at),
-        "requested_why": story.requested_why,
-        "instances": [_part(part) for part in story.parts.values() if part.id],
+        "requested_by": record.requested_by,
+        "requested_at": _time(record.requested_at),
+        "requested_why": record.requested_why,
+        "instances": [_part(part) for part in record.parts.values() if part.id],
     }
 
 
-def timeline_answer(story: Story, now: datetime) -> dict[str, Any]:
+def timeline_answer(record: DrainRecord, now: datetime) -> dict[str, Any]:
     """One drain with its timeline."""
     return {
-        **drain_answer(story, now),
-        "timeline": [_moment(one) for one in moments(story, now)],
-        "left_out": story.left_out,
+        **drain_answer(record, now),
+        "timeline": [_moment(one) for one in moments(record, now)],
+        "left_out": record.left_out,
     }
 
 
-def letter_answer(letter: Letter, apps: Sequence[str]) -> dict[str, Any]:
+def dead_message_answer(letter: DeadMessage, apps: Sequence[str]) -> dict[str, Any]:
     """One dead letter."""
-    order = letter.order
+    item = letter.item
     return {
         "region": letter.region,
-        "drain_id": order.drain_id if order else None,
-        "namespace": order.pod.namespace if order else None,
-        "pod": order.pod.name if order else None,
+        "drain_id": item.drain_id if item else None,
+        "namespace": item.pod.namespace if item else None,
+        "pod": item.pod.name if item else None,
         "apps": list(apps),
         "type": letter.type,
         "message_id": letter.message_id,
@@ -92,7 +92,7 @@ def region_answer(state: RegionState) -> dict[str, Any]:
     }
 
 
-def item_answer(item: Item) -> dict[str, Any]:
+def item_answer(item: ReplayItem) -> dict[str, Any]:
     """One line of a replay's plan."""
     return {
         "drain_id": item.drain_id,
@@ -110,9 +110,9 @@ def execution_answer(execution: Execution) -> dict[str, Any]:
     return {
         "replay_id": execution.id,
         "executed": True,
-        "requested_by": execution.asker.by,
-        "requested_at": _time(execution.asker.at),
-        "requested_why": execution.asker.why,
+        "requested_by": execution.requester.by,
+        "requested_at": _time(execution.requester.at),
+        "requested_why": execution.requester.why,
         "over_at": _time(execution.over_at),
         "trouble": execution.trouble,
         "to_send": len(execution.to_drain),
@@ -120,14 +120,14 @@ def execution_answer(execution: Execution) -> dict[str, Any]:
         "outcomes": dict(execution.outcomes),
         "open": len(execution.came.open),
         "items": [
-            {**item_answer(item), "outcome": story.state.value if story else None}
+            {**item_answer(item), "outcome": record.state.value if record else None}
             for item in execution.items
-            for story in (execution.came.settled.get(item.drain_id),)
+            for record in (execution.came.settled.get(item.drain_id),)
         ],
     }
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: InstanceRecord) -> dict[str, Any]:
     return {
         "app": part.app,
         "instance_id": part.id,
@@ -168,7 +168,7 @@ def check_answer(check: Check) -> dict[str, Any]:
     return {
         "area": check.area,
         "what": check.what,
-        "grade": check.grade.value,
+        "grade": check.severity.value,
         "found": check.found,
-        "mend": check.mend,
+        "mend": check.fix,
     }

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from loguru import logger
 
-from controller.ops.door.headers import LARGEST_BODY, SERVER_OPTIONS
+from controller.ops.auth.headers import MAX_BODY_BYTES, SERVER_OPTIONS
 from controller.ops.metrics import Metrics
-from controller.settings import Http
+from controller.settings import HttpSettings
 
 Checks = dict[str, Callable[[], bool]]
 """What readiness consists of, by name."""
@@ -18,7 +18,7 @@ Checks = dict[str, Callable[[], bool]]
 
 @asynccontextmanager
 async def serve(
-    settings: Http, metrics: Metrics, checks: Checks, application: web.Application | None = None
+    settings: HttpSettings, metrics: Metrics, checks: Checks, application: web.Application | None = None
 ) -> AsyncIterator[int]:
     """Serve for as long as the context lasts; gives the port. ``application``: what else is served there."""
 
@@ -36,7 +36,7 @@ async def serve(
         )
 
     metrics.readiness(checks)
-    application = application if application is not None else web.Application(client_max_size=LARGEST_BODY)
+    application = application if application is not None else web.Application(client_max_size=MAX_BODY_BYTES)
     application.add_routes(
         [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)]
     )

@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from controller.domain.checkup import Check, Grade
-from controller.domain.leave import Grace, leave_of, safe_after
-from controller.domain.replay import Item, Verdict
-from controller.domain.story import Story
-from controller.domain.sweep import Finding
+from controller.domain.diagnostics import Check, Severity
+from controller.domain.drain_record import DrainRecord
+from controller.domain.orphans import Orphan
+from controller.domain.replay_plan import ReplayAction, ReplayItem
+from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment
-from controller.rabbit.dead import Letter
+from controller.rabbit.dead_letter_queue import DeadMessage
 
 GAP = "  "
-NARROWEST = 8
+MIN_CELL_WIDTH = 8
 """Columns of a cell that is cut."""
-LONGEST_FOREIGN_ID = 24
+MAX_FOREIGN_ID_LENGTH = 24
 """Columns of a message id that is not ours."""
 
 
@@ -38,7 +38,7 @@ def table(
     may_shrink = [column for column, name in enumerate(head) if name not in whole]
     while width is not None and sum(widths) + len(GAP) * (len(widths) - 1) > width:
         widest = max(may_shrink, key=lambda column: widths[column])
-        if widths[widest] <= NARROWEST:
+        if widths[widest] <= MIN_CELL_WIDTH:
             break
         widths[widest] -= 1
     return "".join(
@@ -56,7 +56,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def span(length: timedelta | None) -> str:
+def duration_text(length: timedelta | None) -> str:
     """A duration for people: two figures are enough.
 
     >>> [span(timedelta(seconds=one)) for one in (0.012, 3.21, 45, 330, 7_500, 200_000)]
@@ -94,10 +94,10 @@ COLUMNS = (("APP", 140), ("REGION", 130), ("OUT AFTER", 120), ("LEAVE", 100))
 LEAVE_COLUMN = dict(COLUMNS)["LEAVE"]
 
 
-def drains_table(stories: Iterable[Story], now: datetime, *, width: int | None, head: bool = True) -> str:
+def drains_table(records: Iterable[DrainRecord], now: datetime, *, width: int | None, head: bool = True) -> str:
     """Drains, the newest last: there a terminal ends."""
     left_out = {name for name, least in COLUMNS if width is not None and width < least}
-    rows = [_drain_row(story, now, width) for story in stories]
+    rows = [_drain_row(record, now, width) for record in records]
     if not rows:
         return ""
     names = [name for name in rows[0] if name not in left_out]
@@ -106,81 +106,81 @@ def drains_table(stories: Iterable[Story], now: datetime, *, width: int | None, 
     return text if head else text.partition("\n")[2]
 
 
-def _drain_row(story: Story, now: datetime, width: int | None) -> dict[str, str]:
-    at = story.since_at or story.began_at
+def _drain_row(record: DrainRecord, now: datetime, width: int | None) -> dict[str, str]:
+    at = record.since_at or record.began_at
     return {
         "WHEN": moment_of(at) if width is None else short_moment(at, now),
-        "STATE": story.state.value,
-        "POD": story.key,
-        "APP": ",".join(story.apps) or "-",
-        "REGION": story.region or "-",
-        "OUT AFTER": span(story.took),
-        "LEAVE": leave_words(story, now, short=width is not None) or "-",
-        "WHY": "; ".join(part for part in (story.reason, _why_left(story, width)) if part) or "-",
-        "DRAIN": story.drain_id,
+        "STATE": record.state.value,
+        "POD": record.key,
+        "APP": ",".join(record.apps) or "-",
+        "REGION": record.region or "-",
+        "OUT AFTER": duration_text(record.took),
+        "LEAVE": shutdown_words(record, now, short=width is not None) or "-",
+        "WHY": "; ".join(part for part in (record.reason, _why_left(record, width)) if part) or "-",
+        "DRAIN": record.drain_id,
     }
 
 
-def leave_words(story: Story, now: datetime, *, short: bool = False) -> str:
+def shutdown_words(record: DrainRecord, now: datetime, *, short: bool = False) -> str:
     """How its pod took its leave, or from when on it may; empty where nothing is to be said.
 
     ``short``: for a column of a terminal, where each word counts.
     """
-    leave = leave_of(story)
-    if leave.grace is not Grace.to_come:
-        return f"{leave.short_seconds} s short" if short and leave.short_by is not None else leave.told
-    at = safe_after(story, now)
+    shutdown = shutdown_of(record)
+    if shutdown.grace is not ShutdownVerdict.to_come:
+        return f"{shutdown.short_seconds} s short" if short and shutdown.short_by is not None else shutdown.told
+    at = safe_after(record, now)
     return f"safe after {short_moment(at, now)}" if at else ""
 
 
-def _why_left(story: Story, width: int | None) -> str:
+def _why_left(record: DrainRecord, width: int | None) -> str:
     """Why its leave was not graceful, with the verdict where no column tells that; empty for any other."""
-    leave = leave_of(story)
-    if leave.grace is not Grace.not_graceful:
+    shutdown = shutdown_of(record)
+    if shutdown.grace is not ShutdownVerdict.not_graceful:
         return ""
     if width is None or width >= LEAVE_COLUMN:
-        return leave.why
-    told = leave.told if leave.short_by is None else f"{leave.short_seconds} s short"
-    return ": ".join(part for part in (told, leave.why) if part)
+        return shutdown.why
+    told = shutdown.told if shutdown.short_by is None else f"{shutdown.short_seconds} s short"
+    return ": ".join(part for part in (told, shutdown.why) if part)
 
 
-def _leave_line(story: Story, now: datetime) -> str:
-    words, why = leave_words(story, now), leave_of(story).why
-    workload = f" ({story.end.kind.lower()} {story.end.workload})" if story.end else ""
+def _leave_line(record: DrainRecord, now: datetime) -> str:
+    words, why = shutdown_words(record, now), shutdown_of(record).why
+    workload = f" ({record.end.kind.lower()} {record.end.workload})" if record.end else ""
     return f"{words}{f': {why}' if why else ''}{workload}" if words else ""
 
 
-def story_text(story: Story, moments: Sequence[Moment], now: datetime, *, width: int | None) -> str:
+def story_text(record: DrainRecord, moments: Sequence[Moment], now: datetime, *, width: int | None) -> str:
     """One drain with its timeline."""
     facts = [
-        ("drain", story.drain_id),
-        ("state", f"{story.state.value}{f': {story.reason}' if story.reason else ''}"),
-        ("pod", f"{story.key} (uid {story.uid}, ip {story.ip or 'unknown'}, cluster {story.cluster})"),
-        ("region", story.region or "-"),
-        *((("leave", told),) if (told := _leave_line(story, now)) else ()),
-        *(("instance", f"{part.app} {part.id}: {part.outcome.value}") for part in story.parts.values() if part.id),
+        ("drain", record.drain_id),
+        ("state", f"{record.state.value}{f': {record.reason}' if record.reason else ''}"),
+        ("pod", f"{record.key} (uid {record.uid}, ip {record.ip or 'unknown'}, cluster {record.cluster})"),
+        ("region", record.region or "-"),
+        *((("leave", told),) if (told := _leave_line(record, now)) else ()),
+        *(("instance", f"{part.app} {part.id}: {part.outcome.value}") for part in record.parts.values() if part.id),
     ]
-    if story.requested_by:
-        why = f": {story.requested_why}" if story.requested_why else ""
-        facts.append(("asked for", f"by {story.requested_by} at {moment_of(story.requested_at)}{why}"))
+    if record.requested_by:
+        why = f": {record.requested_why}" if record.requested_why else ""
+        facts.append(("asked for", f"by {record.requested_by} at {moment_of(record.requested_at)}{why}"))
     head = "".join(f"{name + ':':<10} {printable(text)}\n" for name, text in facts)
     rows = [
         (
             one.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z",
-            f"+{span(one.after)}" if one.after is not None else "",
+            f"+{duration_text(one.after)}" if one.after is not None else "",
             f"{one.what} (to come)" if one.ahead else one.what,
             one.detail,
         )
         for one in moments
     ]
-    left_out = f"({story.left_out} events in the middle are left out)\n" if story.left_out else ""
+    left_out = f"({record.left_out} events in the middle are left out)\n" if record.left_out else ""
     timeline = table(("TIME", "AFTER", "WHAT", "DETAIL"), rows, width=width, whole=("TIME", "AFTER", "WHAT"))
     return f"{head}\n{timeline}{left_out}"
 
 
-def plan_table(items: Iterable[Item], *, width: int | None) -> str:
+def plan_table(items: Iterable[ReplayItem], *, width: int | None) -> str:
     """What a replay would do, those that it would drain first."""
-    ranks = {verdict: rank for rank, verdict in enumerate(Verdict)}
+    ranks = {verdict: rank for rank, verdict in enumerate(ReplayAction)}
     ordered = sorted(items, key=lambda item: (ranks[item.judged.verdict], item.region, item.pod))
     rows = [
         (
@@ -196,15 +196,15 @@ def plan_table(items: Iterable[Item], *, width: int | None) -> str:
     return table(("VERDICT", "POD", "APP", "REGION", "WHY", "DRAIN"), rows, width=width, whole=("VERDICT", "DRAIN"))
 
 
-def letters_table(letters: Iterable[Letter], *, width: int | None) -> str:
+def dead_letters_table(letters: Iterable[DeadMessage], *, width: int | None) -> str:
     """Dead letters, the oldest of each region first."""
     rows = [
         (
             letter.region,
             moment_of(letter.died_at),
-            letter.order.pod.key if letter.order else "-",
+            letter.item.pod.key if letter.item else "-",
             letter.reason + (f" ({letter.problem})" if letter.problem and letter.problem != letter.reason else ""),
-            letter.order.drain_id if letter.order else _cut(letter.message_id or "-", LONGEST_FOREIGN_ID),
+            letter.item.drain_id if letter.item else _cut(letter.message_id or "-", MAX_FOREIGN_ID_LENGTH),
         )
         for letter in letters
     ]
@@ -221,10 +221,10 @@ def checks_text(checks: Iterable[Check], *, width: int | None) -> str:
     lines: list[str] = []
     for check in checks:
         found = f": {check.found}" if check.found else ""
-        head = f"{check.grade.value:<8}{check.area}: {check.what}{found}"
+        head = f"{check.severity.value:<8}{check.area}: {check.what}{found}"
         lines += _wrapped(printable(head), width)
-        if check.mend and check.grade in (Grade.wrong, Grade.advice):
-            lines += _wrapped(printable(f"{'':8}-> {check.mend}"), width)
+        if check.fix and check.severity in (Severity.wrong, Severity.advice):
+            lines += _wrapped(printable(f"{'':8}-> {check.fix}"), width)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -234,7 +234,7 @@ def _wrapped(line: str, width: int | None) -> list[str]:
     return textwrap.wrap(line, max(width, 40), subsequent_indent=" " * 11, drop_whitespace=False) or [line]
 
 
-def findings_table(findings: Iterable[Finding], *, width: int | None = None) -> str:
+def findings_table(findings: Iterable[Orphan], *, width: int | None = None) -> str:
     """What a sweep found, the certain ones first; empty when it found nothing."""
     ordered = sorted(
         findings,

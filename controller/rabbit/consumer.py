@@ -17,33 +17,35 @@ from typing import TypeVar, assert_never
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from loguru import logger
 
-from controller.domain.restore import Order
-from controller.domain.schedule import backoff
+from controller.domain.intervals import backoff
+from controller.domain.takeover import WorkItem
 from controller.errors import BrokerError, MessageError
-from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
-from controller.messages.codec import decode_order
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
+from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare
 from controller.rabbit.unrouted import bring_back
-from controller.settings import Broker
+from controller.settings import BrokerSettings
 from controller.tracing import span
 
-LONGEST_PAUSE = timedelta(seconds=5)
+MAX_BACKOFF = timedelta(seconds=5)
 
-BRING_BACK_PAUSES = (0.5, 3.0, 10.0)
+BRING_BACK_INTERVALS = (0.5, 3.0, 10.0)
 """Seconds: a publish that met no queue may arrive a little after the queue."""
 
 T = TypeVar("T")
-Handler = Callable[[Order, bool], Awaitable[Verdicts]]
+Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
 """Takes an order, and whether the broker has delivered it before."""
 
 
 class RegionConsumer:
     """Feeds one region's worker, on its own connection: an alarm that blocks publishers must not block acks."""
 
-    def __init__(self, *, settings: Broker, region: str, prefetch: int, outbox: RabbitOutbox, handle: Handler) -> None:
+    def __init__(
+        self, *, settings: BrokerSettings, region: str, prefetch: int, outbox: RabbitOutbox, handle: Handler
+    ) -> None:
         self._settings = settings
         self._region = region
         self._prefetch = prefetch
@@ -70,7 +72,7 @@ class RegionConsumer:
         while True:
             await self._declared.wait()
             self._declared.clear()
-            for pause in BRING_BACK_PAUSES:
+            for pause in BRING_BACK_INTERVALS:
                 await asyncio.sleep(pause)
                 try:
                     if self._channel is not None and self.link.up:
@@ -129,19 +131,19 @@ class RegionConsumer:
             except BrokerError:
                 if message.channel.is_closed:
                     raise
-                await asyncio.sleep(backoff(attempt, LONGEST_PAUSE).total_seconds())
+                await asyncio.sleep(backoff(attempt, MAX_BACKOFF).total_seconds())
 
-    async def _judge(self, message: AbstractIncomingMessage) -> Verdicts:
+    async def _judge(self, message: AbstractIncomingMessage) -> HandlerResults:
         try:
-            order = decode_order(message.body, type_=message.type, content_type=message.content_type)
-            if order.region != self._region:
-                raise MessageError(f"it is for region {order.region!r}, and came to {self._region!r}")
+            item = decode_item(message.body, type_=message.type, content_type=message.content_type)
+            if item.region != self._region:
+                raise MessageError(f"it is for region {item.region!r}, and came to {self._region!r}")
         except MessageError as error:
             log = logger.bind(region=self._region, message_id=str(message.message_id), reason=str(error))
             log.warning("message dead-lettered")
             await self._park_as_it_came(message, str(error))
-            return (Done(),)
-        return await self._handle(order, bool(message.redelivered))
+            return (Ack(),)
+        return await self._handle(item, bool(message.redelivered))
 
     async def _park_as_it_came(self, message: AbstractIncomingMessage, why: str) -> None:
         await self._outbox.park_raw(
@@ -153,13 +155,13 @@ class RegionConsumer:
             content_type=message.content_type,
         )
 
-    async def _perform(self, verdict: Verdict) -> None:
+    async def _perform(self, verdict: HandlerResult) -> None:
         match verdict:
-            case Done():
+            case Ack():
                 pass
-            case Retry(order=order, after=after):
-                await self._outbox.postpone(order, after)
-            case Park(order=order, why=why):
-                await self._outbox.park(self._region, order, why)
+            case Delay(item=item, after=after):
+                await self._outbox.postpone(item, after)
+            case DeadLetter(item=item, why=why):
+                await self._outbox.park(self._region, item, why)
             case _:
                 assert_never(verdict)

@@ -6,16 +6,16 @@ import asyncio
 
 from aio_pika.abc import AbstractChannel
 
-from controller.domain.overview import QueueState
+from controller.domain.region_state import QueueState
 from controller.rabbit import names
 from controller.rabbit.link import Link, as_broker_error
-from controller.settings import Broker
+from controller.settings import BrokerSettings
 
 
 class QueueCounter:
     """Counts over a link of its own: a queue that is not there ends the channel that asks for it."""
 
-    def __init__(self, settings: Broker) -> None:
+    def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
         self._channel: AbstractChannel | None = None
         self._one_at_a_time = asyncio.Lock()

@@ -19,13 +19,13 @@ from loguru import logger
 from yarl import URL
 
 from controller.errors import BrokerError, SettingsError
-from controller.settings import Broker, without_credentials
+from controller.settings import BrokerSettings, without_credentials
 from controller.tls.context import for_broker
 from controller.tls.trouble import explain
 
 HEARTBEAT = 10
 """Seconds. A dead peer is noticed after about three of them."""
-LONGEST_PAUSE = 5.0
+MAX_BACKOFF = 5.0
 """Seconds between two tries to connect."""
 BROKER_TROUBLE = (
     AMQPError,
@@ -58,7 +58,9 @@ def as_broker_error(what: str) -> Iterator[None]:
 class Link:
     """Keeps one channel open and usable."""
 
-    def __init__(self, *, name: str, settings: Broker, set_up: Callable[[AbstractChannel], Awaitable[None]]) -> None:
+    def __init__(
+        self, *, name: str, settings: BrokerSettings, set_up: Callable[[AbstractChannel], Awaitable[None]]
+    ) -> None:
         self._name = name
         self._settings = settings
         self._tls: ssl.SSLContext | None = None
@@ -77,7 +79,7 @@ class Link:
         """Return once the channel is set up."""
         await self._open.wait()
 
-    def renew(self, settings: Broker, tls: ssl.SSLContext | None) -> None:
+    def renew(self, settings: BrokerSettings, tls: ssl.SSLContext | None) -> None:
         """Use these credentials at the next connect; what is up stays up."""
         self._settings = settings
         self._tls = tls
@@ -118,7 +120,7 @@ class Link:
             if asyncio.get_running_loop().time() - started > 30:
                 pause = 0.2
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, MAX_BACKOFF)
 
     def _note_loss(self, *_: object) -> None:
         self._lost.set()
@@ -127,7 +129,7 @@ class Link:
         self.give_up("the broker cancelled the consumer")
 
 
-async def connect(settings: Broker, name: str, *, tls: ssl.SSLContext | None = None) -> AbstractConnection:
+async def connect(settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | None = None) -> AbstractConnection:
     """Open a connection that the broker's management page shows by this name.
 
     Without ``tls`` the settings' files are read. BrokerError when TLS is the reason that there is none, or a file.

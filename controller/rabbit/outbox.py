@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, HeadersType
 
-from controller.domain.commands import Command
+from controller.domain.commands import DrainCommand
 from controller.domain.events import Event
-from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
-from controller.domain.restore import Order
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.takeover import WorkItem
 from controller.messages.codec import (
     CONTENT_TYPE,
     END_TYPE,
@@ -24,29 +24,29 @@ from controller.messages.codec import (
     POSITION_TYPE,
     encode_end,
     encode_event,
-    encode_order,
+    encode_item,
     encode_position,
     type_of,
 )
-from controller.rabbit import ladder, names
+from controller.rabbit import delay, names
 from controller.rabbit.link import Link, as_broker_error
 from controller.rabbit.topology import declare
-from controller.settings import Broker
+from controller.settings import BrokerSettings
 from controller.tracing import HEADER, carried, span
 
-WINDOW = 256
+MAX_UNCONFIRMED = 256
 """Unconfirmed publishes: measured, 64 to 256 give five times the rate of one, and past 1,000 acks get slow."""
-LONGEST_REASON = 500
+MAX_REASON_LENGTH = 500
 """Characters of a reason in a header."""
 
 
 class RabbitOutbox:
     """The flows' ``Outbox``, and the way to the dead letters."""
 
-    def __init__(self, *, settings: Broker, regions: Iterable[str]) -> None:
+    def __init__(self, *, settings: BrokerSettings, regions: Iterable[str]) -> None:
         self._settings = settings
         self._regions = tuple(regions)
-        self._window = asyncio.Semaphore(WINDOW)
+        self._window = asyncio.Semaphore(MAX_UNCONFIRMED)
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self.link = Link(name="publish", settings=settings, set_up=self._set_up)
@@ -56,20 +56,20 @@ class RabbitOutbox:
         self._exchanges = {"": channel.default_exchange}
         self._channel = channel
 
-    async def send(self, order: Order) -> None:
+    async def send(self, item: WorkItem) -> None:
         """Publish a fresh order. A drain's id is the same from every replica of the watch, and at every repetition."""
-        message_id = f"{order.drain_id}.{order.cause}" if isinstance(order, Command) else order.drain_id
-        with span("drain.publish", drain_id=order.drain_id, pod=order.pod.key, region=order.region):
-            await self._publish(names.COMMANDS, order.region, encode_order(order), type_of(order), message_id)
+        message_id = f"{item.drain_id}.{item.cause}" if isinstance(item, DrainCommand) else item.drain_id
+        with span("drain.publish", drain_id=item.drain_id, pod=item.pod.key, region=item.region):
+            await self._publish(names.COMMANDS, item.region, encode_item(item), type_of(item), message_id)
 
-    async def postpone(self, order: Order, after: timedelta) -> None:
+    async def postpone(self, item: WorkItem, after: timedelta) -> None:
         """Publish an order into the delay ladder."""
-        seconds = ladder.whole_seconds(after)
-        exchange = names.delay_level(ladder.entry_level(seconds))
-        due = order.progress.due_at.timestamp() if order.progress else 0
-        message_id = f"{order.drain_id}.{due:.3f}"
-        key = ladder.routing_key(seconds, order.region)
-        await self._publish(exchange, key, encode_order(order), type_of(order), message_id)
+        seconds = delay.whole_seconds(after)
+        exchange = names.delay_level(delay.entry_level(seconds))
+        due = item.progress.due_at.timestamp() if item.progress else 0
+        message_id = f"{item.drain_id}.{due:.3f}"
+        key = delay.routing_key(seconds, item.region)
+        await self._publish(exchange, key, encode_item(item), type_of(item), message_id)
 
     async def route(self, region: str, message: AbstractIncomingMessage) -> None:
         """Send a message on to the region's queue, as it came."""
@@ -91,9 +91,9 @@ class RabbitOutbox:
             headers=headers,
         )
 
-    async def park(self, region: str, order: Order, why: str) -> None:
+    async def park(self, region: str, item: WorkItem, why: str) -> None:
         """Put an order among its region's dead letters."""
-        await self.park_raw(region, encode_order(order), why, type_=type_of(order), message_id=order.drain_id)
+        await self.park_raw(region, encode_item(item), why, type_=type_of(item), message_id=item.drain_id)
 
     async def park_raw(
         self,
@@ -106,18 +106,18 @@ class RabbitOutbox:
         content_type: str | None = CONTENT_TYPE,
     ) -> None:
         """Put a body that may not be ours among the region's dead letters, unchanged."""
-        headers: HeadersType = {"x-reason": why[:LONGEST_REASON]}
+        headers: HeadersType = {"x-reason": why[:MAX_REASON_LENGTH]}
         await self._publish(names.DEAD, region, body, type_, message_id, headers=headers, content_type=content_type)
 
     async def record(self, event: Event) -> None:
         """Append to the event stream."""
         await self._publish("", names.EVENTS, encode_event(event), EVENT_TYPE, event.event_id)
 
-    async def tell_end(self, end: PodEnd) -> None:
+    async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""
         await self._publish("", names.ENDS, encode_end(end), END_TYPE, f"{end.uid}.end")
 
-    async def note_position(self, position: Position) -> None:
+    async def record_position(self, position: Position) -> None:
         """Append to the stream of positions."""
         await self._publish("", names.POSITIONS, encode_position(position), POSITION_TYPE, None)
 

@@ -17,10 +17,10 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 from aio_pika.exceptions import ChannelPreconditionFailed
 
 from controller.errors import BrokerError
-from controller.rabbit import ladder, names
+from controller.rabbit import delay, names
 
 DELIVERY_LIMIT = 100
-LOOKED_AT = 1_000_000
+DEAD_DELIVERY_LIMIT = 1_000_000
 """Each look at a dead letter counts as a delivery; a broker's own limit (20 from RabbitMQ 4.0) would drop it."""
 POSITIONS_KEPT = timedelta(hours=1)
 """An API server remembers five minutes."""
@@ -30,7 +30,7 @@ SEGMENT_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class ExchangeDeclaration:
     """A durable exchange."""
 
     name: str
@@ -39,7 +39,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueDeclaration:
     """A durable queue, or a stream."""
 
     name: str
@@ -47,7 +47,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class BindingDeclaration:
     """What comes to ``source`` with ``key`` goes on to ``target``, a queue or an exchange."""
 
     source: str
@@ -61,28 +61,28 @@ class Binding:
         return self.target
 
 
-Thing = Exchange | Queue | Binding
+Declaration = ExchangeDeclaration | QueueDeclaration | BindingDeclaration
 
 
-def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Thing, ...]:
+def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Declaration, ...]:
     """Everything that these regions need, in the order in which it can be declared."""
     catch_unrouted = {"alternate-exchange": names.UNROUTED}
-    things: list[Thing] = [
-        Exchange(names.UNROUTED, ExchangeType.FANOUT),
+    things: list[Declaration] = [
+        ExchangeDeclaration(names.UNROUTED, ExchangeType.FANOUT),
         _quorum_queue(names.UNROUTED),
-        Binding(names.UNROUTED, "", names.UNROUTED),
-        Exchange(names.COMMANDS, ExchangeType.TOPIC, catch_unrouted),
-        Exchange(names.DEAD, ExchangeType.DIRECT),
-        Exchange(names.DELAY_OUT, ExchangeType.TOPIC, catch_unrouted),
+        BindingDeclaration(names.UNROUTED, "", names.UNROUTED),
+        ExchangeDeclaration(names.COMMANDS, ExchangeType.TOPIC, catch_unrouted),
+        ExchangeDeclaration(names.DEAD, ExchangeType.DIRECT),
+        ExchangeDeclaration(names.DELAY_OUT, ExchangeType.TOPIC, catch_unrouted),
     ]
     for region in regions:
         work, dead = names.commands_queue(region), names.dead_queue(region)
         things += [
             _quorum_queue(work, {**_dead_letter(names.DEAD, region), "x-delivery-limit": DELIVERY_LIMIT}),
-            Binding(names.COMMANDS, region, work),
-            Binding(names.DELAY_OUT, f"#.{region}", work),
-            _quorum_queue(dead, {"x-delivery-limit": LOOKED_AT}),
-            Binding(names.DEAD, region, dead),
+            BindingDeclaration(names.COMMANDS, region, work),
+            BindingDeclaration(names.DELAY_OUT, f"#.{region}", work),
+            _quorum_queue(dead, {"x-delivery-limit": DEAD_DELIVERY_LIMIT}),
+            BindingDeclaration(names.DEAD, region, dead),
         ]
     return (
         *things,
@@ -93,28 +93,30 @@ def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Thing, 
     )
 
 
-def _ladder() -> list[Thing]:
-    things: list[Thing] = []
+def _ladder() -> list[Declaration]:
+    things: list[Declaration] = []
     below = names.DELAY_OUT
-    for level in range(ladder.LEVELS):
+    for level in range(delay.LEVELS):
         name = names.delay_level(level)
         things += [
-            Exchange(name, ExchangeType.TOPIC),
+            ExchangeDeclaration(name, ExchangeType.TOPIC),
             _quorum_queue(name, {"x-message-ttl": 1_000 * 2**level, **_dead_letter(below)}),
-            Binding(name, ladder.binding(level, waits=True), name),
-            Binding(name, ladder.binding(level, waits=False), below, to_exchange=True),
+            BindingDeclaration(name, delay.binding(level, waits=True), name),
+            BindingDeclaration(name, delay.binding(level, waits=False), below, to_exchange=True),
         ]
         below = name
     return things
 
 
-def _stream(name: str, *, kept: timedelta, segment: int) -> Queue:
+def _stream(name: str, *, kept: timedelta, segment: int) -> QueueDeclaration:
     age = f"{max(1, int(kept.total_seconds()))}s"
-    return Queue(name, {"x-queue-type": "stream", "x-max-age": age, "x-stream-max-segment-size-bytes": segment})
+    return QueueDeclaration(
+        name, {"x-queue-type": "stream", "x-max-age": age, "x-stream-max-segment-size-bytes": segment}
+    )
 
 
-def _quorum_queue(name: str, arguments: Mapping[str, Any] | None = None) -> Queue:
-    return Queue(name, {"x-queue-type": "quorum", **(arguments or {})})
+def _quorum_queue(name: str, arguments: Mapping[str, Any] | None = None) -> QueueDeclaration:
+    return QueueDeclaration(name, {"x-queue-type": "quorum", **(arguments or {})})
 
 
 def _dead_letter(exchange: str, routing_key: str | None = None) -> dict[str, Any]:
@@ -137,14 +139,14 @@ async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_ke
             ) from error
 
 
-async def declare_one(channel: AbstractChannel, thing: Thing) -> None:
+async def declare_one(channel: AbstractChannel, thing: Declaration) -> None:
     """Declare one part of it, with whatever the client library raises."""
     match thing:
-        case Exchange(name, kind, arguments):
+        case ExchangeDeclaration(name, kind, arguments):
             await channel.declare_exchange(name, kind, durable=True, arguments=dict(arguments) or None)
-        case Queue(name, arguments):
+        case QueueDeclaration(name, arguments):
             await channel.declare_queue(name, durable=True, arguments=dict(arguments))
-        case Binding(source, key, target, to_exchange):
+        case BindingDeclaration(source, key, target, to_exchange):
             bound: AbstractExchange | AbstractQueue = (
                 await channel.get_exchange(target, ensure=False)
                 if to_exchange

@@ -13,16 +13,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.errors import SettingsError
-from controller.settings import Broker, Region, SecretUrl, Settings
+from controller.settings import BrokerSettings, RegionSettings, SecretUrl, Settings
 
-LARGEST_FILE = 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024
 """Bytes. A system's whole bundle of authorities has about 200,000."""
 _CERTIFICATE = b"CERTIFICATE-----"
 _PRIVATE_KEY = b"PRIVATE KEY-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class TlsAccess:
     """How the broker and the registries are reached: credentials, and contexts where there is TLS."""
 
     settings: Settings
@@ -31,7 +31,7 @@ class Access:
     """The regions that are asked for."""
 
 
-def access_to(settings: Settings, regions: Iterable[str]) -> Access:
+def access_to(settings: Settings, regions: Iterable[str]) -> TlsAccess:
     """Read every file that is needed; SettingsError holds one line a mistake."""
     problems: list[str] = []
     broker: ssl.SSLContext | None = None
@@ -47,16 +47,16 @@ def access_to(settings: Settings, regions: Iterable[str]) -> Access:
             problems += error.problems
     if problems:
         raise SettingsError(problems)
-    return Access(settings=settings, broker=broker, regions=contexts)
+    return TlsAccess(settings=settings, broker=broker, regions=contexts)
 
 
-def for_broker(broker: Broker) -> ssl.SSLContext | None:
+def for_broker(broker: BrokerSettings) -> ssl.SSLContext | None:
     """Verify the broker, and show our certificate if there is one; None for amqp://."""
     secure = _scheme(broker.url) == "amqps"
     return _context("broker", secure, broker.ca_file, broker.cert_file, broker.key_file)
 
 
-def for_region(name: str, region: Region) -> ssl.SSLContext | None:
+def for_region(name: str, region: RegionSettings) -> ssl.SSLContext | None:
     """Verify a region's nodes; None when none of them is https://."""
     secure = any(_scheme(url) == "https" for url in region.nodes)
     return _context(f"regions.{name}", secure, region.ca_file)
@@ -101,8 +101,8 @@ def _show(context: ssl.SSLContext, group: str, cert_file: Path, key_file: Path) 
     _read(cert_setting, cert_file, _CERTIFICATE, "a certificate")
     key = _read(key_setting, key_file, _PRIVATE_KEY, "a private key")
     if b"ENCRYPTED" in key:
-        mend = "write it without a passphrase: openssl pkey -in OLD -out NEW"
-        raise SettingsError([f"{key_setting}: {key_file} is encrypted; {mend}"])
+        fix = "write it without a passphrase: openssl pkey -in OLD -out NEW"
+        raise SettingsError([f"{key_setting}: {key_file} is encrypted; {fix}"])
     try:
         # Parsed apart from the key, to tell which of the two is damaged.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=cert_file)
@@ -112,27 +112,29 @@ def _show(context: ssl.SSLContext, group: str, cert_file: Path, key_file: Path) 
         context.load_cert_chain(cert_file, key_file, password=_no_passphrase)
     except OSError as error:
         if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-            mend = "put the two there that were issued together"
-            text = f"{key_setting}: {key_file} does not fit the certificate in {cert_file}; {mend}"
+            fix = "put the two there that were issued together"
+            text = f"{key_setting}: {key_file} does not fit the certificate in {cert_file}; {fix}"
             raise SettingsError([text]) from error
         raise _damaged(key_setting, key_file, "private key", error) from error
 
 
 def _read(setting: str, path: Path, label: bytes, what: str) -> bytes:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise SettingsError([f"{setting}: {path} is larger than {LARGEST_FILE} bytes; it must hold {what} in PEM"])
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SettingsError(
+                [f"{setting}: {path} is larger than {MAX_FILE_BYTES} bytes; it must hold {what} in PEM"]
+            )
         content = path.read_bytes()
     except OSError as error:
-        mend = "is it mounted there, and may this user read it?"
-        raise SettingsError([f"{setting}: cannot read {path}: {error.strerror}; {mend}"]) from error
+        fix = "is it mounted there, and may this user read it?"
+        raise SettingsError([f"{setting}: cannot read {path}: {error.strerror}; {fix}"]) from error
     if not content.strip():
         raise SettingsError([f"{setting}: {path} is empty; it must hold {what} in PEM"])
     if b"-----BEGIN " not in content:
-        mend = "a DER file becomes one by: openssl x509 -inform der -in OLD -out NEW"
+        fix = "a DER file becomes one by: openssl x509 -inform der -in OLD -out NEW"
         if label is _PRIVATE_KEY:
-            mend = mend.replace("x509", "pkey")
-        raise SettingsError([f"{setting}: {path} is not PEM; {mend}"])
+            fix = fix.replace("x509", "pkey")
+        raise SettingsError([f"{setting}: {path} is not PEM; {fix}"])
     if label not in content:
         raise SettingsError([f"{setting}: {path} does not hold {what}; is it another setting's file?"])
     return content

@@ -41,7 +41,7 @@ class Latencies:
     asked: list[float] = field(default_factory=list)
     seen: list[float] = field(default_factory=list)
 
-    def note(self, asked_at: float, seen_at: float, out_at: float) -> None:
+    def apply(self, asked_at: float, seen_at: float, out_at: float) -> None:
         self.asked.append(1000 * (out_at - asked_at))
         self.seen.append(1000 * (out_at - seen_at))
 
@@ -135,7 +135,7 @@ async def _idle(stack: Stack, floor: Floor, nodes: list[RegistryClient], numbers
             await asyncio.sleep(0.3)
             out_at = [await until(partial(_out_at, node, app, number), f"{name} out at {node.url}") for node in where]
             await until(partial(floor.seen_at.get, name), f"the deletion of {name}")
-            took[app].note(asked_at, floor.seen_at[name], max(out_at))
+            took[app].apply(asked_at, floor.seen_at[name], max(out_at))
     return took
 
 
@@ -167,7 +167,7 @@ async def _burst(stack: Stack, floor: Floor, nodes: list[RegistryClient], app: s
     for number in numbers:
         name = f"{app}-{number}"
         out_at = [await until(partial(_out_at, node, app, number), f"{name} out at {node.url}") for node in nodes]
-        burst.latencies.note(asked_at[name], floor.seen_at[name], max(out_at))
+        burst.latencies.apply(asked_at[name], floor.seen_at[name], max(out_at))
         burst.out_at = max(burst.out_at, *out_at)
     return burst
 

@@ -19,12 +19,12 @@ import uvloop
 from loguru import logger
 
 from controller.app.assembly import event_log, read_log
-from controller.domain.commands import Command
-from controller.domain.events import Outcome, tell
-from controller.domain.history import History
-from controller.lifecycle import beside
+from controller.domain.commands import DrainCommand
+from controller.domain.drain_index import DrainIndex
+from controller.domain.events import Outcome, make_event
 from controller.rabbit.outbox import RabbitOutbox
-from controller.settings import Broker, SecretUrl, Settings
+from controller.settings import BrokerSettings, SecretUrl, Settings
+from controller.signals import beside
 from tests.stack.prerequisites import Tell
 from tests.unit.building import NODES, a_command, a_pod, a_target, an_instance, readings, terminating
 
@@ -51,7 +51,7 @@ class Read:
 async def measure(url: str, count: int, tell_progress: Tell) -> bool:
     """Write, read, and print; whether the bounds were kept."""
     logger.disable("controller")
-    settings = Broker(url=SecretUrl(url), timeout=timedelta(seconds=60))
+    settings = BrokerSettings(url=SecretUrl(url), timeout=timedelta(seconds=60))
     outbox = RabbitOutbox(settings=settings, regions=["eu"])
     async with beside(outbox.link.run):
         await outbox.link.wait_until_up()
@@ -84,13 +84,13 @@ async def _tell(outbox: RabbitOutbox, number: int) -> None:
     drain, step = divmod(number, len(STORY))
     command, outcome = _command(drain), STORY[step]
     if outcome is Outcome.requested:
-        await outbox.record(tell(command, outcome, datetime.now(UTC), published_at=datetime.now(UTC)))
+        await outbox.record(make_event(command, outcome, datetime.now(UTC), published_at=datetime.now(UTC)))
         return
     shown = readings(*(an_instance() for _ in NODES[:2]))
-    await outbox.record(tell(command, outcome, datetime.now(UTC), target=a_target(id=f"i-{drain}"), nodes=shown))
+    await outbox.record(make_event(command, outcome, datetime.now(UTC), target=a_target(id=f"i-{drain}"), nodes=shown))
 
 
-def _command(number: int) -> Command:
+def _command(number: int) -> DrainCommand:
     pod = terminating(a_pod(f"uid-{number}", name=f"orders-{number}", ip=f"10.{number >> 16}.{number >> 8 & 255}.1"))
     return a_command(pod, drain_id=f"bench{number:011}")
 
@@ -107,10 +107,10 @@ async def _read_apart(url: str, look_back: timedelta) -> Read:
 
 
 async def _read(url: str, look_back: timedelta) -> Read:
-    settings = Settings(broker=Broker(url=SecretUrl(url)))
-    history = History()
+    settings = Settings(broker=BrokerSettings(url=SecretUrl(url)))
+    history = DrainIndex()
     log = event_log(settings, look_back=look_back)
-    log.readers.append(history.note)
+    log.readers.append(history.apply)
     begun = time.monotonic()
     async with beside(log.link.run):
         await read_log(log)

@@ -27,18 +27,18 @@ import uvloop
 import yaml
 from loguru import logger
 
-from controller.domain.commands import Command
-from controller.domain.events import Outcome, tell
+from controller.domain.commands import DrainCommand
+from controller.domain.events import Outcome, make_event
 from controller.domain.ledger import Ledger
 from controller.domain.tracking import Tracker
 from controller.eureka.region import EurekaRegion
 from controller.flows.ports import Changed, Listed
-from controller.kube.api import KubeApi
+from controller.kube.client import KubeApi
 from controller.kube.feed import KubePodFeed
-from controller.lifecycle import beside
 from controller.messages.codec import decode_event, encode_event
 from controller.rabbit.outbox import RabbitOutbox
-from controller.settings import Broker, Region, SecretUrl, Watch
+from controller.settings import BrokerSettings, RegionSettings, SecretUrl, WatchSettings
+from controller.signals import beside
 from tests.bench.objects import APPS, Pods, address, pod_to_create
 from tests.bench.subjects import NODE, at_once, create_node
 from tests.stack.prerequisites import Tell
@@ -102,7 +102,7 @@ async def pods(kubeconfig: str, count: int, going: int) -> list[Row]:
     """List them all, then take in the end of some, as the watch does."""
     os.environ["KUBECONFIG"] = kubeconfig
     tracker = Tracker()
-    async with KubeApi() as api, aclosing(KubePodFeed(api, Watch(), clock=_now).follow()) as sightings:  # type: ignore[type-var]
+    async with KubeApi() as api, aclosing(KubePodFeed(api, WatchSettings(), clock=_now).follow()) as sightings:  # type: ignore[type-var]
         async with measured("pods listed and tracked", count) as row:
             listed = await anext(sightings)
             assert isinstance(listed, Listed)
@@ -122,7 +122,7 @@ async def pods(kubeconfig: str, count: int, going: int) -> list[Row]:
 
 async def instances(server: str, count: int, _: int) -> list[Row]:
     """Fetch a region's registry from two nodes, as a worker does every 15 s; then look into it."""
-    settings = Region.model_validate({"nodes": [f"{server}/a/eureka", f"{server}/b/eureka"]})
+    settings = RegionSettings.model_validate({"nodes": [f"{server}/a/eureka", f"{server}/b/eureka"]})
     async with EurekaRegion("eu", settings, clock=_now) as region:
         async with measured("instances fetched and indexed, 2 nodes", count) as row:
             assert len(await region.index.everything()) == count
@@ -153,17 +153,19 @@ async def drains(_: str, count: int, __: int) -> list[Row]:
         for number in range(count):
             pod = terminating(a_pod(f"uid-{number}", name=f"orders-{number}", ip=address(number)))
             one = replace(command, pod=pod, drain_id=f"bench{number:011}")
-            told = tell(one, Outcome.out_of_service, _now(), target=replace(target, id=f"i-{number}"), nodes=shown)
-            ledger.note(decode_event(encode_event(told)))
+            told = make_event(
+                one, Outcome.out_of_service, _now(), target=replace(target, id=f"i-{number}"), nodes=shown
+            )
+            ledger.apply(decode_event(encode_event(told)))
             await asyncio.sleep(0)
-    assert told is None or ledger.note(told) is None, "it is held already"
+    assert told is None or ledger.apply(told) is None, "it is held already"
     return [row]
 
 
 async def commands(url: str, count: int, regions: int) -> list[Row]:
     """Declare the regions' queues, and publish to all of them in turn, each confirmed."""
     names = [f"region-{number}" for number in range(regions)]
-    outbox = RabbitOutbox(settings=Broker(url=SecretUrl(url), timeout=timedelta(seconds=60)), regions=names)
+    outbox = RabbitOutbox(settings=BrokerSettings(url=SecretUrl(url), timeout=timedelta(seconds=60)), regions=names)
     async with beside(outbox.link.run):
         async with measured("regions declared", regions) as declared:
             await outbox.link.wait_until_up()
@@ -174,7 +176,7 @@ async def commands(url: str, count: int, regions: int) -> list[Row]:
     return [declared, row]
 
 
-def _command(number: int, region: str) -> Command:
+def _command(number: int, region: str) -> DrainCommand:
     pod = terminating(a_pod(f"uid-{number}", name=f"orders-{number}", ip=address(number)))
     return a_command(pod, region=region, drain_id=f"bench{number:011}")
 

@@ -11,21 +11,21 @@ from datetime import timedelta
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from controller.domain.commands import Command
-from controller.domain.restore import Order
-from controller.flows.verdicts import Done, Verdicts
+from controller.domain.commands import DrainCommand
+from controller.domain.takeover import WorkItem
+from controller.flows.handler_result import Ack, HandlerResults
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
 from controller.rabbit.outbox import RabbitOutbox
-from controller.settings import Broker, SecretUrl
+from controller.settings import BrokerSettings, SecretUrl
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.unit.building import a_command
 
 
-def settings_for(broker: RabbitMq, *, timeout: float = 3) -> Broker:
+def settings_for(broker: RabbitMq, *, timeout: float = 3) -> BrokerSettings:
     """The product's settings for this broker."""
-    return Broker(url=SecretUrl(broker.url), timeout=timedelta(seconds=timeout))
+    return BrokerSettings(url=SecretUrl(broker.url), timeout=timedelta(seconds=timeout))
 
 
 def fresh_region() -> str:
@@ -56,7 +56,7 @@ async def an_outbox(broker: RabbitMq, *regions: str, timeout: float = 3) -> Asyn
 class Handled:
     """What a consumer's handler saw, with the loop's time of each."""
 
-    def __init__(self, verdicts: Callable[[Order], Verdicts] = lambda _: (Done(),)) -> None:
+    def __init__(self, verdicts: Callable[[WorkItem], HandlerResults] = lambda _: (Ack(),)) -> None:
         self.seen: list[tuple[str, float, bool]] = []
         self._verdicts = verdicts
 
@@ -65,7 +65,7 @@ class Handled:
         """The drains, in their order."""
         return [drain for drain, _, _ in self.seen]
 
-    async def __call__(self, command: Order, redelivered: bool) -> Verdicts:
+    async def __call__(self, command: WorkItem, redelivered: bool) -> HandlerResults:
         self.seen.append((command.drain_id, asyncio.get_running_loop().time(), redelivered))
         return self._verdicts(command)
 
@@ -76,13 +76,13 @@ class Handled:
 
 
 def a_consumer(
-    broker: RabbitMq, region: str, outbox: RabbitOutbox, handle: Callable[[Order, bool], Awaitable[Verdicts]]
+    broker: RabbitMq, region: str, outbox: RabbitOutbox, handle: Callable[[WorkItem, bool], Awaitable[HandlerResults]]
 ) -> RegionConsumer:
     """One region's consumer; its link is to be kept up."""
     return RegionConsumer(settings=settings_for(broker), region=region, prefetch=10, outbox=outbox, handle=handle)
 
 
-def command_for(region: str, drain: str = "drain-1") -> Command:
+def command_for(region: str, drain: str = "drain-1") -> DrainCommand:
     """A fresh command."""
     return a_command(region=region, drain_id=drain)
 

@@ -16,9 +16,9 @@ import pytest
 
 from controller.domain.pods import Pod
 from controller.flows.ports import Changed, Listed, Removed, Sighting
-from controller.kube.api import KubeApi
+from controller.kube.client import KubeApi
 from controller.kube.feed import KubePodFeed, feeds
-from controller.settings import Watch
+from controller.settings import WatchSettings
 
 
 class CountingApi(KubeApi):
@@ -46,7 +46,7 @@ async def connected(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 def feed_of(api: KubeApi, **settings: Any) -> KubePodFeed:
     """The only feed of these settings."""
-    (feed,) = feeds(api, Watch.model_validate(settings), clock=lambda: datetime.now(UTC))
+    (feed,) = feeds(api, WatchSettings.model_validate(settings), clock=lambda: datetime.now(UTC))
     return feed
 
 

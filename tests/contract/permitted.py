@@ -7,25 +7,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from controller.domain.events import Outcome, tell
-from controller.domain.pod_end import PodEnd
+from controller.domain.events import Outcome, make_event
 from controller.domain.position import Position
+from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import BrokerError
 from controller.messages.codec import decode_end, decode_event, decode_position
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.counts import QueueCounter
-from controller.rabbit.dead import DeadLetters
+from controller.rabbit.dead_letter_queue import DeadLetterQueue
 from controller.rabbit.link import Link
-from controller.rabbit.log import RabbitLog
 from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.stream import StreamFollower
 from controller.rabbit.unrouted import bring_back
-from controller.settings import Broker
+from controller.settings import BrokerSettings
 from tests.contract.brokers import Handled, command_for
 from tests.stack.waiting import until
 
 REGIONS = ("eu", "us")
-Part = Callable[[Broker], Awaitable[None]]
+Part = Callable[[BrokerSettings], Awaitable[None]]
 
 
 def now() -> datetime:
@@ -47,18 +47,18 @@ async def up(link: Link) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def an_outbox(settings: Broker, *regions: str) -> AsyncIterator[RabbitOutbox]:
+async def an_outbox(settings: BrokerSettings, *regions: str) -> AsyncIterator[RabbitOutbox]:
     """What has declared these regions, and records."""
     outbox = RabbitOutbox(settings=settings, regions=regions)
     async with up(outbox.link):
-        await outbox.record(tell(command_for(regions[0]), Outcome.requested, now()))
+        await outbox.record(make_event(command_for(regions[0]), Outcome.requested, now()))
         yield outbox
 
 
 @asynccontextmanager
-async def events(settings: Broker) -> AsyncIterator[None]:
+async def events(settings: BrokerSettings) -> AsyncIterator[None]:
     """The event log, followed."""
-    log = RabbitLog(
+    log = StreamFollower(
         settings=settings, stream=names.EVENTS, decode=decode_event, look_back=timedelta(hours=1), clock=now
     )
     async with up(log.link):
@@ -66,9 +66,11 @@ async def events(settings: Broker) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def ends(settings: Broker) -> AsyncIterator[None]:
+async def ends(settings: BrokerSettings) -> AsyncIterator[None]:
     """The pods' ends, followed."""
-    log = RabbitLog(settings=settings, stream=names.ENDS, decode=decode_end, look_back=timedelta(hours=1), clock=now)
+    log = StreamFollower(
+        settings=settings, stream=names.ENDS, decode=decode_end, look_back=timedelta(hours=1), clock=now
+    )
     async with up(log.link):
         yield
 
@@ -88,19 +90,19 @@ def an_end() -> PodEnd:
     )
 
 
-async def watch(settings: Broker) -> None:
+async def watch(settings: BrokerSettings) -> None:
     """Command every region, note the position, tell a pod's end, follow all streams."""
-    positions = RabbitLog(
+    positions = StreamFollower(
         settings=settings, stream=names.POSITIONS, decode=decode_position, look_back=timedelta(hours=1), clock=now
     )
     async with an_outbox(settings, *REGIONS) as outbox, events(settings), ends(settings), up(positions.link):
         for region in REGIONS:
             await outbox.send(command_for(region))
-        await outbox.tell_end(an_end())
-        await outbox.note_position(Position(cluster="default", at=now(), versions={"": "1"}))
+        await outbox.publish_end(an_end())
+        await outbox.record_position(Position(cluster="default", at=now(), versions={"": "1"}))
 
 
-async def work(settings: Broker, region: str) -> None:
+async def work(settings: BrokerSettings, region: str) -> None:
     """Consume a command, postpone it, give it up; bring back what is unrouted, and leave another region's there."""
     handled = Handled()
     async with AsyncExitStack() as opened:
@@ -121,44 +123,44 @@ async def work(settings: Broker, region: str) -> None:
         await bring_back(consumer._channel, region, outbox)
 
 
-async def ops(settings: Broker) -> None:
+async def ops(settings: BrokerSettings) -> None:
     """Replay, look at dead letters and take one out, count, follow both streams."""
     counter = QueueCounter(settings)
     async with an_outbox(settings, *REGIONS) as outbox, events(settings), ends(settings), up(counter.link):
         for region in REGIONS:
             await outbox.send(command_for(region))
             await counter.count(region)
-            async with DeadLetters(settings=settings, region=region) as letters:
+            async with DeadLetterQueue(settings=settings, region=region) as letters:
                 await letters.hold()
 
 
-async def sweep_report(settings: Broker) -> None:
+async def sweep_report(settings: BrokerSettings) -> None:
     """Read the event log."""
     async with events(settings):
         pass
 
 
-async def sweep_drain(settings: Broker) -> None:
+async def sweep_drain(settings: BrokerSettings) -> None:
     """Command every region."""
     async with an_outbox(settings, *REGIONS) as outbox, events(settings):
         for region in REGIONS:
             await outbox.send(command_for(region))
 
 
-async def reader(settings: Broker) -> None:
+async def reader(settings: BrokerSettings) -> None:
     """Read the event log, the pods' ends and the dead letters."""
     async with events(settings), ends(settings):
         for region in REGIONS:
-            async with DeadLetters(settings=settings, region=region) as letters:
+            async with DeadLetterQueue(settings=settings, region=region) as letters:
                 await letters.hold()
 
 
-async def work_eu(settings: Broker) -> None:
+async def work_eu(settings: BrokerSettings) -> None:
     """The region's."""
     await work(settings, "eu")
 
 
-async def work_us(settings: Broker) -> None:
+async def work_us(settings: BrokerSettings) -> None:
     """The region's."""
     await work(settings, "us")
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from controller.domain.instances import Condition
 from controller.eureka.region import EurekaRegion
 from controller.flows.ports import Registry
-from controller.settings import Region, SecretUrl
+from controller.settings import RegionSettings, SecretUrl
 from tests.fakes.registry import FakeRegistry
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.waiting import until
@@ -89,7 +89,7 @@ def fake_region() -> RegionUnderTest:
 def adapter(*urls: str, **settings: object) -> EurekaRegion:
     """The real adapter for these nodes; an async context manager."""
     nodes = [SecretUrl(url) for url in urls]
-    return EurekaRegion("eu", Region.model_validate({"nodes": nodes, **settings}), clock=clock)
+    return EurekaRegion("eu", RegionSettings.model_validate({"nodes": nodes, **settings}), clock=clock)
 
 
 def real_region(port: EurekaRegion, pair: EurekaNodes) -> RegionUnderTest:

@@ -10,10 +10,10 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from controller.domain.events import Outcome, tell
+from controller.domain.events import Outcome, make_event
 from controller.errors import BrokerError
-from controller.flows.verdicts import Park, Retry
-from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, EVENT_TYPE, decode_order, encode_order
+from controller.flows.handler_result import DeadLetter, Delay
+from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, EVENT_TYPE, decode_item, encode_item
 from controller.rabbit import names
 from controller.rabbit.topology import declare
 from tests.contract.brokers import (
@@ -33,16 +33,16 @@ KEPT = timedelta(days=30)
 LATE = 1.2
 """Seconds that a delayed message may come too late on a busy machine."""
 
-VERSION_2 = encode_order(command_for("eu")).replace(b'"version":1', b'"version":2')
+VERSION_2 = encode_item(command_for("eu")).replace(b'"version":1', b'"version":2')
 NOT_OURS: dict[str, tuple[bytes, str | None, str | None]] = {
     "an unknown version": (VERSION_2, COMMAND_TYPE, CONTENT_TYPE),
     "not JSON": (b"\x00\xff not json", COMMAND_TYPE, CONTENT_TYPE),
     "half a command": (b'{"version": 1, "x": "\xc3\xa4"}', COMMAND_TYPE, CONTENT_TYPE),
-    "another type": (encode_order(command_for("eu")), "drain.event", CONTENT_TYPE),
-    "no type": (encode_order(command_for("eu")), None, CONTENT_TYPE),
-    "another content type": (encode_order(command_for("eu")), COMMAND_TYPE, "text/plain"),
-    "no content type": (encode_order(command_for("eu")), COMMAND_TYPE, None),
-    "another region": (encode_order(command_for("mars")), COMMAND_TYPE, CONTENT_TYPE),
+    "another type": (encode_item(command_for("eu")), "drain.event", CONTENT_TYPE),
+    "no type": (encode_item(command_for("eu")), None, CONTENT_TYPE),
+    "another content type": (encode_item(command_for("eu")), COMMAND_TYPE, "text/plain"),
+    "no content type": (encode_item(command_for("eu")), COMMAND_TYPE, None),
+    "another region": (encode_item(command_for("mars")), COMMAND_TYPE, CONTENT_TYPE),
     "empty": (b"", COMMAND_TYPE, CONTENT_TYPE),
     "deep": (b"[" * 100_000, COMMAND_TYPE, CONTENT_TYPE),
 }
@@ -76,7 +76,7 @@ async def test_a_command_is_persistent_and_says_what_it_is(broker: RabbitMq) -> 
     assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     assert (message.type, message.content_type) == (COMMAND_TYPE, CONTENT_TYPE)
     assert message.message_id == f"{command.drain_id}.terminating"
-    assert decode_order(message.body, type_=message.type, content_type=message.content_type) == command
+    assert decode_item(message.body, type_=message.type, content_type=message.content_type) == command
 
 
 async def test_a_command_for_a_region_that_nobody_declared_ends_in_the_unrouted_queue(broker: RabbitMq) -> None:
@@ -87,7 +87,7 @@ async def test_a_command_for_a_region_that_nobody_declared_ends_in_the_unrouted_
         message = await next_of(channel, names.UNROUTED)
         assert message.routing_key == region
         await outbox.postpone(command_for(region), timedelta(seconds=1))
-        assert decode_order(
+        assert decode_item(
             (await next_of(channel, names.UNROUTED)).body, type_=COMMAND_TYPE, content_type=CONTENT_TYPE
         ) == command_for(region)
 
@@ -115,7 +115,7 @@ async def test_progress_survives_the_way_through_the_ladder(broker: RabbitMq) ->
     async with an_outbox(broker, region) as outbox, a_channel(broker) as channel:
         await outbox.postpone(command, timedelta(seconds=3))
         message = await next_of(channel, names.commands_queue(region))
-    assert decode_order(message.body, type_=message.type, content_type=message.content_type) == command
+    assert decode_item(message.body, type_=message.type, content_type=message.content_type) == command
     assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
 
 
@@ -149,7 +149,7 @@ async def test_verdicts_are_performed_before_the_message_is_acknowledged(broker:
     parked = command_for(region, "c")
     handled = Handled(
         lambda command: (
-            (Retry(order=again, after=timedelta(seconds=1)), Park(order=parked, why="given up " + "x" * 900))
+            (Delay(item=again, after=timedelta(seconds=1)), DeadLetter(item=parked, why="given up " + "x" * 900))
             if command.drain_id == "a"
             else ()
         )
@@ -162,7 +162,7 @@ async def test_verdicts_are_performed_before_the_message_is_acknowledged(broker:
         await outbox.send(command_for(region, "a"))
         await handled.until("b")
         dead = await next_of(channel, names.dead_queue(region))
-        assert decode_order(dead.body, type_=dead.type, content_type=dead.content_type) == parked
+        assert decode_item(dead.body, type_=dead.type, content_type=dead.content_type) == parked
         assert str(dead.headers["x-reason"]).startswith("given up")
         assert len(str(dead.headers["x-reason"])) <= 500
     assert handled.ids == ["a", "b"]
@@ -172,7 +172,7 @@ async def test_events_land_in_the_stream_in_their_order(broker: RabbitMq) -> Non
     region = fresh_region()
     command = command_for(region)
     events = [
-        tell(command, outcome, NOON, reason=region)
+        make_event(command, outcome, NOON, reason=region)
         for outcome in (Outcome.requested, Outcome.out_of_service, Outcome.removed)
     ] * 20
     read: list[AbstractIncomingMessage] = []

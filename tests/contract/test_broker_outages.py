@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.restore import Order
+from controller.domain.takeover import WorkItem
 from controller.errors import BrokerError
-from controller.flows.verdicts import Done, Retry, Verdicts
+from controller.flows.handler_result import Ack, Delay, HandlerResults
 from controller.rabbit import names
 from controller.rabbit.outbox import RabbitOutbox
 from tests.contract.brokers import Handled, a_channel, a_consumer, an_outbox, command_for, fresh_region, kept_up
@@ -52,12 +52,12 @@ async def test_what_was_in_flight_at_a_restart_is_delivered_again_and_marked_so(
     region = fresh_region()
     begun, seen = asyncio.Event(), Handled()
 
-    async def hang_the_first_time(command: Order, redelivered: bool) -> Verdicts:
+    async def hang_the_first_time(command: WorkItem, redelivered: bool) -> HandlerResults:
         await seen(command, redelivered)
         if not redelivered:
             begun.set()
             await asyncio.sleep(30)
-        return (Done(),)
+        return (Ack(),)
 
     async with an_outbox(broker, region) as outbox:
         consumer = a_consumer(broker, region, outbox, hang_the_first_time)
@@ -98,13 +98,13 @@ async def test_a_queue_that_is_deleted_while_a_command_is_handled_does_not_lose_
     begun, go_on = asyncio.Event(), asyncio.Event()
     seen = Handled()
 
-    async def hang_the_first_time(command: Order, redelivered: bool) -> Verdicts:
+    async def hang_the_first_time(command: WorkItem, redelivered: bool) -> HandlerResults:
         await seen(command, redelivered)
         if len(seen.seen) > 1:
-            return (Done(),)
+            return (Ack(),)
         begun.set()
         await go_on.wait()
-        return (Retry(order=command, after=timedelta(seconds=1)),)
+        return (Delay(item=command, after=timedelta(seconds=1)),)
 
     async with an_outbox(broker, region) as outbox:
         consumer = a_consumer(broker, region, outbox, hang_the_first_time)

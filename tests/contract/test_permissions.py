@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from controller.errors import BrokerError
-from controller.rabbit import ladder, names
-from controller.settings import Broker, SecretUrl
+from controller.rabbit import delay, names
+from controller.settings import BrokerSettings, SecretUrl
 from tests.contract.brokers import command_for, settings_for
 from tests.contract.permitted import PARTS, REGIONS, an_outbox
 from tests.stack.rabbitmq import RabbitMq
@@ -35,7 +35,7 @@ NAMES = (
     names.ENDS,
     names.POSITIONS,
     names.DELAY_OUT,
-    *(names.delay_level(level) for level in (0, ladder.LEVELS - 1)),
+    *(names.delay_level(level) for level in (0, delay.LEVELS - 1)),
     *(queue(region) for region in REGIONS for queue in (names.commands_queue, names.dead_queue)),
 )
 """All that there is, but for the levels between the lowest and the highest, which are like them."""
@@ -86,7 +86,7 @@ class Users:
         self.vhosts: list[str] = []
         self.users: list[str] = []
 
-    async def make(self, rights: Iterable[Rights], *, vhost: str = "") -> list[Broker]:
+    async def make(self, rights: Iterable[Rights], *, vhost: str = "") -> list[BrokerSettings]:
         """A user for each of the rights, in this virtual host, or each in an empty one of its own."""
         permissions, made, vhosts = [], [], {vhost} if vhost else set()
         for right in rights:
@@ -109,7 +109,7 @@ class Users:
         await self._broker.ctl("import_definitions", str(file))
         return made
 
-    def settings(self, user: str, password: str, vhost: str) -> Broker:
+    def settings(self, user: str, password: str, vhost: str) -> BrokerSettings:
         """The product's settings as this user."""
         where = f"127.0.0.1:{self._broker.port}/{quote(vhost, safe='')}"
         return self._settings.model_copy(update={"url": SecretUrl(f"amqp://{user}:{password}@{where}")})
@@ -141,7 +141,7 @@ async def users(broker: RabbitMq) -> AsyncIterator[Users]:
     await users.remove()
 
 
-async def refusal(role: str, settings: Broker) -> str:
+async def refusal(role: str, settings: BrokerSettings) -> str:
     """What stands in the role's way; empty when it does its part."""
     try:
         await PARTS[role](settings)

@@ -12,14 +12,14 @@ import pytest
 from aiohttp import web
 from loguru import logger
 
-from controller.domain.checkup import Check, Grade
+from controller.domain.diagnostics import Check, Severity
 from controller.errors import RegistryError
-from controller.eureka.caches import PATH, told_age
-from controller.eureka.inspection import inspect
+from controller.eureka.caches import CONFIGPROPS_PATH, read_age
 from controller.eureka.node import DeniedError, UnreachableError
+from controller.eureka.region_checks import inspect
 from tests.contract.regions import adapter, clock
 from tests.contract.silly_server import Answer, SillyServer, endless, saying, slow
-from tests.contract.test_region_inspection import EMPTY
+from tests.contract.test_region_checks import EMPTY
 from tests.stack import parts
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import Tell
@@ -82,13 +82,13 @@ async def test_a_real_server_tells_its_caches_age_where_it_shows_its_settings_an
 ) -> None:
     async with running(tell, tmp_path, SERVERS[server]) as nodes, adapter(*nodes.urls) as region:
         [node] = region.nodes.values()
-        body = await node.ask_server(PATH)
+        body = await node.ask_server(CONFIGPROPS_PATH)
         assert (body is None) == (server == "stock")
         assert (SECRET in str(body)) == ("show-values" in str(SERVERS[server])), "there is something to hide"
-        told = await told_age(node)
+        told = await read_age(node)
         assert (None if told is None else told.total_seconds()) == age
         check = the(await inspect("eu", region, clock), nodes.urls[0])
-        assert (check.grade, check.found) == (Grade.ok, found)
+        assert (check.severity, check.found) == (Severity.ok, found)
         assert SECRET not in f"{check}"
         asking = asyncio.create_task(region.caches.keep_fresh())
         await until(lambda: region.cache_age == told, "the age", timeout=15)
@@ -121,7 +121,7 @@ async def test_a_server_that_answers_otherwise_tells_no_age_and_holds_nothing_up
     async with SillyServer(answer) as server, adapter(server.url, timeout="300ms") as region:
         [node] = region.nodes.values()
         with pytest.raises(error) as told:
-            await told_age(node)
+            await read_age(node)
         assert SECRET not in f"{told.value!r}"
         asking = asyncio.create_task(region.caches.keep_fresh())
         await until(lambda: len(server.requests) >= 2, "another question", timeout=15)
@@ -135,11 +135,11 @@ async def test_a_server_that_shows_nothing_there_is_told_by_doctor_without_a_war
     async def forbids(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/apps"):
             return web.Response(text=EMPTY, content_type="application/json")
-        return web.Response(status=401 if request.path == PATH else 404)
+        return web.Response(status=401 if request.path == CONFIGPROPS_PATH else 404)
 
     async with SillyServer(forbids) as server, adapter(server.url) as region:
         check = the(await inspect("eu", region, clock), server.url)
-    assert check.grade is Grade.ok
+    assert check.severity is Severity.ok
     assert check.found.startswith("its age is not told (HTTP 401")
     assert check.found.endswith("window.server_cache counts")
 
@@ -151,17 +151,17 @@ def root(server: SillyServer) -> str:
 @pytest.mark.parametrize(
     ("base", "asked"),
     [
-        ("/eureka", PATH),
-        ("/eureka/", PATH),
-        ("/eureka/v2", PATH),
-        ("/registry/eureka", f"/registry{PATH}"),
-        ("", PATH),
+        ("/eureka", CONFIGPROPS_PATH),
+        ("/eureka/", CONFIGPROPS_PATH),
+        ("/eureka/v2", CONFIGPROPS_PATH),
+        ("/registry/eureka", f"/registry{CONFIGPROPS_PATH}"),
+        ("", CONFIGPROPS_PATH),
     ],
 )
 async def test_it_is_asked_beside_the_registry_wherever_that_stands(base: str, asked: str) -> None:
     async with SillyServer(saying(page(7_000))) as server, adapter(f"{root(server)}{base}") as region:
         [node] = region.nodes.values()
-        age = await told_age(node)
+        age = await read_age(node)
     assert age is not None
     assert age.total_seconds() == 7
     assert server.requests == [f"GET {asked}"]
@@ -172,7 +172,7 @@ async def test_a_node_behind_basic_auth_gets_its_credentials_there_too() -> None
         SillyServer(saying(page(7_000))) as server,
         adapter(server.url, username="drain", password=SECRET) as region,
     ):
-        await told_age(next(iter(region.nodes.values())))
+        await read_age(next(iter(region.nodes.values())))
     assert server.authorizations == ["Basic ZHJhaW46aGlkZGVuLWZyb20tYWxs"]
 
 

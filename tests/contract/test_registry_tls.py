@@ -10,7 +10,7 @@ import pytest
 
 from controller.domain.instances import Condition
 from controller.errors import RegistryError, SettingsError
-from controller.settings import Region, SecretUrl
+from controller.settings import RegionSettings, SecretUrl
 from controller.tls.context import for_region
 from tests.contract.regions import adapter
 from tests.contract.silly_server import SillyServer, saying
@@ -104,7 +104,7 @@ async def test_a_renewed_authority_and_password_hold_from_the_next_request_on(tm
         async with adapter(server.url, ca_file=ca_file, username="ana", password="old") as region:
             assert (await region.read("APP", "id"))[0].condition is Condition.unreachable
             OTHERS.write_ca(ca_file)
-            new = Region(nodes=[SecretUrl(server.url)], ca_file=ca_file, username="ana", password="new")  # type: ignore[arg-type]
+            new = RegionSettings(nodes=[SecretUrl(server.url)], ca_file=ca_file, username="ana", password="new")  # type: ignore[arg-type]
             region.renew(new, for_region("eu", new))
             assert (await region.read("APP", "id"))[0].condition is Condition.absent
         assert server.authorizations == ["Basic YW5hOm5ldw=="]
@@ -115,6 +115,6 @@ async def test_a_connection_that_was_opened_under_an_old_authority_is_not_used_u
     async with SillyServer(tls=server_context(tmp_path)) as server, adapter(server.url, ca_file=ca_file) as region:
         assert (await region.read("APP", "id"))[0].condition is Condition.absent
         OTHERS.write_ca(ca_file)
-        new = Region(nodes=[SecretUrl(server.url)], ca_file=ca_file)
+        new = RegionSettings(nodes=[SecretUrl(server.url)], ca_file=ca_file)
         region.renew(new, for_region("eu", new))
         assert "signed by an authority" in (await region.read("APP", "id"))[0].detail

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from controller.errors import KubernetesError
-from controller.kube.api import ForbiddenError
+from controller.kube.client import KubeForbiddenError
 from controller.kube.reviews import Identity, Reviews
 from tests.contract.accounts import Accounts, read_part, signed, written_part
 from tests.contract.following import CountingApi, connected
@@ -40,7 +40,7 @@ async def who(reviews: Reviews, token: str) -> Identity | None:
     async def look() -> list[Identity | None]:
         try:
             return [await reviews.who(token)]
-        except ForbiddenError:
+        except KubeForbiddenError:
             return []
 
     found: list[Identity | None] = await until(look, "the rights of ops")

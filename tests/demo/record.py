@@ -37,7 +37,7 @@ class Instance:
     exited_at: datetime | None = None
     changes: dict[str, list[Change]] = field(default_factory=dict)
 
-    def note(self, node: str, status: str | None, at: datetime) -> bool:
+    def apply(self, node: str, status: str | None, at: datetime) -> bool:
         """Keep it if it is news."""
         seen = self.changes.setdefault(node, [])
         if status == (seen[-1].status if seen else None):

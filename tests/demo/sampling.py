@@ -100,5 +100,5 @@ class Sampler:
         except (RegistryError, aiohttp.ClientError, TimeoutError):
             self._record.unanswered += 1
             return
-        if instance.note(node.name, found["status"] if found else None, now()):
+        if instance.apply(node.name, found["status"] if found else None, now()):
             self._changed(instance, node.name)

@@ -22,14 +22,14 @@ def at(seconds: float) -> datetime:
     return BEGIN + timedelta(seconds=seconds)
 
 
-def instance(number: int, *stories: Story, old: bool = True, silent: bool = False) -> Instance:
+def instance(number: int, *records: Story, old: bool = True, silent: bool = False) -> Instance:
     """With one story a node; one story alone is told by all nodes."""
     made = Instance(f"app{number}", f"{number}:app:1", f"pod-{number}", f"uid-{number}{old}", old, silent)
     if old:
         made.deleted_at, made.sigterm_at, made.exited_at = at(10), at(15), at(16)
-    for node, story in zip(NODES, stories * (len(NODES) if len(stories) == 1 else 1), strict=True):
-        for seconds, status in story:
-            made.note(node, status, at(seconds))
+    for node, record in zip(NODES, records * (len(NODES) if len(records) == 1 else 1), strict=True):
+        for seconds, status in record:
+            made.apply(node, status, at(seconds))
     return made
 
 
@@ -82,9 +82,9 @@ WRONG_OLD: list[tuple[Story, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("story", "words"), WRONG_OLD)
-def test_what_is_wrong_with_an_old_instance_at_one_node_is_said(story: Story, words: str) -> None:
-    verdict = verdict_on(instance(1, OLD, story, silent=True))
+@pytest.mark.parametrize(("record", "words"), WRONG_OLD)
+def test_what_is_wrong_with_an_old_instance_at_one_node_is_said(record: Story, words: str) -> None:
+    verdict = verdict_on(instance(1, OLD, record, silent=True))
     assert not verdict.good
     assert any(problem.startswith(f"1:app:1 at eu-1: {words}") for problem in verdict.problems)
     assert not any("eu-0" in problem for problem in verdict.problems)
@@ -119,9 +119,9 @@ WRONG_NEW: list[tuple[Story, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("story", "words"), WRONG_NEW)
-def test_what_is_wrong_with_a_new_instance_is_said(story: Story, words: str) -> None:
-    (problem,) = verdict_on(instance(2, NEW, story, old=False)).problems
+@pytest.mark.parametrize(("record", "words"), WRONG_NEW)
+def test_what_is_wrong_with_a_new_instance_is_said(record: Story, words: str) -> None:
+    (problem,) = verdict_on(instance(2, NEW, record, old=False)).problems
     assert problem.startswith("2:app:1 at eu-1: a new instance that ")
     assert problem.endswith(words)
 

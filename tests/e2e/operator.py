@@ -16,7 +16,7 @@ from typing import Any
 import aio_pika
 from aio_pika.exceptions import ChannelNotFoundEntity
 
-from controller.rabbit.ladder import LEVELS
+from controller.rabbit.delay import LEVELS
 from tests.stack.cluster import Cluster
 from tests.stack.rabbitmq import RabbitMq
 

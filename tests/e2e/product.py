@@ -55,7 +55,7 @@ async def product(
                 "watch.namespaces": namespace,
                 "watch.cluster": region,
                 "retention": "3s",
-                "retry.longest_wait": "2s",
+                "retry.max_backoff": "2s",
                 "log.level": "DEBUG",
                 **(settings or {}),
             },

@@ -26,8 +26,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from controller.app.assembly import ends_log
 from controller.app.assembly import event_log as follow_log
-from controller.app.site import OpsRole
-from controller.domain.events import Outcome, tell
+from controller.app.ops_role import OpsRole
+from controller.domain.events import Outcome, make_event
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from tests.contract.accounts import Accounts, read_part, signed
@@ -118,9 +118,11 @@ async def site(
             command = a_command(
                 pod, region=region, cluster=region, drain_id=f"{region}-{number}", since_at=datetime.now(UTC)
             )
-            await outbox.record(tell(command, Outcome.requested, datetime.now(UTC)))
+            await outbox.record(make_event(command, Outcome.requested, datetime.now(UTC)))
             if outcome is not Outcome.requested:
-                await outbox.record(tell(command, outcome, datetime.now(UTC), target=a_target(), reason="as it was"))
+                await outbox.record(
+                    make_event(command, outcome, datetime.now(UTC), target=a_target(), reason="as it was")
+                )
     async with AsyncExitStack() as ended:
         ended.push_async_callback(process.stop)
         await process.start()

@@ -48,7 +48,7 @@ class Evening:
             "watch.namespaces": namespace,
             "watch.cluster": namespace,
             "instance_id_templates": "{ip}:{app}:{port}",
-            "retry.longest_wait": "2s",
+            "retry.max_backoff": "2s",
             # What is out of service stays as it is, so that a person can put it back.
             "remove": "false",
             "guard.last_instance": str(last_instance).lower(),

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.domain.commands import Cause, Command
-from controller.domain.events import Outcome, tell
+from controller.domain.commands import Cause, DrainCommand
+from controller.domain.events import Outcome, make_event
 from controller.domain.pods import Pod
 from controller.rabbit.outbox import RabbitOutbox
 from tests.contract.brokers import an_outbox
@@ -73,7 +73,7 @@ class Crowd:
             created_at=self.since_at - timedelta(hours=1),
             deletion_at=self.since_at,
         )
-        command = Command(
+        command = DrainCommand(
             drain_id=f"{self.app}-{number}",
             cluster=self.region,
             region=self.region,
@@ -86,8 +86,8 @@ class Crowd:
         )
         target = a_target(app=self.app.upper(), id=self.instance_id(number), ip=ip)
         async with self.slots:
-            await outbox.record(tell(command, Outcome.requested, self.since_at))
-            await outbox.record(tell(command, Outcome.out_of_service, self.since_at, target=target))
+            await outbox.record(make_event(command, Outcome.requested, self.since_at))
+            await outbox.record(make_event(command, Outcome.out_of_service, self.since_at, target=target))
 
     async def register(self, numbers: set[int]) -> None:
         """At every node."""
@@ -126,7 +126,7 @@ async def test_many_are_replayed_each_once_none_is_left_out_and_no_successor_is_
     app, region = f"many{secrets.token_hex(3)}", f"many-{secrets.token_hex(3)}"
     crowd = Crowd(app, region, eureka_pair)
     # On a quick machine they are not silent for long enough yet to be known for dead.
-    guard = {"guard.percent_a_minute": "0", "guard.last_instance": "false"}
+    guard = {"guard.max_percent_per_minute": "0", "guard.last_instance": "false"}
     settings = {"remove": "false", "watch.cluster": region, "log.level": "WARNING", **guard}
     worker = ControllerProcess(
         "work",

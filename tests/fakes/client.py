@@ -32,7 +32,7 @@ class FakeClient:
         assert self._beating is not None
         self._beating.cancel()
 
-    async def leave(self) -> None:
+    async def shutdown(self) -> None:
         """End in order: deregister."""
         self.die()
         await self._node.delete(self.app, self.id)

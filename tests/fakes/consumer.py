@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar, assert_never
 
-from controller.domain.restore import Order
+from controller.domain.takeover import WorkItem
 from controller.errors import BrokerError
-from controller.flows.verdicts import Done, Park, Retry, Verdict, Verdicts
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from tests.fakes.crashes import Crashed
 from tests.fakes.outbox import Delivery, FakeBroker
 
@@ -20,7 +20,7 @@ RESTART = 5.0
 """Seconds until a new process is there: long enough for every remnant of the old one to have noticed its death."""
 
 T = TypeVar("T")
-Handler = Callable[[Order, bool], Awaitable[Verdicts]]
+Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
 
 
 class FakeConsumer:
@@ -51,19 +51,19 @@ class FakeConsumer:
                 tasks.create_task(self._see_through(delivery, handle))
 
     async def _see_through(self, delivery: Delivery, handle: Handler) -> None:
-        order = delivery.order()
-        for verdict in await _until_confirmed(lambda: handle(order, delivery.redelivered)):
+        item = delivery.item()
+        for verdict in await _until_confirmed(lambda: handle(item, delivery.redelivered)):
             await _until_confirmed(partial(self._perform, verdict))
         self._broker.acknowledge(delivery)
 
-    async def _perform(self, verdict: Verdict) -> None:
+    async def _perform(self, verdict: HandlerResult) -> None:
         match verdict:
-            case Done():
+            case Ack():
                 pass
-            case Retry(order=order, after=after):
-                await self._broker.postpone(order, after)
-            case Park(order=order, why=why):
-                await self._broker.park(order, why)
+            case Delay(item=item, after=after):
+                await self._broker.postpone(item, after)
+            case DeadLetter(item=item, why=why):
+                await self._broker.park(item, why)
             case _:
                 assert_never(verdict)
 

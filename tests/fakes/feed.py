@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from controller.domain.decide import cause_of
 from controller.domain.pods import Pod
-from controller.domain.stay.pods import StayPod
+from controller.domain.shutdown.pod_details import PodDetails
 from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting
 
 
@@ -35,13 +35,13 @@ class FakePodFeed:
         """A complete list."""
         self._told.put_nowait(Listed(scope=self.scope, pods=pods))
 
-    def changes(self, pod: Pod, stay: StayPod | None = None) -> None:
+    def changes(self, pod: Pod, stay: PodDetails | None = None) -> None:
         """A pod as it is now."""
-        self._told.put_nowait(Changed(pod=pod, stay=stay or (StayPod(pod=pod) if cause_of(pod) else None)))
+        self._told.put_nowait(Changed(pod=pod, stay=stay or (PodDetails(pod=pod) if cause_of(pod) else None)))
 
-    def removes(self, pod: Pod, stay: StayPod | None = None) -> None:
+    def removes(self, pod: Pod, stay: PodDetails | None = None) -> None:
         """A pod's object is gone."""
-        self._told.put_nowait(Removed(pod=pod, stay=stay or StayPod(pod=pod)))
+        self._told.put_nowait(Removed(pod=pod, stay=stay or PodDetails(pod=pod)))
 
     def stays_silent(self) -> None:
         """An answer with nothing to tell."""

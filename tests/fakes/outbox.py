@@ -13,22 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from controller.domain.commands import Command
+from controller.domain.commands import DrainCommand
 from controller.domain.events import Event, Outcome
-from controller.domain.pod_end import PodEnd
 from controller.domain.position import Position
-from controller.domain.restore import Order, Restore
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.takeover import RestoreCommand, WorkItem
 from controller.errors import BrokerError
 from controller.messages.codec import (
     CONTENT_TYPE,
-    decode_order,
+    decode_item,
     encode_end,
     encode_event,
-    encode_order,
+    encode_item,
     encode_position,
     type_of,
 )
-from controller.rabbit.ladder import whole_seconds
+from controller.rabbit.delay import whole_seconds
 from tests.fakes.crashes import CrashPlan
 
 
@@ -47,9 +47,9 @@ class Delivery:
     type: str
     redelivered: bool = False
 
-    def order(self) -> Order:
+    def item(self) -> WorkItem:
         """What it says."""
-        return decode_order(self.body, type_=self.type, content_type=CONTENT_TYPE)
+        return decode_item(self.body, type_=self.type, content_type=CONTENT_TYPE)
 
 
 class FakeBroker:
@@ -59,8 +59,8 @@ class FakeBroker:
         self.crashes = crashes or CrashPlan()
         self.refusal: Refusal | None = None
         self.timeout = 5.0
-        self.sent: list[Command] = []
-        self.restores: list[Restore] = []
+        self.sent: list[DrainCommand] = []
+        self.restores: list[RestoreCommand] = []
         self.delays: list[int] = []
         """The seconds of each postponement."""
         self.events: list[Event] = []
@@ -70,7 +70,7 @@ class FakeBroker:
         """Told every end, as a follower of their stream is."""
         self.readers: list[Callable[[Event], object]] = []
         """Told every event, as a follower of the log is."""
-        self.dead: list[tuple[Order, str]] = []
+        self.dead: list[tuple[WorkItem, str]] = []
         self.queues: defaultdict[str, asyncio.Queue[Delivery]] = defaultdict(asyncio.Queue)
         self.unacknowledged: list[Delivery] = []
         self._on_the_ladder = 0
@@ -87,29 +87,29 @@ class FakeBroker:
         """The event log in short."""
         return [event.outcome for event in self.events]
 
-    async def send(self, order: Order) -> None:
+    async def send(self, item: WorkItem) -> None:
         """Publish a fresh order to its region's queue."""
 
         def publish() -> None:
-            (self.sent if isinstance(order, Command) else self.restores).append(order)  # type: ignore[arg-type]
-            self._put(order)
+            (self.sent if isinstance(item, DrainCommand) else self.restores).append(item)  # type: ignore[arg-type]
+            self._put(item)
 
         await self._confirm("send", publish)
 
-    async def postpone(self, order: Order, after: timedelta) -> None:
+    async def postpone(self, item: WorkItem, after: timedelta) -> None:
         """Publish an order into the delay ladder."""
 
         def publish() -> None:
             seconds = whole_seconds(after)
             self.delays.append(seconds)
             self._on_the_ladder += 1
-            asyncio.get_running_loop().call_later(seconds, self._come_back, order)
+            asyncio.get_running_loop().call_later(seconds, self._come_back, item)
 
         await self._confirm("postpone", publish)
 
-    async def park(self, order: Order, why: str) -> None:
+    async def park(self, item: WorkItem, why: str) -> None:
         """Put an order among its region's dead letters."""
-        await self._confirm("park", lambda: self.dead.append((order, why)))
+        await self._confirm("park", lambda: self.dead.append((item, why)))
 
     async def record(self, event: Event) -> None:
         """Append to the event log."""
@@ -124,12 +124,12 @@ class FakeBroker:
 
         await self._confirm(f"record {event.outcome}", append)
 
-    async def note_position(self, position: Position) -> None:
+    async def record_position(self, position: Position) -> None:
         """Keep the newest."""
         encode_position(position)
         await self._confirm("note position", lambda: self.positions.append(position))
 
-    async def tell_end(self, end: PodEnd) -> None:
+    async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""
         encode_end(end)
 
@@ -155,15 +155,15 @@ class FakeBroker:
     def redeliver(self) -> None:
         """Give what was not acknowledged to somebody else: the consumer is gone."""
         for delivery in self.unacknowledged:
-            self.queues[delivery.order().region].put_nowait(replace(delivery, redelivered=True))
+            self.queues[delivery.item().region].put_nowait(replace(delivery, redelivered=True))
         self.unacknowledged.clear()
 
-    def _come_back(self, order: Order) -> None:
+    def _come_back(self, item: WorkItem) -> None:
         self._on_the_ladder -= 1
-        self._put(order)
+        self._put(item)
 
-    def _put(self, order: Order) -> None:
-        self.queues[order.region].put_nowait(Delivery(encode_order(order), type_of(order)))
+    def _put(self, item: WorkItem) -> None:
+        self.queues[item.region].put_nowait(Delivery(encode_item(item), type_of(item)))
 
     async def _confirm(self, what: str, publish: Callable[[], None]) -> None:
         self.crashes.reach(f"before {what}")

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from controller.domain.addressing import unaddressable
-from controller.domain.fence import may_share
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.domain.ownership import may_share
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
 from controller.flows.ports import Clock, Found

@@ -19,13 +19,13 @@ from tests.unit.building import NOON
 P = ParamSpec("P")
 
 
-def in_virtual_time(story: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+def in_virtual_time(record: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Make a synchronous test of an asynchronous story; its clock starts at noon."""
 
-    @functools.wraps(story)
+    @functools.wraps(record)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(idle_timeout=1, noop_cycles=0)) as runner:
-            runner.run(story(*args, **kwargs))
+            runner.run(record(*args, **kwargs))
 
     return run
 

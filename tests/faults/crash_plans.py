@@ -68,7 +68,7 @@ class Played:
     reached: bool = False
     ending: Ending = field(default_factory=Ending)
     differences: list[str] = field(default_factory=list)
-    story: list[str] = field(default_factory=list)
+    record: list[str] = field(default_factory=list)
     seconds: float = 0
 
     @property
@@ -98,7 +98,7 @@ class Report:
             if one.reached and not one.converged:
                 lines.append(f"\n{one.workload}, {one.trigger}: not converged ({one.folder})")
                 lines += [f"    {difference}" for difference in one.differences]
-                lines += [f"        {line}" for line in one.story]
+                lines += [f"        {line}" for line in one.record]
         missed = [one for one in self.played if not one.reached]
         lines += [f"\n{one.workload}, {one.trigger}: not reached" for one in missed]
         return "\n".join(lines)
@@ -184,7 +184,7 @@ async def _play(servers: Servers, folder: Path, workload: str, trigger: Trigger,
             found.write_down()
         for process in found.processes.values():
             await process.stop()
-        played.story = found.story()
+        played.record = found.record()
         played.reached = found.recorder.fired.is_set()
         played.ending = await found.ending(unrouted)
     played.seconds = time.monotonic() - begun

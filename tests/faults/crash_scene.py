@@ -109,7 +109,7 @@ class Scene:
             "watch.namespaces": self.namespace,
             "watch.cluster": self.region,
             "retention": "2s",
-            "retry.longest_wait": "2s",
+            "retry.max_backoff": "2s",
             "instance_id_templates": "{app}:{name}:{port}",
             "log.level": "DEBUG",
             **(settings or {}),
@@ -226,7 +226,7 @@ class Scene:
             self.recorder.in_flight += 1
             await exchange.publish(message, self.region)
 
-    def story(self) -> list[str]:
+    def record(self) -> list[str]:
         """The events, for whoever wants to know why."""
         by_uid = {app.uid: app.label for app in self.apps.values()}
         return [

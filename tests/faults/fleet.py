@@ -14,7 +14,7 @@ from tests.stack.controller_process import ControllerProcess
 # A pod is found past the response cache, without waiting for it.
 SETTINGS = {
     "retention": "3s",
-    "retry.longest_wait": "2s",
+    "retry.max_backoff": "2s",
     "log.level": "DEBUG",
     "instance_id_templates": "{ip}:{app}:{port}",
 }

@@ -118,7 +118,7 @@ class Scene:
     def _events(self) -> list[dict[str, object]]:
         return self.servers.audit.of_region(self.fleet.region)
 
-    def story(self, names: Iterable[str] = ()) -> str:
+    def record(self, names: Iterable[str] = ()) -> str:
         """What the log says of these pods, for whoever looks for the cause."""
         chosen = set(names)
         lines = []

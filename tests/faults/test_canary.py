@@ -132,7 +132,7 @@ class Scene:
                 "watch.namespaces": self.namespace,
                 "watch.cluster": self.region,
                 "retention": "0s",
-                "retry.longest_wait": "1s",
+                "retry.max_backoff": "1s",
                 "log.level": "DEBUG",
                 "log.format": style,
             },
@@ -422,22 +422,22 @@ async def test_a_mistake_beside_a_secret_is_named_without_it(tmp_path: Path, mis
         for name, text in mistake["secrets"].items():
             (tmp_path / "secrets" / name).write_text(text)
         env["EUREKA_DRAIN_SECRETS_DIR"] = str(tmp_path / "secrets")
-    status, written = await output(tmp_path, *words, "run", env=env)
-    assert status == 2, written
-    assert mistake["named"] in written
-    assert "Traceback" not in written
-    assert leaks({"output": written}, betrayals_of(C)) == []
+    status, may_have_override = await output(tmp_path, *words, "run", env=env)
+    assert status == 2, may_have_override
+    assert mistake["named"] in may_have_override
+    assert "Traceback" not in may_have_override
+    assert leaks({"output": may_have_override}, betrayals_of(C)) == []
 
 
 async def test_the_settings_in_force_are_printed_without_a_secret(tmp_path: Path) -> None:
     region = {"nodes": [C.within(NODES[0])], "username": C.user, "password": C.text}
     content = {"broker": {"url": C.within("amqp://rabbit:5672/%2Fx")}, "regions": {"eu": region}}
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(content))
-    status, written = await output(tmp_path, "--config", str(tmp_path / "settings.yaml"), "config")
-    assert status == 0, written
-    assert "rabbit:5672" in written
-    assert "eureka-0:8761" in written
-    assert leaks({"output": written}, betrayals_of(C)) == []
+    status, may_have_override = await output(tmp_path, "--config", str(tmp_path / "settings.yaml"), "config")
+    assert status == 0, may_have_override
+    assert "rabbit:5672" in may_have_override
+    assert "eureka-0:8761" in may_have_override
+    assert leaks({"output": may_have_override}, betrayals_of(C)) == []
 
 
 def kubeconfig(user: Any, **changes: Any) -> str:
@@ -481,7 +481,7 @@ FAILURES = {
 async def test_a_process_that_cannot_begin_tells_no_secret(tmp_path: Path, content: str) -> None:
     """At DEBUG: a mistake of the program itself is told with its traceback."""
     (tmp_path / "kubeconfig").write_text(content)
-    words = ["--set", "log.level=DEBUG", "--set", "http.port=0", "--set", "stop.within=1s"]
+    words = ["--set", "log.level=DEBUG", "--set", "http.port=0", "--set", "shutdown_timeout=1s"]
     env = {
         "KUBECONFIG": str(tmp_path / "kubeconfig"),
         "EUREKA_DRAIN_BROKER__URL": f"amqp://{C.userinfo}@127.0.0.1:1/",
@@ -489,10 +489,10 @@ async def test_a_process_that_cannot_begin_tells_no_secret(tmp_path: Path, conte
         "EUREKA_DRAIN_REGIONS__EU__PASSWORD": C.text,
     }
     # Some go on trying, which is as well.
-    status, written = await output(tmp_path, *words, "run", env=env, lines=12)
-    assert status in (1, None), written
-    assert written
-    assert leaks({"output": written}, betrayals_of(C)) == []
+    status, may_have_override = await output(tmp_path, *words, "run", env=env, lines=12)
+    assert status in (1, None), may_have_override
+    assert may_have_override
+    assert leaks({"output": may_have_override}, betrayals_of(C)) == []
 
 
 CRASH = """
@@ -525,10 +525,10 @@ async def test_a_crash_is_told_with_its_place_and_without_the_values_of_its_vari
         assert await asyncio.wait_for(process.wait(), 20) == 1, log.read_text()
     finally:
         await process.kill()
-    written = log.read_text()
-    assert "LookupError: provoked" in written
-    assert "Traceback" in written, "it cannot be found"
-    assert leaks({"log": written}, betrayals_of(C, bearer=bearer_of(cluster))) == []
+    may_have_override = log.read_text()
+    assert "LookupError: provoked" in may_have_override
+    assert "Traceback" in may_have_override, "it cannot be found"
+    assert leaks({"log": may_have_override}, betrayals_of(C, bearer=bearer_of(cluster))) == []
 
 
 def test_a_secret_is_found_however_it_is_written() -> None:

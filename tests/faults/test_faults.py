@@ -108,4 +108,4 @@ async def test_nothing_is_lost_and_nobody_is_harmed(
         await stage.judge(row, healed_at)
     row.troubles += stage.fleet.complaints()
     row.took = time.monotonic() - begun
-    assert row.good, "\n".join([*row.troubles, "", stage.story()])
+    assert row.good, "\n".join([*row.troubles, "", stage.record()])

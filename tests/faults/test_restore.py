@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.product import APART, Product, product
-from tests.faults.succession import (
+from tests.faults.takeovers import (
     AGE,
     QUICK,
     SETTINGS,
@@ -105,7 +105,7 @@ async def _all(handovers: Sequence[Handover], act: Callable[[Handover], Awaitabl
             try:
                 await act(handover)
             except NeverHappenedError as error:
-                handover.troubles.append(f"{error}; {handover.story()}")
+                handover.troubles.append(f"{error}; {handover.record()}")
 
     await asyncio.gather(*(one(handover) for handover in handovers))
 
@@ -145,12 +145,12 @@ def _judge(
     with capsys.disabled():
         print("", *table(stage.handovers, since, begins), sep="\n")
     bad = {one: found for one in stage.handovers if (found := one.complaints(settled_at))}
-    stories = [f"{one.label}:\n{events_of(stage.running.log.events, one)}" for one in bad]
-    assert not bad, "\n".join([*(line for found in bad.values() for line in found), *stories])
+    records = [f"{one.label}:\n{events_of(stage.running.log.events, one)}" for one in bad]
+    assert not bad, "\n".join([*(line for found in bad.values() for line in found), *records])
     for one, begin in zip(stage.handovers, begins, strict=True):
         after = one.seconds(begin, for_good=bool(settled_at))
         assert after is not None
-        assert after <= WITHIN, f"{one.label} took {after:.1f} s: {one.story()}"
+        assert after <= WITHIN, f"{one.label} took {after:.1f} s: {one.record()}"
 
 
 async def test_a_new_pod_under_a_drained_id_serves_again_at_every_node_and_goes_on_serving(
@@ -259,8 +259,8 @@ async def test_a_new_pod_that_is_deleted_right_after_its_registration_ends_out_o
             after = served[-1].at - begin if served else 0.0
             lasted.setdefault(one.kind, []).append(after)
             if after > WITHIN:
-                story = f"{one.story()}\n{events_of(made.running.log.events, one)}"
-                bad.append(f"{one.label}: served last {after:.1f} s after its deletion: {story}")
+                record = f"{one.record()}\n{events_of(made.running.log.events, one)}"
+                bad.append(f"{one.label}: served last {after:.1f} s after its deletion: {record}")
         with capsys.disabled():
             print("", "seconds from the new pod's deletion until it was served for the last time", sep="\n")
             for kind, seconds in lasted.items():

@@ -28,11 +28,11 @@ from typing import Self
 
 from controller.domain.decide import LONG_FINISHED
 from controller.domain.events import FINAL, Outcome
-from controller.domain.fence import CLOCK_SKEW
 from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pods import Pod
-from controller.domain.restore import Order
-from controller.domain.stay.pods import StayPod
+from controller.domain.shutdown.pod_details import PodDetails
+from controller.domain.takeover import WorkItem
 from controller.errors import KubernetesError
 from controller.flows.ports import Removed
 from controller.flows.steps import Policy
@@ -171,10 +171,10 @@ class Model:
 
     def free_addresses(self) -> list[str]:
         """Addresses that were a pod's, whose process has ended too."""
-        taken = {member.pod.ip for member in self.members if member.lives or member.process.alive}
-        taken |= {member.pod.ip for member in self.objects if not member.pod.finished}
-        taken |= self._addresses_of_the_young()
-        return sorted({member.pod.ip for member in self.members if not member.pod.host_network} - taken)
+        held = {member.pod.ip for member in self.members if member.lives or member.process.alive}
+        held |= {member.pod.ip for member in self.objects if not member.pod.finished}
+        held |= self._addresses_of_the_young()
+        return sorted({member.pod.ip for member in self.members if not member.pod.host_network} - held)
 
     def _addresses_of_the_young(self) -> set[str]:
         """ASSUMED: an address is used again 30 s after the last registration there, as network plugins do.
@@ -373,14 +373,14 @@ class Model:
         await asyncio.sleep(MOMENT)
 
     @property
-    def repeatable(self) -> list[Order]:
+    def repeatable(self) -> list[WorkItem]:
         """What was sent. ASSUMED: no drain is repeated that has ended: that is a replay, answered once more."""
         ended = {event.drain_id for event in self.broker.events if event.outcome in FINAL}
         return [*(one for one in self.broker.sent if one.drain_id not in ended), *self.broker.restores]
 
-    async def repeat(self, order: Order) -> None:
+    async def repeat(self, item: WorkItem) -> None:
         """It comes once more."""
-        self.broker.repeat(order)
+        self.broker.repeat(item)
         await asyncio.sleep(MOMENT)
 
     async def delay(self, delays: Sequence[float]) -> None:
@@ -407,13 +407,13 @@ class Model:
         removed = [member for number, _, member in self._removals if number > version]
         for member in removed:
             member.told_gone = True
-        return tuple(Removed(pod=member.pod, stay=StayPod(pod=member.pod)) for member in removed)
+        return tuple(Removed(pod=member.pod, stay=PodDetails(pod=member.pod)) for member in removed)
 
     def _watch_is_up(self) -> None:
         self._go_on(self.list_pods())
 
     def _watch_is_down(self) -> None:
-        sent = {order.pod.uid for order in self.broker.sent}
+        sent = {item.pod.uid for item in self.broker.sent}
         for member in self.members:
             member.known = False
             member.told_gone = member.told_gone and member.pod.uid in sent
@@ -491,7 +491,7 @@ class Model:
             left = [f"{one.type} {one.body.decode()[:200]}" for one in self.broker.unacknowledged]
             wrong.append(f"the queues are not empty: {self.broker._on_the_ladder} on the ladder; {left}")
         if self.broker.dead:
-            wrong.append(f"dead letters: {[(order.pod.key, why) for order, why in self.broker.dead]}")
+            wrong.append(f"dead letters: {[(item.pod.key, why) for item, why in self.broker.dead]}")
         assert not wrong, "\n".join([*wrong, "", *self.told()])
 
     def told(self) -> list[str]:
@@ -529,24 +529,24 @@ class Model:
     def _wrong_with_the_log(self) -> list[str]:
         finals: defaultdict[tuple[str, str, str], dict[str, Outcome]] = defaultdict(dict)
         ended: set[str] = set()
-        taken: set[tuple[str, str, str]] = set()
+        held: set[tuple[str, str, str]] = set()
         for event in self.broker.events:
             key = (event.drain_id, event.app, event.instance_id)
             if event.outcome in FINAL:
                 finals[key][event.event_id] = event.outcome
                 ended.add(event.drain_id)
             elif event.outcome is Outcome.out_of_service:
-                taken.add(key)
+                held.add(key)
         wrong = [
             f"{key} ended as {[outcome.value for outcome in outcomes.values()]}"
             for key, outcomes in finals.items()
             if len(outcomes) != 1
         ]
-        wrong += [f"{key} was taken out and has no ending" for key in taken if key not in finals]
+        wrong += [f"{key} was taken out and has no ending" for key in held if key not in finals]
         wrong += [
-            f"the drain {order.drain_id} of {order.pod.key} has no ending"
-            for order in {order.drain_id: order for order in self.broker.sent}.values()
-            if order.drain_id not in ended
+            f"the drain {item.drain_id} of {item.pod.key} has no ending"
+            for item in {item.drain_id: item for item in self.broker.sent}.values()
+            if item.drain_id not in ended
         ]
         return wrong
 
@@ -558,7 +558,7 @@ class Model:
     async def _end(self, member: Member, after: float, ending: Ending, *, remove: bool) -> None:
         await asyncio.sleep(after)
         if ending is Ending.deregisters:
-            await member.process.leave()
+            await member.process.shutdown()
         else:
             member.process.die()
         if remove:

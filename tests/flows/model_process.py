@@ -73,7 +73,7 @@ class Process:
         if self._life is not None:
             self._life.cancel()
 
-    async def leave(self) -> None:
+    async def shutdown(self) -> None:
         """End in order: deregister, where a node answers."""
         registered = self.alive and bool(self.says)
         self.die()

@@ -12,21 +12,21 @@ from typing import TypeVar, assert_never
 
 from controller.domain.decide import Routing
 from controller.domain.events import Event
+from controller.domain.guard import RecentTakeOuts
 from controller.domain.instances import Reading
 from controller.domain.ledger import Ledger
-from controller.domain.pod_end import PodEnd
 from controller.domain.pods import Pod
 from controller.domain.position import Position
-from controller.domain.restore import Order
-from controller.domain.standing import TakenLately
-from controller.domain.stay.pods import StayPod
+from controller.domain.shutdown.pod_details import PodDetails
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.takeover import WorkItem
 from controller.errors import BrokerError
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
 from controller.flows.ports import Removed, Sighting
+from controller.flows.priority import PriorityGate
 from controller.flows.steps import Policy
-from controller.flows.urgency import Urgency
-from controller.flows.verdicts import Done, Park, Retry, Verdict
 from controller.flows.watch import Watch
-from controller.flows.work import Worker
+from controller.flows.worker import Worker
 from tests.fakes.crashes import Crashed, CrashPlan
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.feed import FakePodFeed
@@ -52,22 +52,22 @@ class ModelBroker(FakeBroker):
         super().__init__()
         self.delays_of_messages: deque[float] = deque([0.0])
 
-    def repeat(self, order: Order) -> None:
+    def repeat(self, item: WorkItem) -> None:
         """A second copy of a message: a confirm that came too late, another replica of the watch."""
-        self._put(order)
+        self._put(item)
 
-    def _put(self, order: Order) -> None:
+    def _put(self, item: WorkItem) -> None:
         delay = self.delays_of_messages[0]
         self.delays_of_messages.rotate(-1)
         if delay:
             self._on_the_ladder += 1
-            asyncio.get_running_loop().call_later(delay, self._arrive, order)
+            asyncio.get_running_loop().call_later(delay, self._arrive, item)
         else:
-            super()._put(order)
+            super()._put(item)
 
-    def _arrive(self, order: Order) -> None:
+    def _arrive(self, item: WorkItem) -> None:
         self._on_the_ladder -= 1
-        super()._put(order)
+        super()._put(item)
 
 
 class ModelFeed(FakePodFeed):
@@ -93,11 +93,11 @@ class ModelFeed(FakePodFeed):
         self._versions.append(str(self._present()))
         super().lists(*pods)
 
-    def changes(self, pod: Pod, stay: StayPod | None = None) -> None:
+    def changes(self, pod: Pod, stay: PodDetails | None = None) -> None:
         self._versions.append(str(self._present()))
         super().changes(pod, stay)
 
-    def removes(self, pod: Pod, stay: StayPod | None = None) -> None:
+    def removes(self, pod: Pod, stay: PodDetails | None = None) -> None:
         self._versions.append(str(self._present()))
         super().removes(pod, stay)
 
@@ -140,23 +140,23 @@ class Hands:
         self._broker = broker
         self._fate = fate
 
-    async def send(self, order: Order) -> None:
-        await self._do("send", self._broker.send(order))
+    async def send(self, item: WorkItem) -> None:
+        await self._do("send", self._broker.send(item))
 
-    async def postpone(self, order: Order, after: timedelta) -> None:
-        await self._do("postpone", self._broker.postpone(order, after))
+    async def postpone(self, item: WorkItem, after: timedelta) -> None:
+        await self._do("postpone", self._broker.postpone(item, after))
 
-    async def park(self, order: Order, why: str) -> None:
-        await self._do("park", self._broker.park(order, why))
+    async def park(self, item: WorkItem, why: str) -> None:
+        await self._do("park", self._broker.park(item, why))
 
     async def record(self, event: Event) -> None:
         await self._do("record", self._broker.record(event))
 
-    async def tell_end(self, end: PodEnd) -> None:
-        await self._do("tell end", self._broker.tell_end(end))
+    async def publish_end(self, end: PodEnd) -> None:
+        await self._do("tell end", self._broker.publish_end(end))
 
-    async def note_position(self, position: Position) -> None:
-        await self._do("note position", self._broker.note_position(position))
+    async def record_position(self, position: Position) -> None:
+        await self._do("note position", self._broker.record_position(position))
 
     async def _do(self, what: str, act: Coroutine[None, None, None]) -> None:
         try:
@@ -319,8 +319,8 @@ class WorkerReplica(Replica):
 
     async def _live(self) -> None:
         fate = self.fate
-        ledger, taken_lately = Ledger(), TakenLately()
-        self.log = Follower(self.broker, ledger.note, taken_lately.note)
+        ledger, recent_take_outs = Ledger(), RecentTakeOuts()
+        self.log = Follower(self.broker, ledger.apply, recent_take_outs.apply)
         self.log.begin(self.reading)
         hands = Hands(self.broker, fate)
         worker = Worker(
@@ -330,10 +330,10 @@ class WorkerReplica(Replica):
             policy=self._policy,
             clock=virtual_clock,
             observer=FakeObserver(),
-            urgency=Urgency(),
+            priority=PriorityGate(),
             ledger=ledger,
             log=self.log,
-            taken_lately=taken_lately,
+            recent_take_outs=recent_take_outs,
         )
         async with asyncio.TaskGroup() as tasks:
             while True:
@@ -344,8 +344,8 @@ class WorkerReplica(Replica):
                 tasks.create_task(self._see_through(self._number, delivery, worker, hands, fate))
 
     async def _see_through(self, number: int, delivery: Delivery, worker: Worker, hands: Hands, fate: Fate) -> None:
-        order = delivery.order()
-        for verdict in await _until_confirmed(lambda: worker.handle(order, delivery.redelivered)):
+        item = delivery.item()
+        for verdict in await _until_confirmed(lambda: worker.handle(item, delivery.redelivered)):
             await _until_confirmed(partial(_perform, verdict, hands))
         fate.reach("before ack")
         if self._held.pop(number, None) is not None:
@@ -382,14 +382,14 @@ class WatchReplica(Replica):
             routing=Routing(cluster="test", known=(REGION,), default=(REGION,), namespaces={}),
             clock=virtual_clock,
             observer=FakeObserver(),
-            urgency=Urgency(),
+            priority=PriorityGate(),
             ledger=ledger,
             log=self.log,
             positions=FakeLog(),
         )
         for position in self.broker.positions:
             watch.resume.told(position)
-        self.log.when_caught_up.append(watch.succession.log_read)
+        self.log.when_caught_up.append(watch.takeovers.log_read)
         self.log.begin(self.reading)
         self._when_up()
         await watch.run()
@@ -397,19 +397,19 @@ class WatchReplica(Replica):
 
 def _tell(watch: Watch, ledger: Ledger, event: Event) -> None:
     """As controller/app/roles.py wires it."""
-    taken = ledger.note(event)
-    if taken is not None:
-        watch.succession.noted(taken)
+    held = ledger.apply(event)
+    if held is not None:
+        watch.takeovers.noted(held)
 
 
-async def _perform(verdict: Verdict, hands: Hands) -> None:
+async def _perform(verdict: HandlerResult, hands: Hands) -> None:
     match verdict:
-        case Done():
+        case Ack():
             pass
-        case Retry(order=order, after=after):
-            await hands.postpone(order, after)
-        case Park(order=order, why=why):
-            await hands.park(order, why)
+        case Delay(item=item, after=after):
+            await hands.postpone(item, after)
+        case DeadLetter(item=item, why=why):
+            await hands.park(item, why)
         case _:
             assert_never(verdict)
 

@@ -34,7 +34,7 @@ def play(crash_at: int | None, *, node_away: bool) -> Ending:
     endings: list[Ending] = []
 
     @in_virtual_time
-    async def story() -> None:
+    async def record() -> None:
         async with World(crash_at=crash_at) as world:
             app = await world.process()
             if node_away:
@@ -57,7 +57,7 @@ def play(crash_at: int | None, *, node_away: bool) -> Ending:
                 )
             )
 
-    story()
+    record()
     return endings[0]
 
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from controller.domain.drain import DENIED_ATTEMPTS
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.pods import Pod
+from controller.domain.stages import DENIED_ATTEMPTS
 from controller.flows.ports import Found
 from tests.fakes.eureka_node import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from controller.domain.events import Outcome
-from controller.domain.standing import Guard
+from controller.domain.guard import GuardPolicy
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.world import APP, OUT_EVERYWHERE, World
 from tests.unit.building import a_command, a_pod, terminating
@@ -20,7 +20,7 @@ from tests.unit.building import a_command, a_pod, terminating
 async def test_the_last_instance_that_is_up_stays_unless_it_is_really_dying(
     requested_by: str, guard: bool, ends: str
 ) -> None:
-    async with World(remove=False, guard=Guard(last_instance=guard)) as world:
+    async with World(remove=False, guard=GuardPolicy(last_instance=guard)) as world:
         await world.process()
         await world.send(a_command(requested_by=requested_by))
         await world.until_idle()
@@ -35,7 +35,7 @@ async def test_with_another_one_up_it_goes_and_with_one_that_only_seems_so_it_do
     async with World(remove=False) as world:
         await world.process()
         other = await world.process(APP, "orders-1:orders:8080", ip="10.1.0.8", host="orders-1")
-        await other.leave()
+        await other.shutdown()
         await world.send(a_command(requested_by="ann"))
         await world.until_idle()
         assert world.everywhere() == ["UP", "UP"], "the other one is in the cache only"

@@ -253,7 +253,7 @@ def pick(several: list[T], which: int) -> T:
 def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -> None:
     made: Counter[str] = Counter()
 
-    def story() -> Stories:
+    def record() -> Stories:
         return Stories(made)
 
     usual = settings(
@@ -269,8 +269,8 @@ def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -
     if EVERYTHING:
         number = int(os.environ.get("MODEL_SEED") or secrets.randbelow(1_000_000))
         print(f"MODEL_SEED={number}")
-        story = seed(number)(story)
-    run_state_machine_as_test(story, settings=usual)  # type: ignore[arg-type]
+        record = seed(number)(record)
+    run_state_machine_as_test(record, settings=usual)  # type: ignore[arg-type]
     print(f"{made.total()} steps: {dict(made.most_common())}")
     assert made.total() >= 1_000
 

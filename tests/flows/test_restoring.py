@@ -7,8 +7,8 @@ from typing import Any
 
 from controller.domain.commands import Cause
 from controller.domain.events import Outcome
-from controller.domain.ledger import Taken
-from controller.domain.restore import Restore, restore_of
+from controller.domain.ledger import HeldInstance
+from controller.domain.takeover import RestoreCommand, make_restore
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
 from tests.flows.world import APP, ID, World
@@ -21,8 +21,8 @@ def heir(**facts: Any) -> Any:
     return a_pod("uid-2", **{"ip": HEIR_IP, "created_at": virtual_clock(), **facts})
 
 
-def order(**facts: Any) -> Restore:
-    taken = Taken(
+def item(**facts: Any) -> RestoreCommand:
+    held = HeldInstance(
         drain_id=a_command().drain_id,
         region="eu",
         app=APP,
@@ -33,9 +33,9 @@ def order(**facts: Any) -> Restore:
         uid="uid-1",
         ip=POD_IP,
         since_at=at(0),
-        taken_at=at(1),
+        out_at=at(1),
     )
-    return restore_of("test", "eu", heir(**facts), (taken,), virtual_clock())
+    return make_restore("test", "eu", heir(**facts), (held,), virtual_clock())
 
 
 @in_virtual_time
@@ -46,7 +46,7 @@ async def test_a_successor_serves_within_seconds_of_saying_up_and_the_drain_ends
         await world.until(Outcome.out_of_service)
         old.die()
         await asyncio.sleep(40)
-        await world.send(order())
+        await world.send(item())
         await asyncio.sleep(20)
         assert world.everywhere() == ["OUT_OF_SERVICE", "OUT_OF_SERVICE"], "nobody has come yet"
         await world.process(ip=HEIR_IP, status="STARTING")
@@ -70,7 +70,7 @@ async def test_who_got_the_address_within_seconds_is_not_taken_out_again_while_a
         old.die()
         await asyncio.sleep(1)
         world.nodes[1].pause()
-        await world.send(order(ip=POD_IP, name="orders-x", hostname="orders-x"))
+        await world.send(item(ip=POD_IP, name="orders-x", hostname="orders-x"))
         await asyncio.sleep(1)
         await world.process(host=POD_IP)
         await asyncio.sleep(4)
@@ -92,7 +92,7 @@ async def test_an_order_is_void_once_the_new_pod_goes_itself() -> None:
         await world.until(Outcome.out_of_service)
         old.die()
         await asyncio.sleep(40)
-        await world.send(order())
+        await world.send(item())
         await world.process(ip=HEIR_IP, status="STARTING")
         dying = terminating(heir(annotations={"instance-id": ID}), asked_at=virtual_clock())
         asked = a_command(dying, drain_id="theirs", since_at=virtual_clock(), end_at=dying.deletion_at)
@@ -131,16 +131,16 @@ async def test_the_pod_may_come_before_the_proof_or_after_it_and_one_order_is_se
             stage.feed.changes(heir(phase="Pending"))
             await asyncio.sleep(10)
             [restore] = stage.broker.restores
-            assert (restore.pod.uid, [taken.id for taken in restore.taken]) == ("uid-2", [ID])
+            assert (restore.pod.uid, [held.id for held in restore.held]) == ("uid-2", [ID])
 
 
 @in_virtual_time
 async def test_who_came_while_nobody_watched_is_found_when_the_log_has_been_read() -> None:
     async with watching() as stage:
-        stage.ledger.note(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
         stage.feed.lists(heir())
         await asyncio.sleep(1)
-        stage.watch.succession.log_read()
+        stage.watch.takeovers.log_read()
         await asyncio.sleep(1)
         assert [restore.pod.uid for restore in stage.broker.restores] == ["uid-2"]
 
@@ -151,7 +151,7 @@ async def test_a_watch_that_lags_behind_orders_nothing_for_a_pod_that_goes() -> 
         stage.feed.lists(heir())
         await asyncio.sleep(5)
         gone = a_command(terminating(heir()), drain_id="theirs", observed_at=virtual_clock())
-        stage.ledger.note(stage.told(Outcome.requested, command=gone))
+        stage.ledger.apply(stage.told(Outcome.requested, command=gone))
         await stage.broker.record(stage.told(Outcome.out_of_service, target=a_target()))
         await asyncio.sleep(5)
         assert stage.broker.restores == []

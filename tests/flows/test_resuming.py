@@ -40,7 +40,7 @@ async def test_without_a_position_or_with_another_clusters_nobody_is_asked() -> 
 async def test_what_a_worker_has_taken_up_already_is_not_sent_again() -> None:
     async with watching() as stage:
         stage.feed.removed = (Removed(pod=a_pod()),)
-        stage.ledger.note(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
         stage.watch.resume.told(LEFT)
         stage.feed.lists()
         await asyncio.sleep(1)

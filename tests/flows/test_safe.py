@@ -10,13 +10,13 @@ import pytest
 
 from controller.domain.events import Event, Outcome
 from controller.domain.instances import OUT_OF_SERVICE
-from controller.domain.leave import leave_of
-from controller.domain.stay.window import Own, Window, Windows
+from controller.domain.shutdown.verdict import shutdown_of
+from controller.domain.shutdown.window import Window, WindowOverride, Windows
 from tests.fakes.eureka_node import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World, sleep_until
 from tests.unit.building import a_command, a_pod, at, terminating
-from tests.unit.leaving import an_end, story_of
+from tests.unit.shutdowns import an_end, story_of
 
 
 def seconds(server_cache: float, client_fetch: float = 20, load_balancer: float = 5) -> Window:
@@ -27,8 +27,8 @@ def seconds(server_cache: float, client_fetch: float = 20, load_balancer: float 
     )
 
 
-def own(**lengths: float) -> Own:
-    return Own(**{name: timedelta(seconds=length) for name, length in lengths.items()})
+def own(**lengths: float) -> WindowOverride:
+    return WindowOverride(**{name: timedelta(seconds=length) for name, length in lengths.items()})
 
 
 def window(event: Event) -> float:
@@ -102,7 +102,7 @@ async def test_what_had_gone_by_itself_is_safe_a_window_after_it_was_first_found
         app = await world.process()
         for node in world.nodes:
             node.cached()
-        await app.leave()
+        await app.shutdown()
         await asyncio.sleep(1)
         found_at = elapsed()
         await world.send()
@@ -126,9 +126,9 @@ async def test_what_was_back_in_service_is_safe_a_window_after_it_was_taken_out_
         assert world.everywhere() == [OUT_OF_SERVICE, OUT_OF_SERVICE]
         assert again.safe_at is not None
         assert at(60 + 95) <= again.safe_at <= again.at + timedelta(seconds=97)
-        story = story_of(*world.broker.events, an_end(100))
-        assert story.safe_at == again.safe_at
-        assert leave_of(story).told.startswith("not graceful")
+        record = story_of(*world.broker.events, an_end(100))
+        assert record.safe_at == again.safe_at
+        assert shutdown_of(record).told.startswith("not graceful")
 
 
 @in_virtual_time

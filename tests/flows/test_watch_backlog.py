@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.commands import Cause
-from controller.domain.events import Outcome, tell
-from controller.flows.watch import AT_ONCE
+from controller.domain.events import Outcome, make_event
+from controller.flows.watch import MAX_UNDER_WAY
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
@@ -41,7 +41,7 @@ async def test_what_no_worker_answers_is_sent_again_ever_less_often_until_one_do
         await asyncio.sleep(3600)
         assert 12 <= len(stage.sent) <= 20
         assert len({command.drain_id for command in stage.broker.sent}) == 1
-        await stage.broker.record(tell(stage.broker.sent[0], Outcome.out_of_service, virtual_clock()))
+        await stage.broker.record(make_event(stage.broker.sent[0], Outcome.out_of_service, virtual_clock()))
         so_far = len(stage.sent)
         await asyncio.sleep(3600)
         assert len(stage.sent) == so_far
@@ -62,7 +62,7 @@ async def test_confirms_that_come_too_late_repeat_the_same_command_with_the_same
 
 @in_virtual_time
 async def test_a_backlog_of_many_pods_is_all_sent_when_the_broker_is_back_and_the_feed_was_never_held_up() -> None:
-    count = AT_ONCE + 500
+    count = MAX_UNDER_WAY + 500
     async with watching() as stage:
         stage.broker.refusal = Refusal.lost
         pods = [terminating(a_pod(f"uid-{n}", name=f"p-{n}", ip=f"10.2.{n // 250}.{n % 250}")) for n in range(count)]

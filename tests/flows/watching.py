@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from controller.domain.commands import Cause, Command, Target
+from controller.domain.commands import Cause, DrainCommand, Target
 from controller.domain.decide import Routing
-from controller.domain.events import Event, Outcome, tell
+from controller.domain.events import Event, Outcome, make_event
 from controller.domain.ledger import Ledger
-from controller.flows.urgency import Urgency
+from controller.flows.priority import PriorityGate
 from controller.flows.watch import Watch
+from tests.fakes.event_recorder import FakeNoticeboard
 from tests.fakes.feed import FakePodFeed
 from tests.fakes.log import FakeLog
-from tests.fakes.noticeboard import FakeNoticeboard
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.fakes.virtual_time import virtual_clock
@@ -31,7 +31,7 @@ class Watching:
         self.broker = FakeBroker()
         self.observer = FakeObserver()
         self.ledger = Ledger()
-        self.noticeboard = FakeNoticeboard()
+        self.event_recorder = FakeNoticeboard()
         usual = {"cluster": "test", "known": ("eu", "us"), "default": ("eu",), "namespaces": {}}
         self.watch = Watch(
             feeds=list(self.feeds),
@@ -39,27 +39,27 @@ class Watching:
             routing=Routing(**{**usual, **routing}),
             clock=virtual_clock,
             observer=self.observer,
-            urgency=Urgency(),
+            priority=PriorityGate(),
             ledger=self.ledger,
             log=FakeLog(),
             positions=FakeLog(),
-            noticeboard=self.noticeboard,
+            event_recorder=self.event_recorder,
         )
 
         self.broker.readers.append(self._read)
-        assert self.watch.telling is not None
-        self.broker.end_readers.append(self.watch.telling.note_end)
+        assert self.watch.pod_events is not None
+        self.broker.end_readers.append(self.watch.pod_events.apply_end)
 
     def _read(self, event: Event) -> None:
-        taken = self.ledger.note(event)
-        if taken is not None:
-            self.watch.succession.noted(taken)
-        assert self.watch.telling is not None
-        self.watch.telling.note(event)
+        held = self.ledger.apply(event)
+        if held is not None:
+            self.watch.takeovers.noted(held)
+        assert self.watch.pod_events is not None
+        self.watch.pod_events.apply(event)
 
-    def told(self, outcome: Outcome, *, command: Command | None = None, target: Target | None = None) -> Event:
+    def told(self, outcome: Outcome, *, command: DrainCommand | None = None, target: Target | None = None) -> Event:
         """An event about the usual pod's drain, told now."""
-        return tell(command or a_command(), outcome, virtual_clock(), target=target)
+        return make_event(command or a_command(), outcome, virtual_clock(), target=target)
 
     @property
     def sent(self) -> list[tuple[str, str, Cause]]:

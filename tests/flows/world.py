@@ -9,14 +9,14 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Self
 
-from controller.domain.commands import Command
-from controller.domain.events import Event, Outcome, tell
+from controller.domain.commands import DrainCommand
+from controller.domain.events import Event, Outcome, make_event
+from controller.domain.guard import RecentTakeOuts
 from controller.domain.ledger import Ledger
-from controller.domain.restore import Order
-from controller.domain.standing import TakenLately
+from controller.domain.takeover import WorkItem
+from controller.flows.priority import PriorityGate
 from controller.flows.steps import Policy
-from controller.flows.urgency import Urgency
-from controller.flows.work import Worker
+from controller.flows.worker import Worker
 from tests.fakes.client import FakeClient
 from tests.fakes.consumer import FakeConsumer, Handler
 from tests.fakes.crashes import CrashPlan
@@ -39,10 +39,10 @@ class World:
     """An async context manager: the consumer runs inside of it."""
 
     def __init__(
-        self, *, nodes: int = 2, crash_at: int | None = None, urgency: Urgency | None = None, **policy: Any
+        self, *, nodes: int = 2, crash_at: int | None = None, priority: PriorityGate | None = None, **policy: Any
     ) -> None:
         """``policy`` are fields of the worker's. An ``urgency`` is what this region shares with others."""
-        self._urgency = urgency
+        self._priority = priority
         self.crashes = CrashPlan(crash_at)
         self.registry = FakeRegistry(nodes=nodes, clock=virtual_clock, crashes=self.crashes)
         self.nodes = self.registry.nodes
@@ -71,10 +71,10 @@ class World:
             policy=self.policy,
             clock=virtual_clock,
             observer=self.observer,
-            urgency=self._urgency or Urgency(),
+            priority=self._priority or PriorityGate(),
             ledger=self._ledger(),
             log=FakeLog(),
-            taken_lately=TakenLately(),
+            recent_take_outs=RecentTakeOuts(),
         )
         return worker.handle
 
@@ -82,8 +82,8 @@ class World:
         """A new process reads the log anew."""
         ledger = Ledger()
         for event in self.broker.events:
-            ledger.note(event)
-        self.broker.readers = [ledger.note]
+            ledger.apply(event)
+        self.broker.readers = [ledger.apply]
         return ledger
 
     async def process(
@@ -96,13 +96,13 @@ class World:
         await asyncio.sleep(REPLICATED)
         return client
 
-    async def send(self, order: Order | None = None) -> None:
+    async def send(self, item: WorkItem | None = None) -> None:
         """An order as the watch sends it."""
-        await self.broker.send(order or a_command())
+        await self.broker.send(item or a_command())
 
-    def told(self, command: Command, outcome: Outcome) -> Event:
+    def told(self, command: DrainCommand, outcome: Outcome) -> Event:
         """An event about a command, told now."""
-        return tell(command, outcome, virtual_clock())
+        return make_event(command, outcome, virtual_clock())
 
     async def until_idle(self, *, hours: float = 3) -> None:
         """Wait until every command has come to its end."""

@@ -109,7 +109,7 @@ class Observer:
                 answers = await asyncio.gather(*(node.registry.get(variant.key, instance.id) for node in nodes))
                 at = now()
                 for name, answer in zip(names, answers, strict=True):
-                    instance.note(name, answer["status"] if answer else None, at)
+                    instance.apply(name, answer["status"] if answer else None, at)
             except (RegistryError, aiohttp.ClientError, TimeoutError):
                 self.unanswered += 1
             self._note_the_nodes_view(instance)

@@ -32,7 +32,7 @@ class Leaving:
     gone_at: datetime | None = None
     """Its pod's object was removed."""
 
-    def note(self, node: str, status: str | None, at: datetime) -> None:
+    def apply(self, node: str, status: str | None, at: datetime) -> None:
         """Keep it if it is news."""
         seen = self.shown.setdefault(node, [])
         if not seen or seen[-1][1] != status:

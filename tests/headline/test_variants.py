@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from controller.domain.stay.hooks import read_hook
-from controller.domain.stay.pods import Exec
+from controller.domain.shutdown.hooks import read_hook
+from controller.domain.shutdown.pod_details import Exec
 from controller.settings import Settings
 from tests.headline.variants import TUNED_WINDOW_SECONDS, VARIANTS
 from tests.headline.verdict import COPIED_SLEEP_SECONDS

@@ -32,13 +32,13 @@ def call(seconds: float, instance: str = "a", outcome: str = "200", took: float 
     return Call(begun, begun + round(1000 * took), instance, outcome)
 
 
-def leaving(*stories: Story, name: str = "a") -> Leaving:
+def leaving(*records: Story, name: str = "a") -> Leaving:
     """With one story a node; one story alone is told by all nodes."""
     made = Leaving(f"uid-{name}", f"pod-{name}", name, deleted_at=at(10))
     made.sigterm_at, made.exited_at, made.gone_at = at(105), at(107), at(108)
-    for node, story in zip(NODES, stories * (len(NODES) if len(stories) == 1 else 1), strict=True):
-        for seconds, status in story:
-            made.note(node, status, at(seconds))
+    for node, record in zip(NODES, records * (len(NODES) if len(records) == 1 else 1), strict=True):
+        for seconds, status in record:
+            made.apply(node, status, at(seconds))
     return made
 
 
@@ -115,7 +115,7 @@ def test_what_is_not_known_is_no_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stories", "words"),
+    ("records", "words"),
     [
         (([],), "was not seen OUT_OF_SERVICE at every node"),
         (([(10, "UP")],), "was not seen OUT_OF_SERVICE at every node"),
@@ -125,9 +125,9 @@ def test_what_is_not_known_is_no_sample() -> None:
         ((OUT, [*OUT[:1], (107, "UP")]), "was not seen OUT_OF_SERVICE at every node"),
     ],
 )
-def test_a_drained_instance_that_was_not_taken_out_in_time_is_wrong(stories: tuple[Story, ...], words: str) -> None:
-    assert figures(long_enough(), leaving(*stories), until=120).problems == (f"drained, round 1: a {words}",)
-    assert figures(long_enough(), leaving(*stories), variant=NOTHING, until=120).problems == ()
+def test_a_drained_instance_that_was_not_taken_out_in_time_is_wrong(records: tuple[Story, ...], words: str) -> None:
+    assert figures(long_enough(), leaving(*records), until=120).problems == (f"drained, round 1: a {words}",)
+    assert figures(long_enough(), leaving(*records), variant=NOTHING, until=120).problems == ()
 
 
 def test_a_rollout_that_did_not_end_is_wrong_and_took_no_time() -> None:

@@ -82,7 +82,7 @@ def test_its_numbers_are_the_settings() -> None:
     assert int(LAST.last("EXPOSE").rest) == Settings().http.port
     told = re.search(r"stop\.within \((\d+) s\)", TEXT)
     assert told
-    assert int(told[1]) == Settings().stop.within.total_seconds()
+    assert int(told[1]) == Settings().shutdown_timeout.total_seconds()
 
 
 def test_the_page_about_it_names_what_it_names() -> None:

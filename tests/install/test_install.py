@@ -38,8 +38,8 @@ async def test_who_follows_the_page_ends_with_a_drained_pod(installed: Installed
     await installed.follow("5.")
 
     async def drained() -> bool:
-        stories = [json.loads(line) for line in (await installed.desk.run(DRAINS)).splitlines()]
-        return {story["pod"] for story in stories if story["state"] in OUT} >= before
+        records = [json.loads(line) for line in (await installed.desk.run(DRAINS)).splitlines()]
+        return {record["pod"] for record in records if record["state"] in OUT} >= before
 
     await until(drained, f"{len(before)} old pods of {orders} out of service", timeout=90, interval=2)
     events = await installed.cluster.client.list("events", "shop")

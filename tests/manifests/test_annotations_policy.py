@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controller.domain.hints import KNOWN, LONGEST_VALUE, HintError, asked_regions, is_enabled, read_hints
+from controller.domain.annotations import (
+    KNOWN,
+    MAX_VALUE_LENGTH,
+    AnnotationError,
+    annotated_regions,
+    is_enabled,
+    read_annotations,
+)
 from controller.domain.pods import ANNOTATION_PREFIX
-from controller.kube.decode import decode_pod
+from controller.kube.pod_decoder import decode_pod
 from tests.manifests.applying import kubectl
 from tests.manifests.rendering import MANIFESTS, Object
 from tests.manifests.test_drain_window import FOLLOWED, NOT_FOLLOWED
@@ -43,7 +50,7 @@ LONG: list[dict[str, str]] = [
     *({"app": "x" * length} for length in (512, 513)),
     *({"instance-id": "x" * length} for length in (512, 513)),
     *({"region": "x" * length} for length in (63, 64)),
-    *({name: "1" * (LONGEST_VALUE + 1)} for name in FOLLOWED_OR_REFUSED),
+    *({name: "1" * (MAX_VALUE_LENGTH + 1)} for name in FOLLOWED_OR_REFUSED),
 ]
 TOGETHER: list[dict[str, str]] = [
     {},
@@ -80,8 +87,8 @@ def refused_by_code(pod: Object) -> str:
     running = pod | {"metadata": metadata, "status": {"podIP": "10.1.0.7"}}
     decoded, _ = decode_pod(json.dumps(running).encode())
     try:
-        is_enabled(decoded), asked_regions(decoded), read_hints(decoded)
-    except HintError as error:
+        is_enabled(decoded), annotated_regions(decoded), read_annotations(decoded)
+    except AnnotationError as error:
         return str(error)
     return ""
 

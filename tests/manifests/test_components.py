@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from controller.app.assembly import windows_of
-from controller.settings import Window
+from controller.settings import WindowSettings
 from controller.settings_sources import load
 from tests.manifests.rendering import (
     COMPONENTS,
@@ -122,7 +122,7 @@ def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) 
 
 def test_the_usual_window_is_that_of_the_settings(tmp_path: Path) -> None:
     (policy,) = of_kind(with_components(tmp_path, "drain-window"), "MutatingAdmissionPolicy").values()
-    seconds = windows_of(Window()).usual.whole_seconds
+    seconds = windows_of(WindowSettings()).usual.whole_seconds
     assert policy["spec"]["variables"][0] == {"name": "usual", "expression": f"'{seconds}s'"}
     page = (MANIFESTS.parent / "docs" / "window.md").read_text()
     assert f"| the policy | {seconds} s;" in page

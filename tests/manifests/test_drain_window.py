@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controller.app.staying import look_at_pods
-from controller.domain.stay.findings import Verdict
+from controller.app.commands.windows import look_at_pods
+from controller.domain.shutdown.findings import WindowCoverage
 from controller.settings import Settings
 from tests.contract.following import connected
 from tests.manifests.conftest import RESTRICTED
@@ -246,8 +246,8 @@ async def test_each_pod_gets_what_it_needs_and_nothing_else_changes(
     pod = await made(cluster, {"shop": shop, "stock": stock}[case.namespace], body)
     assert looks(pod) == (case.hooks, case.grace)
     assert pod["metadata"].get("annotations", {}).get(ADDED) == (f"{case.added}s" if case.added else None)
-    written = "45s" if case.added == 45 else case.annotations.get(WINDOW)
-    assert pod["metadata"].get("annotations", {}).get(WINDOW) == written
+    may_have_override = "45s" if case.added == 45 else case.annotations.get(WINDOW)
+    assert pod["metadata"].get("annotations", {}).get(WINDOW) == may_have_override
     assert without_window(pod) == without_window(await made(cluster, "default", body))
 
 
@@ -386,9 +386,9 @@ async def test_doctor_finds_that_a_deployments_pods_stay_long_enough(
     async with connected(cluster.kubeconfig, monkeypatch):
         looked = await look_at_pods(Settings.model_validate({"watch": {"namespaces": [shop]}}))
     assert {one.workload.name: one.verdict for one in looked.findings} == {
-        "orders": Verdict.enough,
-        "own-hook": Verdict.too_short,
-        "once": Verdict.left_out,
+        "orders": WindowCoverage.enough,
+        "own-hook": WindowCoverage.too_short,
+        "once": WindowCoverage.left_out,
     }
 
 
@@ -402,4 +402,4 @@ async def test_doctor_compares_with_the_window_that_the_namespace_says(
             looked = await look_at_pods(Settings.model_validate({"watch": {"namespaces": [name]}}))
     [found] = looked.findings
     assert found.window is not None
-    assert (found.verdict, found.stays_seconds, found.window.whole_seconds) == (Verdict.enough, 20, 20)
+    assert (found.verdict, found.stays_seconds, found.window.whole_seconds) == (WindowCoverage.enough, 20, 20)

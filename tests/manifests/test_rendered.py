@@ -15,10 +15,10 @@ import typer
 
 from controller.app.roles import check_regions
 from controller.cli import app
-from controller.ops.door.headers import REQUEST_SECONDS
+from controller.ops.auth.headers import REQUEST_SECONDS
 from controller.ops.http import serve
 from controller.ops.metrics import Metrics
-from controller.settings import Http, Stop
+from controller.settings import HttpSettings, Settings
 from tests.manifests.rendering import (
     BROKER_URL,
     MANIFESTS,
@@ -40,7 +40,7 @@ from tests.manifests.rendering import (
 
 VERSION = tomllib.loads((MANIFESTS.parent / "pyproject.toml").read_text())["project"]["version"]
 CANCEL, CLOSE = timedelta(seconds=2), timedelta(seconds=3)
-"""What the consumer and its connections take at most beside ``stop.within``."""
+"""What the consumer and its connections take at most beside ``shutdown_timeout``."""
 
 pytestmark = pytest.mark.parametrize("name", ["base", *OVERLAYS])
 
@@ -139,7 +139,7 @@ def test_probes_ask_what_the_program_serves_where_it_serves_it(objects: tuple[Ob
         settings = settings_of(workload, objects, tmp_path / workload.name)
         (port,) = workload.container["ports"]
         assert (port["name"], port["containerPort"]) == ("http", settings.http.port)
-        assert settings.http.port == Http().port
+        assert settings.http.port == HttpSettings().port
         asked = {kind: workload.container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
         assert asked == {
             "startup": {"path": "/healthz", "port": "http"},
@@ -153,7 +153,7 @@ async def test_what_is_probed_is_served(objects: tuple[Object, ...]) -> None:
     probes = [value for one in ours(objects) for key, value in one.container.items() if key.endswith("Probe")]
     paths = {probe["httpGet"]["path"] for probe in probes}
     assert paths
-    settings = Http(host="127.0.0.1", port=0)
+    settings = HttpSettings(host="127.0.0.1", port=0)
     async with serve(settings, metrics, {"ready": lambda: True}) as port, aiohttp.ClientSession() as session:
         for path in sorted(paths):
             async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
@@ -170,8 +170,8 @@ def test_the_service_leads_to_ops_alone(objects: tuple[Object, ...]) -> None:
 
 def test_who_is_stopped_has_the_time_that_the_program_takes(objects: tuple[Object, ...], tmp_path: Path) -> None:
     for workload in each(objects, "watch", "work", "ops"):
-        within = settings_of(workload, objects, tmp_path / workload.name).stop.within
-        assert within == Stop().within
+        within = settings_of(workload, objects, tmp_path / workload.name).shutdown_timeout
+        assert within == Settings().shutdown_timeout
         budget = CANCEL + within + CLOSE
         if workload.role == "ops":
             sleep = workload.container["lifecycle"]["preStop"]["sleep"]["seconds"]

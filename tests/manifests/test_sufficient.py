@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from controller.domain.notices import Notice
+from controller.domain.kubernetes_events import KubernetesEvent
 from controller.domain.pods import Pod
-from controller.flows.ports import Posted
+from controller.flows.ports import Recorded
+from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.listing import Census, read_pod
-from controller.kube.noticeboard import KubeNoticeboard
 from controller.kube.reviews import Reviews
 from tests.contract.following import Following, connected, feed_of
 from tests.manifests.conftest import Apply
@@ -30,9 +30,9 @@ def a_strict_pod() -> Object:
     return {"metadata": {"generateName": "orders-"}, "spec": spec}
 
 
-def a_notice(pod: Pod) -> Notice:
+def a_notice(pod: Pod) -> KubernetesEvent:
     """What a drained pod is told."""
-    return Notice(
+    return KubernetesEvent(
         name="tests.1",
         namespace=pod.namespace,
         pod=pod.name,
@@ -56,7 +56,7 @@ async def test_the_watch_and_the_sweep_may_do_what_they_do(
         made = (await cluster.client.create("pods", a_strict_pod(), where))["metadata"]
         await until(lambda: made["uid"] in {pod.uid for _, pod in following.of(where)}, "the pod on the watch")
         seen = await read_pod(api, where, made["name"])
-        assert await KubeNoticeboard(api).post(a_notice(seen)) == Posted()
+        assert await KubeEventRecorder(api).post(a_notice(seen)) == Recorded()
     file = await cluster.api.service_account_kubeconfig("eureka-drain-sweep", namespace)
     async with connected(file, monkeypatch) as api:
         census = Census(api, namespaces=namespaces, page_size=500)

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.domain.events import Outcome
-from controller.domain.replay import Verdict
+from controller.domain.replay_plan import ReplayAction
 from tests.page.scene import Scene
 
 LEAST_CONTRAST = 4.5
@@ -109,7 +109,7 @@ async def test_every_page_has_names_headings_labels_and_captions(scene: Scene) -
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_everything_can_be_read_in_both_schemes(scene: Scene, scheme: str) -> None:
-    states = [*(str(one) for one in Outcome), *(one.name for one in Verdict)]
+    states = [*(str(one) for one in Outcome), *(one.name for one in ReplayAction)]
     async with scene.reader(color_scheme=scheme) as reader:
         for what, path in (await pages(scene)).items():
             await reader.page.goto(path)

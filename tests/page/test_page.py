@@ -106,9 +106,9 @@ async def test_how_a_pod_left_is_seen_in_the_list_and_on_its_page(scene: Scene) 
         page = reader.page
         await page.goto("/?app=orders")
         name = f"{scene.namespace}/orders-gone"
-        leave = page.locator(f'{row(page, name)} td[data-label="Leave"]')
-        await expect(leave).to_contain_text(re.compile(r"not graceful, \d+ s short"))
-        await expect(leave).to_contain_text("it was deleted by force, without a grace period")
+        shutdown = page.locator(f'{row(page, name)} td[data-label="Leave"]')
+        await expect(shutdown).to_contain_text(re.compile(r"not graceful, \d+ s short"))
+        await expect(shutdown).to_contain_text("it was deleted by force, without a grace period")
         await page.get_by_role("link", name=name).click()
         facts = page.locator("dl.facts")
         await expect(facts).to_contain_text(re.compile(r"not graceful, \d+ s short"))

@@ -7,22 +7,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.domain.commands import Cause
+from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome
-from controller.domain.story import Story, begin
 from controller.domain.timeline import Moment, moments
-from controller.ops.web.listing import chips_of, groups_of
+from controller.ops.web.drain_groups import chips_of, groups_of
 from controller.ops.web.markup import environment, told
-from controller.ops.web.picture import MOST_ROWS, picture
+from controller.ops.web.picture import MAX_ROWS, picture
 from tests.unit.building import a_target, at
-from tests.unit.leaving import an_end, begun, out, short_by, story_of
-from tests.unit.leaving import told as event
+from tests.unit.shutdowns import an_end, begun, out, short_by, story_of
+from tests.unit.shutdowns import told as event
 
 NOW = datetime(2026, 1, 31, 22, tzinfo=UTC)
 NOTHING_GIVEN = {"since": "", "until": "", "region": "", "app": "", "namespace": "", "pod": "", "state": [], "id": []}
 HOSTILE = '"><img src=x onerror=window.hacked=1>\u202e\x1b[31m'
 
 
-def story(number: int, outcome: Outcome, **fields: str) -> Story:
+def record(number: int, outcome: Outcome, **fields: str) -> DrainRecord:
     event = Event(
         event_id=f"e{number}",
         drain_id=f"d{number}",
@@ -40,8 +40,8 @@ def story(number: int, outcome: Outcome, **fields: str) -> Story:
         instance_id=fields.get("id", "i"),
         reason=fields.get("reason", "because"),
     )
-    found = begin(event)
-    found.tell(event, timeline=True)
+    found = new_record(event)
+    found.apply(event, timeline=True)
     return found
 
 
@@ -51,13 +51,13 @@ def moment(after: float | None, **fields: object) -> Moment:
 
 
 def test_what_did_not_happen_stands_first_and_is_cut_off_last() -> None:
-    stories = [
-        story(9, Outcome.failed),
-        story(3, Outcome.removed),
-        story(2, Outcome.removed),
-        story(1, Outcome.requested),
+    records = [
+        record(9, Outcome.failed),
+        record(3, Outcome.removed),
+        record(2, Outcome.removed),
+        record(1, Outcome.requested),
     ]
-    groups = groups_of(stories, most=3)
+    groups = groups_of(records, most=3)
     assert [(group.title, group.count, [one.drain_id for one in group.drains]) for group in groups] == [
         ("Did not happen", 1, ["d9"]),
         ("Under way", 1, ["d1"]),
@@ -66,7 +66,7 @@ def test_what_did_not_happen_stands_first_and_is_cut_off_last() -> None:
 
 
 def test_every_state_is_in_one_group() -> None:
-    found = groups_of([story(number, outcome) for number, outcome in enumerate(Outcome)])
+    found = groups_of([record(number, outcome) for number, outcome in enumerate(Outcome)])
     assert sum(group.count for group in found) == len(Outcome)
 
 
@@ -96,8 +96,8 @@ def test_the_first_second_is_as_wide_as_the_minutes_after_it() -> None:
 def test_no_two_moments_share_a_row_and_the_middle_of_many_is_left_out() -> None:
     drawn = picture([moment(number) for number in range(100)])
     assert drawn is not None
-    assert len({point.y for point in drawn.points}) == len(drawn.points) == MOST_ROWS
-    assert drawn.left_out == 100 - MOST_ROWS
+    assert len({point.y for point in drawn.points}) == len(drawn.points) == MAX_ROWS
+    assert drawn.left_out == 100 - MAX_ROWS
     assert [drawn.points[0].number, drawn.points[-1].number] == [1, 100]
     gaps = [right - left for (left, _), (right, _) in zip(drawn.ticks, drawn.ticks[1:], strict=False)]
     assert min(gaps) >= 9
@@ -149,12 +149,12 @@ def test_a_log_that_is_still_read_is_no_empty_log() -> None:
 
 
 def test_what_is_left_out_is_counted() -> None:
-    shown = drains(groups=groups_of([story(1, Outcome.removed)]), count=301, left_out=300)
+    shown = drains(groups=groups_of([record(1, Outcome.removed)]), count=301, left_out=300)
     assert "300 more are not shown" in shown
 
 
 def test_names_from_outside_are_text_without_control_characters() -> None:
-    named = story(1, Outcome.failed, namespace=HOSTILE, pod=HOSTILE, app=HOSTILE, id=HOSTILE, reason=HOSTILE)
+    named = record(1, Outcome.failed, namespace=HOSTILE, pod=HOSTILE, app=HOSTILE, id=HOSTILE, reason=HOSTILE)
     named.requested_by = HOSTILE
     named.drain_id = f"../{HOSTILE}/x"
     shown = drains(groups=groups_of([named]), count=1)
@@ -178,7 +178,7 @@ UNSEEN = story_of(begun(), out(), an_end(None))
 GIVEN_UP = story_of(begun(), event(Outcome.failed, 60, target=a_target(), reason="HTTP 403"), an_end(3))
 
 
-def leave_cell(one: Story, *, now: float = 30) -> str:
+def leave_cell(one: DrainRecord, *, now: float = 30) -> str:
     """What stands in the list's column."""
     shown = drains(groups=groups_of([one]), count=1, now=at(now))
     [cell] = re.findall(r'<td data-label="Leave">(.*?)</td>', shown, re.DOTALL)
@@ -199,7 +199,9 @@ def read(markup: str) -> str:
         (GIVEN_UP, "not_graceful", "✗ not graceful it ended while callers were still given it"),
     ],
 )
-def test_the_list_tells_how_a_pod_left_with_a_sign_words_and_its_reason(one: Story, name: str, words: str) -> None:
+def test_the_list_tells_how_a_pod_left_with_a_sign_words_and_its_reason(
+    one: DrainRecord, name: str, words: str
+) -> None:
     cell = leave_cell(one)
     assert f'class="leave {name}"' in cell
     assert read(cell) == words
@@ -213,7 +215,7 @@ def test_the_list_tells_from_when_on_a_pod_may_end_while_it_serves_and_then_noth
     assert read(leave_cell(story_of(begun()))) == "–"
 
 
-def page_of(one: Story, *, now: float = 30) -> str:
+def page_of(one: DrainRecord, *, now: float = 30) -> str:
     """One drain's page, as it is rendered."""
     told = moments(one, at(now))
     facts = {"story": one, "moments": told, "picture": picture(told), "every": 0, "now": at(now)}

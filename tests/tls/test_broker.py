@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from controller.errors import BrokerError
-from controller.rabbit.dead import DeadLetters
+from controller.rabbit.dead_letter_queue import DeadLetterQueue
 from controller.rabbit.outbox import RabbitOutbox
-from controller.settings import Broker, SecretUrl
+from controller.settings import BrokerSettings, SecretUrl
 from controller.tls.context import for_broker
 from tests.contract.brokers import a_channel, command_for, fresh_region, next_of
 from tests.stack.authority import Authority
@@ -24,7 +24,7 @@ from tests.tls.conftest import SecureBroker
 OTHERS = Authority()
 
 
-def settings_for(secured: SecureBroker, folder: Path, **given: Any) -> Broker:
+def settings_for(secured: SecureBroker, folder: Path, **given: Any) -> BrokerSettings:
     """The product's settings as they should be, but for what is given."""
     folder.mkdir(exist_ok=True)
     certificate, key = secured.authority.write(folder, "worker")
@@ -35,11 +35,11 @@ def settings_for(secured: SecureBroker, folder: Path, **given: Any) -> Broker:
         "key_file": key,
         "timeout": timedelta(seconds=5),
     }
-    return Broker(**{**right, **given})
+    return BrokerSettings(**{**right, **given})
 
 
 @asynccontextmanager
-async def an_outbox(settings: Broker, region: str) -> AsyncIterator[RabbitOutbox]:
+async def an_outbox(settings: BrokerSettings, region: str) -> AsyncIterator[RabbitOutbox]:
     """An outbox whose link runs, up or not."""
     outbox = RabbitOutbox(settings=settings, regions=[region])
     running = asyncio.create_task(outbox.link.run())
@@ -50,7 +50,7 @@ async def an_outbox(settings: Broker, region: str) -> AsyncIterator[RabbitOutbox
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def trouble_with(settings: Broker) -> str:
+async def trouble_with(settings: BrokerSettings) -> str:
     """Why the link does not come up."""
     async with an_outbox(settings, fresh_region()) as outbox:
         await until(lambda: outbox.link.up or outbox.link.trouble, "up, or trouble", timeout=30)
@@ -125,7 +125,7 @@ async def test_an_expired_certificate_is_told_and_a_new_one_is_used_without_a_re
         async with an_outbox(settings, region) as outbox:
             await until(lambda: outbox.link.trouble, "trouble", timeout=30)
             assert outbox.link.trouble == "the certificate has expired"
-            held = DeadLetters(settings=settings, region=region)
+            held = DeadLetterQueue(settings=settings, region=region)
             with pytest.raises(BrokerError, match=r"cannot be read \(the certificate has expired\)"):
                 await held.hold()
             await secure_broker.certify(secure_broker.authority)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.domain.instances import Condition
-from controller.settings import Region, SecretUrl
+from controller.settings import RegionSettings, SecretUrl
 from controller.tls.context import for_region
 from tests.contract.regions import IP, adapter, fresh_app
 from tests.stack.authority import Authority
@@ -102,7 +102,7 @@ async def test_a_changed_password_is_denied_until_it_is_renewed(
     urls = [front.url for front in fronts]
     async with adapter(*urls, ca_file=ca_file, username=USER, password="the old one") as region:
         assert {reading.condition for reading in await region.read(app, "id-1")} == {Condition.denied}
-        new = Region.model_validate(
+        new = RegionSettings.model_validate(
             {"nodes": [SecretUrl(url) for url in urls], "ca_file": ca_file, "username": USER, "password": "the new one"}
         )
         region.renew(new, for_region("eu", new))

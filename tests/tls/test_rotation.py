@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
-from controller.domain.commands import Command, drain_id
+from controller.domain.commands import DrainCommand, drain_id
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.errors import BrokerError
-from controller.lifecycle import beside
 from controller.rabbit.names import dead_queue
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rotation import Rotation
 from controller.settings_sources import SECRETS_VARIABLE, Sources
+from controller.signals import beside
 from tests.contract.brokers import a_channel, fresh_region
 from tests.contract.regions import fresh_app
 from tests.e2e.event_log import event_log
@@ -109,7 +109,7 @@ class Load:
 
     def __init__(self, region: str, nodes: EurekaNodes, outbox: RabbitOutbox) -> None:
         self.app = fresh_app()
-        self.commands: list[Command] = []
+        self.commands: list[DrainCommand] = []
         self._region, self._nodes, self._outbox = region, nodes, outbox
         self._over = False
 
@@ -133,7 +133,7 @@ class Load:
         enough = len(self.commands) + EACH_TIME
         await until(lambda: len(self.commands) >= enough, "more deletions")
 
-    def instance_of(self, command: Command) -> str:
+    def instance_of(self, command: DrainCommand) -> str:
         return f"{command.pod.ip}:{self.app}:8080"
 
     async def _delete(self) -> None:

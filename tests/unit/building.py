@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.domain.commands import Cause, Command, Progress, Stage, Target, drain_id
+from controller.domain.commands import Cause, DrainCommand, Progress, Stage, Target, drain_id
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
 from controller.domain.pods import LivingPod, Owner, Pod
 from controller.domain.tracking import Tracker
@@ -61,7 +61,7 @@ def a_living_pod(**facts: Any) -> LivingPod:
     return LivingPod(**{**usual, **facts})
 
 
-def a_command(pod: Pod | None = None, /, **facts: Any) -> Command:
+def a_command(pod: Pod | None = None, /, **facts: Any) -> DrainCommand:
     """A command to drain the pod in region ``eu``, asked for at noon with half a minute of grace."""
     pod = terminating(a_pod()) if pod is None else pod
     usual: dict[str, Any] = {
@@ -74,7 +74,7 @@ def a_command(pod: Pod | None = None, /, **facts: Any) -> Command:
         "since_at": NOON,
         "end_at": at(30),
     }
-    return Command(**{**usual, **facts})
+    return DrainCommand(**{**usual, **facts})
 
 
 def an_instance(**facts: Any) -> Instance:

@@ -32,24 +32,24 @@ from aio_pika.abc import HeadersType
 from loguru import logger
 from yarl import URL
 
+from controller.domain.guard import RecentTakeOuts
 from controller.domain.ledger import Ledger
-from controller.domain.restore import Order
-from controller.domain.standing import TakenLately
+from controller.domain.takeover import WorkItem
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
 from controller.eureka.node import Node
 from controller.eureka.region import EurekaRegion
+from controller.flows.priority import PriorityGate
 from controller.flows.steps import Policy
-from controller.flows.urgency import Urgency
-from controller.flows.work import Worker
+from controller.flows.worker import Worker
 from controller.logs import configure
 from controller.messages import v1
-from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, RESTORE_TYPE, decode_order
+from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, RESTORE_TYPE, decode_item
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
-from controller.rabbit.ladder import LEVELS
+from controller.rabbit.delay import LEVELS
 from controller.rabbit.outbox import RabbitOutbox
-from controller.settings import Broker, Log, Region, SecretUrl
+from controller.settings import BrokerSettings, LogSettings, RegionSettings, SecretUrl
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.virtual_time import elapsed, virtual_clock
@@ -235,9 +235,9 @@ class Draw(random.Random):
         return json.dumps(document).encode()
 
 
-def from_wire(body: bytes) -> Order:
+def from_wire(body: bytes) -> WorkItem:
     """A command as it is received."""
-    return decode_order(body, type_=COMMAND_TYPE, content_type=CONTENT_TYPE)
+    return decode_item(body, type_=COMMAND_TYPE, content_type=CONTENT_TYPE)
 
 
 class Tally(Counter[str]):
@@ -410,7 +410,7 @@ class RecordedOutbox(RabbitOutbox):
     """The product's, down to each message's bytes and properties; then it is kept instead of sent."""
 
     def __init__(self) -> None:
-        super().__init__(settings=Broker(), regions=("eu",))
+        super().__init__(settings=BrokerSettings(), regions=("eu",))
         self.published: list[Published] = []
 
     def at(self, exchange: str) -> list[Published]:
@@ -418,7 +418,7 @@ class RecordedOutbox(RabbitOutbox):
         return [one for one in self.published if one.exchange.startswith(exchange)]
 
     @property
-    def events(self) -> list[v1.Event]:
+    def events(self) -> list[v1.EventV1]:
         """What the event log says."""
         return [_event.decode(one.message.body) for one in self.at(names.EVENTS)]
 
@@ -440,7 +440,7 @@ class RecordedOutbox(RabbitOutbox):
         self.published.append(Published(exchange or key, key, message))
 
 
-_event = msgspec.json.Decoder(v1.Event)
+_event = msgspec.json.Decoder(v1.EventV1)
 
 
 class Delivered:
@@ -481,7 +481,7 @@ class Bench:
             return virtual_clock() - timedelta(seconds=begun)
 
         url = "http://eureka/eureka"
-        region = EurekaRegion("eu", Region(nodes=[SecretUrl(url)]), clock=clock)
+        region = EurekaRegion("eu", RegionSettings(nodes=[SecretUrl(url)]), clock=clock)
         node = Node(session, url)  # type: ignore[arg-type]
         region.nodes = {node.url: node}
         region.caches = Caches(region="eu", nodes=[node])
@@ -493,13 +493,13 @@ class Bench:
             policy=Policy(**{"retention": timedelta(minutes=5), **policy}),
             clock=clock,
             observer=FakeObserver(),
-            urgency=Urgency(),
+            priority=PriorityGate(),
             ledger=Ledger(),
             log=FakeLog(),
-            taken_lately=TakenLately(),
+            recent_take_outs=RecentTakeOuts(),
         )
         self.consumer = RegionConsumer(
-            settings=Broker(), region="eu", prefetch=1, outbox=self.outbox, handle=self.worker.handle
+            settings=BrokerSettings(), region="eu", prefetch=1, outbox=self.outbox, handle=self.worker.handle
         )
 
     async def take(self, message: Delivered) -> list[Published]:
@@ -536,7 +536,7 @@ def every_log_a_line() -> Iterator[None]:
     handlers, level = list(root.handlers), root.level
     lines = _Lines()
     with patch.object(sys, "stderr", lines):
-        configure(Log(format="json", level="INFO"))
+        configure(LogSettings(format="json", level="INFO"))
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from controller.domain.commands import Cause, Command, Progress, Stage, Target
+from controller.domain.commands import Cause, DrainCommand, Progress, Stage, Target
 from controller.domain.pods import LivingPod, Owner, Pod
 from tests.unit.building import at
 
@@ -71,7 +71,7 @@ progresses = st.builds(
     targets=st.lists(targets, max_size=3).map(tuple),
 )
 commands = st.builds(
-    Command,
+    DrainCommand,
     drain_id=uids,
     cluster=words,
     region=uids,

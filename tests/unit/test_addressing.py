@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from controller.domain.addressing import LONGEST_SEGMENT, is_region_name, unaddressable
+from controller.domain.addressing import MAX_SEGMENT_LENGTH, is_region_name, unaddressable
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from controller.domain.addressing import LONGEST_SEGMENT, is_region_name, unaddr
         "a%2Fb",
         "...",
         ".hidden",
-        "x" * LONGEST_SEGMENT,
+        "x" * MAX_SEGMENT_LENGTH,
     ],
 )
 def test_what_works_as_one_quoted_segment_is_addressable(segment: str) -> None:
@@ -50,7 +50,7 @@ def test_what_works_as_one_quoted_segment_is_addressable(segment: str) -> None:
         ("\x7f", "control"),
         ("a\x85b", "control"),
         ("a\ud800b", "control"),
-        ("x" * (LONGEST_SEGMENT + 1), "longer than"),
+        ("x" * (MAX_SEGMENT_LENGTH + 1), "longer than"),
     ],
 )
 def test_what_would_hit_another_url_or_none_is_refused_with_its_reason(segment: str, why: str) -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.eureka.caches import EVERY, LONGEST_MS, PATH, Caches, decode_age
-from controller.eureka.decode import NonsenseError
+from controller.eureka.caches import CONFIGPROPS_PATH, MAX_AGE_MS, REFRESH_INTERVAL, Caches, decode_age
 from controller.eureka.node import DeniedError, Node, UnreachableError
+from controller.eureka.registry_decoder import NonsenseError
 from tests.fakes.virtual_time import in_virtual_time
 
 BEAN = "eureka.server-org.springframework.cloud.netflix.eureka.server.EurekaServerConfigBean"
@@ -47,7 +47,7 @@ def test_a_stock_servers_cache_is_half_a_minute_old() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"), [(7_000, 7), ("7000", 7), (1, 0.001), (0, 0), (LONGEST_MS, 3_600), ("30000", 30)]
+    ("told", "seconds"), [(7_000, 7), ("7000", 7), (1, 0.001), (0, 0), (MAX_AGE_MS, 3_600), ("30000", 30)]
 )
 def test_what_is_set_is_told_as_number_or_as_text(told: int | str, seconds: float) -> None:
     assert age(responseCacheUpdateIntervalMs=told) == seconds
@@ -69,7 +69,7 @@ def test_a_server_that_does_not_use_that_cache_tells_nothing_old(switched_off: b
         {"useReadOnlyResponseCache": ...},
         {"responseCacheUpdateIntervalMs": None},
         {"responseCacheUpdateIntervalMs": -1},
-        {"responseCacheUpdateIntervalMs": LONGEST_MS + 1},
+        {"responseCacheUpdateIntervalMs": MAX_AGE_MS + 1},
         {"responseCacheUpdateIntervalMs": "9" * 18},
         {"responseCacheUpdateIntervalMs": "9" * 5_000},
         {"responseCacheUpdateIntervalMs": "7 s"},
@@ -135,7 +135,7 @@ JSON = st.recursive(
 SETTINGS = st.fixed_dictionaries(
     {},
     optional={
-        "responseCacheUpdateIntervalMs": JSON | st.integers(-10, 2 * LONGEST_MS).map(str),
+        "responseCacheUpdateIntervalMs": JSON | st.integers(-10, 2 * MAX_AGE_MS).map(str),
         "useReadOnlyResponseCache": JSON | st.sampled_from(["true", "false"]),
         "other": JSON,
     },
@@ -149,7 +149,7 @@ def test_whatever_a_server_says_is_an_age_that_can_be_or_none_or_nonsense(proper
         told = decode_age(body)
     except NonsenseError:
         return
-    assert told is None or timedelta(0) <= told <= timedelta(milliseconds=LONGEST_MS)
+    assert told is None or timedelta(0) <= told <= timedelta(milliseconds=MAX_AGE_MS)
 
 
 class Server:
@@ -201,8 +201,8 @@ async def test_the_oldest_cache_of_all_nodes_counts_and_they_are_asked_seldom() 
     async with Region(of(7_000), of(20_000)) as region:
         assert region.age == 20
         await asyncio.sleep(3_600)
-        asked = 1 + 3_600 // EVERY.total_seconds()
-        assert [one.asked for one in region.servers] == [[PATH] * int(asked)] * 2
+        asked = 1 + 3_600 // REFRESH_INTERVAL.total_seconds()
+        assert [one.asked for one in region.servers] == [[CONFIGPROPS_PATH] * int(asked)] * 2
 
 
 @pytest.mark.parametrize("answer", [None, AWAY, DeniedError("HTTP 401"), b"<html>"], ids=repr)
@@ -211,7 +211,7 @@ async def test_while_some_node_does_not_tell_none_is_known(answer: bytes | Excep
     async with Region(of(7_000), answer) as region:
         assert region.age is None
         region.servers[1].answer = of(9_000)
-        await asyncio.sleep(EVERY.total_seconds())
+        await asyncio.sleep(REFRESH_INTERVAL.total_seconds())
         assert region.age == 9
 
 
@@ -234,7 +234,7 @@ async def test_a_node_that_does_not_tell_any_more_is_not_taken_at_its_old_word(
 ) -> None:
     async with Region(of(7_000)) as region:
         region.servers[0].answer = answer
-        await asyncio.sleep(EVERY.total_seconds())
+        await asyncio.sleep(REFRESH_INTERVAL.total_seconds())
         assert region.age is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from controller.domain.durations import LONGEST, format_duration, parse_duration
+from controller.domain.durations import MAX_DURATION, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_any_text_is_a_bounded_duration_or_a_value_error(text: str) -> None:
         duration = parse_duration(text)
     except ValueError:
         return
-    assert timedelta(0) <= duration <= LONGEST
+    assert timedelta(0) <= duration <= MAX_DURATION
 
 
 @given(st.integers(0, 99_999), st.sampled_from(["ms", "s", "m", "h", "d"]))
 def test_what_is_read_is_written_and_read_back_as_the_same(number: int, unit: str) -> None:
-    assume(unit != "d" or number <= LONGEST.days)
-    assume(unit != "h" or number <= LONGEST.days * 24)
+    assume(unit != "d" or number <= MAX_DURATION.days)
+    assume(unit != "h" or number <= MAX_DURATION.days * 24)
     duration = parse_duration(f"{number}{unit}")
     assert parse_duration(format_duration(duration)) == duration
 

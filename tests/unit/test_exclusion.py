@@ -16,7 +16,7 @@ from controller.flows.exclusion import Exclusion
 def test_each_key_is_served_one_at_a_time_in_order_whoever_gives_up(
     visits: list[tuple[str, int, bool]],
 ) -> None:
-    async def story() -> None:
+    async def record() -> None:
         exclusion, inside, served = Exclusion(), set[str](), list[tuple[str, int]]()
 
         async def visit(number: int, key: str, pauses: int) -> None:
@@ -45,7 +45,7 @@ def test_each_key_is_served_one_at_a_time_in_order_whoever_gives_up(
         assert stayed <= {number for _, number in served}
         assert not exclusion._locks, "a key that nobody holds is forgotten"
 
-    asyncio.run(story())
+    asyncio.run(record())
 
 
 async def test_different_keys_do_not_wait_for_each_other() -> None:

@@ -6,15 +6,15 @@ from typing import cast
 
 import pytest
 
-from controller.kube.api import KubeApi
+from controller.kube.client import KubeApi
 from controller.kube.feed import feeds
-from controller.settings import Watch
+from controller.settings import WatchSettings
 from tests.unit.building import at
 
 
 def watched(namespaces: list[str], excluded: list[str]) -> list[str]:
     """The namespace of each feed; empty: all of them."""
-    settings = Watch(namespaces=namespaces, exclude_namespaces=excluded)
+    settings = WatchSettings(namespaces=namespaces, exclude_namespaces=excluded)
     return [feed._namespace for feed in feeds(cast("KubeApi", None), settings, clock=lambda: at(0))]
 
 

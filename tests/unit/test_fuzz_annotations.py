@@ -9,9 +9,9 @@ from controller.domain.commands import Cause
 from controller.domain.decide import Routing
 from controller.domain.ledger import Ledger
 from controller.domain.tracking import Due
-from controller.flows.urgency import Urgency
+from controller.flows.priority import PriorityGate
 from controller.flows.watch import Watch
-from controller.kube.decode import decode_pod
+from controller.kube.pod_decoder import decode_pod
 from controller.rabbit import names
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
@@ -126,7 +126,7 @@ async def published_by_the_watch(pod: Annotated) -> RecordedOutbox:
         routing=ROUTING,
         clock=virtual_clock,
         observer=FakeObserver(),
-        urgency=Urgency(),
+        priority=PriorityGate(),
         ledger=Ledger(),
         log=FakeLog(),
         positions=FakeLog(),
@@ -189,10 +189,10 @@ async def worked(draw: Draw, pod: Annotated, body: bytes) -> str:
 
 def test_every_annotation_is_followed_or_refused_with_its_reason_and_leads_to_no_other_request() -> None:
     @in_virtual_time
-    async def story() -> None:
+    async def record() -> None:
         tally = await fuzz_story("annotations", judged)
         for became in ("refused by the watch", "refused by the worker", "out of service", "looked for", "off"):
             assert tally[became] > 100, tally
 
     with every_log_a_line():
-        story()
+        record()

@@ -6,26 +6,26 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from controller.domain.commands import Cause, Command, Stage
-from controller.domain.events import Event, Outcome, tell
+from controller.domain.commands import Cause, DrainCommand, Stage
+from controller.domain.events import Event, Outcome, make_event
 from controller.domain.instances import Condition
-from controller.domain.ledger import Ledger, Taken
+from controller.domain.ledger import HeldInstance, Ledger
 from controller.domain.pods import Pod
-from controller.domain.restore import Order, Restore, restore_of
+from controller.domain.takeover import RestoreCommand, WorkItem, make_restore
 from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
     EVENT_TYPE,
-    LARGEST_BODY,
+    MAX_BODY_BYTES,
     RESTORE_TYPE,
     decode_event,
     encode_event,
-    encode_order,
+    encode_item,
     type_of,
 )
 from controller.rabbit import names
-from controller.rabbit.log import RabbitLog
-from controller.settings import Broker
+from controller.rabbit.stream import StreamFollower
+from controller.settings import BrokerSettings
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.unit.building import a_command, a_living_pod, a_pod, a_progress, a_target, at, out, readings, terminating
 from tests.unit.fuzz_drawn import (
@@ -54,7 +54,7 @@ def a_drawn_pod(draw: Draw) -> Pod:
     return terminating(a_pod(**facts))
 
 
-def a_drawn_command(draw: Draw) -> Command:
+def a_drawn_command(draw: Draw) -> DrainCommand:
     facts: dict[str, Any] = {"cause": draw.choice(list(Cause))}
     if draw.maybe(0.3):
         facts |= {"living": (a_living_pod(ip="10.1.0.7", host_network=draw.maybe(0.5), ports=(8080,)), a_living_pod())}
@@ -86,9 +86,9 @@ def a_drawn_command(draw: Draw) -> Command:
     return a_command(a_drawn_pod(draw), requested_by=draw.choice(("", draw.text()[:200])), **facts)
 
 
-def a_drawn_restore(draw: Draw) -> Restore:
-    taken = [
-        Taken(
+def a_drawn_restore(draw: Draw) -> RestoreCommand:
+    held = [
+        HeldInstance(
             drain_id="drain-0",
             region="eu",
             app="ORDERS",
@@ -99,26 +99,26 @@ def a_drawn_restore(draw: Draw) -> Restore:
             uid=f"uid-{number}",
             ip=draw.choice(("10.1.0.7", draw.text()[:200])),
             since_at=at(-60),
-            taken_at=at(-50),
+            out_at=at(-50),
         )
         for number in range(draw.choice((1, 1, 3)))
     ]
-    order = restore_of("test", "eu", a_pod(created_at=at(-30)), tuple(taken), at(-1))
-    return replace(order, progress=draw.choice((None, a_progress(step=3), a_progress(due_at=at(90)))))
+    item = make_restore("test", "eu", a_pod(created_at=at(-30)), tuple(held), at(-1))
+    return replace(item, progress=draw.choice((None, a_progress(step=3), a_progress(due_at=at(90)))))
 
 
 def some_orders() -> list[tuple[str, str]]:
     """Bodies, each with its message type."""
     draws = [Draw(f"order {number}") for number in range(DIFFERENT)]
-    orders: list[Order] = [a_drawn_restore(draw) if draw.maybe(0.15) else a_drawn_command(draw) for draw in draws]
-    return [(encode_order(order).decode(), type_of(order)) for order in orders]
+    orders: list[WorkItem] = [a_drawn_restore(draw) if draw.maybe(0.15) else a_drawn_command(draw) for draw in draws]
+    return [(encode_item(item).decode(), type_of(item)) for item in orders]
 
 
 def a_drawn_message(draw: Draw, orders: list[tuple[str, str]]) -> Delivered:
     whole, type_ = draw.choice(orders)
     body = draw.document(whole, untouched=0.15)
     if draw.maybe(0.003):
-        body += b" " * LARGEST_BODY
+        body += b" " * MAX_BODY_BYTES
     odd: Any = (None, EVENT_TYPE, COMMAND_TYPE, RESTORE_TYPE, "text/plain", draw.text()[:60] or None)
     return Delivered(
         body,
@@ -142,12 +142,12 @@ async def seen_through(draw: Draw, orders: list[tuple[str, str]]) -> str:
     session = RecordedSession()
     session.listed = [registration()]
     bench = Bench(session, instance_id_templates=("{name}:{ip}:{port}",))
-    handled: list[Order] = []
+    handled: list[WorkItem] = []
     handle = bench.worker.handle
 
-    async def noting(order: Order, redelivered: bool) -> Any:
-        handled.append(order)
-        return await handle(order, redelivered)
+    async def noting(item: WorkItem, redelivered: bool) -> Any:
+        handled.append(item)
+        return await handle(item, redelivered)
 
     bench.consumer._handle = noting
     message = a_drawn_message(draw, orders)
@@ -172,19 +172,19 @@ def test_every_message_is_handled_or_parked_with_its_reason_and_none_is_dropped(
     assert {type_ for _, type_ in orders} == {COMMAND_TYPE, RESTORE_TYPE}
 
     @in_virtual_time
-    async def story() -> None:
+    async def record() -> None:
         tally = await fuzz_story("bodies", lambda draw: seen_through(draw, orders))
         for became in ("parked", "handled", "given up"):
             assert tally[became] > 100, tally
 
     with every_log_a_line():
-        story()
+        record()
 
 
 def some_events() -> list[str]:
     draws = [Draw(f"event {number}") for number in range(60)]
     events = [
-        tell(
+        make_event(
             a_drawn_command(draw),
             draw.choice(list(Outcome)),
             at(draw.randint(-100, 100)),
@@ -203,14 +203,14 @@ def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
 
     async def read(draw: Draw) -> str:
         ledger = Ledger("test")
-        log = RabbitLog(
-            settings=Broker(),
+        log = StreamFollower(
+            settings=BrokerSettings(),
             stream=names.EVENTS,
             decode=decode_event,
             look_back=timedelta(hours=1),
             clock=virtual_clock,
         )
-        log.readers = [ledger.note, noted.append]
+        log.readers = [ledger.apply, noted.append]
         before = len(noted)
         for offset in range(3):
             message = Delivered(draw.document(draw.choice(events), untouched=0.3), type_=EVENT_TYPE)
@@ -220,9 +220,9 @@ def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
         return "noted" if len(noted) > before else "passed over"
 
     @in_virtual_time
-    async def story() -> None:
+    async def record() -> None:
         tally = await fuzz_story("events", read)
         assert min(tally["noted"], tally["passed over"]) > 100
 
     with every_log_a_line():
-        story()
+        record()

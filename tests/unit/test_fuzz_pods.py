@@ -9,18 +9,18 @@ from typing import Any
 
 from controller.domain.addressing import is_region_name
 from controller.domain.decide import Publish, Routing, decide
-from controller.domain.events import Outcome, tell
+from controller.domain.events import Outcome, make_event
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
 from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError
-from controller.flows.urgency import Urgency
+from controller.flows.priority import PriorityGate
 from controller.flows.watch import Watch
-from controller.kube.decode import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
 from controller.kube.feed import KubePodFeed
-from controller.messages.codec import encode_event, encode_order
+from controller.kube.pod_decoder import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
+from controller.messages.codec import encode_event, encode_item
 from controller.rabbit import names
-from controller.settings import Watch as Settings
+from controller.settings import WatchSettings as Settings
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
@@ -110,11 +110,11 @@ def drained(pod: Pod, cause: Any, tracker: Tracker) -> str:
         if isinstance(decision, Publish):
             assert is_region_name(decision.command.region)
             if is_credible(pod):
-                assert encode_order(decision.command)
-                assert encode_event(tell(decision.command, Outcome.requested, at(0)))
+                assert encode_item(decision.command)
+                assert encode_event(make_event(decision.command, Outcome.requested, at(0)))
         else:
             assert decision.reason
-            assert is_credible(pod) is False or encode_event(tell(decision.command, Outcome.refused, at(0)))
+            assert is_credible(pod) is False or encode_event(make_event(decision.command, Outcome.refused, at(0)))
     return type(decisions[0]).__name__ if decisions else "switched off"
 
 
@@ -181,7 +181,7 @@ async def watched(draw: Draw) -> str:
         routing=ROUTING,
         clock=virtual_clock,
         observer=FakeObserver(),
-        urgency=Urgency(),
+        priority=PriorityGate(),
         ledger=Ledger(),
         log=FakeLog(),
         positions=FakeLog(),
@@ -201,11 +201,11 @@ async def watched(draw: Draw) -> str:
 
 def test_a_watch_survives_every_line_and_drains_the_pod_after_it() -> None:
     @in_virtual_time
-    async def story() -> None:
+    async def record() -> None:
         await fuzz_story("watches", watched)
 
     with every_log_a_line():
-        story()
+        record()
 
 
 def test_a_hundred_thousand_inputs_are_tried() -> None:

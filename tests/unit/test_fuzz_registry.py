@@ -8,13 +8,13 @@ from typing import Any
 
 import aiohttp
 
-from controller.domain.events import Outcome, tell
-from controller.domain.hints import Hints
+from controller.domain.annotations import PodAnnotations
+from controller.domain.events import Outcome, make_event
 from controller.domain.instances import Instance, read, silence_of
 from controller.domain.resolve import resolve
 from controller.errors import RegistryError
-from controller.eureka.decode import decode_all, decode_instance
-from controller.messages.codec import encode_event, encode_order
+from controller.eureka.registry_decoder import decode_all, decode_instance
+from controller.messages.codec import encode_event, encode_item
 from controller.rabbit import names
 from tests.fakes.virtual_time import in_virtual_time
 from tests.unit.building import a_command, a_progress, a_target, at
@@ -76,12 +76,12 @@ def understood(draw: Draw) -> str:
     for instance in found:
         believed(instance)
     command = a_command()
-    resolution = resolve(command, Hints(), found, found)
+    resolution = resolve(command, PodAnnotations(), found, found)
     for instance in resolution.own:
         carried_on(instance)
     for rejected in resolution.rejected:
         app, instance_id = rejected.instance.app, rejected.instance.id
-        event = tell(command, Outcome.refused, at(0), reason=rejected.reason, app=app, instance_id=instance_id)
+        event = make_event(command, Outcome.refused, at(0), reason=rejected.reason, app=app, instance_id=instance_id)
         assert encode_event(event)
     return "own" if resolution.own else "not its own"
 
@@ -99,7 +99,7 @@ def carried_on(instance: Instance) -> None:
         app=instance.app, id=instance.id, ip=instance.ip, host_name=instance.host_name, port=instance.port
     )
     command = a_command(progress=a_progress(target))
-    assert from_wire(encode_order(command)) == command
+    assert from_wire(encode_item(command)) == command
 
 
 def test_every_answer_is_a_registrys_or_nonsense() -> None:
@@ -144,7 +144,7 @@ async def worked(draw: Draw) -> str:
     session = RecordedSession(garble=Garbler(draw))
     session.listed = [one(), in_words() if draw.maybe(0.3) else one(instanceId="b", app="ADMIN")]
     bench = Bench(session, instance_id_templates=("{name}:{ip}:{port}",), give_up_after=timedelta(minutes=2))
-    await bench.follow(await bench.take(Delivered(encode_order(a_command()))), steps=draw.choice((2, 4, 12)))
+    await bench.follow(await bench.take(Delivered(encode_item(a_command()))), steps=draw.choice((2, 4, 12)))
     parked = [str((one.message.headers or {})["x-reason"]) for one in bench.outbox.at(names.DEAD)]
     mistakes = [why for why in parked if why.startswith(("unexpected", "its next step"))]
     assert not mistakes, mistakes
@@ -154,10 +154,10 @@ async def worked(draw: Draw) -> str:
 
 def test_a_worker_takes_no_answer_amiss_and_sends_no_other_request() -> None:
     @in_virtual_time
-    async def story() -> None:
+    async def record() -> None:
         tally = await fuzz_story("talks", worked)
         for became in ("requested", "out_of_service", "refused"):
             assert tally[became] > 10, tally
 
     with every_log_a_line():
-        story()
+        record()

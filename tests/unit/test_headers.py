@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.gate_app import VIEWER, bearer, gate_app
+from tests.unit.authorizer_app import VIEWER, bearer, gate_app
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -34,7 +34,7 @@ async def test_a_handler_may_let_its_answer_be_cached() -> None:
 
 
 async def test_what_takes_too_long_is_ended_and_what_has_no_end_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.ops.door.headers.REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr("controller.ops.auth.headers.REQUEST_SECONDS", 0.1)
     async with gate_app() as app:
         assert (await app.get("/slow"))[0] == 504
         assert (await app.get("/stream"))[1] == "data: 1\n\ndata: 2\n\n"

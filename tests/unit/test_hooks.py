@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.domain.stay.course import EXITS, FOREVER
-from controller.domain.stay.hooks import read_hook
-from controller.domain.stay.pods import Exec, HttpGet, Sleep, TcpSocket
-from controller.domain.stay.programs import interval
-from controller.domain.stay.shell import LONGEST_TEXT, SKIPPED, course_of_text
-from tests.unit.staying import reading, shell
+from controller.domain.shutdown.hook_course import EXITS, FOREVER
+from controller.domain.shutdown.hooks import read_hook
+from controller.domain.shutdown.pod_details import Exec, HttpGet, Sleep, TcpSocket
+from controller.domain.shutdown.programs import interval
+from controller.domain.shutdown.shell import MAX_HOOK_LENGTH, SKIPPED, script_course
+from tests.unit.windows import reading, shell
 
 PUT = "curl -fsS -X PUT 'http://eureka:8761/eureka/apps/ORDERS/orders-0/status?value=OUT_OF_SERVICE'"
 
@@ -242,7 +242,7 @@ def test_a_sleep_that_a_failure_would_skip_is_told(text: str, skipped: bool) -> 
 
 def test_what_ends_the_application_is_told_from_what_ends_the_hook() -> None:
     assert read_hook(shell("sleep 1; exit 0")).course.over == ""
-    assert course_of_text("sleep 1; exit 0").over == EXITS
+    assert script_course("sleep 1; exit 0").over == EXITS
     assert "nginx" in read_hook(shell("nginx -s quit; sleep 30")).course.over
     assert "kill" in read_hook(shell("sh -c 'kill 1'; sleep 30")).course.over
 
@@ -330,8 +330,8 @@ def test_what_sleep_refuses_is_no_time(text: str) -> None:
         shell("$(" * 9_000),
         shell("`" * 9_999),
         shell("sh -c " * 3_000),
-        shell("x" * (LONGEST_TEXT + 1)),
-        Exec(("x",) * (LONGEST_TEXT + 1)),
+        shell("x" * (MAX_HOOK_LENGTH + 1)),
+        Exec(("x",) * (MAX_HOOK_LENGTH + 1)),
         shell("true; " * 3_000 + "/x"),
     ],
     ids=lambda hook: str(hook)[:40],

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.commands import Cause
-from controller.domain.events import FINAL, Event, Outcome, tell
-from controller.domain.ledger import SETTLED_AFTER, Ledger
+from controller.domain.events import FINAL, Event, Outcome, make_event
+from controller.domain.ledger import SETTLE_TIMEOUT, Ledger
 from tests.unit.building import POD_IP, a_command, a_pod, a_target, an_instance, at
 
 KEY = (a_command().drain_id, "ORDERS", "orders-0:orders:8080")
@@ -21,20 +21,20 @@ SUCCESSOR = a_pod("uid-2", ip="10.1.0.99", created_at=at(20))
 
 def told(outcome: Outcome, seconds: float = 1, **facts: Any) -> Event:
     target = None if outcome is Outcome.requested else a_target()
-    return replace(tell(a_command(), outcome, at(seconds), target=target), **facts)
+    return replace(make_event(a_command(), outcome, at(seconds), target=target), **facts)
 
 
 def ledger_of(*events: Event, cluster: str = "") -> Ledger:
     ledger = Ledger(cluster)
     for event in events:
-        ledger.note(event)
+        ledger.apply(event)
     return ledger
 
 
 def test_what_was_taken_out_is_held_where_a_successor_would_stand() -> None:
     ledger = ledger_of(told(Outcome.requested, 0), told(Outcome.out_of_service))
     for heir in (SUCCESSOR, a_pod("uid-3", name="other", ip=POD_IP)):
-        assert [taken.key for taken in ledger.held_at(heir)] == [KEY]
+        assert [held.key for held in ledger.held_at(heir)] == [KEY]
     assert list(ledger.held_at(a_pod("uid-4", name="other", ip="10.1.0.98"))) == []
     assert list(ledger.held_at(replace(SUCCESSOR, namespace="elsewhere"))) == []
 
@@ -42,7 +42,7 @@ def test_what_was_taken_out_is_held_where_a_successor_would_stand() -> None:
 @pytest.mark.parametrize("outcome", sorted(FINAL - {Outcome.failed}))
 def test_after_the_end_nothing_is_held_and_an_old_event_told_late_changes_nothing(outcome: Outcome) -> None:
     ledger = ledger_of(told(Outcome.out_of_service), told(outcome, 300))
-    assert ledger.note(told(Outcome.out_of_service)) is None
+    assert ledger.apply(told(Outcome.out_of_service)) is None
     assert list(ledger.held_at(SUCCESSOR)) == []
     assert ledger.has_ended(KEY, at(0))
     assert not ledger.has_ended(KEY, at(400)), "a drain that was asked for later has not"
@@ -51,7 +51,7 @@ def test_after_the_end_nothing_is_held_and_an_old_event_told_late_changes_nothin
 
 def test_what_failed_is_held_all_the_same() -> None:
     ledger = ledger_of(told(Outcome.out_of_service), told(Outcome.failed, 3600))
-    assert [taken.key for taken in ledger.held_at(SUCCESSOR)] == [KEY]
+    assert [held.key for held in ledger.held_at(SUCCESSOR)] == [KEY]
     assert not ledger.has_ended(KEY, at(0))
 
 
@@ -86,7 +86,7 @@ def test_a_successor_that_is_drained_itself_is_not_freed_of_its_own_drains_overr
     assert not ledger_of(told(Outcome.out_of_service), earlier).is_taken_again(KEY, "eu", heir, at(60))
     asked = ledger_of(told(Outcome.requested, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99"))
     assert asked.is_taken_again(KEY, "eu", heir, at(60))
-    assert not asked.is_taken_again(KEY, "eu", heir, at(50) + SETTLED_AFTER + timedelta(seconds=1))
+    assert not asked.is_taken_again(KEY, "eu", heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
 
 
 @given(st.lists(st.sampled_from(sorted(Outcome)), max_size=8), st.data())

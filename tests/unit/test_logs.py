@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from controller.logs import configure
-from controller.settings import Log
+from controller.settings import LogSettings
 
 HOSTILE = [
     "{",
@@ -69,7 +69,7 @@ def output(capsys: pytest.CaptureFixture[str]) -> Iterator[Output]:
 
 
 def set_up(style: Literal["text", "json"], level: Literal["DEBUG", "INFO"] = "INFO") -> None:
-    configure(Log(format=style, level=level))
+    configure(LogSettings(format=style, level=level))
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=repr)

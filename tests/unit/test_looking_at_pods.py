@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from controller.app import staying
-from controller.domain.stay.findings import Looked, Verdict
+from controller.app.commands import windows
+from controller.domain.shutdown.findings import ShutdownSurvey, WindowCoverage
 from controller.errors import KubernetesError
-from controller.kube.api import ForbiddenError
+from controller.kube.client import KubeForbiddenError
 from controller.settings import Settings
-from tests.unit.test_kube_decode import a_reference, an_object
-from tests.unit.test_kube_stays import APPS, Api, a_container, page, replica_set, spec_of
+from tests.unit.test_pod_decoder import a_reference, an_object
+from tests.unit.test_pod_details_decoder import APPS, Api, a_container, page, replica_set, spec_of
 
 
 class OpenedApi(Api):
@@ -44,32 +44,32 @@ REPLICA_SETS = {
 }
 
 
-async def looked(monkeypatch: pytest.MonkeyPatch, api: OpenedApi, **settings: Any) -> Looked:
-    monkeypatch.setattr(staying, "KubeApi", lambda: api)
-    return await staying.look_at_pods(Settings.model_validate(settings))
+async def looked(monkeypatch: pytest.MonkeyPatch, api: OpenedApi, **settings: Any) -> ShutdownSurvey:
+    monkeypatch.setattr(windows, "KubeApi", lambda: api)
+    return await windows.look_at_pods(Settings.model_validate(settings))
 
 
 async def test_the_owners_tell_which_template_is_newest_although_its_pod_is_older(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = await looked(monkeypatch, OpenedApi({"/api/v1/pods": [page(OLD, NEW)], **REPLICA_SETS}))
-    assert [one.verdict for one in found.findings] == [Verdict.enough]
+    assert [one.verdict for one in found.findings] == [WindowCoverage.enough]
     assert found.doubts == ()
 
 
 async def test_with_one_template_no_owner_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     api = OpenedApi({"/api/v1/pods": [page(OLD)]})
     found = await looked(monkeypatch, api)
-    assert found.of(Verdict.too_short)
+    assert found.of(WindowCoverage.too_short)
     assert [path for path, _ in api.asked] == ["/api/v1/pods"]
 
 
 async def test_owners_that_may_not_be_asked_are_told_once_and_the_youngest_pod_decides(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answers = {f"{APPS}/replicasets/orders-{name}": [ForbiddenError("HTTP 403: no")] for name in ("old", "new")}
+    answers = {f"{APPS}/replicasets/orders-{name}": [KubeForbiddenError("HTTP 403: no")] for name in ("old", "new")}
     found = await looked(monkeypatch, OpenedApi({"/api/v1/pods": [page(OLD, NEW)], **answers}))
-    assert [one.verdict for one in found.findings] == [Verdict.too_short]
+    assert [one.verdict for one in found.findings] == [WindowCoverage.too_short]
     (doubt,) = found.doubts
     assert "shop/orders" in doubt
     assert "HTTP 403" in doubt
@@ -79,7 +79,7 @@ async def test_the_windows_of_the_settings_are_what_pods_are_compared_with(monke
     api = OpenedApi({"/api/v1/pods": [page(NEW)]})
     found = await looked(monkeypatch, api, window={"server_cache": "31s"})
     (one,) = found.findings
-    assert (one.verdict, one.short_by_seconds, found.usual.whole_seconds) == (Verdict.too_short, 1, 96)
+    assert (one.verdict, one.short_by_seconds, found.usual.whole_seconds) == (WindowCoverage.too_short, 1, 96)
 
 
 async def test_a_list_that_breaks_off_concludes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,23 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.commands import Command, Stage, Target
-from controller.domain.events import Event, Outcome, tell
+from controller.domain.commands import DrainCommand, Stage, Target
+from controller.domain.events import Event, Outcome, make_event
 from controller.domain.instances import Condition
-from controller.domain.pod_end import Cut, PodEnd
-from controller.domain.restore import Order
+from controller.domain.shutdown.pod_end import EndCause, PodEnd
+from controller.domain.takeover import WorkItem
 from controller.errors import MessageError
 from controller.messages import v1
 from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
-    LARGEST_BODY,
+    MAX_BODY_BYTES,
     decode_end,
     decode_event,
-    decode_order,
+    decode_item,
     encode_end,
     encode_event,
-    encode_order,
+    encode_item,
 )
 from tests.unit.building import (
     STATEFUL_SET,
@@ -47,8 +47,8 @@ from tests.unit.messages_drawn import commands, targets, words
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def decoded(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> Order:
-    return decode_order(body, type_=type_, content_type=content_type)
+def decoded(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> WorkItem:
+    return decode_item(body, type_=type_, content_type=content_type)
 
 
 def refusal(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> str:
@@ -58,15 +58,15 @@ def refusal(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | N
 
 
 @given(commands)
-def test_a_command_comes_back_as_it_was_sent(command: Command) -> None:
-    assert decoded(encode_order(command)) == command
+def test_a_command_comes_back_as_it_was_sent(command: DrainCommand) -> None:
+    assert decoded(encode_item(command)) == command
 
 
 @given(commands, st.sampled_from(Outcome), words, st.none() | targets, st.integers(1, 100))
 def test_an_event_says_on_the_wire_what_it_said(
-    command: Command, outcome: Outcome, reason: str, target: Target | None, attempt: int
+    command: DrainCommand, outcome: Outcome, reason: str, target: Target | None, attempt: int
 ) -> None:
-    event = tell(
+    event = make_event(
         command,
         outcome,
         at(0),
@@ -77,7 +77,7 @@ def test_an_event_says_on_the_wire_what_it_said(
     )
     if not any(reading.instance for reading in event.nodes):
         assert decode_event(encode_event(event)) == event
-    wire = msgspec.json.decode(encode_event(event), type=v1.Event)
+    wire = msgspec.json.decode(encode_event(event), type=v1.EventV1)
     assert wire.version == 1
     for name in Event.__dataclass_fields__:
         if name not in ("nodes", "facts"):
@@ -87,7 +87,7 @@ def test_an_event_says_on_the_wire_what_it_said(
     ]
 
 
-def full_command() -> Command:
+def full_command() -> DrainCommand:
     pod = terminating(
         a_pod(
             subdomain="orders",
@@ -116,7 +116,7 @@ def full_command() -> Command:
 
 
 def full_event() -> Event:
-    return tell(
+    return make_event(
         full_command(),
         Outcome.out_of_service,
         at(0.75),
@@ -139,20 +139,20 @@ def full_end() -> PodEnd:
         workload="orders",
         at=at(3),
         ended_at=at(2),
-        cut=Cut.no_hook,
+        end_cause=EndCause.no_hook,
         why="it has no preStop hook",
     )
 
 
 def first_event() -> Event:
     """How a drain begins: with all that a replay needs."""
-    return tell(full_command(), Outcome.requested, at(0), published_at=at(0.1))
+    return make_event(full_command(), Outcome.requested, at(0), published_at=at(0.1))
 
 
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("command.v1.json", encode_order(full_command())),
+        ("command.v1.json", encode_item(full_command())),
         ("event.v1.json", encode_event(full_event())),
         ("requested.v1.json", encode_event(first_event())),
         ("end.v1.json", encode_end(full_end())),
@@ -170,7 +170,7 @@ def test_an_end_that_was_written_by_the_first_release_is_still_read() -> None:
     assert decode_end((GOLDEN / "end.v1.json").read_bytes()) == full_end()
 
 
-@pytest.mark.parametrize("field", ["drain_ids", "uid", "at", "cut"])
+@pytest.mark.parametrize("field", ["drain_ids", "uid", "at", "end_cause"])
 def test_an_end_without_what_it_needs_or_with_nonsense_is_refused(field: str) -> None:
     body = {**json.loads(encode_end(full_end())), field: 7}
     with pytest.raises(MessageError, match=r"drain\.end"):
@@ -178,25 +178,25 @@ def test_an_end_without_what_it_needs_or_with_nonsense_is_refused(field: str) ->
 
 
 def test_a_field_that_this_version_does_not_know_is_ignored() -> None:
-    body = {**json.loads(encode_order(a_command())), "news": [1, 2]}
+    body = {**json.loads(encode_item(a_command())), "news": [1, 2]}
     assert decoded(json.dumps(body).encode()) == a_command()
 
 
 @pytest.mark.parametrize("version", [0, 2, -1, 99, 2**40])
 def test_an_unknown_version_is_named(version: int) -> None:
-    body = {**json.loads(encode_order(a_command())), "version": version}
+    body = {**json.loads(encode_item(a_command())), "version": version}
     assert str(version) in refusal(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("version", ["1", None, 1.5, [], True, 2**70])
 def test_a_version_that_is_no_number_is_refused(version: Any) -> None:
-    body = {**json.loads(encode_order(a_command())), "version": version}
+    body = {**json.loads(encode_item(a_command())), "version": version}
     assert refusal(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("name", ["version", "drain_id", "cluster", "region", "cause", "pod", "observed_at", "end_at"])
 def test_a_missing_field_is_named(name: str) -> None:
-    body = json.loads(encode_order(a_command()))
+    body = json.loads(encode_item(a_command()))
     del body[name]
     assert name in refusal(json.dumps(body).encode())
 
@@ -226,7 +226,7 @@ def test_a_missing_field_is_named(name: str) -> None:
     ],
 )
 def test_a_field_of_another_kind_or_beyond_its_bounds_is_refused(path: str, value: Any) -> None:
-    body = json.loads(encode_order(a_command()))
+    body = json.loads(encode_item(a_command()))
     *parents, name = path.split(".")
     holder = body
     for parent in parents:
@@ -253,8 +253,8 @@ def test_a_field_of_another_kind_or_beyond_its_bounds_is_refused(path: str, valu
         b"[" * 100_000,
         b'{"version":1,"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
         b'{"a":' * 30_000,
-        b" " * (LARGEST_BODY + 1),
-        b'{"version":1}' + b" " * LARGEST_BODY,
+        b" " * (MAX_BODY_BYTES + 1),
+        b'{"version":1}' + b" " * MAX_BODY_BYTES,
     ],
     ids=lambda body: repr(body[:20]),
 )
@@ -274,16 +274,16 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(json.loads(encode_order(full_command())))), json_values)
+@given(st.sampled_from(sorted(json.loads(encode_item(full_command())))), json_values)
 def test_a_command_with_any_field_replaced_is_read_or_refused_and_nothing_else(name: str, value: Any) -> None:
-    body = {**json.loads(encode_order(full_command())), name: value}
+    body = {**json.loads(encode_item(full_command())), name: value}
     with suppress(MessageError):
         decoded(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("type_", [None, "", "drain.event", "drain.command.v2", "x" * 10_000, "\n{}"])
 def test_another_type_is_refused_by_name(type_: str | None) -> None:
-    reason = refusal(encode_order(a_command()), type_=type_)
+    reason = refusal(encode_item(a_command()), type_=type_)
     assert "type" in reason
     assert reason.isprintable()
     assert len(reason) < 200
@@ -291,4 +291,4 @@ def test_another_type_is_refused_by_name(type_: str | None) -> None:
 
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-msgpack"])
 def test_another_content_type_is_refused_by_name(content_type: str | None) -> None:
-    assert "content type" in refusal(encode_order(a_command()), content_type=content_type)
+    assert "content type" in refusal(encode_item(a_command()), content_type=content_type)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.domain.commands import Cause, Command
-from controller.domain.events import Outcome, tell
-from controller.domain.overview import NodeState, QueueState, RegionState
+from controller.domain.commands import Cause, DrainCommand
+from controller.domain.events import Outcome, make_event
 from controller.domain.reasons import OF, Kind
+from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.ops.metrics import Metrics
-from controller.ops.metrics.table import measures, rendered
+from controller.ops.metrics.metrics_reference import measures, rendered
 from tests.unit.building import NOON, a_command, a_target, at
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -85,8 +85,8 @@ def test_a_worker_shows_every_outcome_and_reason_before_the_first() -> None:
 
 def test_events_are_counted_by_region_outcome_and_kind_of_reason() -> None:
     metrics = Metrics(regions=["eu"], work=["eu"])
-    metrics.recorded(tell(a_command(), Outcome.refused, at(1), reason="ambiguous: the id also lives in app 'X'"))
-    metrics.recorded(tell(a_command(), Outcome.restored, at(1)))
+    metrics.recorded(make_event(a_command(), Outcome.refused, at(1), reason="ambiguous: the id also lives in app 'X'"))
+    metrics.recorded(make_event(a_command(), Outcome.restored, at(1)))
     samples = shown(metrics)
     assert samples["eureka_drain_events_total", "eu", "refused"] == 1
     assert samples["eureka_drain_events_total", "eu", "restored"] == 1
@@ -97,8 +97,10 @@ def test_events_are_counted_by_region_outcome_and_kind_of_reason() -> None:
 def test_a_region_that_a_pod_has_made_up_is_no_label() -> None:
     metrics = Metrics(regions=["eu"], watch=True)
     for number in range(50):
-        metrics.recorded(tell(a_command(region=f"made-up-{number}"), Outcome.requested, NOON))
-    metrics.recorded(tell(a_command(region=""), Outcome.refused, NOON, reason="annotation eureka.drain/region=''"))
+        metrics.recorded(make_event(a_command(region=f"made-up-{number}"), Outcome.requested, NOON))
+    metrics.recorded(
+        make_event(a_command(region=""), Outcome.refused, NOON, reason="annotation eureka.drain/region=''")
+    )
     samples = shown(metrics)
     assert samples["eureka_drain_events_total", "(other)", "requested"] == 50
     assert samples["eureka_drain_not_drained_total", "(none)", "refused", "annotation"] == 1
@@ -107,7 +109,7 @@ def test_a_region_that_a_pod_has_made_up_is_no_label() -> None:
 
 def test_the_time_to_out_of_service_runs_from_the_pods_end() -> None:
     metrics = Metrics(work=["eu"])
-    metrics.recorded(tell(a_command(), Outcome.out_of_service, at(0.7), target=a_target()))
+    metrics.recorded(make_event(a_command(), Outcome.out_of_service, at(0.7), target=a_target()))
     samples = shown(metrics)
     assert samples["eureka_drain_out_of_service_seconds_sum", "eu"] == pytest.approx(0.7)
     assert samples["eureka_drain_out_of_service_seconds_bucket", "eu", "0.5"] == 0
@@ -116,8 +118,8 @@ def test_the_time_to_out_of_service_runs_from_the_pods_end() -> None:
 
 def test_a_replay_of_yesterdays_drain_is_not_a_slow_drain() -> None:
     metrics = Metrics(work=["eu"])
-    asked: Command = a_command(requested_by="ann", requested_at=at(86_400))
-    metrics.recorded(tell(asked, Outcome.out_of_service, at(86_401), target=a_target()))
+    asked: DrainCommand = a_command(requested_by="ann", requested_at=at(86_400))
+    metrics.recorded(make_event(asked, Outcome.out_of_service, at(86_401), target=a_target()))
     assert shown(metrics)["eureka_drain_out_of_service_seconds_count", "eu"] == 0
     assert shown(metrics)["eureka_drain_events_total", "eu", "out_of_service"] == 1
 

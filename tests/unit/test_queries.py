@@ -11,11 +11,11 @@ import yaml
 
 import controller
 from controller.domain.events import Outcome
-from controller.domain.leave import Grace
-from controller.domain.pod_end import Cut
 from controller.domain.reasons import Kind
-from controller.domain.stay.workloads import Workload
-from controller.ops.metrics.table import measures
+from controller.domain.shutdown.pod_end import EndCause
+from controller.domain.shutdown.verdict import ShutdownVerdict
+from controller.domain.shutdown.workloads import Workload
+from controller.ops.metrics.metrics_reference import measures
 
 COMPONENTS = Path(__file__).parents[2] / "manifests" / "components"
 ROLES = Path(controller.__file__).parent / "app" / "roles.py"
@@ -76,12 +76,12 @@ def check_value(name: str, label: str, operator: str, value: str) -> None:
     match label:
         case "outcome":
             assert set(values) <= set(Outcome)
-        case "reason" if name.startswith("eureka_drain_pods_left"):
-            assert set(values) <= {*Cut, *Outcome}
+        case "reason" if name.startswith("eureka_drain_shutdowns"):
+            assert set(values) <= {*EndCause, *Outcome}
         case "reason":
             assert set(values) <= set(Kind)
         case "grace":
-            assert set(values) <= {one.name for one in Grace}
+            assert set(values) <= {one.name for one in ShutdownVerdict}
         case "workload":
             kinds = ("deployment", "statefulset", "job", "cronjob", "pod")
             workloads = {kind: str(Workload("shop", kind, "orders")) for kind in kinds}
@@ -129,7 +129,7 @@ def test_the_dashboard_belongs_to_no_grafana_in_particular() -> None:
 
 
 def test_panels_have_titles_units_and_places_of_their_own() -> None:
-    taken: dict[tuple[int, int], str] = {}
+    held: dict[tuple[int, int], str] = {}
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     for panel in panels:
@@ -139,5 +139,5 @@ def test_panels_have_titles_units_and_places_of_their_own() -> None:
         for x in range(grid["x"], grid["x"] + grid["w"]):
             for y in range(grid["y"], grid["y"] + grid["h"]):
                 assert x < 24
-                assert (x, y) not in taken, f"{panel['title']} lies over {taken[x, y]}"
-                taken[x, y] = panel["title"]
+                assert (x, y) not in held, f"{panel['title']} lies over {held[x, y]}"
+                held[x, y] = panel["title"]

@@ -7,29 +7,29 @@ from pathlib import Path
 import pytest
 
 import controller
-from controller.domain.drain import trouble_of
-from controller.domain.events import Event, Outcome, tell
+from controller.domain.events import Event, Outcome, make_event
 from controller.domain.instances import Condition
 from controller.domain.reasons import BEGINNINGS, OF, Kind, kind_of
+from controller.domain.stages import trouble_of
 from controller.errors import RegistryError
-from controller.eureka.decode import NonsenseError
 from controller.eureka.node import DeniedError, UnreachableError, trouble
+from controller.eureka.registry_decoder import NonsenseError
 from tests.unit.building import NOON, a_command, an_instance, readings
 
 SOURCE = Path(controller.__file__).parent
 JUDGES = (
     "domain/decide.py",
-    "domain/drain.py",
-    "domain/fence.py",
-    "domain/hints.py",
+    "domain/stages.py",
+    "domain/ownership.py",
+    "domain/annotations.py",
     "domain/resolve.py",
-    "flows/course.py",
+    "flows/lifecycle.py",
     "flows/drain.py",
     "flows/retire.py",
-    "flows/standing.py",
+    "flows/guard_checks.py",
     "flows/steps.py",
-    "flows/work.py",
-    "app/dead_letters.py",
+    "flows/worker.py",
+    "app/commands/dead_letters.py",
 )
 """Where reasons arise. Each text in them that a person could read is a reason, or is named below."""
 ANNOTATION = "annotation eureka.drain/app='a/b'"
@@ -55,7 +55,7 @@ SUPERSEDED = {
     "the id now stands for x",
 }
 """These come with ``superseded``, whose kind does not depend on the text."""
-TO_PEOPLE = {"app/dead_letters.py": "dropped from ", "flows/work.py": "unexpected "}
+TO_PEOPLE = {"app/commands/dead_letters.py": "dropped from ", "flows/worker.py": "unexpected "}
 """Modules that also speak to people at a terminal or in a process's log: only what begins so is a reason."""
 
 
@@ -87,7 +87,7 @@ REASONS = sorted({text for path in JUDGES for text in texts(path)} - NO_REASONS)
 
 
 def told(outcome: Outcome, reason: str) -> Event:
-    return tell(a_command(), outcome, NOON, reason=reason)
+    return make_event(a_command(), outcome, NOON, reason=reason)
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from controller.domain.hints import Hints
+from controller.domain.annotations import PodAnnotations
 from controller.domain.instances import Instance
-from controller.domain.resolve import MOST_INSTANCES, Resolution, resolve
+from controller.domain.resolve import MAX_INSTANCES, Resolution, resolve
 from tests.unit.building import POD_IP, a_command, a_living_pod, an_instance, at
 
 
 def resolved(
-    *candidates: Instance, hints: Hints | None = None, holders: tuple[Instance, ...] = (), **facts: Any
+    *candidates: Instance, annotations: PodAnnotations | None = None, holders: tuple[Instance, ...] = (), **facts: Any
 ) -> Resolution:
-    return resolve(a_command(**facts), hints or Hints(), candidates, (*candidates, *holders))
+    return resolve(a_command(**facts), annotations or PodAnnotations(), candidates, (*candidates, *holders))
 
 
 def test_each_of_several_instances_of_one_pod_is_its_own() -> None:
@@ -24,29 +24,29 @@ def test_each_of_several_instances_of_one_pod_is_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hints", "expected"),
+    ("annotations", "expected"),
     [
-        (Hints(), ["x", "y"]),
-        (Hints(app="ORDERS"), ["x"]),
-        (Hints(instance_id="y"), ["y"]),
-        (Hints(port=8081), ["y"]),
-        (Hints(app="ORDERS", instance_id="y"), []),
+        (PodAnnotations(), ["x", "y"]),
+        (PodAnnotations(app="ORDERS"), ["x"]),
+        (PodAnnotations(instance_id="y"), ["y"]),
+        (PodAnnotations(port=8081), ["y"]),
+        (PodAnnotations(app="ORDERS", instance_id="y"), []),
     ],
     ids=str,
 )
-def test_annotations_narrow_the_search(hints: Hints, expected: list[str]) -> None:
-    found = resolved(an_instance(id="x"), an_instance(app="ADMIN", id="y", port=8081), hints=hints)
+def test_annotations_narrow_the_search(annotations: PodAnnotations, expected: list[str]) -> None:
+    found = resolved(an_instance(id="x"), an_instance(app="ADMIN", id="y", port=8081), annotations=annotations)
     assert [instance.id for instance in found.own] == expected
     assert found.rejected == ()
 
 
 def test_an_instance_that_tells_no_port_is_not_excluded_by_an_annotated_one() -> None:
-    assert resolved(an_instance(port=0), hints=Hints(port=9090)).own
+    assert resolved(an_instance(port=0), annotations=PodAnnotations(port=9090)).own
 
 
 def test_an_annotation_that_names_somebody_elses_id_is_refused() -> None:
     victim = an_instance(id="victim", ip="10.1.0.99", host_name="bank-0")
-    found = resolved(victim, hints=Hints(instance_id="victim"))
+    found = resolved(victim, annotations=PodAnnotations(instance_id="victim"))
     assert found.own == ()
     [rejected] = found.rejected
     assert rejected.instance is victim
@@ -101,7 +101,7 @@ def test_what_a_successor_holds_is_told_as_superseded() -> None:
     assert rejected.superseded
 
 
-@pytest.mark.parametrize(("count", "believed"), [(MOST_INSTANCES, True), (MOST_INSTANCES + 1, False)])
+@pytest.mark.parametrize(("count", "believed"), [(MAX_INSTANCES, True), (MAX_INSTANCES + 1, False)])
 def test_a_pod_with_more_registrations_than_can_be_true_is_not_believed(count: int, believed: bool) -> None:
     found = resolved(*(an_instance(id=f"i-{number}") for number in range(count)))
     assert bool(found.own) is believed

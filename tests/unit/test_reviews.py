@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from controller.errors import KubernetesError
-from controller.kube.api import ForbiddenError, KubeApi
+from controller.kube.client import KubeApi, KubeForbiddenError
 from controller.kube.reviews import Identity, Reviews
 
 TOKEN = "t0k3n-of-somebody"
@@ -102,9 +102,9 @@ async def test_no_error_holds_the_token() -> None:
 
 async def test_a_missing_right_of_ours_is_named() -> None:
     with pytest.raises(KubernetesError, match=r"verb create on tokenreviews\.authentication\.k8s\.io"):
-        await reviews(ForbiddenError("HTTP 403")).who(TOKEN)
+        await reviews(KubeForbiddenError("HTTP 403")).who(TOKEN)
     with pytest.raises(KubernetesError, match=r"verb create on subjectaccessreviews\.authorization\.k8s\.io"):
-        await reviews(ForbiddenError("HTTP 403")).may(Identity(name="ana"), "get", "drains")
+        await reviews(KubeForbiddenError("HTTP 403")).may(Identity(name="ana"), "get", "drains")
 
 
 @pytest.mark.parametrize(

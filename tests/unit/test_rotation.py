@@ -16,7 +16,7 @@ from controller.errors import SettingsError
 from controller.rotation import Rotation, changed, renewed
 from controller.settings import Settings
 from controller.settings_sources import Sources
-from controller.tls.context import Access
+from controller.tls.context import TlsAccess
 from tests.stack.authority import Authority
 from tests.stack.mounted import Mounted
 
@@ -57,13 +57,13 @@ class Process:
         self.told.clear()
         return settings
 
-    def looks(self, times: int = 4) -> Access | None:
+    def looks(self, times: int = 4) -> TlsAccess | None:
         """Look so many times; what the last one that found something gave."""
         given = [access for _ in range(times) if (access := self.rotation.look()) is not None]
         assert len(given) < 2, "handed over twice"
         return given[0] if given else None
 
-    def password(self, access: Access | None) -> str:
+    def password(self, access: TlsAccess | None) -> str:
         assert access is not None
         return access.settings.regions["eu"].password.get_secret_value()
 
@@ -272,9 +272,9 @@ def test_files_of_regions_that_this_process_does_not_ask_are_not_needed(process:
 async def test_what_is_found_is_handed_over_by_a_task_that_goes_on_for_ever(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rotation, "LOOK", 0.01)
+    monkeypatch.setattr(rotation, "POLL_INTERVAL", 0.01)
     process.begin()
-    handed: asyncio.Queue[Access] = asyncio.Queue()
+    handed: asyncio.Queue[TlsAccess] = asyncio.Queue()
     task = asyncio.create_task(process.rotation.run(handed.put_nowait))
     try:
         for number in (2, 3):
@@ -310,7 +310,7 @@ def everything_else() -> Settings:
             "key_file": "/c",
             "timeout": "1s",
             "events_kept": "1d",
-            "events_read": "2d",
+            "event_lookback": "2d",
         },
         "regions": {
             "eu": {
@@ -328,15 +328,15 @@ def everything_else() -> Settings:
             "exclude_namespaces": ["b"],
             "label_selector": "a",
             "page_size": 1,
-            "notices": False,
+            "kubernetes_events": False,
         },
         "routing": {"default_regions": ["eu"], "namespaces": {"a": ["eu"]}},
         "instance_id_templates": ["{ip}"],
         "sweep": {"policy": "drain", "pod_cidrs": ["10.0.0.0/8"]},
-        "guard": {"last_instance": False, "percent_a_minute": 1},
+        "guard": {"last_instance": False, "max_percent_per_minute": 1},
         "retention": "1m",
         "remove": False,
-        "retry": {"longest_wait": "1s", "give_up_after": "1m"},
+        "retry": {"max_backoff": "1s", "give_up_after": "1m"},
         "work": {"prefetch": 1, "concurrency": 1},
         "window": {"server_cache": "1s", "client_fetch": "1s", "load_balancer": "1s"},
         "http": {"host": "127.0.0.1", "port": 1},
@@ -350,7 +350,7 @@ def everything_else() -> Settings:
         },
         "log": {"level": "DEBUG", "format": "json"},
         "tracing": {"endpoint": "http://c:1"},
-        "stop": {"within": "1s"},
+        "shutdown_timeout": "1s",
     }
     return Settings.model_validate(given)
 
@@ -358,9 +358,9 @@ def everything_else() -> Settings:
 def test_of_all_settings_exactly_these_are_taken_over() -> None:
     old = Settings.model_validate({"regions": {"eu": {"nodes": ["http://e:1"]}}})
     new = everything_else()
-    taken = renewed(old, new)
-    assert set(changed(old, taken)) == ROTATED
-    untouched = set(changed(taken, new))
+    held = renewed(old, new)
+    assert set(changed(old, held)) == ROTATED
+    untouched = set(changed(held, new))
     assert not untouched & ROTATED
     assert untouched | ROTATED >= set(changed(old, new))
     # A setting that is added one day must be told of too: each of them differs here.

@@ -12,15 +12,15 @@ from typer.exceptions import TyperException
 
 import controller
 from controller.cli import app
-from controller.domain.drain import DENIED_ATTEMPTS
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
-from controller.domain.leave import NOT_TAKEN_OUT
-from controller.domain.pod_end import Cut
 from controller.domain.reasons import BEGINNINGS, OF, Kind
-from controller.domain.resolve import LONGEST_ADDRESS, MOST_INSTANCES
+from controller.domain.resolve import MAX_ADDRESS_LENGTH, MAX_INSTANCES
+from controller.domain.shutdown.pod_end import EndCause
+from controller.domain.shutdown.verdict import NEVER_TAKEN_OUT
+from controller.domain.stages import DENIED_ATTEMPTS
 from controller.flows.retire import DELETE_ATTEMPTS
-from controller.rabbit.dead import NO_REASON
+from controller.rabbit.dead_letter_queue import NO_REASON
 from controller.rabbit.topology import DELIVERY_LIMIT
 from controller.settings import Settings
 from controller.settings_sources import load
@@ -68,7 +68,7 @@ def test_every_kind_of_reason_is_explained(kind: Kind) -> None:
     assert f"`{kind}`" in section(where)
 
 
-@pytest.mark.parametrize("reason", [*Cut, Outcome.failed, *NOT_TAKEN_OUT])
+@pytest.mark.parametrize("reason", [*EndCause, Outcome.failed, *NEVER_TAKEN_OUT])
 def test_every_reason_of_a_verdict_is_explained(reason: str) -> None:
     assert f"`{reason}`" in section("A pod that was not graceful")
 
@@ -129,7 +129,7 @@ def test_its_numbers_are_the_programs() -> None:
     assert (DENIED_ATTEMPTS, "401 or 403, twelve times" in PROSE) == (12, True)
     assert (DELETE_ATTEMPTS, "Three DELETEs at every node" in PROSE) == (3, True)
     assert f"delivered it {DELIVERY_LIMIT} times" in PROSE
-    assert f"more than {MOST_INSTANCES} instances, or an address longer than {LONGEST_ADDRESS} characters" in PROSE
+    assert f"more than {MAX_INSTANCES} instances, or an address longer than {MAX_ADDRESS_LENGTH} characters" in PROSE
 
 
 def test_settings_that_it_names_exist() -> None:

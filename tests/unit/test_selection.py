@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.events import Outcome, tell
+from controller.domain.drain_record import DrainRecord, new_record
+from controller.domain.events import Outcome, make_event
 from controller.domain.selection import Selection, SelectionError, select
-from controller.domain.story import Story, begin
 from tests.unit.building import NOON, a_command, a_target, at
 
 
-def a_story() -> Story:
+def a_story() -> DrainRecord:
     """``shop/orders-0`` in ``eu``: began at noon, out 60 s later."""
-    out = tell(a_command(drain_id="d1"), Outcome.out_of_service, at(60), target=a_target())
-    event = tell(a_command(drain_id="d1"), Outcome.requested, NOON)
-    story = begin(event)
-    story.tell(event, timeline=False)
-    story.tell(out, timeline=False)
-    return story
+    out = make_event(a_command(drain_id="d1"), Outcome.out_of_service, at(60), target=a_target())
+    event = make_event(a_command(drain_id="d1"), Outcome.requested, NOON)
+    record = new_record(event)
+    record.apply(event, timeline=False)
+    record.apply(out, timeline=False)
+    return record
 
 
 @pytest.mark.parametrize(

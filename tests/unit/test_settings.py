@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controller.settings import Broker, Region, SecretUrl, Settings
+from controller.settings import BrokerSettings, RegionSettings, SecretUrl, Settings
 
 CANARY = "c4narY"
 
@@ -33,7 +33,7 @@ def test_without_any_setting_everything_has_a_default() -> None:
         {"retention": "-1s"},
         {"retention": None},
         {"broker": {"timeout": "0s"}},
-        {"retry": {"longest_wait": "10ms"}},
+        {"retry": {"max_backoff": "10ms"}},
         {"http": {"port": 65_536}},
         {"http": {"port": "http"}},
         {"log": {"level": "LOUD"}},
@@ -87,17 +87,17 @@ def test_what_cannot_be_meant_is_refused(settings: dict[str, Any]) -> None:
 )
 def test_a_nodes_url_names_a_host_and_has_neither_query_nor_fragment(url: str) -> None:
     with pytest.raises(ValidationError):
-        Region(nodes=[SecretUrl(url)])
+        RegionSettings(nodes=[SecretUrl(url)])
 
 
 @pytest.mark.parametrize("url", ["", "http://b/", "amqp://", "amqp:///vhost", "b:5672"])
 def test_a_brokers_url_is_amqp_or_amqps_and_names_a_host(url: str) -> None:
     with pytest.raises(ValidationError):
-        Broker(url=SecretUrl(url))
+        BrokerSettings(url=SecretUrl(url))
 
 
 def test_a_nodes_url_may_end_with_a_slash() -> None:
-    assert Region(nodes=[SecretUrl("http://e:1/eureka/")]).nodes[0].get_secret_value() == "http://e:1/eureka"
+    assert RegionSettings(nodes=[SecretUrl("http://e:1/eureka/")]).nodes[0].get_secret_value() == "http://e:1/eureka"
 
 
 PASSWORDS = [
@@ -118,7 +118,7 @@ PASSWORDS = [
 def test_a_password_in_a_url_is_never_shown_whatever_its_characters(scheme: str, password: str) -> None:
     url = SecretUrl(f"{scheme}://user-{CANARY}:{password}@host.example/path")
     try:
-        group = Broker(url=url) if scheme == "amqp" else Region(nodes=[url])
+        group = BrokerSettings(url=url) if scheme == "amqp" else RegionSettings(nodes=[url])
     except ValidationError:
         return  # a URL that means nothing; that its error shows no value is tested where errors are composed
     for shown in (str(group), repr(group), repr(url), str(url), group.model_dump_json(), str(group.model_dump())):
@@ -131,7 +131,7 @@ def test_the_host_of_a_masked_url_is_still_shown() -> None:
 
 
 def test_credentials_beside_the_url_are_never_shown() -> None:
-    region = Region(nodes=[SecretUrl("http://e:1")], username=f"user-{CANARY}", password=f"pass-{CANARY}")  # type: ignore[arg-type]
+    region = RegionSettings(nodes=[SecretUrl("http://e:1")], username=f"user-{CANARY}", password=f"pass-{CANARY}")  # type: ignore[arg-type]
     settings = Settings(regions={"eu": region})
     shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert f"pass-{CANARY}" not in shown
@@ -160,7 +160,7 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
 
 
 def test_a_ca_file_is_a_path() -> None:
-    assert Broker(ca_file=Path("/etc/ca.pem")).ca_file == Path("/etc/ca.pem")
+    assert BrokerSettings(ca_file=Path("/etc/ca.pem")).ca_file == Path("/etc/ca.pem")
 
 
 def test_the_window_is_that_of_stock_caches_and_an_apps_own_where_it_has_one() -> None:
@@ -174,8 +174,8 @@ def test_the_window_is_that_of_stock_caches_and_an_apps_own_where_it_has_one() -
 @pytest.mark.parametrize("alone", ["cert_file", "key_file"])
 def test_a_client_certificate_and_its_key_are_set_both_or_not_at_all(alone: str) -> None:
     with pytest.raises(ValidationError, match="cert_file and key_file belong together: set both, or none"):
-        Broker(**{alone: Path("/etc/client.pem")})  # type: ignore[arg-type]
-    assert Broker(cert_file=Path("/etc/c.pem"), key_file=Path("/etc/k.pem")).key_file == Path("/etc/k.pem")
+        BrokerSettings(**{alone: Path("/etc/client.pem")})  # type: ignore[arg-type]
+    assert BrokerSettings(cert_file=Path("/etc/c.pem"), key_file=Path("/etc/k.pem")).key_file == Path("/etc/k.pem")
 
 
 @pytest.mark.parametrize("password", PASSWORDS)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from controller.domain.durations import format_duration
 from controller.errors import SettingsError
-from controller.settings import OwnWindow, Settings
+from controller.settings import Settings, WindowOverrideSettings
 from controller.settings_reference import FREE_NAME, Setting, all_settings, rendered
 from controller.settings_sources import load
 
@@ -56,7 +56,9 @@ def test_every_setting_of_the_reference_file_is_on_the_page_and_no_other() -> No
         return {name for key, inner in value.items() for name in names(inner, f"{path}.{key}".lstrip("."))}
 
     of_a_region = {f"regions.{FREE_NAME}.{name}" for name in type(DEFAULTS.regions["eu"]).model_fields}
-    own = {f"window.{of}.{FREE_NAME}.{name}" for of in ("apps", "regions") for name in OwnWindow.model_fields}
+    own = {
+        f"window.{of}.{FREE_NAME}.{name}" for of in ("apps", "regions") for name in WindowOverrideSettings.model_fields
+    }
     free = {"regions", "routing.namespaces", "window.apps", "window.regions"}
     expected = names(reference, "") - free | {f"routing.namespaces.{FREE_NAME}"}
     assert {one.name for one in ALL} == expected | of_a_region | own
@@ -93,23 +95,23 @@ def test_the_variable_is_the_one_that_is_read_and_the_default_can_be_written_so(
 
 @pytest.mark.parametrize("one", [one for one in ALL if one.lowest is not None], ids=lambda one: one.name)
 def test_the_lowest_value_is_taken_and_what_is_below_is_not(one: Setting) -> None:
-    assert value_at(given(one, _written(one.lowest)), one) == one.lowest
+    assert value_at(given(one, _may_have_override(one.lowest)), one) == one.lowest
     with pytest.raises(SettingsError, match=chosen(one).name):
-        given(one, _written(_next(one.lowest, -1)))
+        given(one, _may_have_override(_next(one.lowest, -1)))
 
 
 @pytest.mark.parametrize("one", [one for one in ALL if one.highest is not None], ids=lambda one: one.name)
 def test_the_highest_value_is_taken_and_what_is_above_is_not(one: Setting) -> None:
-    assert value_at(given(one, _written(one.highest)), one) == one.highest
+    assert value_at(given(one, _may_have_override(one.highest)), one) == one.highest
     with pytest.raises(SettingsError, match=chosen(one).name):
-        given(one, _written(_next(one.highest, 1)))
+        given(one, _may_have_override(_next(one.highest, 1)))
 
 
 @pytest.mark.parametrize("one", [one for one in ALL if one.above is not None], ids=lambda one: one.name)
 def test_what_must_be_more_is_not_taken_when_it_is_not(one: Setting) -> None:
     with pytest.raises(SettingsError, match=chosen(one).name):
-        given(one, _written(one.above))
-    assert value_at(given(one, _written(_next(one.above, 1))), one) == _next(one.above, 1)
+        given(one, _may_have_override(one.above))
+    assert value_at(given(one, _may_have_override(_next(one.above, 1))), one) == _next(one.above, 1)
 
 
 def test_there_are_bounds_to_check() -> None:
@@ -141,5 +143,5 @@ def _next(bound: object, direction: int) -> Any:
     return bound + direction * (STEP if isinstance(bound, timedelta) else 1)  # type: ignore[operator]
 
 
-def _written(bound: object) -> str:
+def _may_have_override(bound: object) -> str:
     return format_duration(bound) if isinstance(bound, timedelta) else str(bound)

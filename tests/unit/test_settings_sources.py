@@ -96,12 +96,12 @@ def test_a_region_with_hyphens_can_be_set_from_the_environment(sources: Sources)
     assert settings.routing.namespaces == {"team-a": ["eu-west-1"]}
 
 
-@pytest.mark.parametrize("written", ["ORDERS", "orders", "Orders"])
+@pytest.mark.parametrize("may_have_override", ["ORDERS", "orders", "Orders"])
 def test_an_apps_window_comes_from_several_sources_whatever_the_case_of_its_name(
-    sources: Sources, written: str
+    sources: Sources, may_have_override: str
 ) -> None:
     apps = sources.load(
-        {"window": {"apps": {written: {"client_fetch": "5s", "load_balancer": "5s"}}}},
+        {"window": {"apps": {may_have_override: {"client_fetch": "5s", "load_balancer": "5s"}}}},
         environ={"EUREKA_DRAIN_WINDOW__APPS__ORDERS__CLIENT_FETCH": "6s"},
         assignments=["window.apps.Orders.server_cache=7s"],
     ).window.apps
@@ -236,7 +236,7 @@ def test_a_broken_file_is_told_in_one_line_a_mistake(sources: Sources, text: str
 
 
 @pytest.mark.parametrize(
-    "written",
+    "may_have_override",
     [
         CANARY + ": x",
         f"*{CANARY}",
@@ -251,8 +251,8 @@ def test_a_broken_file_is_told_in_one_line_a_mistake(sources: Sources, text: str
         f"`{CANARY}",
     ],
 )
-def test_a_password_that_yaml_trips_over_is_not_shown(sources: Sources, written: str) -> None:
-    assert sources.mistakes(f"regions:\n  eu:\n    nodes: [http://e:1]\n    password: {written}\n")
+def test_a_password_that_yaml_trips_over_is_not_shown(sources: Sources, may_have_override: str) -> None:
+    assert sources.mistakes(f"regions:\n  eu:\n    nodes: [http://e:1]\n    password: {may_have_override}\n")
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.events import Event, Outcome, tell
-from controller.domain.replay import Item, Judged, Verdict
-from controller.domain.story import Story, begin
+from controller.domain.drain_record import DrainRecord, new_record
+from controller.domain.events import Event, Outcome, make_event
+from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem
 from controller.domain.timeline import moments
 from controller.ops.tables import (
     counted,
+    dead_letters_table,
     drains_table,
-    letters_table,
+    duration_text,
     plan_table,
     printable,
-    span,
     story_text,
     table,
 )
-from controller.rabbit.dead import Letter
+from controller.rabbit.dead_letter_queue import DeadMessage
 from tests.unit.building import a_command, a_pod, a_target, at, readings, terminating
 
 WIDTHS = (80, 100, 140)
@@ -35,31 +35,31 @@ def told(outcome: Outcome, reason: str = "", **facts: str) -> Event:
     pod = terminating(a_pod(**{"name": "orders-7cd9c4fbcc-nlttw", **facts}))
     command = a_command(pod, requested_by=f"ann@{LONG}", requested_at=at(0), requested_why=f"because {LONG}")
     target = a_target(app=f"ORDERS{LONG}", id=f"10.1.0.7:orders:{LONG}")
-    return tell(command, outcome, at(1), target=target, reason=reason, nodes=readings(None, None))
+    return make_event(command, outcome, at(1), target=target, reason=reason, nodes=readings(None, None))
 
 
-def a_story(reason: str = f"a reason of some length {LONG}", **facts: str) -> Story:
+def a_story(reason: str = f"a reason of some length {LONG}", **facts: str) -> DrainRecord:
     events = [told(Outcome.requested, **facts), told(Outcome.out_of_service, reason, **facts)]
     events += [told(Outcome.refused, f"{reason} {number}", **facts) for number in range(3)]
-    story = begin(events[0])
+    record = new_record(events[0])
     for event in events:
-        story.tell(event, timeline=True)
-    return story
+        record.apply(event, timeline=True)
+    return record
 
 
-def an_item(verdict: Verdict) -> Item:
-    return Item(
+def an_item(verdict: ReplayAction) -> ReplayItem:
+    return ReplayItem(
         drain_id="u4ogxdsnands54l3",
         region="eu-central-1",
         pod=f"shop/orders-{LONG}",
         apps=("ORDERS", "PAYMENTS"),
-        judged=Judged(verdict=verdict, reason=f"a reason {LONG}"),
+        judged=ReplayDecision(verdict=verdict, reason=f"a reason {LONG}"),
     )
 
 
-def a_letter(number: int) -> Letter:
-    order = a_command() if number else None
-    return Letter(
+def a_letter(number: int) -> DeadMessage:
+    item = a_command() if number else None
+    return DeadMessage(
         number=number,
         region="r" * 63,
         reason=f"HTTP 403 {LONG}",
@@ -68,19 +68,19 @@ def a_letter(number: int) -> Letter:
         message_id=LONG,
         content_type="application/json",
         died_at=at(0),
-        order=order,
-        problem="" if order else "not a valid drain.command",
+        item=item,
+        problem="" if item else "not a valid drain.command",
     )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_table_fits_its_terminal(width: int) -> None:
-    story = a_story()
+    record = a_story()
     for now in (at(60), at(200_000)):
-        fits(drains_table([story, a_story("")], now, width=width), width)
-    fits(plan_table([an_item(verdict) for verdict in Verdict], width=width), width)
-    fits(letters_table([a_letter(number) for number in range(3)], width=width), width)
-    timeline = story_text(story, moments(story, at(60)), at(60), width=width).partition("\n\n")[2]
+        fits(drains_table([record, a_story("")], now, width=width), width)
+    fits(plan_table([an_item(verdict) for verdict in ReplayAction], width=width), width)
+    fits(dead_letters_table([a_letter(number) for number in range(3)], width=width), width)
+    timeline = story_text(record, moments(record, at(60)), at(60), width=width).partition("\n\n")[2]
     assert timeline.startswith("TIME ")
     fits(timeline, width)
 
@@ -91,12 +91,12 @@ def fits(text: str, width: int) -> None:
 
 
 def test_in_a_pipe_nothing_is_cut() -> None:
-    story = a_story()
+    record = a_story()
     texts = [
-        drains_table([story], at(60), width=None),
-        plan_table([an_item(Verdict.drain)], width=None),
-        letters_table([a_letter(1)], width=None),
-        story_text(story, moments(story, at(60)), at(60), width=None),
+        drains_table([record], at(60), width=None),
+        plan_table([an_item(ReplayAction.drain)], width=None),
+        dead_letters_table([a_letter(1)], width=None),
+        story_text(record, moments(record, at(60)), at(60), width=None),
     ]
     for text in texts:
         assert LONG in text
@@ -115,16 +115,16 @@ def test_a_terminal_as_narrow_as_can_be_gets_whole_states_and_no_error() -> None
 
 
 def test_nothing_that_a_pod_or_a_node_wrote_commands_the_terminal() -> None:
-    story = a_story(HOSTILE, name=HOSTILE, namespace=HOSTILE)
+    record = a_story(HOSTILE, name=HOSTILE, namespace=HOSTILE)
     texts = [
-        drains_table([story], at(60), width=None),
-        story_text(story, moments(story, at(60)), at(60), width=None),
-        plan_table([an_item(Verdict.drain)], width=80),
+        drains_table([record], at(60), width=None),
+        story_text(record, moments(record, at(60)), at(60), width=None),
+        plan_table([an_item(ReplayAction.drain)], width=80),
     ]
     for text in texts:
         assert re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text) is None
         text.encode()
-    assert len(drains_table([story], at(60), width=None).splitlines()) == 2, "a newline makes no line"
+    assert len(drains_table([record], at(60), width=None).splitlines()) == 2, "a newline makes no line"
 
 
 @given(st.text())
@@ -157,7 +157,7 @@ def test_what_follows_has_no_second_head() -> None:
     [(0, "0 ms"), (0.9996, "1 s"), (59.6, "1 min"), (59.4, "59 s"), (9.96, "10 s"), (3_599.9, "1 h"), (86_400, "1 d")],
 )
 def test_a_duration_is_told_with_its_next_larger_unit_once_it_is_rounded_up_to_it(seconds: float, said: str) -> None:
-    assert span(timedelta(seconds=seconds)) == said
+    assert duration_text(timedelta(seconds=seconds)) == said
 
 
 def test_things_are_counted_the_most_frequent_first() -> None:

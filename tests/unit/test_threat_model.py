@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.domain.resolve import MOST_INSTANCES
-from controller.flows.telling import PACE
-from controller.ops.door.admissions import NO_KEPT, YES_KEPT
-from controller.ops.door.headers import LARGEST_BODY, REQUEST_SECONDS
-from controller.ops.door.signing_in import ATTEMPTS, WINDOW
+from controller.domain.resolve import MAX_INSTANCES
+from controller.flows.pod_events import MIN_INTERVAL
+from controller.ops.auth.decision_cache import ALLOWED_TTL, DENIED_TTL
+from controller.ops.auth.headers import MAX_BODY_BYTES, REQUEST_SECONDS
+from controller.ops.auth.session import ATTEMPT_INTERVAL, ATTEMPTS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text()
@@ -96,8 +96,8 @@ def test_a_row_without_a_test_or_with_one_that_is_gone_would_be_noticed() -> Non
 
 
 def test_its_numbers_are_the_programs() -> None:
-    assert f"more than {MOST_INSTANCES} instances of one pod" in TEXT
-    assert f"{1 / PACE.total_seconds():.0f} a second" in TEXT
-    assert (f"forgotten after {YES_KEPT.seconds} s", NO_KEPT.seconds) == ("forgotten after 30 s", 5)
-    assert f"{REQUEST_SECONDS:.0f} s a request, {LARGEST_BODY // 1024} KiB a body" in TEXT
-    assert (ATTEMPTS, WINDOW.seconds, "ten wrong ones a minute" in TEXT) == (10, 60, True)
+    assert f"more than {MAX_INSTANCES} instances of one pod" in TEXT
+    assert f"{1 / MIN_INTERVAL.total_seconds():.0f} a second" in TEXT
+    assert (f"forgotten after {ALLOWED_TTL.seconds} s", DENIED_TTL.seconds) == ("forgotten after 30 s", 5)
+    assert f"{REQUEST_SECONDS:.0f} s a request, {MAX_BODY_BYTES // 1024} KiB a body" in TEXT
+    assert (ATTEMPTS, ATTEMPT_INTERVAL.seconds, "ten wrong ones a minute" in TEXT) == (10, 60, True)

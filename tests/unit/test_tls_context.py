@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import SettingsError
-from controller.settings import Broker, Region, SecretUrl, Settings
+from controller.settings import BrokerSettings, RegionSettings, SecretUrl, Settings
 from controller.tls.context import access_to, files_of, for_broker, for_region
 from tests.stack.authority import Authority
 
@@ -27,13 +27,13 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 def mistakes_of(files: dict[str, Path]) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        for_broker(Broker(url=AMQPS, **files))  # type: ignore[arg-type]
+        for_broker(BrokerSettings(url=AMQPS, **files))  # type: ignore[arg-type]
     assert all(problem.isprintable() and "PRIVATE" not in problem for problem in caught.value.problems)
     return caught.value.problems
 
 
 def test_a_broker_is_verified_by_the_ca_file_alone_and_its_host_name_too(files: dict[str, Path]) -> None:
-    context = for_broker(Broker(url=AMQPS, **files))  # type: ignore[arg-type]
+    context = for_broker(BrokerSettings(url=AMQPS, **files))  # type: ignore[arg-type]
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
@@ -41,34 +41,34 @@ def test_a_broker_is_verified_by_the_ca_file_alone_and_its_host_name_too(files: 
 
 
 def test_without_a_ca_file_the_systems_authorities_are_trusted_and_nothing_else_is_looser() -> None:
-    context = for_broker(Broker(url=AMQPS))
+    context = for_broker(BrokerSettings(url=AMQPS))
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 @pytest.mark.parametrize("query", ["?no_verify_ssl=1", "?verify=0", "?cafile=/nowhere"])
 def test_nothing_in_the_brokers_url_switches_verifying_off(query: str) -> None:
-    context = for_broker(Broker(url=SecretUrl(f"AMQPS://broker/{query}")))
+    context = for_broker(BrokerSettings(url=SecretUrl(f"AMQPS://broker/{query}")))
     assert context is not None, "the client library would go by the URL"
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
 def test_without_tls_there_is_no_context(files: dict[str, Path]) -> None:
-    assert for_broker(Broker()) is None
-    assert for_region("eu", Region(nodes=[SecretUrl("http://e:1")])) is None
-    assert for_broker(Broker(**files)) is None  # type: ignore[arg-type]
+    assert for_broker(BrokerSettings()) is None
+    assert for_region("eu", RegionSettings(nodes=[SecretUrl("http://e:1")])) is None
+    assert for_broker(BrokerSettings(**files)) is None  # type: ignore[arg-type]
 
 
 def test_one_https_node_is_enough_for_a_context(files: dict[str, Path]) -> None:
     nodes = [SecretUrl("http://a:1"), SecretUrl("HTTPS://b:1")]
-    context = for_region("eu", Region(nodes=nodes, ca_file=files["ca_file"]))
+    context = for_region("eu", RegionSettings(nodes=nodes, ca_file=files["ca_file"]))
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_a_bundle_of_several_authorities_is_taken_whole(files: dict[str, Path]) -> None:
     AUTHORITY.write_ca(files["ca_file"], Authority(), Authority())
-    context = for_broker(Broker(url=AMQPS, **files))  # type: ignore[arg-type]
+    context = for_broker(BrokerSettings(url=AMQPS, **files))  # type: ignore[arg-type]
     assert context is not None
     assert len(context.get_ca_certs()) == 3
 
@@ -135,7 +135,7 @@ def test_a_key_with_a_passphrase_is_told_and_nobody_is_asked_for_it(files: dict[
 
 
 def test_a_regions_ca_file_is_told_with_the_regions_name(tmp_path: Path) -> None:
-    region = Region(nodes=[SecretUrl("https://e:1")], ca_file=tmp_path / "none.pem")
+    region = RegionSettings(nodes=[SecretUrl("https://e:1")], ca_file=tmp_path / "none.pem")
     with pytest.raises(SettingsError, match=r"regions\.eu\.ca_file: cannot read"):
         for_region("eu", region)
 
@@ -143,9 +143,9 @@ def test_a_regions_ca_file_is_told_with_the_regions_name(tmp_path: Path) -> None
 def test_every_mistake_of_a_process_is_told_and_files_of_regions_that_it_does_not_ask_are_not_looked_at(
     tmp_path: Path,
 ) -> None:
-    lost = Region(nodes=[SecretUrl("https://e:1")], ca_file=tmp_path / "lost.pem")
+    lost = RegionSettings(nodes=[SecretUrl("https://e:1")], ca_file=tmp_path / "lost.pem")
     settings = Settings(
-        broker=Broker(url=AMQPS, ca_file=tmp_path / "ca.pem"), regions={"eu": lost, "us": lost, "ap": lost}
+        broker=BrokerSettings(url=AMQPS, ca_file=tmp_path / "ca.pem"), regions={"eu": lost, "us": lost, "ap": lost}
     )
     with pytest.raises(SettingsError) as caught:
         access_to(settings, ["eu", "us"])

@@ -9,7 +9,7 @@ import pytest
 
 from controller.domain.commands import Cause
 from controller.domain.pods import Pod
-from controller.domain.tracking import REMEMBERED, Tracker
+from controller.domain.tracking import MAX_REMEMBERED, Tracker
 from tests.unit.building import a_pod, at, confirm, terminating
 
 ALIVE = a_pod()
@@ -164,7 +164,7 @@ def test_a_pod_that_is_stuck_in_its_termination_is_not_drained_again_by_the_traf
     stuck = terminating(ALIVE)
     tracker.changed(stuck, at(0))
     confirm(tracker, stuck.uid)
-    for number in range(REMEMBERED + 2):
+    for number in range(MAX_REMEMBERED + 2):
         other = a_pod(f"other-{number}", name=f"other-{number}", ip="10.2.0.1")
         tracker.removed(other, at(1))
         confirm(tracker, other.uid)

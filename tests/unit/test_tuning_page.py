@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from controller.app.assembly import windows_of
-from controller.settings import Settings, Window
+from controller.settings import Settings, WindowSettings
 from tests.headline.variants import CALLER_SETTINGS, SERVER_SETTINGS, TUNED, TUNED_WINDOW_SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
 def test_the_example_is_valid_and_adds_up_to_less_than_the_window_that_is_set() -> None:
     shown = re.search(r"```yaml\n(window:.*?)```", PAGE, re.DOTALL)
     assert shown is not None
-    window = Window.model_validate(yaml.safe_load(shown[1])["window"])
+    window = WindowSettings.model_validate(yaml.safe_load(shown[1])["window"])
     seconds = windows_of(window).of("orders", "eu").whole_seconds
     assert seconds == 0 + 5 + 5
     assert f"**{seconds} s**, and {TUNED_WINDOW_SECONDS - seconds} s to spare" in PAGE
@@ -33,7 +33,7 @@ def test_what_each_knob_alone_makes_of_the_window_is_counted_from_the_settings()
         "loadbalancer.cache.ttl": {"load_balancer": "5s"},
     }
     for name, given in rows.items():
-        window = Window.model_validate(given)
+        window = WindowSettings.model_validate(given)
         (row,) = [line for line in PAGE.splitlines() if line.startswith("|") and name in line]
         assert f"| {windows_of(window).usual.whole_seconds} s |" in row
     assert f"| {stock.whole_seconds} s |" in PAGE

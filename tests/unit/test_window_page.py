@@ -9,29 +9,29 @@ from pathlib import Path
 import yaml
 
 from controller.app.assembly import windows_of
-from controller.domain.stay.findings import Looked
-from controller.domain.stay.pods import Container
-from controller.ops.staying import patches_text
-from controller.settings import Settings, Window
-from tests.unit.staying import USUAL, WINDOWS, a_stay, finding, shell
+from controller.domain.shutdown.findings import ShutdownSurvey
+from controller.domain.shutdown.pod_details import Container
+from controller.ops.shutdown_tables import patches_text
+from controller.settings import Settings, WindowSettings
+from tests.unit.windows import USUAL, WINDOWS, a_stay, finding, shell
 
 PAGE = (Path(__file__).parents[2] / "docs" / "window.md").read_text()
 ORDERS = replace(a_stay(grace=60), containers=(Container(name="orders", hook=shell("sleep 30")),))
 
 
 def test_the_patch_that_the_page_shows_is_the_one_that_is_printed() -> None:
-    looked = Looked(findings=(finding(ORDERS),), usual=USUAL)
+    looked = ShutdownSurvey(findings=(finding(ORDERS),), usual=USUAL)
     assert f"```sh\n{patches_text(looked)}```" in PAGE
 
 
 def test_the_numbers_of_the_manifest_are_those_of_the_patch() -> None:
-    mend = finding(ORDERS).mend
-    assert mend is not None
+    fix = finding(ORDERS).fix
+    assert fix is not None
     shown = re.search(r"```yaml\n(spec:\n.*?)```", PAGE, re.DOTALL)
     assert shown is not None
     spec = yaml.safe_load(shown[1])["spec"]
-    assert spec["terminationGracePeriodSeconds"] == mend.grace_seconds
-    assert spec["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": mend.sleep_seconds}}
+    assert spec["terminationGracePeriodSeconds"] == fix.grace_seconds
+    assert spec["containers"][0]["lifecycle"]["preStop"] == {"sleep": {"seconds": fix.sleep_seconds}}
 
 
 def test_the_stock_window_is_that_of_the_settings() -> None:
@@ -43,5 +43,5 @@ def test_the_stock_window_is_that_of_the_settings() -> None:
 def test_the_example_for_one_app_is_valid_and_adds_up() -> None:
     shown = re.search(r"```yaml\n(window:\n.*?)```", PAGE, re.DOTALL)
     assert shown is not None
-    window = Window.model_validate(yaml.safe_load(shown[1])["window"])
+    window = WindowSettings.model_validate(yaml.safe_load(shown[1])["window"])
     assert windows_of(window).of("orders").whole_seconds == 30 + 5 + 5

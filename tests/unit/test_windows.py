@@ -8,17 +8,17 @@ import pytest
 
 from controller.app.assembly import windows_of
 from controller.domain.decide import Routing
-from controller.domain.stay.findings import Finding, by_workload, find
-from controller.domain.stay.pods import Sleep
-from controller.domain.stay.window import STOCK, Own, Window, Windows
+from controller.domain.shutdown.findings import WorkloadFinding, by_workload, survey_workloads
+from controller.domain.shutdown.pod_details import Sleep
+from controller.domain.shutdown.window import STOCK, Window, WindowOverride, Windows
 from controller.errors import SettingsError
-from controller.settings import Window as WindowSettings
+from controller.settings import WindowSettings as WindowSettings
 from controller.settings_sources import load
-from tests.unit.staying import USUAL, a_stay
+from tests.unit.windows import USUAL, a_stay
 
 
-def own(**seconds: float) -> Own:
-    return Own(**{name: timedelta(seconds=length) for name, length in seconds.items()})
+def own(**seconds: float) -> WindowOverride:
+    return WindowOverride(**{name: timedelta(seconds=length) for name, length in seconds.items()})
 
 
 def length(window: Window | None) -> float:
@@ -93,11 +93,11 @@ def test_a_region_that_is_only_routed_to_may_have_a_window(routing: str) -> None
     assert set(load(environ=environ).window.regions) == {"us"}
 
 
-def judged(*, regions: tuple[str, ...] = ("eu",), **annotations: str) -> Finding:
+def judged(*, regions: tuple[str, ...] = ("eu",), **annotations: str) -> WorkloadFinding:
     """A pod that waits for 80 s."""
     routing = Routing(cluster="test", known=("eu", "us"), default=regions, namespaces={})
     stay = a_stay(Sleep(80), grace=120, facts={"app_label": "cart", "annotations": annotations})
-    (one,) = find(by_workload([stay]), WINDOWS, {}, routing)
+    (one,) = survey_workloads(by_workload([stay]), WINDOWS, {}, routing)
     return one
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.events import Outcome, tell
-from controller.messages.codec import LARGEST_BODY, encode_event, encode_order
+from controller.domain.events import Outcome, make_event
+from controller.messages.codec import MAX_BODY_BYTES, encode_event, encode_item
 from tests.unit.building import a_command, a_living_pod, a_progress, a_target, an_instance, at
 
 
@@ -21,8 +21,8 @@ def test_the_fullest_command_of_ours_is_not_too_large_for_ourselves() -> None:
         for number in range(64)
     ]
     others = tuple(a_living_pod(uid=f"u-{n}", host_names=("h" * 120,) * 5, ports=tuple(range(64))) for n in range(20))
-    body = encode_order(a_command(living=others, progress=a_progress(*many)))
-    assert len(body) < LARGEST_BODY / 2
+    body = encode_item(a_command(living=others, progress=a_progress(*many)))
+    assert len(body) < MAX_BODY_BYTES / 2
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,12 @@ def test_the_fullest_command_of_ours_is_not_too_large_for_ourselves() -> None:
 def test_a_hostile_registration_cannot_keep_its_own_refusal_from_being_written(facts: dict[str, str]) -> None:
     # Anybody may register such an instance at a pod's address; it must not stop the drain of the pod's own.
     hostile = an_instance(**facts)
-    event = tell(a_command(), Outcome.refused, at(0), reason="not addressable", app=hostile.app, instance_id=hostile.id)
-    assert len(encode_event(event)) < LARGEST_BODY
+    event = make_event(
+        a_command(), Outcome.refused, at(0), reason="not addressable", app=hostile.app, instance_id=hostile.id
+    )
+    assert len(encode_event(event)) < MAX_BODY_BYTES
 
 
 def test_a_target_with_a_hostile_address_can_be_sent_round() -> None:
     target = a_target(ip="9" * 5_000, due_at=at(0) + timedelta(minutes=5))
-    assert encode_order(a_command(progress=a_progress(target)))
+    assert encode_item(a_command(progress=a_progress(target)))

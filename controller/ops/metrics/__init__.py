@@ -14,6 +14,6 @@ Every process counts what it does itself. Two watches publish each command twice
 them; so sums over processes are right for what workers tell, and the largest value for what ``ops`` sees.
 """
 
-from controller.ops.metrics.process import Metrics
+from controller.ops.metrics.process_metrics import Metrics
 
 __all__ = ["Metrics"]

@@ -8,12 +8,12 @@ from contextlib import suppress
 from aiohttp import web
 
 from controller.domain.events import Event
-from controller.domain.pod_end import PodEnd
+from controller.domain.shutdown.pod_end import PodEnd
 from controller.messages.codec import encode_end, encode_event
-from controller.ops.door.headers import ENDLESS
+from controller.ops.auth.headers import ENDLESS
 
-MOST_LISTENERS = 200
-MOST_WAITING = 1_000
+MAX_LISTENERS = 200
+MAX_WAITING = 1_000
 """Events that wait for a slow listener; then it is sent away, and asks again."""
 SILENCE = 15.0
 """Seconds after which a comment is sent, so that nobody in between takes the connection for dead."""
@@ -30,14 +30,14 @@ class Live:
         self.open = False
         """Whether events are new: what is read at the start is not sent."""
 
-    def note(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:
         """Take the next event of the log."""
         if not self._is_heard:
             return
         # The body is JSON of one line: a newline in a reason is escaped there.
         self._send(b"event: drain\nid: " + event.event_id.encode() + b"\ndata: " + encode_event(event) + b"\n\n")
 
-    def note_end(self, end: PodEnd) -> None:
+    def apply_end(self, end: PodEnd) -> None:
         """Take the next pod's end."""
         if self._is_heard:
             self._send(b"event: end\ndata: " + encode_end(end) + b"\n\n", end=True)
@@ -62,12 +62,12 @@ class Live:
 
     async def follow(self, request: web.Request) -> web.StreamResponse:
         """Send events until the listener goes away."""
-        if len(self._listeners) >= MOST_LISTENERS:
+        if len(self._listeners) >= MAX_LISTENERS:
             raise web.HTTPServiceUnavailable(reason="too many listeners: try again later")
         request[ENDLESS] = True
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
-        listener: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
+        listener: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         self._listeners[listener] = request.query.get("ends") == "1"
         following = asyncio.current_task()
         assert following is not None

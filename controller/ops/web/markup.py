@@ -13,10 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
-from controller.domain.leave import Grace, leave_of, safe_after
-from controller.domain.replay import Verdict
+from controller.domain.replay_plan import ReplayAction
+from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import WHY, Moment, short_node
-from controller.ops.tables import printable, span
+from controller.ops.tables import duration_text, printable
 
 PACKAGE = "controller.ops.web"
 STATIC = {"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -41,17 +41,17 @@ CONDITION_MARKS = {
     Condition.denied: "✗",
 }
 LEAVE_MARKS = {
-    Grace.graceful: "✓",
-    Grace.not_graceful: "✗",
-    Grace.unjudged: "–",
+    ShutdownVerdict.graceful: "✓",
+    ShutdownVerdict.not_graceful: "✗",
+    ShutdownVerdict.unjudged: "–",
 }
 VERDICT_MARKS = {
-    Verdict.drain: "▶",
-    Verdict.refuse: "!",
-    Verdict.under_way: "…",
-    Verdict.out: "◐",
-    Verdict.superseded: "→",
-    Verdict.gone: "✓",
+    ReplayAction.drain: "▶",
+    ReplayAction.refuse: "!",
+    ReplayAction.under_way: "…",
+    ReplayAction.out: "◐",
+    ReplayAction.superseded: "→",
+    ReplayAction.gone: "✓",
 }
 
 
@@ -67,14 +67,14 @@ def environment() -> Environment:
     made.filters |= {
         "after": after,
         "iso": iso,
-        "leave": leave_of,
+        "leave": shutdown_of,
         "node": short_node,
         "plain": printable,
         "precise": precise,
         "safe_after": safe_after,
         "segment": segment,
         "shell": shell,
-        "span": span,
+        "span": duration_text,
         "told": told,
         "utc": utc,
         "words": words,
@@ -87,8 +87,8 @@ def environment() -> Environment:
         "outcomes": list(Outcome),
         "static": static,
         "verdict_marks": VERDICT_MARKS,
-        "Grace": Grace,
-        "Verdict": Verdict,
+        "Grace": ShutdownVerdict,
+        "Verdict": ReplayAction,
     }
     return made
 
@@ -112,7 +112,7 @@ def after(length: timedelta | None) -> str:
     """How long after the beginning; clocks of several machines may put it before."""
     if length is None:
         return ""
-    return f"−{span(-length)}" if length < timedelta(0) else f"+{span(length)}"
+    return f"−{duration_text(-length)}" if length < timedelta(0) else f"+{duration_text(length)}"
 
 
 def told(moment: Moment) -> Outcome | None:

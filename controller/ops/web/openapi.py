@@ -9,8 +9,8 @@ from typing import Any
 from controller.domain.commands import Cause
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
-from controller.domain.leave import Grace
-from controller.domain.replay import Verdict
+from controller.domain.replay_plan import ReplayAction
+from controller.domain.shutdown.verdict import ShutdownVerdict
 
 Schema = dict[str, Any]
 
@@ -67,7 +67,7 @@ DRAIN_FIELDS: dict[str, Schema] = {
     "last_at": TIME,
     "out_of_service_at": TIME,
     "seconds_to_out_of_service": SECONDS,
-    "grace": _one_of(grace.name for grace in Grace),
+    "grace": _one_of(grace.name for grace in ShutdownVerdict),
     "verdict": TEXT,
     "short_seconds": COUNT,
     "grace_why": TEXT,
@@ -85,7 +85,7 @@ MOMENT = _object(
 )
 ITEM_FIELDS: dict[str, Schema] = {
     "drain_id": TEXT,
-    "verdict": _one_of(verdict.name for verdict in Verdict),
+    "verdict": _one_of(verdict.name for verdict in ReplayAction),
     "reason": TEXT,
     "region": TEXT,
     "pod": TEXT,

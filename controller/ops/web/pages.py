@@ -10,35 +10,35 @@ from aiohttp import web
 from jinja2 import Environment
 
 from controller.domain.durations import format_duration
-from controller.domain.leave import Grace, leave_of
-from controller.domain.overview import RegionState
-from controller.domain.replay import Asker, Item, Verdict
+from controller.domain.region_state import RegionState
+from controller.domain.replay_plan import ReplayAction, ReplayItem, Requester
 from controller.domain.selection import Selection, SelectionError
+from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.timeline import moments
-from controller.ops.door.gate import Access
-from controller.ops.door.refusals import RefusedError
-from controller.ops.door.signing_in import SigningIn, local_path
-from controller.ops.web.course import Ending, course_of
-from controller.ops.web.listing import chips_of, groups_of, query_of
+from controller.ops.auth.authorizer import Permission
+from controller.ops.auth.refusals import RefusedError
+from controller.ops.auth.session import SessionPages, local_path
+from controller.ops.web.drain_groups import chips_of, groups_of, query_of
 from controller.ops.web.markup import STATIC, content
 from controller.ops.web.picture import picture
+from controller.ops.web.replay_progress import ReplayState, view_of
 from controller.ops.web.replays import BusyError, Execution
-from controller.ops.web.site import FILTERS, MOST_LETTERS, Site, selection_of
+from controller.ops.web.site import FILTERS, MAX_MESSAGES, Site, selection_of
 
 SHOWN_ITEMS = 500
 """Drains of a plan or of its execution that a page shows; the counts are of all."""
 WIDER = "7d"
 """What is offered where nothing was found."""
-LOOK_AGAIN = 10
+REFRESH_SECONDS = 10
 """Seconds after which the script asks for the regions again: they change without an event."""
-LOOK_AGAIN_SOON = 2
+FAST_REFRESH_SECONDS = 2
 """While the log is being read, or a replay runs."""
 
 
 class Pages:
     """The routes that give HTML."""
 
-    def __init__(self, site: Site, signing_in: SigningIn, templates: Environment) -> None:
+    def __init__(self, site: Site, signing_in: SessionPages, templates: Environment) -> None:
         self._site = site
         self._signing_in = signing_in
         self._templates = templates
@@ -61,8 +61,8 @@ class Pages:
 
     async def index(self, request: web.Request) -> web.Response:
         """Regions across the top, drains below."""
-        user = await self._site.gate.admit(request, Access.READ)
-        now, reach = self._site.clock(), self._site.settings.broker.events_read
+        user = await self._site.gate.admit(request, Permission.READ)
+        now, reach = self._site.clock(), self._site.settings.broker.event_lookback
         given = _given(request)
         selection, problem, everything = Selection(), "", []
         try:
@@ -71,7 +71,7 @@ class Pages:
             everything = await self._site.select(replace(selection, states=frozenset()))
         except SelectionError as error:
             problem = str(error)
-        found = [story for story in everything if selection.wants(story)]
+        found = [record for record in everything if selection.wants(record)]
         groups, is_read = groups_of(found), self._site.is_read()
         states = self._site.overview.states
         facts = {
@@ -80,9 +80,9 @@ class Pages:
             ),
             "groups": groups,
             "count": len(found),
-            "not_graceful": sum(leave_of(story).grace is Grace.not_graceful for story in found),
+            "not_graceful": sum(shutdown_of(record).grace is ShutdownVerdict.not_graceful for record in found),
             "left_out": len(found) - sum(len(group.drains) for group in groups),
-            "chips": chips_of(Counter(story.state for story in everything), given),
+            "chips": chips_of(Counter(record.state for record in everything), given),
             "total": len(everything),
             "all_href": f"/?{query_of({**given, 'state': []})}",
             "problem": problem,
@@ -93,25 +93,25 @@ class Pages:
             "given": given,
             "wider_href": f"/?{query_of({**given, 'since': WIDER, 'until': ''})}",
             "replay_query": query_of({**given, "since": given["since"] or format_duration(reach)}),
-            "every": LOOK_AGAIN if is_read else LOOK_AGAIN_SOON,
+            "every": REFRESH_SECONDS if is_read else FAST_REFRESH_SECONDS,
         }
         fragment = request.query.get("fragment") == "1"
         return await self._page(request, "_live.html" if fragment else "index.html", user=user, **facts)
 
     async def drain(self, request: web.Request) -> web.Response:
         """One drain's timeline."""
-        user = await self._site.gate.admit(request, Access.READ)
-        story = await self._site.story(request.match_info["id"])
-        if story is None:
+        user = await self._site.gate.admit(request, Permission.READ)
+        record = await self._site.record(request.match_info["id"])
+        if record is None:
             raise web.HTTPNotFound(reason="the event log tells nothing of this drain")
-        told = moments(story, self._site.clock())
-        facts = {"story": story, "moments": told, "picture": picture(told), "every": 0}
+        told = moments(record, self._site.clock())
+        facts = {"story": record, "moments": told, "picture": picture(told), "every": 0}
         fragment = request.query.get("fragment") == "1"
         return await self._page(request, "_drain.html" if fragment else "drain.html", user=user, **facts)
 
     async def dead(self, request: web.Request) -> web.Response:
         """The dead letters, grouped by their reasons."""
-        user = await self._site.gate.admit(request, Access.READ)
+        user = await self._site.gate.admit(request, Permission.READ)
         letters, unreadable = await self._site.letters()
         groups: dict[tuple[str, str], list[Any]] = {}
         for letter in letters:
@@ -122,21 +122,21 @@ class Pages:
             "groups": ordered,
             "count": len(letters),
             "unreadable": unreadable,
-            "cut": [name for name, count in per_region.items() if count >= MOST_LETTERS],
-            "most": MOST_LETTERS,
+            "cut": [name for name, count in per_region.items() if count >= MAX_MESSAGES],
+            "most": MAX_MESSAGES,
         }
         return await self._page(request, "dead.html", user=user, **facts)
 
     async def replays(self, request: web.Request) -> web.Response:
         """Choose what to replay."""
-        user = await self._site.gate.admit(request, Access.READ)
+        user = await self._site.gate.admit(request, Permission.READ)
         given = _given(request)
         facts = {**_planned(None), "problem": "", "reason": "", "rps": "50", "given": given}
         return await self._page(request, "replay.html", user=user, **facts)
 
     async def replay(self, request: web.Request) -> web.Response:
         """Show the plan, or execute it."""
-        user = await self._site.gate.admit(request, Access.WRITE)
+        user = await self._site.gate.admit(request, Permission.WRITE)
         form = await request.post()
         given: dict[str, Any] = {
             **{name: str(form.get(name, "")) for name in FILTERS},
@@ -145,7 +145,7 @@ class Pages:
         }
         reason, rps = str(form.get("reason", ""))[:2_000], str(form.get("rps", "50"))
         now = self._site.clock()
-        asker = Asker(by=user.name, at=now, why=reason)
+        requester = Requester(by=user.name, at=now, why=reason)
         items, problem = None, ""
         try:
             selection = selection_of(request, now, given)
@@ -153,9 +153,9 @@ class Pages:
                 raise SelectionError("choose something: a time, a region, an app, a pod, a state")
             a_second = _rate(rps)
             if form.get("action") == "execute":
-                begun = await self._site.replays.execute(selection, asker, again=False, a_second=a_second)
+                begun = await self._site.replays.execute(selection, requester, again=False, a_second=a_second)
                 return web.Response(status=303, headers={"Location": f"/replays/{begun.id}"})
-            items = await self._site.replays.plan(selection, asker)
+            items = await self._site.replays.plan(selection, requester)
         except (SelectionError, BusyError) as error:
             problem = str(error)
         facts = {**_planned(items), "problem": problem, "reason": reason, "rps": rps, "given": given}
@@ -163,15 +163,15 @@ class Pages:
 
     async def execution(self, request: web.Request) -> web.Response:
         """How far a replay has come."""
-        user = await self._site.gate.admit(request, Access.READ)
+        user = await self._site.gate.admit(request, Permission.READ)
         execution = self._known(request)
         fragment = request.query.get("fragment") == "1"
         template = "_execution.html" if fragment else "execution.html"
-        every = LOOK_AGAIN_SOON if execution.over_at is None else 0
+        every = FAST_REFRESH_SECONDS if execution.over_at is None else 0
         facts = {
             "run": execution,
-            "course": course_of(execution),
-            "Ending": Ending,
+            "course": view_of(execution),
+            "Ending": ReplayState,
             "most": SHOWN_ITEMS,
             "every": every,
         }
@@ -179,7 +179,7 @@ class Pages:
 
     async def stop(self, request: web.Request) -> web.Response:
         """Send no more."""
-        await self._site.gate.admit(request, Access.WRITE)
+        await self._site.gate.admit(request, Permission.WRITE)
         execution = self._known(request)
         self._site.replays.stop(execution)
         return web.Response(status=303, headers={"Location": f"/replays/{execution.id}"})
@@ -241,9 +241,9 @@ def _in_trouble_first(regions: dict[str, RegionState | None]) -> list[tuple[str,
     return sorted(regions.items(), key=lambda one: not (one[1] and one[1].troubles))
 
 
-def _planned(items: list[Item] | None) -> dict[str, Any]:
+def _planned(items: list[ReplayItem] | None) -> dict[str, Any]:
     """A plan, what would be drained first."""
-    ranks = {verdict: rank for rank, verdict in enumerate(Verdict)}
+    ranks = {verdict: rank for rank, verdict in enumerate(ReplayAction)}
     ordered = sorted(items or (), key=lambda item: (ranks[item.judged.verdict], item.region, item.pod))
     return {
         "is_planned": items is not None,

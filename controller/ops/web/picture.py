@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.domain.timeline import Moment
-from controller.ops.tables import span
+from controller.ops.tables import duration_text
 
-SHORTEST = 0.01
+MIN_SECONDS = 0.01
 """Seconds that are told apart."""
 TICKS = (0.01, 0.1, 1, 10, 60, 600, 3_600, 36_000, 360_000)
 MARGIN = 3.0
 WIDTH = 94.0
 ROW = 26
 TOP = 24
-MOST_ROWS = 40
+MAX_ROWS = 40
 """More are a matter for the table: the first half of them and the last are drawn."""
 CLOSEST_TICKS = 9.0
 """Per cent between two labels of the scale, so that they stay apart on a phone."""
@@ -59,7 +59,7 @@ def picture(moments: Sequence[Moment]) -> Picture | None:
     dated = [(number, one, one.after) for number, one in enumerate(moments, 1) if one.after is not None]
     if not dated:
         return None
-    drawn = dated if len(dated) <= MOST_ROWS else dated[: MOST_ROWS // 2] + dated[-MOST_ROWS // 2 :]
+    drawn = dated if len(dated) <= MAX_ROWS else dated[: MAX_ROWS // 2] + dated[-MAX_ROWS // 2 :]
     longest = max(max(after.total_seconds() for _, _, after in drawn), 1.0)
     points: list[Point] = []
     for row, (number, moment, after) in enumerate(drawn):
@@ -79,10 +79,10 @@ def _ticks(longest: float) -> list[tuple[float, str]]:
     for tick in TICKS:
         x = _x(tick, longest)
         if tick <= longest and x - ticks[-1][0] >= CLOSEST_TICKS:
-            ticks.append((x, span(timedelta(seconds=tick))))
+            ticks.append((x, duration_text(timedelta(seconds=tick))))
     return ticks
 
 
 def _x(seconds: float, longest: float) -> float:
-    scale = math.log(1 + longest / SHORTEST)
-    return round(MARGIN + WIDTH * math.log(1 + max(0.0, seconds) / SHORTEST) / scale, 2)
+    scale = math.log(1 + longest / MIN_SECONDS)
+    return round(MARGIN + WIDTH * math.log(1 + max(0.0, seconds) / MIN_SECONDS) / scale, 2)

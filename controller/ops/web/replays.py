@@ -15,17 +15,17 @@ from typing import Any
 
 from loguru import logger
 
-from controller.domain.replay import Asker, Item, Verdict
+from controller.domain.drain_record import DrainRecord
+from controller.domain.replay_plan import ReplayAction, ReplayItem, Requester
 from controller.domain.selection import Selection
-from controller.domain.story import Story
 from controller.errors import DrainControllerError
 from controller.flows.ports import Outbox
-from controller.flows.replay import Came, Replay
+from controller.flows.replayer import Replayer, ReplayProgress
 
-REMEMBERED = 50
+MAX_EXECUTIONS = 50
 """Executions that can be looked at."""
-MOST_ITEMS = 20_000
-OUTCOMES_WITHIN = timedelta(minutes=2)
+MAX_ITEMS = 20_000
+OUTCOME_TIMEOUT = timedelta(minutes=2)
 
 
 class BusyError(DrainControllerError):
@@ -37,9 +37,9 @@ class Execution:
     """One replay, running or over."""
 
     id: str
-    asker: Asker
-    items: list[Item]
-    replay: Replay
+    requester: Requester
+    items: list[ReplayItem]
+    replay: Replayer
     a_second: float
     over_at: datetime | None = None
     trouble: str = ""
@@ -47,19 +47,19 @@ class Execution:
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
-    def to_drain(self) -> list[Item]:
+    def to_drain(self) -> list[ReplayItem]:
         """What is sent."""
-        return [item for item in self.items if item.judged.verdict is Verdict.drain]
+        return [item for item in self.items if item.judged.verdict is ReplayAction.drain]
 
     @property
-    def came(self) -> Came:
+    def came(self) -> ReplayProgress:
         """How far it has come."""
         return self.replay.came
 
     @property
     def outcomes(self) -> Counter[str]:
         """How many have come to which outcome."""
-        return Counter(story.state.value for story in self.came.settled.values())
+        return Counter(record.state.value for record in self.came.settled.values())
 
 
 class Replays:
@@ -68,7 +68,7 @@ class Replays:
     def __init__(
         self,
         *,
-        plan: Callable[[Selection, Asker, bool], Awaitable[list[Item]]],
+        plan: Callable[[Selection, Requester, bool], Awaitable[list[ReplayItem]]],
         outbox: Outbox,
         clock: Callable[[], datetime],
     ) -> None:
@@ -78,31 +78,33 @@ class Replays:
         self._known: OrderedDict[str, Execution] = OrderedDict()
         self._planning = asyncio.Semaphore(2)
 
-    def note(self, event: Any) -> None:
+    def apply(self, event: Any) -> None:
         """Take the next event of the log."""
         for execution in self._known.values():
             if execution.over_at is None:
-                execution.replay.note(event)
+                execution.replay.apply(event)
 
-    async def plan(self, selection: Selection, asker: Asker, *, again: bool = False) -> list[Item]:
+    async def plan(self, selection: Selection, requester: Requester, *, again: bool = False) -> list[ReplayItem]:
         """Make a plan. Nothing is changed."""
         async with self._planning:
-            items = await self._plan(selection, asker, again)
-        if len(items) > MOST_ITEMS:
-            raise BusyError(f"{len(items)} drains are too many for one replay here: choose fewer than {MOST_ITEMS}")
+            items = await self._plan(selection, requester, again)
+        if len(items) > MAX_ITEMS:
+            raise BusyError(f"{len(items)} drains are too many for one replay here: choose fewer than {MAX_ITEMS}")
         return items
 
-    async def execute(self, selection: Selection, asker: Asker, *, again: bool, a_second: float) -> Execution:
+    async def execute(self, selection: Selection, requester: Requester, *, again: bool, a_second: float) -> Execution:
         """Plan, and run what would be drained, in the background."""
         self._refuse_second()
-        items = await self.plan(selection, asker, again=again)
+        items = await self.plan(selection, requester, again=again)
         self._refuse_second()  # another one may have been planned meanwhile
-        replay = Replay(outbox=self._outbox, clock=self._clock, requested_at=asker.at)
-        execution = Execution(id=secrets.token_hex(8), asker=asker, items=items, replay=replay, a_second=a_second)
+        replay = Replayer(outbox=self._outbox, clock=self._clock, requested_at=requester.at)
+        execution = Execution(
+            id=secrets.token_hex(8), requester=requester, items=items, replay=replay, a_second=a_second
+        )
         self._known[execution.id] = execution
-        while len(self._known) > REMEMBERED:
+        while len(self._known) > MAX_EXECUTIONS:
             self._known.popitem(last=False)
-        logger.bind(by=asker.by, drains=len(execution.to_drain), reason=asker.why).info("replay begun")
+        logger.bind(by=requester.by, drains=len(execution.to_drain), reason=requester.why).info("replay begun")
         execution.task = asyncio.create_task(self._run(execution), name=f"replay {execution.id}")
         return execution
 
@@ -128,19 +130,19 @@ class Replays:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, execution: Execution) -> None:
-        async def sent(_: Item) -> None:
+        async def sent(_: ReplayItem) -> None:
             return None
 
         try:
             await execution.replay.send(execution.to_drain, a_second=execution.a_second, sent=sent)
-            await execution.replay.wait(OUTCOMES_WITHIN, told=lambda _: None)
+            await execution.replay.wait(OUTCOME_TIMEOUT, told=lambda _: None)
         except DrainControllerError as error:
             execution.trouble = str(error)
         finally:
             execution.over_at = self._clock()
-            logger.bind(by=execution.asker.by, sent=len(execution.came.sent)).info("replay over")
+            logger.bind(by=execution.requester.by, sent=len(execution.came.sent)).info("replay over")
 
 
-def story_of(execution: Execution, item: Item) -> Story | None:
+def story_of(execution: Execution, item: ReplayItem) -> DrainRecord | None:
     """What came of one item."""
-    return execution.replay.story(item.drain_id)
+    return execution.replay.record(item.drain_id)

@@ -13,14 +13,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from loguru import logger
 
-from controller.domain.history import History
+from controller.domain.drain_index import DrainIndex
+from controller.domain.drain_record import DrainRecord
 from controller.domain.selection import Selection, SelectionError, select
-from controller.domain.story import Story
 from controller.errors import DrainControllerError
 from controller.flows.overview import Overview
-from controller.ops.door.gate import Gate
-from controller.ops.door.headers import LARGEST_BODY, protect, time_limit
-from controller.ops.door.refusals import RefusedError, refusals
+from controller.ops.auth.authorizer import Authorizer
+from controller.ops.auth.headers import MAX_BODY_BYTES, protect, time_limit
+from controller.ops.auth.refusals import RefusedError, refusals
 from controller.ops.web.live import Live
 from controller.ops.web.replays import Replays
 from controller.settings import Settings
@@ -28,7 +28,7 @@ from controller.settings import Settings
 FILTERS = ("since", "until", "region", "app", "namespace", "pod")
 """The filters that are one text each; ``state`` and ``id`` may come again and again."""
 API = "/api/"
-MOST_LETTERS = 500
+MAX_MESSAGES = 500
 """Dead letters of one region that the page shows."""
 
 
@@ -37,33 +37,33 @@ class Site:
     """What the routes are given."""
 
     settings: Settings
-    gate: Gate
-    history: History
+    gate: Authorizer
+    history: DrainIndex
     overview: Overview
     live: Live
     replays: Replays
     clock: Callable[[], datetime]
     is_read: Callable[[], bool]
     """Whether the event log has been read: before, the page cannot say that there is nothing."""
-    older: Callable[[Selection], Awaitable[list[Story]]]
+    older: Callable[[Selection], Awaitable[list[DrainRecord]]]
     """Reads further back than ``history`` does."""
-    find: Callable[[str], Awaitable[Story | None]]
+    find: Callable[[str], Awaitable[DrainRecord | None]]
     """One drain with its timeline, however old."""
     letters: Callable[[], Awaitable[Any]]
 
-    async def select(self, selection: Selection) -> list[Story]:
+    async def select(self, selection: Selection) -> list[DrainRecord]:
         """The drains that are wanted, from memory, or from the log where memory does not reach back that far."""
-        reach = self.clock() - self.settings.broker.events_read
+        reach = self.clock() - self.settings.broker.event_lookback
         if selection.since is not None and selection.since < reach:
             return await self.older(selection)
         return self.history.select(selection)
 
-    async def story(self, drain_id: str) -> Story | None:
+    async def record(self, drain_id: str) -> DrainRecord | None:
         """One drain with its timeline."""
-        story = self.history.get(drain_id)
-        if story is not None and story.facts is not None:
-            return story
-        return await self.find(drain_id) or story
+        record = self.history.get(drain_id)
+        if record is not None and record.facts is not None:
+            return record
+        return await self.find(drain_id) or record
 
 
 def selection_of(request: web.Request, now: datetime, given: dict[str, Any] | None = None) -> Selection:
@@ -122,7 +122,7 @@ def application(show: Callable[[web.Request, int, str], Awaitable[web.Response]]
             logger.opt(exception=error).debug("where it failed")
             return await _answer(request, 500, "a mistake of this program; its log says more", show)
 
-    made = web.Application(middlewares=[time_limit, refusals(tell), mistakes], client_max_size=LARGEST_BODY)
+    made = web.Application(middlewares=[time_limit, refusals(tell), mistakes], client_max_size=MAX_BODY_BYTES)
     protect(made)
     return made
 

@@ -1,0 +1,1 @@
+"""Commands that end: what one of them asks for, and what it prints."""

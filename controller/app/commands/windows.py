@@ -1,0 +1,53 @@
+"""``doctor --pods``: whether the cluster's pods stay until nobody calls them any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from controller.app.assembly import routing_of, windows_of
+from controller.domain.shutdown.findings import ShutdownSurvey, by_workload, living_templates, survey_workloads
+from controller.domain.shutdown.pod_details import PodDetails
+from controller.domain.shutdown.workloads import Workload
+from controller.errors import KubernetesError
+from controller.kube.client import KubeApi
+from controller.kube.pod_details_decoder import list_details, read_revisions
+from controller.settings import Settings
+
+
+async def look_at_pods(settings: Settings) -> ShutdownSurvey:
+    """List the pods that are watched, and judge their workloads.
+
+    KubernetesError unless every list is complete. Needs the verb list on pods; get on replicasets and statefulsets
+    tells which template is the newest while a rollout is under way, and the pods' ages do without it.
+    """
+    async with KubeApi() as api:
+        workloads = by_workload(await list_details(api, settings.watch))
+        revisions, doubts = await _revisions(api, workloads)
+    windows = windows_of(settings.window)
+    return ShutdownSurvey(
+        findings=tuple(survey_workloads(workloads, windows, revisions, routing_of(settings))),
+        usual=windows.usual,
+        doubts=tuple(doubts),
+    )
+
+
+async def _revisions(
+    api: KubeApi, workloads: Mapping[Workload, Sequence[PodDetails]]
+) -> tuple[dict[tuple[Workload, str], int], list[str]]:
+    """Ask the owners of those workloads that have pods of several templates; and say what could not be asked."""
+    found: dict[tuple[Workload, str], int] = {}
+    doubts = {}
+    for workload, pods in workloads.items():
+        templates = living_templates(pods)
+        if len(templates) < 2:
+            continue
+        try:
+            revisions = await read_revisions(api, workload, templates)
+        except KubernetesError as error:
+            doubts[workload.kind] = (
+                f"which template of {workload.namespace}/{workload.name} and of any other {workload.kind} in a rollout "
+                f"is the newest was told by its pods' ages: {error}"
+            )
+            continue
+        found.update({(workload, template): revision for template, revision in revisions.items()})
+    return found, list(doubts.values())

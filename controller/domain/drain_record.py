@@ -1,0 +1,240 @@
+"""One drain as its events tell it: its state, what became of each instance, and when. A fold over events.
+
+Told twice is told once: replicas that did the same step tell the same event. What a person asks for later (a replay,
+a dead letter sent again) goes on in the same story.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Cause
+from controller.domain.events import FINAL, Event, Outcome
+from controller.domain.instances import Reading
+from controller.domain.pods import Pod
+from controller.domain.shutdown.pod_end import PodEnd
+
+WHOLE_DRAIN = ("", "")
+"""The part of a story that is about the drain as a whole."""
+MAX_EVENTS = 200
+"""Events of one drain that a timeline keeps: the first half of them and the last."""
+
+STATE_PRECEDENCE = (
+    Outcome.failed,
+    Outcome.requested,
+    Outcome.refused,
+    Outcome.out_of_service,
+    Outcome.superseded,
+    Outcome.restored,
+    Outcome.removed,
+    Outcome.already_gone,
+    Outcome.not_registered,
+)
+"""A drain of several instances is in the first of these states that one of them is in."""
+_STILL_GIVEN = (Outcome.requested, Outcome.failed)
+"""Callers are given an instance in one of these states, unless it has been out before."""
+_RANK = {outcome: rank for rank, outcome in enumerate(STATE_PRECEDENCE)}
+
+
+@dataclass(slots=True, kw_only=True)
+class InstanceRecord:
+    """What became of one instance."""
+
+    app: str
+    id: str
+    outcome: Outcome
+    at: datetime
+    """When it came to this."""
+    reason: str = ""
+    trouble: str = ""
+    """What stands in the way, while it does."""
+    attempt: int = 1
+    nodes: tuple[Reading, ...] = ()
+    out_at: datetime | None = None
+    safe_at: datetime | None = None
+    """When no caller uses it any more, as the worker reckoned that took it out; None until then."""
+    retention_ends_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class DrainRecord:
+    """One drain."""
+
+    drain_id: str
+    cluster: str
+    region: str
+    namespace: str
+    pod: str
+    uid: str
+    ip: str
+    cause: Cause
+    began_at: datetime
+    """The first that was told of it."""
+    last_at: datetime
+    since_at: datetime | None = None
+    """When the pod began to go."""
+    published_at: datetime | None = None
+    taken_up_at: datetime | None = None
+    requested_by: str = ""
+    requested_at: datetime | None = None
+    requested_why: str = ""
+    answered_at: datetime | None = None
+    """When the newest outcome was told."""
+    answered: bool = True
+    """False: somebody has asked for it, and no outcome has been told since."""
+    facts: Pod | None = None
+    """The pod as the watch saw it; None when the log does not reach back to the beginning."""
+    end_at: datetime | None = None
+    end: PodEnd | None = None
+    """The end of the pod's serving, when a watch has seen it."""
+    parts: dict[tuple[str, str], InstanceRecord] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    """The timeline, when it is kept."""
+    left_out: int = 0
+    """Events that the timeline leaves out in its middle."""
+    _told: set[int] = field(default_factory=set)
+
+    @property
+    def key(self) -> str:
+        """``namespace/name`` of the pod."""
+        return f"{self.namespace}/{self.pod}"
+
+    @property
+    def deciding(self) -> InstanceRecord | None:
+        """The part that the whole is judged by."""
+        return min(self.parts.values(), key=lambda part: _RANK[part.outcome], default=None)
+
+    @property
+    def state(self) -> Outcome:
+        """Where it stands. What a person has asked for again is open until that is answered."""
+        part = self.deciding
+        return part.outcome if part and self.answered else Outcome.requested
+
+    @property
+    def reason(self) -> str:
+        """Why it stands there, or what stands in its way."""
+        if not self.answered:
+            return next((part.trouble for part in self.parts.values() if part.trouble), "")
+        part = self.deciding
+        return (part.trouble or part.reason) if part else ""
+
+    @property
+    def out_at(self) -> datetime | None:
+        """When the last of its instances was proved to be out of service."""
+        return max((part.out_at for part in self.parts.values() if part.out_at), default=None)
+
+    @property
+    def safe_at(self) -> datetime | None:
+        """When no caller uses any of its instances any more; None while one of them is not known to be out."""
+        if any(part.id and part.safe_at is None and part.outcome in _STILL_GIVEN for part in self.parts.values()):
+            return None
+        return max((part.safe_at for part in self.parts.values() if part.safe_at), default=None)
+
+    @property
+    def took(self) -> timedelta | None:
+        """From the pod's end to the last proof."""
+        if self.out_at is None or self.since_at is None:
+            return None
+        return max(self.out_at - self.since_at, timedelta(0))
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The apps of its instances."""
+        return tuple(dict.fromkeys(part.app for part in self.parts.values() if part.app))
+
+    def apply(self, event: Event, *, timeline: bool) -> bool:
+        """Take the next event; False when it was told before."""
+        mark = hash(event.event_id)
+        if mark in self._told:
+            return False
+        self._told.add(mark)
+        self.last_at = max(self.last_at, event.at)
+        self.since_at = self.since_at or event.since_at
+        self.published_at = self.published_at or event.published_at
+        if event.taken_up_at and (self.taken_up_at is None or event.taken_up_at < self.taken_up_at):
+            self.taken_up_at = event.taken_up_at
+        if event.facts is not None and not event.reason:
+            self.facts, self.end_at = event.facts, event.end_at
+        self._ask(event)
+        self._fold(event)
+        if timeline:
+            self.events.append(event)
+            if len(self.events) > MAX_EVENTS:
+                del self.events[MAX_EVENTS // 2]
+                self.left_out += 1
+        return True
+
+    def _ask(self, event: Event) -> None:
+        """Somebody asks for it (again): what had failed is open once more."""
+        if not event.requested_by:
+            return
+        begins = event.outcome is Outcome.requested and not event.reason
+        # The sweep does not say when it asked: that is told by its first event alone.
+        asked_at = event.requested_at or (event.at if begins else None)
+        if asked_at is None or (self.requested_at and asked_at <= self.requested_at):
+            self.requested_by = self.requested_by or event.requested_by
+            return
+        self.requested_by = event.requested_by
+        self.requested_at = asked_at
+        self.requested_why = event.requested_why
+        self.answered = event.requested_at is None and bool(self.answered_at and self.answered_at >= asked_at)
+        for part in self.parts.values():
+            if part.outcome is Outcome.failed:
+                part.outcome, part.trouble, part.at = Outcome.requested, "", event.at
+
+    @staticmethod
+    def _reckon(part: InstanceRecord, event: Event) -> None:
+        """Note until when callers may use it: from when it was first out, for as long as it has been out since."""
+        if event.outcome is Outcome.restored and event.cause is Cause.asked:
+            part.safe_at = None  # a person's own drain is undone: its pod serves again, and not another one
+        elif part.safe_at is None:
+            # What is found to be out, or gone, once more has been so since the pod went: by a replay, or a late copy.
+            part.safe_at = event.safe_at
+
+    def _fold(self, event: Event) -> None:
+        key = (event.app, event.instance_id)
+        part = self.parts.get(key)
+        if event.outcome is Outcome.requested and not event.reason:
+            return
+        if event.outcome is not Outcome.requested:
+            self.answered_at = max(self.answered_at or event.at, event.at)
+            asked_at = self.requested_at
+            self.answered |= asked_at is None or event.requested_at == asked_at or event.at >= asked_at
+        whole = self.parts.get(WHOLE_DRAIN)
+        if key != WHOLE_DRAIN and whole is not None and event.at >= whole.at:
+            del self.parts[WHOLE_DRAIN]  # its instances have been found (again)
+        if part is None:
+            if key == WHOLE_DRAIN and any(other.at > event.at for other in self.parts.values()):
+                return  # told late: its instances have been found since
+            part = InstanceRecord(app=event.app, id=event.instance_id, outcome=Outcome.requested, at=event.at)
+            self.parts[key] = part
+        elif part.outcome in FINAL and part.outcome is not Outcome.failed and event.at < part.at:
+            return  # told late
+        part.attempt = event.attempt
+        part.nodes = event.nodes or part.nodes
+        if event.outcome is Outcome.requested:
+            part.trouble = event.reason
+            part.safe_at = event.safe_at or part.safe_at
+            return
+        self._reckon(part, event)
+        part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, ""
+        if event.outcome is Outcome.out_of_service:
+            part.out_at = event.at
+            part.retention_ends_at = event.retention_ends_at
+
+
+def new_record(event: Event) -> DrainRecord:
+    """Start a story with the first event that is known of it."""
+    return DrainRecord(
+        drain_id=event.drain_id,
+        cluster=event.cluster,
+        region=event.region,
+        namespace=event.namespace,
+        pod=event.pod,
+        uid=event.uid,
+        ip=event.ip,
+        cause=event.cause,
+        began_at=event.at,
+        last_at=event.at,
+    )

@@ -1,0 +1,44 @@
+"""When to look again. Delays are whole seconds at the least one: they travel through the broker's delay ladder."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+NOT_REGISTERED_AFTER = timedelta(seconds=35)
+"""A server's response cache may be 30 s old: only after this is an absent instance 'not registered'."""
+
+FIND_INTERVALS = tuple(timedelta(seconds=after) for after in (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 35))
+"""After the first look. Clients are served from the same cache: we see a young instance when they begin to, so look
+often enough to be well ahead of their next fetch (30 s)."""
+
+REPLICATION_INTERVAL = timedelta(seconds=3)
+"""How long after a DELETE replication may still bring the instance back: measured below 1 s between two nodes."""
+
+UNNAMED_ID_INTERVAL = timedelta(seconds=3)
+"""How often an id is looked at that names neither its pod nor an address: any pod may take it over, and our override
+with it, and nobody can tell which one."""
+
+TAKEOVER_INTERVAL = timedelta(seconds=2)
+"""How long until a newer process that holds a drained id is looked at again."""
+
+HEARTBEAT_CHECK_INTERVAL = timedelta(seconds=10)
+"""How often a drained process is looked at that may still be alive: a node that restarts forgets our override, and the
+process registers again."""
+
+FIRST_HEARTBEAT_CHECK_INTERVAL = timedelta(seconds=5)
+"""The same, for the first time: what was under way when the drain began has settled by then."""
+
+
+def backoff(attempt: int, longest: timedelta) -> timedelta:
+    """How long to wait after this attempt (1 for the first): 1, 2, 4 … seconds, at most ``longest``."""
+    return min(timedelta(seconds=2 ** min(attempt - 1, 16)), longest)
+
+
+def next_find_in(first_look_at: datetime, now: datetime) -> timedelta | None:
+    """How long until the index is asked again for an instance it did not show; None when it was asked long enough."""
+    waited = now - first_look_at
+    if waited >= NOT_REGISTERED_AFTER:
+        return None
+    return next(
+        (look - waited for look in FIND_INTERVALS if look > waited + timedelta(milliseconds=500)), timedelta(seconds=1)
+    )

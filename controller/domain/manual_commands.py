@@ -1,0 +1,56 @@
+"""What a person does to one pod by hand: taking it out of service while it lives, and putting it back. Pure.
+
+The pod goes on living, so its drain has no deadline: it is never deleted from the registry while it heartbeats. Each
+drain by hand has an id of its own; the one that follows the pod's death is the watch's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from controller.domain.commands import Cause, DrainCommand, drain_id
+from controller.domain.decide import Publish, Refuse, Routing, cause_of, decide
+from controller.domain.ledger import HeldInstance
+from controller.domain.pods import LivingPod, Pod
+from controller.domain.replay_plan import Requester, requested
+from controller.domain.takeover import RestoreCommand, make_restore
+
+NO_DEADLINE = timedelta(days=3_650)
+"""From now: longer than any process lives."""
+
+
+def drains_of(
+    pod: Pod, routing: Routing, living: tuple[LivingPod, ...], requester: Requester
+) -> list[DrainCommand] | str:
+    """Compose the commands, one a region; or say why there are none."""
+    if cause_of(pod) is not None:
+        return "it is going already: the watch drains it"
+    if not pod.ip:
+        return "it has no address yet"
+    commands = []
+    for decision in decide(pod, Cause.asked, requester.at, routing, living):
+        match decision:
+            case Refuse(reason=reason):
+                return reason
+            case Publish(command=command):
+                name = drain_id(command.cluster, pod.uid, command.region, f"by hand {requester.at.isoformat()}")
+                commands.append(
+                    requested(replace(command, drain_id=name, end_at=requester.at + NO_DEADLINE), requester)
+                )
+    return commands or "it is switched off by its annotation eureka.drain/enabled, or has no region"
+
+
+def restores_of(pod: Pod, cluster: str, held: list[HeldInstance], requester: Requester) -> list[RestoreCommand] | str:
+    """Compose the orders that put a living pod back, one a region; only for what a drain has taken out."""
+    if cause_of(pod) is not None:
+        return "it is going: what is dying is not put back in service"
+    regions = dict.fromkeys(held.region for held in held)
+    if not regions:
+        return "the event log says of no drain that it holds this pod out of service"
+    orders = []
+    for region in regions:
+        there = tuple(one for one in held if one.region == region)
+        item = make_restore(cluster, region, pod, there, requester.at)
+        orders.append(replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why))
+    return orders

@@ -1,0 +1,47 @@
+"""The end of a drained pod's serving, as a watch saw it: one half of the verdict on how it went (see ``leave``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+TIME_RESOLUTION = timedelta(seconds=1)
+"""The API's times are whole seconds, cut off: what ended then may have ended this much later."""
+
+
+class EndCause(StrEnum):
+    """What ended a pod's serving just then."""
+
+    no_hook = "no_hook"
+    """No preStop hook: SIGTERM came at once."""
+    hook = "hook"
+    """Its hook was over."""
+    grace = "grace"
+    """Its grace period was over, or shorter than its own."""
+    killed = "killed"
+    """By force, for want of memory, or by its node."""
+    by_itself = "by_itself"
+    """It completed, or failed."""
+    unknown = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodEnd:
+    """Told once for all drains of a pod; every replica of the watch tells the same."""
+
+    cluster: str
+    drain_ids: tuple[str, ...]
+    namespace: str
+    pod: str
+    uid: str
+    kind: str
+    """Of its workload: Deployment, StatefulSet … or Pod, for one that nobody controls."""
+    workload: str
+    at: datetime
+    """When it was seen."""
+    ended_at: datetime | None
+    """When the first of its serving containers ended, or its object was removed; None: nobody watched."""
+    end_cause: EndCause = EndCause.unknown
+    why: str = ""
+    """The same for people."""

@@ -1,0 +1,163 @@
+"""Telling pods what became of their drains, and of themselves: what the streams say goes to the cluster's noticeboard.
+
+A courtesy, and never more: it is read from the log beside everything else, waits in a bounded queue, and is lost
+rather than allowed to hold anything up. What was told before a restart is told once more under the same name, which
+changes nothing; so is what another replica has told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from loguru import logger
+
+from controller.domain.drain_index import DrainIndex
+from controller.domain.drain_record import DrainRecord
+from controller.domain.events import Event
+from controller.domain.intervals import backoff
+from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event, shutdown_event
+from controller.domain.pods import Owner
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.shutdown.verdict import Shutdown
+from controller.errors import KubernetesError
+from controller.flows.backlog import Backlog
+from controller.flows.ports import Clock, EventRecorder, Recorded, RecordForbidden, Unrecordable
+from controller.flows.shutdown_verdicts import ShutdownVerdicts
+
+STARTUP_LOOKBACK = timedelta(minutes=5)
+"""How long before the start something may have happened and still be told: a restart takes less."""
+FIRST_DELAY = timedelta(seconds=1)
+"""How long a notice waits first: the drain's beginning, which names the pod's owner, may be told after its success."""
+MIN_INTERVAL = timedelta(milliseconds=50)
+"""Between two notices: a rollout of a thousand pods must not keep an API server busy with our tales."""
+MAX_WAITING = 2_000
+"""Notices that wait; one takes about a kilobyte."""
+MAX_OWNERS = 20_000
+"""Owners that are kept in mind, those of the pods that went last."""
+MAX_DRAINS = 5_000
+"""Drains that are kept in mind until their pods have ended; one takes about 3 kB."""
+MAX_ATTEMPTS = 10
+"""With one notice; the next one is tried then, since the trouble may be with the first."""
+MAX_BACKOFF = timedelta(seconds=30)
+FORBIDDEN_RETRY_INTERVAL = timedelta(minutes=5)
+"""How often a namespace is tried in which we may not tell anything."""
+
+
+class PodEvents:
+    """Tells one cluster's pods, or those of the namespaces that are watched (an empty one: all)."""
+
+    def __init__(
+        self,
+        *,
+        cluster: str,
+        scopes: Sequence[str],
+        event_recorder: EventRecorder,
+        is_there: Callable[[str], bool],
+        clock: Clock,
+    ) -> None:
+        """``is_there`` says of a uid whether the API server still has that pod."""
+        self._cluster = cluster
+        self._scopes = frozenset(scopes)
+        self._event_recorder = event_recorder
+        self._is_there = is_there
+        self._clock = clock
+        self._from = clock() - STARTUP_LOOKBACK
+        self._owners: OrderedDict[str, Owner] = OrderedDict()
+        self._judging = ShutdownVerdicts(DrainIndex(limit=MAX_DRAINS), self._judged)
+        self._waiting: Backlog[tuple[KubernetesEvent, datetime]] = Backlog(MAX_WAITING, what="Kubernetes Events wait")
+        self._silent_until: dict[str, datetime] = {}
+        """Namespaces in which we may not tell anything."""
+        self._complained = False
+
+    def apply(self, event: Event) -> None:
+        """Take the next event of the log."""
+        if event.cluster != self._cluster or not self._covers(event.namespace):
+            return
+        if event.facts is not None and event.facts.owner is not None:
+            self._owners[event.uid] = event.facts.owner
+            self._owners.move_to_end(event.uid)
+            if len(self._owners) > MAX_OWNERS:
+                self._owners.popitem(last=False)
+        notice = drain_event(event) if event.at >= self._from else None
+        if notice is not None:
+            self._put(notice)
+        self._judging.apply(event)
+
+    def apply_end(self, end: PodEnd) -> None:
+        """Take the next pod's end."""
+        if end.cluster == self._cluster and self._covers(end.namespace):
+            self._judging.apply_end(end)
+
+    def _judged(self, record: DrainRecord, shutdown: Shutdown) -> None:
+        notice = shutdown_event(record, shutdown)
+        if notice is not None and notice.at >= self._from:
+            self._put(notice)
+
+    def _covers(self, namespace: str) -> bool:
+        return "" in self._scopes or namespace in self._scopes
+
+    def _put(self, notice: KubernetesEvent) -> None:
+        self._waiting.put((notice, self._clock() + FIRST_DELAY))
+
+    async def run(self) -> None:
+        """Tell them one by one, for ever."""
+        while True:
+            notice, due_at = await self._waiting.take()
+            await asyncio.sleep(max((due_at - self._clock()).total_seconds(), 0.0))
+            if self._may_try(notice.namespace):
+                await self._see_through(notice)
+                await asyncio.sleep(MIN_INTERVAL.total_seconds())
+
+    def _may_try(self, namespace: str) -> bool:
+        until = self._silent_until.get(namespace)
+        return until is None or self._clock() >= until
+
+    async def _see_through(self, notice: KubernetesEvent) -> None:
+        log = logger.bind(pod=f"{notice.namespace}/{notice.pod}", notice=notice.reason)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                await self._tell(self._addressed(notice))
+            except KubernetesError as error:
+                level = "WARNING" if attempt == 1 else "DEBUG"
+                log.bind(error=str(error), attempt=attempt).log(level, "Kubernetes does not take a notice")
+                await asyncio.sleep(backoff(attempt, MAX_BACKOFF).total_seconds())
+            except Exception as error:  # a mistake of ours about a courtesy must not end the watch
+                log.bind(error=f"{type(error).__name__}: {error}").error("this notice cannot be told")
+                return
+            else:
+                return
+        log.debug("this notice is dropped")
+
+    def _addressed(self, notice: KubernetesEvent) -> KubernetesEvent:
+        """Who can be described, when it is read: the pod, or its owner once the pod is gone."""
+        owner = self._owners.get(notice.uid)
+        return notice if owner is None or self._is_there(notice.uid) else addressed_to(notice, owner)
+
+    async def _tell(self, notice: KubernetesEvent) -> None:
+        match await self._event_recorder.post(notice):
+            case Recorded():
+                if self._silent_until.pop(notice.namespace, None):
+                    self._complained = False
+            case Unrecordable(why=why):
+                logger.bind(namespace=notice.namespace, reason=why).debug("nobody can be told any more")
+            case RecordForbidden(why=why):
+                self._keep_silent(notice.namespace, why)
+            case posting:
+                assert_never(posting)
+
+    def _keep_silent(self, namespace: str, why: str) -> None:
+        now = self._clock()
+        self._silent_until = {
+            name: until for name, until in self._silent_until.items() if until + FORBIDDEN_RETRY_INTERVAL > now
+        }
+        self._silent_until[namespace] = now + FORBIDDEN_RETRY_INTERVAL
+        if not self._complained:
+            self._complained = True
+            logger.bind(namespace=namespace, error=why).warning(
+                "no Kubernetes Events at pods: grant the watch's service account the verb create on events, "
+                "or set watch.kubernetes_events to false"
+            )

@@ -1,0 +1,68 @@
+"""What no worker has answered is sent again: its queue may have been deleted by hand, with everything in it.
+
+The broker's confirmation says that it has a command, not that a worker will see it. The event log says that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from controller.domain.commands import DrainCommand
+from controller.domain.ledger import Ledger
+from controller.errors import BrokerError
+from controller.flows.ports import Clock, EventLog, Outbox
+
+FIRST_TIMEOUT = timedelta(seconds=15)
+"""How long a worker may take to tell anything, the first time; then twice as long each time."""
+MAX_TIMEOUT = timedelta(minutes=5)
+MAX_SENDS = 16
+"""About an hour. A region without any worker keeps the first command in its queue, or among the unrouted."""
+CHECK_INTERVAL = timedelta(seconds=5)
+MAX_COMMANDS = 20_000
+"""Commands that are kept in mind, the newest ones."""
+
+
+class Resender:
+    """Keeps the commands of one watch until a worker has told something about them."""
+
+    def __init__(self, *, ledger: Ledger, log: EventLog, outbox: Outbox, clock: Clock) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._outbox = outbox
+        self._clock = clock
+        self._waiting: OrderedDict[str, tuple[DrainCommand, int, datetime]] = OrderedDict()
+
+    def sent(self, command: DrainCommand) -> None:
+        """The broker has this command."""
+        self._waiting[command.drain_id] = (command, 1, self._clock() + FIRST_TIMEOUT)
+        while len(self._waiting) > MAX_COMMANDS:
+            self._waiting.popitem(last=False)
+
+    async def run(self) -> None:
+        """Look for ever, whenever the log can be read."""
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL.total_seconds())
+            if self._log.caught_up:
+                await self._look()
+
+    async def _look(self) -> None:
+        for drain_id, (command, times, due_at) in list(self._waiting.items()):
+            if self._ledger.is_answered(drain_id):
+                self._waiting.pop(drain_id, None)
+            elif self._clock() >= due_at:
+                log = logger.bind(drain=drain_id, pod=command.pod.key, region=command.region, times=times)
+                if times >= MAX_SENDS:
+                    log.warning("no worker has answered; is there one for the region?")
+                    self._waiting.pop(drain_id, None)
+                    continue
+                try:
+                    await self._outbox.send(command)
+                except BrokerError:
+                    return
+                log.info("no worker has answered; sent again")
+                patience = min(FIRST_TIMEOUT * 2 ** min(times, 8), MAX_TIMEOUT)
+                self._waiting[drain_id] = (command, times + 1, self._clock() + patience)

@@ -1,0 +1,188 @@
+"""The connection to the API server: in-cluster credentials, else KUBECONFIG, else the default kubeconfig.
+
+Two calls that give raw bytes, and one that creates. Every call has a read timeout: the client has none of its own, and
+a half-open connection would hang for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from controller.domain.diagnostics import read_http_date
+from controller.errors import KubernetesError
+from controller.kube.pod_decoder import decode_causes, decode_failure
+
+CONNECT_TIMEOUT = 5.0
+LIST_READ_TIMEOUT = 30.0
+"""Seconds without a byte: the server may work for a while before the first one."""
+POST_READ_TIMEOUT = 10.0
+"""Seconds without a byte."""
+MAX_POST_ANSWER_BYTES = 2 * 1024 * 1024
+"""Bytes: the object that was sent, and what the server added."""
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""Bytes of one watch event; etcd refuses objects over 1.5 MB."""
+
+
+class ExpiredError(KubernetesError):
+    """410: the resourceVersion (or the page's token) is too old. List again."""
+
+
+class NotFoundError(KubernetesError):
+    """404: there is no such object."""
+
+
+class KubeForbiddenError(KubernetesError):
+    """403: the API server knows us, and does not let us."""
+
+
+class NamespaceEndingError(KubeForbiddenError):
+    """403: nothing more is created in a namespace that is being deleted."""
+
+
+class ExistsError(KubernetesError):
+    """409: there is an object by that name."""
+
+
+class InvalidError(KubernetesError):
+    """400, 413 or 422: what was sent will never be taken."""
+
+
+_REFUSALS = {
+    400: InvalidError,
+    403: KubeForbiddenError,
+    404: NotFoundError,
+    409: ExistsError,
+    410: ExpiredError,
+    413: InvalidError,
+    422: InvalidError,
+}
+
+
+class KubeApi:
+    """Use as an async context manager: it owns the client's session."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    async def __aenter__(self) -> KubeApi:
+        from kubernetes_asyncio import client, config
+
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            try:
+                await config.load_kube_config(client_configuration=configuration)
+            except Exception as error:  # the file is read by a library, and may be anything; it holds secrets
+                raise KubernetesError(
+                    "neither in-cluster credentials nor a usable kubeconfig: "
+                    f"run in a pod with a service account, or set KUBECONFIG ({type(error).__name__})"
+                ) from None
+        try:
+            self._client = client.ApiClient(configuration)
+        except (OSError, ValueError) as error:
+            why = (
+                f"the certificates of the kubeconfig or of the service account cannot be used ({type(error).__name__})"
+            )
+            raise KubernetesError(why) from None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def get(self, path: str, query: dict[str, str]) -> bytes:
+        """Get a whole body."""
+        response = await self._request(path, query, read_timeout=LIST_READ_TIMEOUT)
+        try:
+            body: bytes = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
+        finally:
+            response.release()
+        return body
+
+    async def date(self) -> datetime | None:
+        """What the API server's clock says, to the second; None when its answers bear no date."""
+        response = await self._request("/version", {}, read_timeout=POST_READ_TIMEOUT)
+        response.close()
+        return read_http_date(response.headers.get("Date", ""))
+
+    async def post(self, path: str, thing: dict[str, Any]) -> bytes:
+        """Create an object; gives what was made of it. When this raises, it may have been created all the same."""
+        response = await self._request(path, {}, read_timeout=POST_READ_TIMEOUT, creates=thing)
+        answer = bytearray()
+        try:
+            # To its end: the connection can be used again.
+            async for chunk in response.content.iter_any():
+                answer += chunk
+                if len(answer) > MAX_POST_ANSWER_BYTES:
+                    raise KubernetesError("an answer without end")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
+        finally:
+            response.release()
+        return bytes(answer)
+
+    async def lines(self, path: str, query: dict[str, str], *, read_timeout: float) -> AsyncIterator[bytes]:
+        """Get a stream of lines. It ends when the server ends it, or raises after ``read_timeout`` s of silence."""
+        response = await self._request(path, query, read_timeout=read_timeout)
+        rest = b""
+        try:
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    raise KubernetesError("a watch event without end")
+                for line in lines:
+                    if line.strip():
+                        yield line
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the watch broke off ({type(error).__name__})") from error
+        finally:
+            response.close()
+
+    async def _request(
+        self, path: str, query: dict[str, str], *, read_timeout: float, creates: dict[str, Any] | None = None
+    ) -> Any:
+        try:
+            response = await self._client.call_api(
+                path,
+                "GET" if creates is None else "POST",
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                body=creates,
+                auth_settings=["BearerToken"],
+                response_types_map={},
+                _preload_content=False,
+                _request_timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout
+                ),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise KubernetesError(f"the API server cannot be reached ({type(error).__name__})") from error
+        # Without preloading, the client does not look at the status.
+        if response.status not in ((200,) if creates is None else (200, 201)):
+            raise await _refusal(response)
+        return response
+
+
+async def _refusal(response: Any) -> KubernetesError:
+    try:
+        body = await response.content.read(64 * 1024)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        body = b""
+    finally:
+        response.close()
+    try:
+        _, text = decode_failure(body)
+        ending = "NamespaceTerminating" in decode_causes(body)
+    except KubernetesError:
+        text, ending = "not an API server's answer", False
+    kind = _REFUSALS.get(response.status, KubernetesError)
+    if kind is KubeForbiddenError and ending:
+        kind = NamespaceEndingError
+    return kind(f"HTTP {response.status}: {text}")

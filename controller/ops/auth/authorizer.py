@@ -1,0 +1,174 @@
+"""Who may come in. Every route asks here first; see ``refusals`` for how a no is told.
+
+Order: where a write comes from; the token of the header or the cookie; the two tokens of the settings; the API server.
+A token goes no further than that, and into no log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from enum import Enum
+from hashlib import sha256
+from typing import Protocol
+
+from aiohttp import web
+from loguru import logger
+
+from controller.errors import KubernetesError
+from controller.kube.reviews import GROUP, Identity
+from controller.ops.auth.credentials import credentials_of
+from controller.ops.auth.decision_cache import Decision, DecisionCache, Monotonic, Refused, User
+from controller.ops.auth.origin import Sender, sender_of
+from controller.ops.auth.refusals import OpsForbiddenError, RefusedError, UnauthorizedError, UnavailableError
+from controller.settings import OpsSettings
+
+CHECK_SECONDS = 10.0
+"""For both reviews together: somebody waits."""
+QUIET_SECONDS = 10.0
+"""Between two lines of log that say the same: anybody can cause one."""
+MAX_NAME_LENGTH = 200
+"""Characters of a user's name."""
+ANONYMOUS = User("anonymous", known=False)
+
+
+class Permission(Enum):
+    """What is asked for: the verb and the resource of ``eureka.drain`` that grant it."""
+
+    READ = ("get", "drains")
+    WRITE = ("create", "replays")
+
+
+class Checker(Protocol):
+    """The API server, which knows whose a token is. KubernetesError when it cannot say."""
+
+    async def who(self, token: str) -> Identity | None:
+        """None: nobody's."""
+
+    async def may(self, identity: Identity, verb: str, resource: str) -> tuple[bool, str]:
+        """Whether, and why."""
+
+
+class Authorizer:
+    """One for the whole application: it remembers what was decided."""
+
+    def __init__(
+        self, settings: OpsSettings, checker: Checker | None = None, *, clock: Monotonic = time.monotonic
+    ) -> None:
+        """Without a checker only the tokens of the settings open it."""
+        self._settings = settings
+        self._checker = checker if settings.kubernetes else None
+        self._admissions = DecisionCache(clock)
+        self._clock = clock
+        self._quiet_until = 0.0
+        self._static = _static_of(settings)
+
+    def renew(self, settings: OpsSettings) -> None:
+        """Take over the tokens of the settings: the old ones open nothing from now on."""
+        self._static = _static_of(settings)
+
+    async def admit(self, request: web.Request, need: Permission) -> User:
+        """Let the request in, and tell who sent it; RefusedError otherwise.
+
+        A write must be a POST, and from none but our own pages where a browser sends it.
+        """
+        if need is Permission.WRITE and request.method != "POST":
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+        if need is Permission.WRITE:
+            self.refuse_foreign(request)
+        may_be_anybody = need is Permission.READ and self._settings.anonymous_read
+        credentials = credentials_of(request)
+        if credentials is None:
+            if may_be_anybody:
+                return ANONYMOUS
+            raise UnauthorizedError("sign in, or send a token: Authorization: Bearer …")
+        if need is Permission.WRITE and credentials.from_cookie:
+            self.refuse_foreign(request, untold=True)
+        try:
+            return await self.check(credentials.token, need)
+        except RefusedError:
+            # A cookie that has lost its worth must not show less than no cookie.
+            if may_be_anybody and credentials.from_cookie:
+                return ANONYMOUS
+            raise
+
+    async def may_write(self, request: web.Request) -> bool:
+        """Tell whether a page should offer its sender to write. The write itself is judged anew."""
+        try:
+            credentials = credentials_of(request)
+            if credentials is None:
+                return False
+            await self.check(credentials.token, Permission.WRITE)
+        except RefusedError:
+            return False
+        return True
+
+    async def check(self, token: str, need: Permission) -> User:
+        """Tell whose token it is, if that user has this access; RefusedError otherwise."""
+        digest = _digest(token)
+        decision = self._by_settings(digest, need)
+        if decision is None and self._checker is not None:
+            checker = self._checker
+            key = digest + need.name.encode()
+            decision = await self._admissions.of(key, lambda: self._by_kubernetes(checker, token, need))
+        if decision is None:
+            raise UnauthorizedError("the token is not valid")
+        if isinstance(decision, Refused):
+            raise decision.error()
+        return decision
+
+    def refuse_foreign(self, request: web.Request, *, untold: bool = False) -> None:
+        """Refuse what another site's page made a browser send; with ``untold`` also what does not say."""
+        sender = sender_of(request, trust_forwarded=self._settings.trust_forwarded)
+        if sender is Sender.FOREIGN:
+            raise OpsForbiddenError(
+                "the request comes from another site's page, or a proxy changed its Host (see ops.trust_forwarded)"
+            )
+        if untold and sender is Sender.UNTOLD:
+            raise OpsForbiddenError(
+                "with a cookie, a write needs the Origin header; programs send Authorization: Bearer …"
+            )
+
+    def _by_settings(self, digest: bytes, need: Permission) -> Decision | None:
+        # Each is compared, whatever the one before said: the time taken tells nothing.
+        found = [(user, may) for known, user, may in self._static if hmac.compare_digest(known, digest)]
+        if not found:
+            return None
+        [(user, may)] = found
+        return user if need in may else Refused(OpsForbiddenError, f"the {user.name} may only read")
+
+    async def _by_kubernetes(self, checker: Checker, token: str, need: Permission) -> Decision:
+        verb, resource = need.value
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                identity = await checker.who(token)
+                if identity is None:
+                    return Refused(UnauthorizedError, "the token is not valid")
+                allowed, reason = await checker.may(identity, verb, resource)
+        except (KubernetesError, TimeoutError) as error:
+            if self._clock() >= self._quiet_until:
+                self._quiet_until = self._clock() + QUIET_SECONDS
+                why = str(error) or "no answer in time"
+                logger.bind(error=why).warning("the API server cannot check tokens")
+            return Refused(UnavailableError, "the API server cannot check tokens now: try again")
+        name = identity.name[:MAX_NAME_LENGTH]
+        if allowed:
+            return User(name)
+        why = f" ({reason})" if reason else ""
+        return Refused(OpsForbiddenError, f"{name} lacks the verb {verb} on {resource}.{GROUP}{why}")
+
+
+def _static_of(settings: OpsSettings) -> list[tuple[bytes, User, tuple[Permission, ...]]]:
+    return [
+        (_digest(token.get_secret_value()), user, may)
+        for token, user, may in (
+            (settings.viewer_token, User("viewer token"), (Permission.READ,)),
+            (settings.operator_token, User("operator token"), (Permission.READ, Permission.WRITE)),
+        )
+        if token.get_secret_value()
+    ]
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()

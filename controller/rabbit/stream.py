@@ -1,0 +1,162 @@
+"""Following a stream (the event log, the watches' positions) over plain AMQP from some time on.
+
+A timestamp offset is a second coarse and starts at a chunk's border, so earlier events come too; and after a lost link
+some come again. Readers fold: told twice is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity
+from loguru import logger
+
+from controller.errors import BrokerError, MessageError
+from controller.flows.ports import Clock
+from controller.rabbit.link import Link
+from controller.settings import BrokerSettings
+
+PREFETCH = 1_000
+ACKNOWLEDGE_EVERY = 100
+"""A stream's acknowledgements are credit only: one for many."""
+QUIET_TIMEOUT = 0.25
+"""Seconds without an entry after which a log is taken to be read: the broker tells where the newest chunk begins, at
+the time that it last looked, and neither where it ends nor what is just being written."""
+PROBE_TIMEOUT = 2.0
+"""Seconds to wait for the last event of a log that is not empty."""
+
+
+class Dated(Protocol):
+    """What streams hold."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was written."""
+        ...
+
+
+Entry = TypeVar("Entry", bound=Dated)
+
+
+class StreamFollower(Generic[Entry]):
+    """Tells every entry since ``look_back`` before its start, and every new one, in order."""
+
+    def __init__(
+        self,
+        *,
+        settings: BrokerSettings,
+        stream: str,
+        decode: Callable[[bytes], Entry],
+        look_back: timedelta,
+        clock: Clock,
+        wanted: Callable[[bytes], bool] = lambda _: True,
+    ) -> None:
+        self.stream = stream
+        self._decode = decode
+        self._wanted = wanted
+        """A cheap first look at an entry's bytes: decoding costs more than the rest of its way."""
+        self._from = clock() - look_back
+        self._next: int | None = None
+        """The offset to go on from after a lost link."""
+        self._last: int | None = None
+        """Where the log ended when this link came up."""
+        self._quiet: asyncio.TimerHandle | None = None
+        self._caught_up = False
+        self._read = asyncio.Event()
+        self.told = 0
+        """Entries that have come, for people who wait."""
+        self.readers: list[Callable[[Entry], object]] = []
+        self.when_caught_up: list[Callable[[], None]] = []
+        self.link = Link(name=stream, settings=settings, set_up=self._set_up)
+
+    @property
+    def caught_up(self) -> bool:
+        """True once everything that was there when the link came up has been told."""
+        return self._caught_up and self.link.up
+
+    async def wait_until_read(self) -> None:
+        """Return once everything has been told, or the broker has said that it has no event log."""
+        await self._read.wait()
+
+    async def _set_up(self, channel: AbstractChannel) -> None:
+        self._caught_up = False
+        await channel.set_qos(prefetch_count=PREFETCH)
+        try:
+            stream = await channel.get_queue(self.stream)
+        except ChannelNotFoundEntity as error:
+            self._read.set()  # no controller has run with this broker yet: nothing is all there is
+            raise BrokerError(f"there is no stream {self.stream} on the broker yet") from error
+        self._last = await self._last_offset(stream)
+        begin: int | datetime = self._from if self._next is None else self._next
+        await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
+        self._wait_for_quiet()
+
+    async def _on_message(self, message: AbstractIncomingMessage) -> None:
+        offset = _offset(message)
+        self.told += 1
+        try:
+            entry = self._decode(message.body) if self._wanted(message.body) else None
+        except MessageError as error:
+            logger.bind(stream=self.stream, offset=offset, reason=str(error)).debug("an entry is passed over")
+        else:
+            if entry is not None:
+                for read in self.readers:
+                    read(entry)
+        self._next = offset + 1
+        if not self._caught_up:
+            self._wait_for_quiet()
+        if self._caught_up or offset % ACKNOWLEDGE_EVERY == 0:
+            await message.ack(multiple=True)
+
+    def _wait_for_quiet(self) -> None:
+        """Start waiting anew: something has come."""
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = asyncio.get_running_loop().call_later(QUIET_TIMEOUT, self._when_quiet)
+
+    def _when_quiet(self) -> None:
+        if self._last is None or (self._next is not None and self._next > self._last):
+            self._have_caught_up()
+        else:
+            self._wait_for_quiet()
+
+    def _have_caught_up(self) -> None:
+        self._caught_up = True
+        self._read.set()
+        logger.bind(stream=self.stream, offset=self._next).debug("stream read")
+        for tell in self.when_caught_up:
+            tell()
+
+    async def _last_offset(self, stream: AbstractQueue) -> int | None:
+        """Where the newest chunk of the log begins; None when nothing of what is asked for is there."""
+        if not stream.declaration_result.message_count:
+            return None
+        found: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+
+        async def note(message: AbstractIncomingMessage) -> None:
+            if not found.done():
+                found.set_result(message)
+
+        tag = await stream.consume(note, arguments={"x-stream-offset": "last"})
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                newest = await found
+        except TimeoutError:
+            return None
+        finally:
+            await stream.cancel(tag)
+        with suppress(MessageError):
+            if self._decode(newest.body).at < self._from:
+                return None
+        return _offset(newest)
+
+
+def _offset(message: AbstractIncomingMessage) -> int:
+    offset = message.headers["x-stream-offset"]
+    assert isinstance(offset, int)
+    return offset

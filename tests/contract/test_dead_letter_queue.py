@@ -1,0 +1,231 @@
+"""Dead letters of the real broker: they are looked at without losing one, whatever happens to who looks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aio_pika
+import pytest
+
+from controller.domain.ledger import HeldInstance
+from controller.domain.takeover import make_restore
+from controller.errors import BrokerError
+from controller.messages.codec import CONTENT_TYPE, encode_item
+from controller.rabbit import names
+from controller.rabbit.dead_letter_queue import NO_REASON, DeadLetterQueue, DeadMessage
+from controller.rabbit.outbox import RabbitOutbox
+from tests.contract.brokers import a_channel, an_outbox, command_for, fresh_region, settings_for
+from tests.stack.rabbitmq import RabbitMq
+from tests.stack.waiting import until
+from tests.unit.building import NOON, a_command, a_pod
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def parked(broker: RabbitMq, count: int) -> AsyncIterator[tuple[str, RabbitOutbox]]:
+    """A region of its own with so many dead letters, ``d0`` the oldest."""
+    region = fresh_region()
+    async with an_outbox(broker, region) as outbox:
+        for number in range(count):
+            await outbox.park(region, command_for(region, f"d{number}"), f"reason {number}")
+        yield region, outbox
+
+
+def letters_of(broker: RabbitMq, region: str) -> DeadLetterQueue:
+    return DeadLetterQueue(settings=settings_for(broker), region=region)
+
+
+def ids(letters: list[DeadMessage]) -> list[str]:
+    return [letter.item.drain_id if letter.item else letter.message_id for letter in letters]
+
+
+def numbered(count: int) -> list[str]:
+    return [f"d{number}" for number in range(count)]
+
+
+async def waiting(broker: RabbitMq, region: str) -> int:
+    """How many letters nobody holds."""
+    async with a_channel(broker) as channel:
+        queue = await channel.declare_queue(names.dead_queue(region), passive=True)
+        return queue.declaration_result.message_count or 0
+
+
+async def settled_down(broker: RabbitMq, region: str, count: int) -> None:
+    async def look() -> bool:
+        return await waiting(broker, region) == count
+
+    await until(look, f"{count} dead letters in {region}")
+
+
+async def test_they_are_told_with_their_reasons_the_oldest_first_and_are_all_there_afterwards(broker: RabbitMq) -> None:
+    async with parked(broker, 5) as (region, _):
+        for _again in range(3):
+            async with letters_of(broker, region) as held:
+                letters = await held.hold()
+                assert ids(letters) == numbered(5)
+                assert [letter.number for letter in letters] == [1, 2, 3, 4, 5]
+                assert [letter.reason for letter in letters] == [f"reason {number}" for number in range(5)]
+                assert all(letter.item and not letter.problem and letter.died_at for letter in letters)
+            await settled_down(broker, region, 5)
+
+
+async def test_what_is_settled_is_gone_and_the_others_keep_their_order(broker: RabbitMq) -> None:
+    async with parked(broker, 6) as (region, outbox):
+        async with letters_of(broker, region) as held:
+            for letter in await held.hold():
+                if letter.number % 2:
+                    await held.settle(letter.number)
+        await settled_down(broker, region, 3)
+        await outbox.park(region, command_for(region, "later"), "later")
+        async with letters_of(broker, region) as held:
+            assert sorted(ids(await held.hold())) == ["d1", "d3", "d5", "later"]
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "at once"])
+async def test_what_is_settled_just_before_the_end_does_not_come_back(broker: RabbitMq, at_once: bool) -> None:
+    for _again in range(5):
+        async with parked(broker, 200) as (region, _):
+            async with letters_of(broker, region) as held:
+                letters = await held.hold()
+                if at_once:
+                    await asyncio.gather(*(held.settle(letter.number) for letter in letters))
+                else:
+                    for letter in letters:
+                        await held.settle(letter.number)
+            async with letters_of(broker, region) as held:
+                assert ids(await held.hold()) == []
+
+
+async def test_no_more_are_taken_than_are_asked_for(broker: RabbitMq) -> None:
+    async with parked(broker, 5) as (region, _):
+        async with letters_of(broker, region) as held:
+            assert ids(await held.hold(2)) == ["d0", "d1"]
+            assert await waiting(broker, region) == 3
+        await settled_down(broker, region, 5)
+
+
+async def test_two_who_look_at_once_share_them_and_none_is_shown_to_both(broker: RabbitMq) -> None:
+    async with parked(broker, 50) as (region, _):
+        async with letters_of(broker, region) as one, letters_of(broker, region) as other:
+            first, second = await asyncio.gather(one.hold(), other.hold())
+            assert len(first) + len(second) == 50
+            assert sorted(ids(first) + ids(second)) == sorted(numbered(50))
+        await settled_down(broker, region, 50)
+
+
+async def test_two_thousand_are_held_and_put_back(broker: RabbitMq) -> None:
+    region = fresh_region()
+    async with an_outbox(broker, region, timeout=30) as outbox:
+        await asyncio.gather(*(outbox.park(region, command_for(region, f"d{n}"), "many") for n in range(2_000)))
+        async with letters_of(broker, region) as held:
+            assert sorted(ids(await held.hold())) == sorted(numbered(2_000))
+            assert await waiting(broker, region) == 0
+        await settled_down(broker, region, 2_000)
+        async with letters_of(broker, region) as held:
+            letters = await held.hold()
+            for letter in letters:
+                await held.settle(letter.number)
+        await settled_down(broker, region, 0)
+
+
+async def test_what_is_not_ours_is_shown_with_what_is_wrong_with_it(broker: RabbitMq) -> None:
+    region = fresh_region()
+    async with an_outbox(broker, region) as outbox, a_channel(broker) as channel:
+        exchange = await channel.get_exchange(names.DEAD)
+        foreign = encode_item(command_for("elsewhere"))
+        for body, type_ in ((b"<html>\xff", None), (b'{"version": 99}', "drain.command"), (foreign, "drain.command")):
+            message = aio_pika.Message(body, type=type_, content_type=CONTENT_TYPE, headers={"x-reason": None})
+            await exchange.publish(message, region)
+        odd = aio_pika.Message(b"", headers={"x-reason": {"a": [1]}}, content_type="text/plain", message_id="m" * 200)
+        await exchange.publish(odd, region)
+        taken = HeldInstance(
+            drain_id="d", region=region, app="A", id="i", cause=a_command().cause, namespace="n", pod="p", uid="u",
+            ip="10.0.0.1", since_at=NOON, out_at=NOON,
+        )  # fmt: skip
+        await outbox.park(region, make_restore("test", region, a_pod(), (taken,), NOON), "a restore")
+        async with letters_of(broker, region) as held:
+            letters = await held.hold()
+            problems = [letter.problem for letter in letters]
+            for words, problem in zip(
+                ("message type (none)", "version 99", "'elsewhere'", "message type (none)"), problems, strict=False
+            ):
+                assert words in problem
+            assert problems[4:] == [""], "a restore is ours"
+            assert [letter.item is None for letter in letters] == [True] * 4 + [False]
+            assert [letter.reason for letter in letters[:3]] == [NO_REASON] * 3
+            assert letters[0].body == b"<html>\xff"
+            assert letters[3].message_id == "m" * 200
+            await held.settle(1)
+        await settled_down(broker, region, 4)
+
+
+async def test_of_a_region_that_nobody_has_declared_there_are_none(broker: RabbitMq) -> None:
+    async with letters_of(broker, fresh_region()) as held:
+        assert await held.hold() == []
+    async with parked(broker, 0) as (region, _), letters_of(broker, region) as held:
+        assert await held.hold() == []
+
+
+async def test_when_the_connection_drops_they_are_back_and_settling_is_refused(broker: RabbitMq) -> None:
+    async with parked(broker, 3) as (region, _):
+        async with letters_of(broker, region) as held:
+            await held.hold()
+            assert held._connection is not None
+            await held._connection.close()
+            await settled_down(broker, region, 3)
+            with pytest.raises(BrokerError):
+                await held.settle(1)
+        await settled_down(broker, region, 3)
+
+
+HOLD = """
+import asyncio, sys, time
+from controller.rabbit.dead_letter_queue import DeadLetters
+from controller.settings import Broker, SecretUrl
+async def main():
+    async with DeadLetters(settings=Broker(url=SecretUrl(sys.argv[1])), region=sys.argv[2]) as held:
+        letters = await held.hold()
+        await held.settle(1)
+        print(len(letters), flush=True)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def test_when_who_holds_them_is_killed_they_are_all_back_but_those_that_were_settled(broker: RabbitMq) -> None:
+    async with parked(broker, 20) as (region, _):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOLD, broker.url, region, cwd=ROOT, stdout=asyncio.subprocess.PIPE, env=os.environ
+        )
+        try:
+            assert process.stdout is not None
+            assert await asyncio.wait_for(process.stdout.readline(), 30) == b"20\n"
+            assert await waiting(broker, region) == 0
+        finally:
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+        await settled_down(broker, region, 19)
+        async with letters_of(broker, region) as held:
+            assert sorted(ids(await held.hold())) == sorted(numbered(20)[1:])
+
+
+async def test_without_a_broker_that_is_said(broker: RabbitMq) -> None:
+    settings = settings_for(broker).model_copy(update={"url": type(settings_for(broker).url)("amqp://127.0.0.1:1/")})
+    async with DeadLetterQueue(settings=settings, region="eu") as held:
+        with pytest.raises(BrokerError, match="the dead letters of eu cannot be read"):
+            await held.hold()
+
+
+async def test_a_letter_that_was_looked_at_often_is_not_dropped(broker: RabbitMq) -> None:
+    async with parked(broker, 1) as (region, _):
+        for _look in range(110):
+            async with letters_of(broker, region) as held:
+                assert len(await held.hold()) == 1
+            await settled_down(broker, region, 1)

@@ -1,0 +1,81 @@
+"""Doctor's look at a real API server with RBAC: each right by its verb."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from controller.domain.diagnostics import Check, Severity
+from controller.kube.kube_checks import inspect
+from controller.kube.rights import Need, Rights, may, needs_of_ops, needs_of_watch
+from controller.signals import beside
+from tests.contract.accounts import Accounts
+from tests.contract.following import connected
+from tests.contract.regions import clock
+from tests.stack.cluster import Cluster
+from tests.stack.waiting import until
+
+WATCH = needs_of_watch([""], kubernetes_events=True)
+RULES = [("list", "", "pods"), ("watch", "", "pods"), ("get", "", "pods"), ("create", "", "events")]
+
+
+async def look(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch, *rules: tuple[str, str, str], ops: bool = False
+) -> list[Check]:
+    await accounts.create("looking", *rules)
+    async with connected(await accounts.kubeconfig("looking"), monkeypatch) as api:
+        return await inspect(api, needs=WATCH, useful=needs_of_ops() if ops else (), scopes=[""], clock=clock)
+
+
+def wrong(checks: list[Check]) -> list[str]:
+    return [check.what for check in checks if check.severity is Severity.wrong]
+
+
+async def test_an_account_with_every_right_is_in_order(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = await look(accounts, monkeypatch, *RULES, ops=True)
+    assert wrong(checks) == []
+    [event] = [check for check in checks if check.what == "first event"]
+    assert event.severity is Severity.ok
+    advised = [check.what for check in checks if check.severity is Severity.advice]
+    assert advised == [f"may {need}" for need in needs_of_ops()], "another role's rights are no mistake"
+
+
+@pytest.mark.parametrize("missing", range(4), ids=[" ".join((verb, what)) for verb, _, what in RULES])
+async def test_each_missing_verb_is_named(accounts: Accounts, monkeypatch: pytest.MonkeyPatch, missing: int) -> None:
+    checks = await look(accounts, monkeypatch, *[rule for number, rule in enumerate(RULES) if number != missing])
+    verb, _, what = RULES[missing]
+    assert wrong(checks) == [f"may {verb} {what}"]
+    [check] = [check for check in checks if check.severity is Severity.wrong]
+    assert f"--verb={verb}" in check.fix
+    [event] = [check for check in checks if check.what == "first event"]
+    assert event.severity is (Severity.skipped if verb in ("list", "watch") else Severity.ok)
+
+
+async def test_rights_in_one_namespace_are_told_from_rights_in_all(
+    accounts: Accounts, namespace: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await accounts.create("narrow")
+    role = {"metadata": {"name": "narrow"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]}
+    await cluster.client.create("roles", role, namespace)
+    binding = {
+        "metadata": {"name": "narrow"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "narrow"},
+        "subjects": [{"kind": "ServiceAccount", "name": "narrow", "namespace": namespace}],
+    }
+    await cluster.client.create("rolebindings", binding, namespace)
+    async with connected(await accounts.kubeconfig("narrow"), monkeypatch) as api:
+        assert await may(api, Need(verb="list", resource="pods", namespace=namespace))
+        assert not await may(api, Need(verb="watch", resource="pods", namespace=namespace))
+        assert not await may(api, Need(verb="list", resource="pods"))
+
+
+async def test_a_right_that_is_taken_away_is_missed(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    await accounts.create("losing", *RULES)
+    monkeypatch.setattr("controller.kube.rights.CHECK_INTERVAL", timedelta(milliseconds=100))
+    async with connected(await accounts.kubeconfig("losing"), monkeypatch) as api:
+        rights = Rights(api, WATCH)
+        async with beside(rights.run):
+            await until(lambda: all(rights.has(need) for need in WATCH), "every right")
+            await accounts.close()
+            await until(lambda: not any(rights.has(need) for need in WATCH), "no right left")

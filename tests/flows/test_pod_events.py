@@ -1,0 +1,402 @@
+"""Telling pods what became of their drains: a courtesy that never holds anything up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from loguru import logger
+
+from controller.domain.events import Event, Outcome, make_event
+from controller.domain.kubernetes_events import MAX_MESSAGE_BYTES
+from controller.domain.shutdown.pod_details import ContainerEnd
+from controller.flows.pod_events import FORBIDDEN_RETRY_INTERVAL, MAX_ATTEMPTS, MAX_OWNERS, MAX_WAITING, PodEvents
+from controller.flows.ports import RecordForbidden, Unrecordable
+from tests.fakes.event_recorder import NOT_NOW, FakeNoticeboard
+from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
+from tests.flows.watching import GOING, watching
+from tests.unit.building import STATEFUL_SET, a_command, a_pod, a_target, at, terminating
+from tests.unit.shutdowns import an_end, begun, out
+from tests.unit.windows import a_stay
+
+OWNED = terminating(a_pod(owner=STATEFUL_SET))
+
+
+class Told:
+    """A flow that runs, its noticeboard, and which pods are there."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.board = FakeNoticeboard()
+        self.there = {GOING.uid}
+        self.pod_events = PodEvents(
+            cluster="test",
+            scopes=scopes or ("",),
+            event_recorder=self.board,
+            is_there=lambda uid: uid in self.there,
+            clock=virtual_clock,
+        )
+
+    def apply(self, outcome: Outcome = Outcome.out_of_service, *, number: int = 0, **facts: Any) -> Event:
+        """The log tells this of the pod's instance, now."""
+        event = make_event(a_command(), outcome, virtual_clock(), target=a_target(id=f"id-{number}"))
+        event = replace(event, **facts)
+        self.pod_events.apply(event)
+        return event
+
+
+@asynccontextmanager
+async def pod_events(*scopes: str) -> AsyncIterator[Told]:
+    stage = Told(*scopes)
+    running = asyncio.create_task(stage.pod_events.run())
+    try:
+        yield stage
+        assert not running.done()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@contextmanager
+def warnings() -> Iterator[list[str]]:
+    """What is logged as a warning, or worse."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    try:
+        yield lines
+    finally:
+        logger.remove(sink)
+
+
+@in_virtual_time
+async def test_a_drain_is_told_to_its_pod_soon_and_once() -> None:
+    async with pod_events() as stage:
+        event = stage.apply()
+        stage.pod_events.apply(event)
+        await asyncio.sleep(2)
+        [notice] = stage.board.there.values()
+        assert (notice.reason, notice.pod, notice.uid, notice.owner) == ("Drained", "orders-0", GOING.uid, None)
+
+
+@in_virtual_time
+async def test_what_happened_some_minutes_before_the_start_is_told_and_what_is_older_is_not() -> None:
+    async with pod_events() as stage:
+        stage.apply(Outcome.refused, at=at(-301))
+        stage.apply(Outcome.failed, at=at(-299))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["DrainFailed"]
+
+
+@in_virtual_time
+async def test_another_clusters_drains_and_other_namespaces_are_not_told() -> None:
+    async with pod_events("shop", "bank") as stage:
+        stage.apply(cluster="other")
+        stage.apply(namespace="platform", number=1)
+        stage.apply(namespace="bank", number=2)
+        await asyncio.sleep(5)
+        assert [notice.namespace for notice in stage.board.there.values()] == ["bank"]
+
+
+@in_virtual_time
+async def test_once_the_pod_is_gone_its_owner_is_told_even_if_the_beginning_is_told_last() -> None:
+    async with pod_events() as stage:
+        stage.there.clear()
+        stage.apply()
+        stage.pod_events.apply(make_event(a_command(OWNED), Outcome.requested, virtual_clock()))
+        await asyncio.sleep(2)
+        [notice] = stage.board.there.values()
+        assert notice.owner == STATEFUL_SET
+        assert notice.message.startswith("Pod orders-0: Out of service")
+
+
+@in_virtual_time
+async def test_the_owner_is_known_from_a_beginning_that_is_too_old_to_be_told_and_not_used_while_the_pod_is_there() -> (
+    None
+):
+    async with pod_events() as stage:
+        stage.pod_events.apply(make_event(a_command(OWNED), Outcome.requested, at(-3600)))
+        stage.apply()
+        await asyncio.sleep(2)
+        stage.there.clear()
+        stage.apply(Outcome.failed)
+        await asyncio.sleep(2)
+        assert [notice.owner for notice in stage.board.there.values()] == [None, STATEFUL_SET]
+
+
+@in_virtual_time
+async def test_a_pod_that_is_gone_and_has_no_owner_is_told_itself() -> None:
+    async with pod_events() as stage:
+        stage.there.clear()
+        stage.apply()
+        await asyncio.sleep(2)
+        assert [notice.owner for notice in stage.board.there.values()] == [None]
+
+
+@in_virtual_time
+async def test_owners_are_remembered_up_to_a_bound() -> None:
+    async with pod_events() as stage:
+        stage.there.clear()
+        for number in range(MAX_OWNERS + 1):
+            pod = replace(OWNED, uid=f"uid-{number}")
+            stage.pod_events.apply(
+                make_event(a_command(pod, drain_id=f"d-{number}"), Outcome.requested, virtual_clock())
+            )
+        stage.apply(uid="uid-0", number=0)
+        stage.apply(uid="uid-1", number=1)
+        await asyncio.sleep(2)
+        assert [notice.owner for notice in stage.board.there.values()] == [None, STATEFUL_SET]
+
+
+@in_virtual_time
+async def test_a_burst_is_told_at_a_measured_pace() -> None:
+    async with pod_events() as stage:
+        for number in range(1_000):
+            stage.apply(number=number)
+        await asyncio.sleep(120)
+        assert len(stage.board.there) == 1_000
+        first, last = stage.board.tries[0][0], stage.board.tries[-1][0]
+        assert 45 <= last - first <= 60
+
+
+@in_virtual_time
+async def test_an_api_server_that_is_away_is_asked_more_and_more_seldom_and_told_everything_when_it_is_back() -> None:
+    with warnings() as lines:
+        async with pod_events() as stage:
+            stage.board.broken = NOT_NOW
+            for number in range(3):
+                stage.apply(number=number)
+            await asyncio.sleep(60)
+            assert len(stage.board.tries) <= 6
+            stage.board.broken = None
+            await asyncio.sleep(60)
+            assert len(stage.board.there) == 3
+    assert lines == ["Kubernetes does not take a notice"]
+
+
+@in_virtual_time
+async def test_a_notice_that_is_never_taken_does_not_keep_the_others_waiting_for_ever() -> None:
+    async with pod_events() as stage:
+        stage.board.broken = NOT_NOW
+        stage.apply(Outcome.failed)
+        await asyncio.sleep(1)
+        stage.apply()
+        await asyncio.sleep(170)
+        assert len(stage.board.tries) == MAX_ATTEMPTS
+        stage.board.broken = None
+        await asyncio.sleep(60)
+        assert stage.board.told == ["Drained"]
+        assert elapsed() < 600
+
+
+@in_virtual_time
+async def test_a_mistake_of_ours_costs_one_notice() -> None:
+    with warnings() as lines:
+        async with pod_events() as stage:
+            stage.board.broken = RuntimeError("{oops}")
+            stage.apply(Outcome.failed)
+            await asyncio.sleep(2)
+            stage.board.broken = None
+            stage.apply()
+            await asyncio.sleep(2)
+            assert stage.board.told == ["Drained"]
+    assert lines == ["this notice cannot be told"]
+
+
+@in_virtual_time
+async def test_too_many_are_dropped_the_oldest_first_with_one_line() -> None:
+    with warnings() as lines:
+        stage = Told()
+        for number in range(MAX_WAITING + 500):
+            stage.apply(number=number)
+        running = asyncio.create_task(stage.pod_events.run())
+        await asyncio.sleep(300)
+        running.cancel()
+        assert len(stage.board.there) == MAX_WAITING
+        assert "id-500)" in next(iter(stage.board.there.values())).message
+    assert lines == ["too many Kubernetes Events wait; the oldest are dropped"]
+
+
+@in_virtual_time
+async def test_where_we_may_not_tell_it_is_said_once_how_to_mend_that_and_seldom_tried_again() -> None:
+    with warnings() as lines:
+        async with pod_events() as stage:
+            stage.board.refusals = {"shop": RecordForbidden(why="{no}"), "bank": RecordForbidden(why="no")}
+            for number in range(20):
+                stage.apply(number=number)
+                stage.apply(number=number + 100, namespace="bank")
+                stage.apply(number=number + 200, namespace="open")
+                await asyncio.sleep(10)
+            assert [notice.namespace for _, notice in stage.board.tries].count("shop") == 1
+            assert [notice.namespace for _, notice in stage.board.tries].count("bank") == 1
+            assert len(stage.board.there) == 20
+            [line] = lines
+            assert "create on events" in line
+            assert "watch.kubernetes_events" in line
+            stage.board.refusals = {}
+            await asyncio.sleep(FORBIDDEN_RETRY_INTERVAL.total_seconds())
+            stage.apply(number=999)
+            await asyncio.sleep(5)
+            assert any("id-999)" in notice.message for notice in stage.board.there.values())
+            stage.board.refusals = {"shop": RecordForbidden(why="no")}
+            stage.apply(number=1_000)
+            await asyncio.sleep(5)
+            assert len(lines) == 2, "it was mended, and is broken anew"
+
+
+@in_virtual_time
+async def test_what_has_become_pointless_is_dropped_quietly() -> None:
+    with warnings() as lines:
+        async with pod_events() as stage:
+            stage.board.refusals = {"shop": Unrecordable(why="the namespace is gone")}
+            stage.apply()
+            await asyncio.sleep(5)
+            stage.board.refusals = {}
+            stage.apply(Outcome.failed)
+            await asyncio.sleep(5)
+            assert stage.board.told == ["DrainFailed"]
+    assert lines == []
+
+
+@in_virtual_time
+async def test_a_watch_tells_nothing_before_it_knows_which_pods_are_there() -> None:
+    async with watching() as stage:
+        await stage.broker.record(make_event(a_command(OWNED), Outcome.requested, virtual_clock()))
+        await stage.broker.record(stage.told(Outcome.out_of_service, target=a_target()))
+        await asyncio.sleep(30)
+        assert stage.event_recorder.tries == []
+        stage.feed.lists(OWNED)
+        await asyncio.sleep(5)
+        [notice] = stage.event_recorder.there.values()
+        assert notice.owner is None
+        stage.feed.removes(OWNED)
+        await stage.broker.record(stage.told(Outcome.failed))
+        await asyncio.sleep(5)
+        assert list(stage.event_recorder.there.values())[-1].owner == STATEFUL_SET
+
+
+@in_virtual_time
+async def test_a_noticeboard_that_fails_does_not_hold_up_the_watch() -> None:
+    async with watching() as stage:
+        stage.event_recorder.broken = NOT_NOW
+        stage.feed.lists(a_pod())
+        await stage.broker.record(stage.told(Outcome.failed))
+        await asyncio.sleep(10)
+        stage.feed.changes(GOING)
+        begun = elapsed()
+        await stage.broker.recorded(Outcome.requested)
+        assert elapsed() - begun < 1
+        assert [name for name, _, _ in stage.sent] == ["orders-0"]
+
+
+SHORT = (
+    "Not graceful, 95 s short: it has no preStop hook. It ended at 12:00:01Z; "
+    "callers in Eureka region eu may have used it until 12:01:35Z"
+)
+
+
+@in_virtual_time
+async def test_how_a_pod_left_is_told_to_it_once_whichever_replica_saw_its_end_first() -> None:
+    async with pod_events() as stage:
+        stage.pod_events.apply(begun())
+        stage.pod_events.apply(out())
+        stage.pod_events.apply_end(an_end(1))
+        stage.pod_events.apply_end(an_end(1, at=at(3)))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained", "NotGraceful"]
+        notice = list(stage.board.there.values())[-1]
+        assert (notice.message, notice.warning, notice.uid, notice.owner) == (SHORT, True, GOING.uid, None)
+
+
+@in_virtual_time
+async def test_two_replicas_that_read_the_streams_in_another_order_tell_a_leave_under_one_name() -> None:
+    async with pod_events() as one, pod_events() as other:
+        other.board.there = one.board.there
+        for told in (begun(), out()):
+            one.pod_events.apply(told)
+        one.pod_events.apply_end(an_end(1))
+        other.pod_events.apply_end(an_end(1))
+        for told in (begun(), out()):
+            other.pod_events.apply(told)
+        await asyncio.sleep(5)
+        assert one.board.told == ["Drained", "NotGraceful"]
+
+
+@in_virtual_time
+async def test_once_the_pod_is_gone_its_owner_is_told_how_it_left() -> None:
+    async with pod_events() as stage:
+        stage.there.clear()
+        stage.pod_events.apply(begun(0, a_command(OWNED)))
+        stage.pod_events.apply_end(an_end(100))
+        stage.pod_events.apply(out())
+        await asyncio.sleep(5)
+        notice = list(stage.board.there.values())[-1]
+        assert (notice.reason, notice.warning, notice.owner) == ("Graceful", False, STATEFUL_SET)
+        assert notice.message.startswith("Pod orders-0: Graceful. It ended at 12:01:40Z")
+
+
+@in_virtual_time
+async def test_an_end_that_one_replica_missed_is_told_once_another_one_tells_it() -> None:
+    async with pod_events() as stage:
+        stage.pod_events.apply(begun())
+        stage.pod_events.apply(out())
+        stage.pod_events.apply_end(an_end(None))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained"]
+        stage.pod_events.apply_end(an_end(1))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained", "NotGraceful"]
+
+
+@in_virtual_time
+async def test_an_old_leave_is_not_told_again_and_another_clusters_or_namespaces_is_not_told_at_all() -> None:
+    async with pod_events("shop") as stage:
+        for told in (begun(-700), out(-699)):
+            stage.pod_events.apply(told)
+        stage.pod_events.apply_end(an_end(-600, at=at(-599)))
+        for number, facts in enumerate(({"cluster": "other"}, {"namespace": "bank"})):
+            command = a_command(drain_id=f"d{number}")
+            stage.pod_events.apply(out(0.5, command))
+            stage.pod_events.apply_end(an_end(1, drain_ids=(command.drain_id,), **facts))
+        await asyncio.sleep(5)
+        assert stage.board.told == ["Drained", "Drained"]
+
+
+@in_virtual_time
+async def test_what_was_said_of_a_pod_that_was_never_registered_is_nothing() -> None:
+    async with pod_events() as stage:
+        stage.pod_events.apply(begun())
+        stage.pod_events.apply(make_event(a_command(), Outcome.not_registered, virtual_clock()))
+        stage.pod_events.apply_end(an_end(1))
+        await asyncio.sleep(5)
+        assert stage.board.there == {}
+
+
+@in_virtual_time
+async def test_a_hook_that_says_much_is_told_in_one_bounded_line() -> None:
+    async with pod_events() as stage:
+        stage.pod_events.apply(out())
+        stage.pod_events.apply_end(an_end(1, why="\x1b[2J\nits exec hook " + "é" * 2_000))
+        await asyncio.sleep(5)
+        message = list(stage.board.there.values())[-1].message
+        assert message.isprintable()
+        assert message.startswith("Not graceful, 95 s short: ?[2J?its exec hook")
+        assert len(message.encode()) <= MAX_MESSAGE_BYTES
+
+
+@in_virtual_time
+async def test_a_watch_tells_a_pod_how_it_left_as_soon_as_it_has_seen_it_end() -> None:
+    async with watching() as stage:
+        stay = a_stay()
+        going = replace(stay, pod=terminating(stay.pod))
+        stage.feed.lists(stay.pod)
+        stage.feed.changes(going.pod, going)
+        await stage.broker.recorded(Outcome.requested)
+        command = stage.broker.sent[0]
+        await stage.broker.record(out(0.5, command))
+        ended = replace(going, ends=(ContainerEnd(name="main", finished_at=at(1)),))
+        stage.feed.changes(ended.pod, ended)
+        await asyncio.sleep(5)
+        assert stage.event_recorder.told == ["Drained", "NotGraceful"]
+        assert list(stage.event_recorder.there.values())[-1].message == SHORT

@@ -1,0 +1,221 @@
+"""One drain as its events tell it: whatever is told twice, late, or by somebody who asks for it again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.domain.commands import DrainCommand
+from controller.domain.drain_record import MAX_EVENTS, STATE_PRECEDENCE, DrainRecord, new_record
+from controller.domain.events import Event, Outcome, make_event
+from controller.domain.timeline import moments
+from tests.unit.building import NOON, a_command, a_target, at, readings
+
+ONE, OTHER = a_target(), a_target(id="orders-0:orders:9090")
+
+
+def told(outcome: Outcome, seconds: float = 0, command: DrainCommand | None = None, /, **facts: Any) -> Event:
+    return make_event(command or a_command(), outcome, at(seconds), **facts)
+
+
+def begun(seconds: float = 0, command: DrainCommand | None = None) -> Event:
+    return told(Outcome.requested, seconds, command, published_at=at(seconds + 0.1))
+
+
+def story_of(*events: Event, timeline: bool = False) -> DrainRecord:
+    record = new_record(events[0])
+    for event in events:
+        record.apply(event, timeline=timeline)
+    return record
+
+
+def asked_by(name: str, seconds: float) -> DrainCommand:
+    return a_command(requested_by=name, requested_at=at(seconds), requested_why="INC-1", observed_at=at(seconds))
+
+
+def test_a_drain_is_requested_until_its_instance_is_out_and_tells_how_long_that_took() -> None:
+    record = story_of(begun())
+    assert (record.state, record.reason, record.took, record.apps) == (Outcome.requested, "", None, ())
+    assert record.facts is not None
+    assert record.end_at == at(30)
+    record.apply(told(Outcome.out_of_service, 2, target=ONE, retention_ends_at=at(330)), timeline=False)
+    assert (record.state, record.took, record.apps) == (Outcome.out_of_service, timedelta(seconds=2), ("ORDERS",))
+    record.apply(told(Outcome.removed, 400, target=ONE), timeline=False)
+    assert (record.state, record.took) == (Outcome.removed, timedelta(seconds=2))
+
+
+def test_what_stands_in_the_way_is_told_with_the_state_and_forgotten_once_it_is_over() -> None:
+    record = story_of(begun(), told(Outcome.requested, 1, reason="a node is away", target=ONE))
+    assert (record.state, record.reason) == (Outcome.requested, "a node is away")
+    record.apply(told(Outcome.out_of_service, 5, target=ONE), timeline=False)
+    assert (record.state, record.reason) == (Outcome.out_of_service, "")
+
+
+@pytest.mark.parametrize("existing", [False, True], ids=["before they were found", "after they were found"])
+def test_a_region_that_was_away_is_no_reason_any_more_once_the_instances_are_found(existing: bool) -> None:
+    before = [told(Outcome.removed, 1, target=ONE)] if existing else []
+    record = story_of(begun(), *before, told(Outcome.requested, 2, reason="no node answers"))
+    assert (record.state, record.reason) == (Outcome.requested, "no node answers")
+    record.apply(told(Outcome.out_of_service, 3, target=ONE), timeline=False)
+    assert (record.state, record.reason) == (Outcome.out_of_service, "")
+
+
+def test_a_trouble_that_is_told_late_does_not_open_a_drain_again() -> None:
+    record = story_of(
+        begun(), told(Outcome.out_of_service, 5, target=ONE), told(Outcome.requested, 2, reason="no node answers")
+    )
+    assert (record.state, record.reason) == (Outcome.out_of_service, "")
+
+
+def test_an_outcome_that_is_told_late_does_not_undo_a_later_one() -> None:
+    early, late = told(Outcome.out_of_service, 5, target=ONE), told(Outcome.removed, 400, target=ONE)
+    assert story_of(begun(), late, early).state is Outcome.removed
+    assert story_of(begun(), early, late).state is Outcome.removed
+
+
+def test_a_drain_of_several_instances_stands_where_the_most_urgent_of_them_does() -> None:
+    for first, second in permutations(STATE_PRECEDENCE[2:], 2):
+        record = story_of(begun(), told(first, 1, target=ONE), told(second, 1, target=OTHER))
+        assert record.state is min((first, second), key=STATE_PRECEDENCE.index)
+
+
+def test_the_last_of_several_instances_decides_when_it_was_out() -> None:
+    outs = [told(Outcome.out_of_service, seconds, target=one) for seconds, one in ((3, ONE), (9, OTHER))]
+    assert story_of(begun(), *outs).took == story_of(begun(), *reversed(outs)).took == timedelta(seconds=9)
+
+
+def test_a_person_who_asks_again_opens_what_had_failed() -> None:
+    ann = asked_by("ann", 100)
+    record = story_of(begun(), told(Outcome.failed, 60, target=ONE, reason="HTTP 403"), begun(100, ann))
+    assert (record.state, record.requested_by, record.requested_why) == (Outcome.requested, "ann", "INC-1")
+    record.apply(told(Outcome.out_of_service, 101, ann, target=ONE), timeline=False)
+    assert record.state is Outcome.out_of_service
+
+
+def test_a_failure_without_an_instance_is_over_once_somebody_asks_again_and_an_instance_is_found() -> None:
+    ann = asked_by("ann", 100)
+    record = story_of(begun(), told(Outcome.failed, 60, reason="no node answers"), begun(100, ann))
+    assert record.state is Outcome.requested
+    record.apply(told(Outcome.out_of_service, 101, ann, target=ONE), timeline=False)
+    assert (record.state, record.reason) == (Outcome.out_of_service, "")
+
+
+@pytest.mark.parametrize("ended", [Outcome.out_of_service, Outcome.removed, Outcome.superseded])
+def test_what_is_asked_for_again_is_open_until_it_is_answered_whatever_it_was_before(ended: Outcome) -> None:
+    ann = asked_by("ann", 100)
+    record = story_of(begun(), told(ended, 60, target=ONE), begun(100, ann))
+    assert (record.state, record.reason) == (Outcome.requested, "")
+    record.apply(told(Outcome.requested, 101, ann, target=ONE, reason="held back"), timeline=False)
+    assert (record.state, record.reason) == (Outcome.requested, "held back")
+    record.apply(told(Outcome.out_of_service, 102, ann, target=ONE), timeline=False)
+    assert (record.state, record.reason) == (Outcome.out_of_service, "")
+
+
+def test_an_answer_that_is_told_before_its_question_is_the_answer() -> None:
+    ann = asked_by("ann", 100)
+    answer = told(Outcome.out_of_service, 99.5, ann, target=ONE)  # by a worker whose clock is behind
+    failed = told(Outcome.failed, 60, target=ONE)
+    assert story_of(begun(), failed, answer, begun(100, ann)).state is Outcome.out_of_service
+    assert story_of(begun(), failed, begun(100, ann), answer).state is Outcome.out_of_service
+
+
+def test_what_the_sweep_asked_for_once_is_not_asked_for_again_by_each_of_its_events() -> None:
+    swept = a_command(requested_by="sweep")
+    failed = told(Outcome.failed, 5, swept, target=ONE, reason="HTTP 403")
+    record = story_of(begun(0, swept), failed, told(Outcome.out_of_service, 6, swept, target=OTHER))
+    assert (record.state, record.requested_by, record.requested_at) == (Outcome.failed, "sweep", NOON)
+    answered_first = story_of(told(Outcome.out_of_service, 1, swept, target=ONE), begun(0, swept))
+    assert answered_first.state is Outcome.out_of_service
+
+
+def test_the_newest_asker_is_named_also_when_an_older_one_is_told_last() -> None:
+    ann, bob = asked_by("ann", 100), asked_by("bob", 200)
+    for first, second in ((ann, bob), (bob, ann)):
+        assert story_of(begun(), begun(0, first), begun(0, second)).requested_by == "bob"
+
+
+def test_a_timeline_keeps_its_beginning_and_its_end() -> None:
+    troubles = [told(Outcome.requested, n, reason=f"trouble {n}", target=ONE) for n in range(1, 1_000)]
+    record = story_of(begun(), *troubles, told(Outcome.failed, 1_000, target=ONE), timeline=True)
+    assert len(record.events) == MAX_EVENTS
+    assert record.left_out == 1_001 - MAX_EVENTS
+    assert [event.reason for event in record.events[1:3]] == ["trouble 1", "trouble 2"]
+    assert record.events[-1].outcome is Outcome.failed
+    assert record.events[-2].reason == "trouble 999"
+
+
+def test_a_timeline_tells_who_asked_and_why_and_what_is_to_come() -> None:
+    ann = asked_by("ann", 100)
+    out = told(Outcome.out_of_service, 101, ann, target=ONE, nodes=readings(None), retention_ends_at=at(401))
+    record = story_of(begun(), begun(100, ann), out, timeline=True)
+    shown = [(moment.what, moment.detail, moment.ahead) for moment in moments(record, at(200))]
+    assert ("seen by the watch", "", False) in shown
+    assert ("requested", "asked for by ann: INC-1", False) in shown
+    assert shown[-1] == ("retention ends", f"then {ONE.id} is deleted once it is silent", True)
+    assert not any(moment.ahead for moment in moments(record, at(500)))
+    assert [moment.at for moment in moments(record, at(200))] == sorted(
+        moment.at for moment in moments(record, at(200))
+    )
+
+
+OUTCOMES = st.sampled_from(sorted(Outcome))
+TARGETS = st.sampled_from((ONE, OTHER, None))
+ASKERS = st.sampled_from((None, asked_by("ann", 3), asked_by("bob", 6), a_command(requested_by="sweep")))
+TOLD = st.builds(
+    lambda outcome, seconds, requester, target, reason: told(outcome, seconds, requester, target=target, reason=reason),
+    OUTCOMES,
+    st.integers(0, 10),
+    ASKERS,
+    TARGETS,
+    st.sampled_from(("", "a node is away")),
+)
+
+
+def facts(record: DrainRecord) -> tuple[Any, ...]:
+    return (
+        record.state,
+        record.reason,
+        record.took,
+        record.parts,
+        record.requested_by,
+        record.requested_at,
+        record.facts,
+    )
+
+
+@given(st.lists(TOLD, min_size=1, max_size=8), st.data())
+def test_told_twice_is_told_once(events: list[Event], data: st.DataObject) -> None:
+    again = [*events, *data.draw(st.lists(st.sampled_from(events), max_size=8))]
+    assert facts(story_of(*events)) == facts(story_of(*again))
+
+
+@given(st.lists(TOLD, min_size=1, max_size=8))
+def test_whatever_is_told_an_answer_that_comes_last_is_the_state_of_its_instance(events: list[Event]) -> None:
+    carl = asked_by("carl", 20)
+    record = story_of(*events, begun(20, carl), told(Outcome.out_of_service, 21, carl, target=ONE))
+    assert record.parts[(ONE.app, ONE.id)].outcome is Outcome.out_of_service
+    others = [part.outcome for key, part in record.parts.items() if key != (ONE.app, ONE.id)]
+    assert record.state is min((Outcome.out_of_service, *others), key=STATE_PRECEDENCE.index)
+    assert record.answered
+    assert ("", "") not in record.parts
+
+
+@given(st.permutations([told(Outcome.requested, 1, reason="x", target=ONE), told(Outcome.out_of_service, 2, target=ONE),
+                        told(Outcome.removed, 3, target=ONE), begun()]))  # fmt: skip
+def test_the_watchs_own_drain_ends_the_same_in_whatever_order_it_is_told(events: list[Event]) -> None:
+    record = story_of(*events)
+    assert record.state is Outcome.removed
+    assert record.began_at <= record.last_at == at(3)
+    assert record.facts == a_command().pod
+
+
+def test_a_reason_that_names_a_successor_does_not_replace_the_pods_own_facts() -> None:
+    successor = replace(told(Outcome.requested, 5, reason="may have taken it over", target=ONE), facts=a_command().pod)
+    record = story_of(begun(), replace(successor, facts=replace(a_command().pod, uid="uid-9")))
+    assert record.facts == a_command().pod

@@ -1,0 +1,183 @@
+"""Whose registration is it? Every doubt ends without a write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.domain.annotations import PodAnnotations
+from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, may_share, ownership_of
+from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, an_instance, at, terminating
+
+NEIGHBOUR = {"host_name": "orders-9", "ip": "10.1.0.99"}
+ON_NODE = terminating(a_pod(host_network=True, ip="192.168.0.4", node="node-a", ports=(8080,)))
+AT_NODE = {"ip": "192.168.0.4", "host_name": "node-a"}
+
+
+def verdict(instance: dict[str, Any], *, living: tuple[Any, ...] = (), **facts: Any) -> type:
+    return type(ownership_of(an_instance(**instance), a_command(living=living, **facts), PodAnnotations()))
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        {},
+        {"host_name": "orders.example.org"},
+        {"host_name": POD_IP},
+        {"ip": ""},
+        {"ip": "", "host_name": "ORDERS-0"},
+        {"ip": "127.0.0.1"},
+        {"registered_at": None},
+        {"registered_at": at(59)},
+    ],
+    ids=str,
+)
+def test_what_stands_at_the_pods_address_or_host_name_alone_is_its_own(instance: dict[str, Any]) -> None:
+    assert verdict(instance) is Owned
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        NEIGHBOUR,
+        {"ip": "", "host_name": ""},
+        {"ip": "10.1.0.70", "host_name": ""},
+        {"ip": "", "host_name": "orders-01"},
+    ],
+    ids=str,
+)
+def test_what_stands_elsewhere_is_somebody_elses(instance: dict[str, Any]) -> None:
+    assert verdict(instance) is Foreign
+
+
+def test_a_pod_without_an_address_does_not_own_what_has_none() -> None:
+    pod = terminating(a_pod(ip=""))
+    assert isinstance(ownership_of(an_instance(ip="", host_name="x"), a_command(pod), PodAnnotations()), Foreign)
+
+
+@pytest.mark.parametrize("seconds", [61, 3600])
+def test_what_was_registered_after_the_pods_end_is_a_newer_process(seconds: int) -> None:
+    assert verdict({"registered_at": at(seconds)}) is TakenOver
+
+
+@pytest.mark.parametrize(
+    ("created", "registered", "expected"),
+    [
+        (at(20), at(-3590), Owned),
+        (at(20), at(25), TakenOver),
+        (at(20), at(0), TakenOver),  # within the clocks' skew nobody can tell
+        (None, at(-3590), TakenOver),
+        (at(20), None, TakenOver),
+    ],
+    ids=["before the successor", "by the successor", "in doubt", "successor of unknown age", "of unknown age"],
+)
+def test_a_living_pod_at_the_same_address_owns_what_it_may_have_registered(
+    created: Any, registered: Any, expected: type
+) -> None:
+    successor = a_living_pod(ip=POD_IP, created_at=created)
+    assert verdict({"registered_at": registered}, living=(successor,)) is expected
+
+
+def test_a_successor_that_took_over_name_and_id_at_a_new_address_owns_them() -> None:
+    successor = a_living_pod(name="orders-0", ip="10.1.0.50", host_names=("orders-0",), created_at=at(5))
+    assert verdict({"ip": "10.1.0.50", "registered_at": at(12)}, living=(successor,)) in (TakenOver, Foreign)
+    assert verdict({}, living=(successor,)) is Owned
+
+
+def test_a_living_pods_address_speaks_against_a_host_name() -> None:
+    other = a_living_pod(ip="10.1.0.50", host_names=("cart-0",))
+    assert verdict({"ip": "10.1.0.50"}, living=(other,)) is not Owned
+
+
+def test_a_successor_that_registered_before_the_old_pods_deadline_is_not_taken_for_the_old_pod() -> None:
+    # A StatefulSet's pod with 30 s of grace ends after 2 s; the next orders-0 registers at 12 s, before the deadline.
+    # The command was written at 0 s, when there was no successor to tell of; the worker was late.
+    assert verdict({"ip": "10.1.0.50", "registered_at": at(12)}) is not Owned
+
+
+def test_a_host_name_that_another_namespace_or_cluster_has_too_proves_nothing_about_another_address() -> None:
+    # Every namespace and every cluster may have an orders-0, and the watch does not know them all.
+    assert verdict({"ip": "172.20.0.5", "host_name": "orders-0"}) is not Owned
+
+
+@pytest.mark.parametrize(
+    ("of_pod", "of_instance"),
+    [
+        ("fd00::1:7", "fd00:0:0:0:0:0:1:7"),
+        ("fd00::1:7", "fd00:0:0:0:0:0:1:7%eth0"),
+        ("fd00::a", "FD00::A"),
+    ],
+)
+def test_the_same_address_written_in_another_way_is_the_same(of_pod: str, of_instance: str) -> None:
+    # Java writes an IPv6 address in full, the API server in short.
+    command = a_command(terminating(a_pod(ip=of_pod)))
+    assert isinstance(ownership_of(an_instance(ip=of_instance, host_name="x"), command, PodAnnotations()), Owned)
+
+
+@pytest.mark.parametrize(
+    ("instance", "annotations", "expected"),
+    [
+        ({"port": 8080}, PodAnnotations(), Owned),
+        ({"port": 9090}, PodAnnotations(), Foreign),
+        ({"port": 0}, PodAnnotations(), Foreign),
+        ({"port": 9090}, PodAnnotations(port=9090), Owned),
+        ({"port": 8080}, PodAnnotations(port=9090), Foreign),
+        ({"port": 0, "id": "x"}, PodAnnotations(instance_id="x"), Owned),
+        ({"port": 0, "id": "y"}, PodAnnotations(instance_id="x"), Foreign),
+        ({"ip": "192.168.0.5", "host_name": "node-b", "id": "x"}, PodAnnotations(instance_id="x"), Foreign),
+        ({"registered_at": at(100)}, PodAnnotations(), TakenOver),
+    ],
+    ids=str,
+)
+def test_on_its_nodes_network_a_pod_needs_its_port_or_an_explicit_id(
+    instance: dict[str, Any], annotations: PodAnnotations, expected: type
+) -> None:
+    found = an_instance(**{**AT_NODE, **instance})
+    assert type(ownership_of(found, a_command(ON_NODE), annotations)) is expected
+
+
+@pytest.mark.parametrize(
+    ("created", "ports", "expected"),
+    [(at(20), (8080,), TakenOver), (at(20), (9090,), Owned), (at(-7200), (8080,), TakenOver)],
+)
+def test_on_a_node_the_port_of_a_living_pod_is_not_touched(
+    created: Any, ports: tuple[int, ...], expected: type
+) -> None:
+    other = a_living_pod(ip="192.168.0.4", host_names=("node-a",), host_network=True, ports=ports, created_at=created)
+    found = an_instance(**AT_NODE, registered_at=at(25))
+    assert type(ownership_of(found, a_command(ON_NODE, living=(other,)), PodAnnotations())) is expected
+
+
+def test_an_annotation_gives_no_power_over_an_instance_at_another_address() -> None:
+    victim = an_instance(id="victim", app="BANK", **NEIGHBOUR)
+    assert isinstance(
+        ownership_of(victim, a_command(), PodAnnotations(app="BANK", instance_id="victim", port=8080)), Foreign
+    )
+
+
+def test_a_reason_is_given_for_each_refusal() -> None:
+    foreign = ownership_of(an_instance(**NEIGHBOUR), a_command(), PodAnnotations())
+    newer = ownership_of(an_instance(registered_at=at(100)), a_command(), PodAnnotations())
+    assert isinstance(foreign, Foreign)
+    assert "10.1.0.99" in foreign.reason
+    assert isinstance(newer, TakenOver)
+    assert newer.reason
+
+
+@pytest.mark.parametrize(
+    ("instance", "same"),
+    [({}, True), ({"ip": "10.1.0.9"}, False), ({"host_name": "x"}, False), ({"status": "DOWN"}, True)],
+)
+def test_an_id_is_in_the_same_hands_while_address_and_host_name_stay(instance: dict[str, Any], same: bool) -> None:
+    assert is_same(an_instance(**instance), a_target()) is same
+
+
+@pytest.mark.parametrize("instance", [{}, {"ip": ""}, {"host_name": "x"}, {"ip": "10.9.9.9", "host_name": "Orders-0"}])
+def test_the_first_choice_misses_nothing_that_could_be_owned(instance: dict[str, Any]) -> None:
+    assert may_share(a_pod(), an_instance(**instance))
+
+
+def test_the_first_choice_leaves_out_the_rest() -> None:
+    assert not may_share(a_pod(), an_instance(**NEIGHBOUR))
+    assert not may_share(a_pod(ip=""), an_instance(ip="", host_name=""))

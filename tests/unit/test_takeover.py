@@ -1,0 +1,106 @@
+"""Whose id is given back, and when its override is lifted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.domain.annotations import PodAnnotations
+from controller.domain.commands import Cause
+from controller.domain.instances import OUT_OF_SERVICE, Condition
+from controller.domain.ledger import HeldInstance
+from controller.domain.stages import LiftOverride, Look, Settled, Wait
+from controller.domain.takeover import decide_restore, may_have_taken_over
+from tests.unit.building import NODES, POD_IP, a_pod, an_instance, at, out, readings
+
+NEW_IP = "10.1.0.99"
+TAKEN = HeldInstance(
+    drain_id="d",
+    region="eu",
+    app="ORDERS",
+    id="orders-0:orders:8080",
+    cause=Cause.terminating,
+    namespace="shop",
+    pod="orders-0",
+    uid="uid-1",
+    ip=POD_IP,
+    since_at=at(0),
+    out_at=at(1),
+)
+HEIR = a_pod("uid-2", ip=NEW_IP, created_at=at(40))
+HELD = out(ip=NEW_IP, registered_at=at(50))
+UP = an_instance(ip=NEW_IP, registered_at=at(50))
+STARTING = replace(HELD, status="STARTING")
+SPLIT = replace(UP, status=OUT_OF_SERVICE)
+OLD = out()
+
+
+def decide(
+    *answers: Any, pod: Any = HEIR, held: HeldInstance = TAKEN, annotations: PodAnnotations | None = None
+) -> object:
+    return decide_restore(held, pod, annotations or PodAnnotations(), readings(*answers))
+
+
+@pytest.mark.parametrize(
+    ("answers", "decision"),
+    [
+        ((HELD, HELD), LiftOverride(nodes=NODES[:2])),
+        ((HELD, UP), LiftOverride(nodes=NODES[:2])),
+        ((HELD, None), LiftOverride(nodes=NODES[:2])),
+        ((HELD, Condition.unreachable), LiftOverride(nodes=NODES[:2])),
+        ((UP, SPLIT), LiftOverride(nodes=NODES[:2], split=True)),
+        ((UP, UP), Settled()),
+        ((SPLIT, SPLIT), Settled()),
+    ],
+)
+def test_what_is_ours_is_lifted_at_every_node_and_what_the_process_says_itself_is_left(
+    answers: tuple[Any, ...], decision: object
+) -> None:
+    assert decide(*answers) == decision
+
+
+@pytest.mark.parametrize("answers", [(STARTING, HELD), (HELD, OLD), (OLD, OLD), (None, None), (UP, None)])
+def test_it_is_looked_at_again_while_it_starts_or_any_node_shows_the_old_process_or_none(
+    answers: tuple[Any, ...],
+) -> None:
+    assert isinstance(decide(*answers), Look)
+
+
+def test_a_node_that_does_not_answer_is_waited_for() -> None:
+    assert isinstance(decide(UP, Condition.unreachable), Wait)
+
+
+def test_at_the_same_address_the_registration_must_be_younger_than_the_drain_and_the_pod() -> None:
+    reused = a_pod("uid-2", name="other", created_at=at(5))
+    assert isinstance(decide(out(registered_at=at(-1)), pod=reused), Look), "a short-lived pod's own registration"
+    assert isinstance(decide(out(registered_at=at(7)), pod=reused), LiftOverride)
+    late = replace(reused, created_at=at(500))
+    assert isinstance(decide(out(registered_at=at(7)), pod=late), Look)
+
+
+def test_on_the_nodes_network_the_port_or_an_explicit_id_speaks_for_it() -> None:
+    shared = a_pod("uid-2", name="other", host_network=True, ports=(9090,), created_at=at(40))
+    registered = out(registered_at=at(50))
+    assert isinstance(decide(registered, pod=shared), Look)
+    assert isinstance(
+        decide(registered, pod=shared, annotations=PodAnnotations(instance_id=registered.id)), LiftOverride
+    )
+    assert isinstance(decide(registered, pod=replace(shared, ports=(8080,))), LiftOverride)
+
+
+def test_the_very_pod_comes_back_only_from_a_lost_node() -> None:
+    back = a_pod()
+    assert not may_have_taken_over(back, TAKEN)
+    lost = replace(TAKEN, cause=Cause.node_lost)
+    assert may_have_taken_over(back, lost)
+    assert isinstance(decide(out(), pod=back, held=lost), LiftOverride)
+
+
+def test_on_a_nodes_address_only_who_came_lately_and_from_the_same_namespace_may_hold_it() -> None:
+    shared = a_pod("uid-2", name="other", host_network=True, created_at=at(40))
+    assert may_have_taken_over(shared, TAKEN)
+    assert not may_have_taken_over(replace(shared, created_at=at(-3600)), TAKEN)
+    assert not may_have_taken_over(replace(shared, namespace="elsewhere"), TAKEN)
+    assert not may_have_taken_over(replace(shared, ip=""), TAKEN)
