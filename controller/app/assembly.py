@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.domain.decide import Routing
 from controller.domain.events import Event
 from controller.domain.guard import GuardPolicy
 from controller.domain.pods import Pod
+from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.window import Window, WindowOverride, Windows
 from controller.domain.tracking import Tracker

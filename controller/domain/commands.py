@@ -12,21 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from controller.domain.causes import Cause
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.pods import LivingPod, Pod
-
-
-class Cause(StrEnum):
-    """Why a pod is drained."""
-
-    terminating = "terminating"
-    deleted = "deleted"
-    vanished = "vanished"
-    failed = "failed"
-    succeeded = "succeeded"
-    node_lost = "node_lost"
-    asked = "asked"
-    """A person asked for it: the pod itself lives."""
 
 
 class Stage(StrEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import FINAL, Event, Outcome
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from controller.domain.commands import Cause, DrainCommand, Target
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Target
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
 

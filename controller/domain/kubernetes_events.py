@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome
 from controller.domain.pods import Owner

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import FINAL, Event, Outcome
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod, living_of

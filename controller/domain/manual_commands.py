@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from controller.domain.commands import Cause, DrainCommand, drain_id
-from controller.domain.decide import Publish, Refuse, Routing, cause_of, decide
+from controller.domain.causes import Cause, cause_of
+from controller.domain.commands import DrainCommand, drain_id
 from controller.domain.ledger import HeldInstance
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.replay_plan import Requester, requested
+from controller.domain.routing import Publish, Refuse, Routing, make_commands
 from controller.domain.takeover import RestoreCommand, make_restore
 
 NO_DEADLINE = timedelta(days=3_650)
@@ -29,7 +30,7 @@ def drains_of(
     if not pod.ip:
         return "it has no address yet"
     commands = []
-    for decision in decide(pod, Cause.asked, requester.at, routing, living):
+    for decision in make_commands(pod, Cause.asked, requester.at, routing, living):
         match decision:
             case Refuse(reason=reason):
                 return reason

@@ -13,7 +13,8 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from controller.domain.addressing import canonical_address, unaddressable
-from controller.domain.commands import Cause, DrainCommand, Progress, drain_id, target_of
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Progress, drain_id, target_of
 from controller.domain.events import Event
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance
 from controller.domain.ledger import Ledger

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.commands import Cause, DrainCommand, Target
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Target
 from controller.domain.drain_record import WHOLE_DRAIN, DrainRecord
 from controller.domain.events import FINAL, Outcome
 from controller.domain.instances import Condition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controller.domain.commands import Cause
-from controller.domain.decide import cause_of, is_worth_draining
+from controller.domain.causes import Cause, cause_of, is_worth_draining
 from controller.domain.pods import LivingPod, Pod, living_of
 
 MAX_SHARING = 20

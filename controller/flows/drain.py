@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.commands import Cause, DrainCommand, Stage, Target
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.events import Outcome, make_event
 from controller.domain.intervals import FIRST_HEARTBEAT_CHECK_INTERVAL
 from controller.domain.stages import (

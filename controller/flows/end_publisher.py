@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from loguru import logger
 
-from controller.domain.commands import Cause
-from controller.domain.decide import Publish, Routing, decide, is_worth_draining
+from controller.domain.causes import Cause, is_worth_draining
 from controller.domain.intervals import backoff
 from controller.domain.pods import Pod
+from controller.domain.routing import Publish, Routing, make_commands
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
 from controller.domain.shutdown.serving_end import ServingEnd, serving_end
@@ -103,7 +103,7 @@ class EndPublisher:
         if pod.uid in self._told or not is_worth_draining(pod, now):
             return
         _remember(self._told, pod.uid, None)
-        decisions = decide(pod, Cause.terminating, now, self._routing)
+        decisions = make_commands(pod, Cause.terminating, now, self._routing)
         drain_ids = tuple(one.command.drain_id for one in decisions if isinstance(one, Publish))
         if not drain_ids:
             return

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from controller.domain.annotations import AnnotationError, read_annotations
-from controller.domain.commands import Cause, DrainCommand
-from controller.domain.decide import Publish, Refuse, Routing, cause_of, decide
+from controller.domain.causes import Cause, cause_of
+from controller.domain.commands import DrainCommand
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.routing import Publish, Refuse, Routing, make_commands
 from controller.flows.finder import Finder
 from controller.flows.ports import Clock
 
@@ -48,7 +49,7 @@ class Matcher:
         for pod, living in pods:
             if cause_of(pod) is not None or not pod.ip:
                 continue
-            for decision in decide(pod, Cause.asked, begun_at, self._routing, living):
+            for decision in make_commands(pod, Cause.asked, begun_at, self._routing, living):
                 match decision:
                     case Refuse(reason=reason):
                         matches.miss(pod, f"{NOT_FOLLOWED}: {reason}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Event
 from controller.domain.instances import Instance, Reading
 from controller.domain.kubernetes_events import KubernetesEvent

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from loguru import logger
 
-from controller.domain.commands import Cause
-from controller.domain.decide import Publish, Routing, decide
+from controller.domain.causes import Cause
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
 from controller.domain.position import Position
+from controller.domain.routing import Publish, Routing, make_commands
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.flows.end_publisher import EndPublisher, contain_errors_about
@@ -92,7 +92,7 @@ class Resume:
 
     def _is_answered(self, pod: Pod) -> bool:
         """Whether a worker has taken this pod's drains up, after an earlier watch sent them."""
-        decisions = decide(pod, Cause.deleted, self._clock(), self._routing)
+        decisions = make_commands(pod, Cause.deleted, self._clock(), self._routing)
         return all(
             isinstance(decision, Publish) and self._ledger.is_answered(decision.command.drain_id)
             for decision in decisions

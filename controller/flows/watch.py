@@ -15,10 +15,10 @@ from typing import assert_never
 
 from loguru import logger
 
-from controller.domain.decide import Publish, Refuse, Routing, decide
 from controller.domain.events import Outcome, make_event
 from controller.domain.intervals import backoff
 from controller.domain.ledger import Ledger
+from controller.domain.routing import Publish, Refuse, Routing, make_commands
 from controller.domain.tracking import Due, Tracker
 from controller.errors import BrokerError
 from controller.flows.end_publisher import EndPublisher, contain_errors_about
@@ -209,7 +209,7 @@ class Watch:
                 return
 
     async def _send(self, due: Due) -> None:
-        decisions = decide(due.pod, due.cause, due.observed_at, self._routing, self._tracker.sharing(due.pod))
+        decisions = make_commands(due.pod, due.cause, due.observed_at, self._routing, self._tracker.sharing(due.pod))
         for decision in decisions:
             match decision:
                 case Publish(command=command):

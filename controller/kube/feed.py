@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from controller.domain.decide import cause_of
+from controller.domain.causes import cause_of
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected

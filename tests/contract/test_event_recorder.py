@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 from loguru import logger
 
-from controller.domain.decide import Routing
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Owner, Pod
+from controller.domain.routing import Routing
 from controller.errors import KubernetesError
 from controller.flows.ports import Recorded, RecordForbidden, Unrecordable
 from controller.flows.priority import PriorityGate

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.domain.commands import Cause, DrainCommand
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand
 from controller.domain.events import Outcome, make_event
 from controller.domain.pods import Pod
 from controller.rabbit.outbox import RabbitOutbox

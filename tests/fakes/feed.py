@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from controller.domain.decide import cause_of
+from controller.domain.causes import cause_of
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Event
 
 

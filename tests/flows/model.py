@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-from controller.domain.decide import LONG_FINISHED
+from controller.domain.causes import MAX_FINISHED_AGE
 from controller.domain.events import FINAL, Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.ownership import CLOCK_SKEW
@@ -105,7 +105,7 @@ class Member:
         return not self.going
 
     def is_long_finished(self, now: datetime) -> bool:
-        return self.pod.finished_at is not None and now - self.pod.finished_at >= LONG_FINISHED
+        return self.pod.finished_at is not None and now - self.pod.finished_at >= MAX_FINISHED_AGE
 
     @property
     def bears_its_name(self) -> bool:

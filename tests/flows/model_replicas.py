@@ -10,13 +10,13 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar, assert_never
 
-from controller.domain.decide import Routing
 from controller.domain.events import Event
 from controller.domain.guard import RecentTakeOuts
 from controller.domain.instances import Reading
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
 from controller.domain.position import Position
+from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.takeover import WorkItem

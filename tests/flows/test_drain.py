@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Event, Outcome
 from controller.domain.instances import OUT_OF_SERVICE, Condition
 from tests.fakes.eureka_node import READ_PATIENCE, Trouble

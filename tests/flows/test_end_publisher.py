@@ -11,9 +11,9 @@ import pytest
 from loguru import logger
 
 from controller.domain.commands import drain_id
-from controller.domain.decide import Routing
 from controller.domain.pods import Pod
 from controller.domain.position import Position
+from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_details import ContainerEnd, Hook, PodDetails, Sleep
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
 from controller.errors import BrokerError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Outcome
 from controller.domain.ledger import HeldInstance
 from controller.domain.takeover import RestoreCommand, make_restore

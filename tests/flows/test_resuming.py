@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Outcome
 from controller.domain.position import Position
 from controller.flows.ports import Removed

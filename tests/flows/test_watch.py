@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Outcome
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.watching import GOING, watching

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Outcome, make_event
 from controller.flows.watch import MAX_UNDER_WAY
 from tests.fakes.outbox import Refusal

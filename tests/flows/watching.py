@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from controller.domain.commands import Cause, DrainCommand, Target
-from controller.domain.decide import Routing
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Target
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.ledger import Ledger
+from controller.domain.routing import Routing
 from controller.flows.priority import PriorityGate
 from controller.flows.watch import Watch
 from tests.fakes.event_recorder import FakeNoticeboard

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome
 from controller.domain.timeline import Moment, moments

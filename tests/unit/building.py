@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.domain.commands import Cause, DrainCommand, Progress, Stage, Target, drain_id
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Progress, Stage, Target, drain_id
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
 from controller.domain.pods import LivingPod, Owner, Pod
 from controller.domain.tracking import Tracker

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from controller.domain.commands import Cause, DrainCommand, Progress, Stage, Target
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Progress, Stage, Target
 from controller.domain.pods import LivingPod, Owner, Pod
 from tests.unit.building import at
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from controller.domain.commands import Cause
-from controller.domain.decide import Routing
+from controller.domain.causes import Cause
 from controller.domain.ledger import Ledger
+from controller.domain.routing import Routing
 from controller.domain.tracking import Due
 from controller.flows.priority import PriorityGate
 from controller.flows.watch import Watch

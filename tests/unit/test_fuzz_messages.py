@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from controller.domain.commands import Cause, DrainCommand, Stage
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, Stage
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.instances import Condition
 from controller.domain.ledger import HeldInstance, Ledger

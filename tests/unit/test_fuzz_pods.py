@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from controller.domain.addressing import is_region_name
-from controller.domain.decide import Publish, Routing, decide
 from controller.domain.events import Outcome, make_event
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
+from controller.domain.routing import Publish, Routing, make_commands
 from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError
 from controller.flows.priority import PriorityGate
@@ -105,7 +105,7 @@ def understood(draw: Draw) -> str:
 
 
 def drained(pod: Pod, cause: Any, tracker: Tracker) -> str:
-    decisions = decide(pod, cause, at(0), ROUTING, tracker.sharing(pod))
+    decisions = make_commands(pod, cause, at(0), ROUTING, tracker.sharing(pod))
     for decision in decisions:
         if isinstance(decision, Publish):
             assert is_region_name(decision.command.region)

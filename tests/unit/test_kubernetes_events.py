@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.kubernetes_events import (

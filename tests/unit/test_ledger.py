@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import FINAL, Event, Outcome, make_event
 from controller.domain.ledger import SETTLE_TIMEOUT, Ledger
 from tests.unit.building import POD_IP, a_command, a_pod, a_target, an_instance, at

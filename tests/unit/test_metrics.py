@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.domain.commands import Cause, DrainCommand
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand
 from controller.domain.events import Outcome, make_event
 from controller.domain.reasons import OF, Kind
 from controller.domain.region_state import NodeState, QueueState, RegionState

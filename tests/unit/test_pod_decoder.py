@@ -18,8 +18,7 @@ from controller.domain.annotations import (
     annotated_window,
     read_annotations,
 )
-from controller.domain.commands import Cause
-from controller.domain.decide import cause_of
+from controller.domain.causes import Cause, cause_of
 from controller.domain.pods import Owner, Pod
 from controller.errors import KubernetesError
 from controller.kube.pod_decoder import (

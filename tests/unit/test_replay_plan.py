@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.commands import Cause, DrainCommand
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import FINAL, Event, Outcome, make_event
 from controller.domain.instances import Condition, Instance

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.domain.decide import NODE_LOST
+from controller.domain.causes import NODE_LOST
 from controller.domain.kubernetes_events import MAX_MESSAGE_BYTES, shutdown_event
 from controller.domain.shutdown.pod_details import Container, ContainerEnd, Exec, Hook, HttpGet, PodDetails, Sleep
 from controller.domain.shutdown.pod_end import EndCause

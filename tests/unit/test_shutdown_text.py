@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from controller.domain.commands import Cause, DrainCommand
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome
 from controller.domain.shutdown.pod_end import EndCause, PodEnd

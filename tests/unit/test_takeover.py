@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.instances import OUT_OF_SERVICE, Condition
 from controller.domain.ledger import HeldInstance
 from controller.domain.stages import LiftOverride, Look, Settled, Wait

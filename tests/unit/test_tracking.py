@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.pods import Pod
 from controller.domain.tracking import MAX_REMEMBERED, Tracker
 from tests.unit.building import a_pod, at, confirm, terminating

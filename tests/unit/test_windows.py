@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controller.app.assembly import windows_of
-from controller.domain.decide import Routing
+from controller.domain.routing import Routing
 from controller.domain.shutdown.findings import WorkloadFinding, by_workload, survey_workloads
 from controller.domain.shutdown.pod_details import Sleep
 from controller.domain.shutdown.window import STOCK, Window, WindowOverride, Windows

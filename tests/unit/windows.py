@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from controller.domain.decide import Routing
 from controller.domain.pods import Owner
+from controller.domain.routing import Routing
 from controller.domain.shutdown.findings import WorkloadFinding, by_workload, survey_workloads
 from controller.domain.shutdown.hooks import HookReading, read_hook
 from controller.domain.shutdown.pod_details import Container, Exec, Hook, PodDetails

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from controller.domain.annotations import AnnotationError, annotated_window, is_enabled, read_annotations
-from controller.domain.decide import Routing, regions_of
+from controller.domain.routing import Routing, regions_of
 from controller.domain.shutdown.fix import Fix, make_fix
 from controller.domain.shutdown.hook_course import EXITS
 from controller.domain.shutdown.pod_details import PodDetails

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controller.domain.annotations import AnnotationError, read_annotations
-from controller.domain.decide import NODE_LOST, asked_at
+from controller.domain.causes import NODE_LOST
+from controller.domain.routing import deletion_asked_at
 from controller.domain.shutdown.findings import hook_text
 from controller.domain.shutdown.pod_details import ContainerEnd, PodDetails
 from controller.domain.shutdown.pod_end import TIME_RESOLUTION, EndCause
@@ -87,7 +88,7 @@ def _since(pod: PodDetails) -> datetime | None:
     """When its deletion was asked for."""
     if pod.pod.deletion_at is None:
         return None
-    return asked_at(pod.pod.deletion_at, pod.pod.grace_seconds)
+    return deletion_asked_at(pod.pod.deletion_at, pod.pod.grace_seconds)
 
 
 def _is_before(end: ContainerEnd, since_at: datetime) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics, generate_latest
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event
 from controller.domain.region_state import RegionState

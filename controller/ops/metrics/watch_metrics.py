@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 
 
 class WatchMetrics:

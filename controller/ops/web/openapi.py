@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from controller.domain.commands import Cause
+from controller.domain.causes import Cause
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
 from controller.domain.replay_plan import ReplayAction

@@ -1,4 +1,4 @@
-"""Should this pod be drained, why, and in which regions? Pure: the watch performs what is returned here."""
+"""Which regions a pod's drain goes to, and the command for each. Pure: the watch performs what is returned here."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.domain.annotations import AnnotationError, annotated_regions, is_enabled
-from controller.domain.commands import Cause, DrainCommand, drain_id
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, drain_id
 from controller.domain.pods import LivingPod, Pod
-
-NODE_LOST = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
-"""Disruption reasons that mean that the node is gone. The others (eviction, preemption, the kubelet's own) announce a
-deletion or a failure that follows at once and is seen as such, or does not follow, and then the pod lives on."""
-
-LONG_FINISHED = timedelta(minutes=15)
-"""A pod that ended before this is not drained when it is first seen: its lease is over (at most 240 s), and a cluster
-keeps thousands of completed Jobs. What self-preservation kept of it is for the sweep to find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +46,7 @@ class Refuse:
 Decision = Publish | Refuse
 
 
-def cause_of(pod: Pod) -> Cause | None:
-    """Why a pod that the API server still holds should be drained; None while it lives."""
-    if pod.deletion_at is not None:
-        return Cause.terminating
-    if pod.phase == "Failed":
-        return Cause.failed
-    if pod.phase == "Succeeded":
-        return Cause.succeeded
-    if pod.phase == "Unknown" or pod.disruption in NODE_LOST:
-        return Cause.node_lost
-    return None
-
-
-def is_worth_draining(pod: Pod, now: datetime) -> bool:
-    """Leave out what never had an address, and what ended long ago."""
-    if not pod.ip:
-        return False
-    return not (pod.finished and pod.finished_at is not None and now - pod.finished_at >= LONG_FINISHED)
-
-
-def decide(
+def make_commands(
     pod: Pod, cause: Cause, observed_at: datetime, routing: Routing, living: tuple[LivingPod, ...] = ()
 ) -> list[Decision]:
     """Compose a pod's drain: one command a region, a refusal with its reason, or nothing when it is switched off."""
@@ -119,7 +92,7 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     to be that observation, so that latencies below a second can be told.
     """
     if cause is Cause.terminating and pod.deletion_at is not None:
-        since_at = asked_at(pod.deletion_at, pod.grace_seconds)
+        since_at = deletion_asked_at(pod.deletion_at, pod.grace_seconds)
         end_at = pod.deletion_at
     elif pod.finished_at is not None:
         since_at = end_at = pod.finished_at
@@ -130,7 +103,7 @@ def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datet
     return since_at, max(end_at, since_at)
 
 
-def asked_at(deletion_at: datetime, grace_seconds: int) -> datetime:
+def deletion_asked_at(deletion_at: datetime, grace_seconds: int) -> datetime:
     """When a deletion was asked for: a deletionTimestamp is when its grace period ends."""
     try:
         return deletion_at - timedelta(seconds=grace_seconds)

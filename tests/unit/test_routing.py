@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.commands import Cause, drain_id
-from controller.domain.decide import LONG_FINISHED, Publish, Refuse, Routing, cause_of, decide, is_worth_draining, span
+from controller.domain.causes import MAX_FINISHED_AGE, Cause, cause_of, is_worth_draining
+from controller.domain.commands import drain_id
 from controller.domain.pods import Pod
+from controller.domain.routing import Publish, Refuse, Routing, make_commands, span
 from tests.unit.building import NOON, a_living_pod, a_pod, at, terminating
 
 ROUTING = Routing(
@@ -21,13 +22,13 @@ ROUTING = Routing(
 
 
 def regions(pod: Pod, routing: Routing = ROUTING) -> list[str]:
-    decisions = decide(pod, Cause.terminating, NOON, routing)
+    decisions = make_commands(pod, Cause.terminating, NOON, routing)
     assert all(isinstance(decision, Publish) for decision in decisions)
     return [decision.command.region for decision in decisions]
 
 
 def refusal(pod: Pod, routing: Routing = ROUTING) -> str:
-    [decision] = decide(pod, Cause.terminating, NOON, routing)
+    [decision] = make_commands(pod, Cause.terminating, NOON, routing)
     assert isinstance(decision, Refuse)
     return decision.reason
 
@@ -59,8 +60,8 @@ def test_a_pod_is_drained_for_what_ends_it_and_for_nothing_else(facts: dict[str,
     [
         ({}, True),
         ({"ip": ""}, False),
-        ({"phase": "Succeeded", "finished_at": NOON - LONG_FINISHED}, False),
-        ({"phase": "Failed", "finished_at": NOON - LONG_FINISHED + timedelta(seconds=1)}, True),
+        ({"phase": "Succeeded", "finished_at": NOON - MAX_FINISHED_AGE}, False),
+        ({"phase": "Failed", "finished_at": NOON - MAX_FINISHED_AGE + timedelta(seconds=1)}, True),
         ({"phase": "Failed"}, True),
         ({"phase": "Running", "finished_at": at(-86_400)}, True),
     ],
@@ -125,7 +126,7 @@ def test_a_switch_that_says_neither_is_refused_with_its_reason(text: str) -> Non
 
 def test_a_command_carries_the_pod_its_times_and_its_living_neighbours() -> None:
     pod, other = terminating(a_pod(), asked_at=at(-3)), a_living_pod()
-    [decision] = decide(pod, Cause.terminating, NOON, ROUTING, (other,))
+    [decision] = make_commands(pod, Cause.terminating, NOON, ROUTING, (other,))
     command = decision.command
     assert (command.pod, command.living, command.cluster) == (pod, (other,), "test")
     assert (command.since_at, command.end_at, command.observed_at) == (at(-3), at(27), NOON)
