@@ -1,6 +1,8 @@
 # The two commands to know: `make demo` shows it, `make test` proves it. Both install and start all they need.
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN = $(UV) run --locked --quiet
+# The image's. Not by a file .python-version: there pyenv's python3 would not start where pyenv has another one.
+export UV_PYTHON ?= 3.11
 
 .PHONY: help install check test unit faults demo bench headline format docs clean
 .DEFAULT_GOAL := help
@@ -15,11 +17,12 @@ help:  ## What there is
 install: $(if $(findstring .uv/,$(UV)),.uv/bin/uv)  ## The locked dependencies, into .venv
 	@$(UV) sync --locked --quiet
 
-check: install  ## Style, types, layers, and the Dockerfile
+check: install  ## Style, types, layers, names, and the Dockerfile
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) lint-imports --no-cache
+	$(RUN) python -m tests.names
 	$(RUN) hadolint Dockerfile
 
 # The stack's own tests install and build what is missing; then everything else runs in lanes, each with its own servers.
@@ -28,7 +31,7 @@ test: check  ## Everything: unit, contract, end to end, the page, and the most t
 	$(RUN) python -m tests.lanes
 
 unit: install  ## What needs no server, in seconds
-	$(RUN) pytest tests/unit tests/flows tests/demo tests/headline
+	$(RUN) pytest tests/unit tests/flows tests/demo tests/headline tests/bench
 
 faults: install  ## Everything broken in every way, on the real servers: over an hour, tables at the end
 	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(FAULTS_ARGS)
@@ -48,7 +51,8 @@ format: install
 
 docs: install  ## The pages that are made from the code
 	$(RUN) python -m controller.ops.metrics.metrics_reference >docs/metrics.md
-	$(RUN) python -m controller.settings_reference >docs/configuration.md
+	$(RUN) python -m controller.settings.reference >docs/configuration.md
+	$(RUN) python -m controller.settings.yaml_file >config/controller.yaml
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

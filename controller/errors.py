@@ -5,10 +5,13 @@ DrainControllerError
 ├── KubernetesError    back off and ask again
 ├── BrokerError        not confirmed: do it again, it may arrive twice
 ├── RegistryError      the region did not answer: try again later
-└── MessageError       not a message of ours: dead-letter it with this reason
+├── MessageError       not a message of ours: dead-letter it with this reason
+└── BusyError          another replay is running, or this one is too large: wait, or choose fewer drains
 """
 
 from __future__ import annotations
+
+from controller.domain.reason import Reason, ReasonCode
 
 
 class DrainControllerError(Exception):
@@ -32,8 +35,18 @@ class BrokerError(DrainControllerError):
 
 
 class RegistryError(DrainControllerError):
-    """No node of the region gave a usable answer."""
+    """No node of the region gave a usable answer; ``reason`` says why, in a form that can be counted."""
+
+    code = ReasonCode.unreachable
+
+    def __init__(self, text: str, code: ReasonCode | None = None) -> None:
+        super().__init__(text)
+        self.reason = Reason(code=code or self.code, detail=text)
 
 
 class MessageError(DrainControllerError):
     """A message body that is not a valid message of a version that we know."""
+
+
+class BusyError(DrainControllerError):
+    """A replay cannot be run now."""

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from loguru import Record
 
 LINE = "line"
-"""Where a formatter leaves its line: loguru formats what a format function returns once more."""
+"""The fact that holds a formatted line: loguru formats once more what a format function returns."""
 FORMAT = f"{{extra[{LINE}]}}\n"
 NOISY = ("aiormq", "aio_pika", "aiohttp.access", "asyncio")
 
 
 class _Intercept(logging.Handler):
-    """Hands the standard library's records to loguru."""
+    """Passes the standard library's records to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -38,14 +38,14 @@ class _Intercept(logging.Handler):
             # As an argument, not as the format: a library's text may hold braces.
             text = record.getMessage()
             problem = record.exc_info[1] if record.exc_info else None
-            # What a library ran into is told in one clause: its traceback would be read as ours.
-            error = _in_one_clause(problem) if problem else None
+            # One clause about a library's problem: its traceback would be read as ours.
+            error = _summary(problem) if problem else None
             logger.bind(library=record.name, error=error).log(level, "{}", without_credentials(text))
         except Exception:  # a library's broken log call must not raise in the library
             self.handleError(record)
 
 
-def _in_one_clause(problem: BaseException) -> str:
+def _summary(problem: BaseException) -> str:
     frames = traceback.extract_tb(problem.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(problem).__name__}: {without_credentials(str(problem))}{where}"
@@ -83,9 +83,9 @@ def _as_json(record: Record) -> str:
 
 
 def configure(settings: LogSettings, *, quiet: bool = False) -> None:
-    """Send every log of this process to stderr as the settings say.
+    """Send every log of this process to stderr, as the settings demand.
 
-    ``quiet`` is for commands that tell a person themselves what matters: they log only to be debugged.
+    ``quiet`` is for commands that report to a person themselves: they log only at DEBUG.
     """
     if quiet and settings.level != "DEBUG":
         settings = settings.model_copy(update={"level": "CRITICAL"})
@@ -102,5 +102,5 @@ def configure(settings: LogSettings, *, quiet: bool = False) -> None:
     )
     logging.basicConfig(handlers=[_Intercept()], level=settings.level, force=True)
     for name in NOISY:
-        # They tell at INFO and WARNING what this program notices and tells itself.
+        # At INFO and WARNING they log what this program notices and logs itself.
         logging.getLogger(name).setLevel(logging.CRITICAL if settings.level != "DEBUG" else logging.INFO)

@@ -1,11 +1,11 @@
-"""Certificates, passwords and tokens that change while a process runs: looked for in their files, and handed over.
+"""Reload certificates, passwords and tokens that change in their files while a process runs.
 
-Order of events: every file that settings or certificates come from is read; when they hold something new, and the same
-at two looks, the settings are loaded again and the TLS contexts built from them; whoever uses them gets both. What
-cannot be used is told once, and the old stays.
+Order of events: every file that settings or certificates come from is polled; when the contents are new, and the same
+at two polls, the settings are loaded again, TLS contexts are built from them, and both are applied. What cannot be used
+is logged once, and the old remains in force.
 
-A mounted Secret changes by the swap of a symbolic link to a folder, so what counts is what the files hold, and neither
-their times nor their inodes. All else that changed needs a restart: that is told, and not taken over.
+Trap: a mounted Secret changes by the swap of a symbolic link to a folder, so the files' contents are compared, and
+neither their times nor their inodes. Every other change needs a restart: it is logged and not applied.
 """
 
 from __future__ import annotations
@@ -21,62 +21,62 @@ from pydantic import BaseModel
 
 from controller.errors import SettingsError
 from controller.settings import RegionSettings, Settings
-from controller.settings_sources import Sources
+from controller.settings.sources import Sources
 from controller.tls.context import TlsAccess, access_to, files_of
 
 POLL_INTERVAL = 2.0
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 
 
 class Rotation:
-    """One process's: it knows the settings in force."""
+    """Polls one process's files and knows the settings in force."""
 
     def __init__(self, sources: Sources, settings: Settings, *, regions: Sequence[str]) -> None:
-        """``regions``: whose nodes this process asks."""
+        """``regions``: those whose nodes this process calls."""
         self._sources = sources
         self._settings = settings
         self._regions = tuple(regions)
         self._awaited: list[Path] = []
-        """Certificates' files that settings name which could not be taken over yet."""
+        """Certificates' files of settings that could not be applied yet."""
         self._seen = b""
-        """What the last look found."""
-        self._judged = b""
-        """What was taken over, or refused."""
+        """The fingerprint at the last poll."""
+        self._handled = b""
+        """The fingerprint that was applied or refused."""
 
     def check(self) -> None:
         """Read every file that this process needs; SettingsError when one cannot be used."""
         access_to(self._settings, self._regions)
 
-    async def run(self, hand_over: Callable[[TlsAccess], None]) -> None:
-        """Look for ever."""
+    async def run(self, apply: Callable[[TlsAccess], None]) -> None:
+        """Poll for ever, and apply what changed."""
         while True:
-            access = await asyncio.to_thread(self.look)
+            access = await asyncio.to_thread(self.poll)
             if access is not None:
-                hand_over(access)
+                apply(access)
             await asyncio.sleep(POLL_INTERVAL)
 
-    def look(self) -> TlsAccess | None:
-        """Give what is to be handed over; None when there is nothing new, or nothing that can be used."""
+    def poll(self) -> TlsAccess | None:
+        """Return what is to be applied; None if nothing is new, or nothing new can be used."""
         seen = self._fingerprint()
-        was_still = seen == self._seen
+        is_settled = seen == self._seen
         self._seen = seen
-        if not was_still or seen == self._judged:
+        if not is_settled or seen == self._handled:
             return None
-        is_first, self._judged = not self._judged, seen
+        is_first, self._handled = not self._handled, seen
         try:
-            given = self._sources.load()
-            settings = renewed(self._settings, given)
+            loaded = self._sources.load()
+            settings = renewed(self._settings, loaded)
             self._awaited = files_of(settings, self._regions)
             access = access_to(settings, self._regions)
         except SettingsError as error:
-            logger.bind(error=str(error)).error("changed settings cannot be used: the old ones stay")
+            logger.bind(error=str(error)).error("changed settings cannot be used; the old ones remain in force")
             return None
-        if left := changed(settings, given):
-            logger.bind(settings=", ".join(left)).warning("changed settings need a restart")
-        held = changed(self._settings, settings)
-        # The first judgement is of the start itself, unless something was rotated meanwhile.
-        if held or not is_first:
-            logger.bind(settings=", ".join(held)).info("credentials and certificates taken over")
+        if ignored := changed(settings, loaded):
+            logger.bind(settings=", ".join(ignored)).warning("changed settings need a restart")
+        applied = changed(self._settings, settings)
+        # The first poll finds what the process has started with, unless something was rotated meanwhile.
+        if applied or not is_first:
+            logger.bind(settings=", ".join(applied)).info("credentials and certificates reloaded")
         self._settings = settings
         return access
 
@@ -94,9 +94,9 @@ class Rotation:
 
 
 def renewed(old: Settings, new: Settings) -> Settings:
-    """The old settings with what may be rotated from the new ones: credentials, tokens, certificates' files.
+    """Return the old settings with the new credentials, tokens and certificates' files.
 
-    A URL's user and password are taken over where it leads to the same place.
+    A URL's new user and password are used only if it still leads to the same place.
     """
     broker: dict[str, Any] = {name: getattr(new.broker, name) for name in ("ca_file", "cert_file", "key_file")}
     if new.broker.url.place == old.broker.url.place:
@@ -123,7 +123,7 @@ def _renewed_region(old: RegionSettings, new: RegionSettings) -> RegionSettings:
 
 
 def changed(old: Any, new: Any, name: str = "") -> list[str]:
-    """The names of the settings that differ; never their values."""
+    """Return the names of the settings that differ; never their values."""
     if old == new:
         return []
     if isinstance(old, BaseModel) and isinstance(new, BaseModel):

@@ -1,7 +1,7 @@
-"""A long process: its tasks in one group, its signals, and how it stops.
+"""Run a process's tasks in one group until a signal.
 
-Order at SIGTERM: ``stop`` hooks run first (take no more, finish what is in flight, within their budget), then every
-task is cancelled, then whatever was opened is closed by its owner. A task that ends on its own ends the process.
+Order at SIGTERM: ``stop`` runs first (take no more work, finish what is in flight, within its budget), then every task
+is cancelled, then the owner of whatever was opened closes it. A task that ends on its own ends the process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def beside(task: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator
 
 
 async def until_interrupted(task: Coroutine[Any, Any, None]) -> bool:
-    """Run it to its end, or until SIGINT or SIGTERM; whether it came to its end."""
+    """Run a task to its end, or until SIGINT or SIGTERM; return whether it came to its end."""
     interrupted = asyncio.Event()
     running = asyncio.create_task(task)
     waiting = asyncio.create_task(interrupted.wait())
@@ -57,7 +57,7 @@ async def until_interrupted(task: Coroutine[Any, Any, None]) -> bool:
 async def run_until_stopped(
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]], *, stop: Callable[[], Awaitable[None]]
 ) -> None:
-    """Run the named tasks until SIGTERM or SIGINT; raises an exception group when one of them ends by itself."""
+    """Run the named tasks until SIGTERM or SIGINT; raise an exception group if one of them ends by itself."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

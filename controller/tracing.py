@@ -1,7 +1,7 @@
-"""Traces, for those who install the extra ``tracing`` and name an endpoint; else every call here costs nothing.
+"""Traces, if the extra ``tracing`` is installed and an endpoint is set; else every call here costs nothing.
 
-One trace a drain, from the watch's event to the DELETE. The trace's id is made from the drain's, so
-that replicas that tell the same story tell it in the same trace; the message headers carry the span that caused it.
+One trace a drain, from the watch's event to the DELETE. The trace's id is made from the drain's, so that all replicas
+write to the same trace; the message headers carry the span that caused the message.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _tracer: Tracer | None = None
 HEADER = "traceparent"
-"""As W3C Trace Context has it."""
+"""The header of W3C Trace Context."""
 
 
-def configure(endpoint: str, *, exporter: Any = None) -> None:
-    """Send spans to this OTLP/HTTP endpoint (``http://collector:4318``); nothing when it is empty."""
+def configure(endpoint: str) -> None:
+    """Send spans to this OTLP/HTTP endpoint (``http://collector:4318``); no spans if it is empty."""
     global _tracer
-    if not endpoint and exporter is None:
+    if not endpoint:
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -36,14 +36,14 @@ def configure(endpoint: str, *, exporter: Any = None) -> None:
             ["tracing.endpoint: the libraries for it are not installed; install eureka-drain[tracing]"]
         ) from None
     provider = TracerProvider(resource=Resource.create({"service.name": "eureka-drain"}))
-    exporter = exporter or OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("eureka-drain")
 
 
 @contextmanager
 def span(name: str, *, drain_id: str = "", headers: Mapping[str, Any] | None = None, **facts: Any) -> Iterator[None]:
-    """Tell what happens inside. ``headers``: of the message that caused it; without them the drain's own trace."""
+    """Record a span. ``headers``: those of the message that caused it; without them it is in the drain's own trace."""
     if _tracer is None:
         yield
         return
@@ -61,7 +61,7 @@ def span(name: str, *, drain_id: str = "", headers: Mapping[str, Any] | None = N
 
 
 def carried() -> dict[str, str]:
-    """The headers that carry the current span on; none outside of one."""
+    """Return the headers that pass the current span on; none outside of a span."""
     if _tracer is None:
         return {}
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -72,7 +72,7 @@ def carried() -> dict[str, str]:
 
 
 def _root(drain_id: str) -> Any:
-    """The span that stands for the pod's end: known to nobody, the same for everybody."""
+    """Return the root of a drain's trace: a span that nobody records, the same in every process."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
     digest = hashlib.sha256(drain_id.encode()).digest()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.domain.events import Event
+from controller.domain.events import LogEntry
 from controller.domain.guard import GuardPolicy
 from controller.domain.pods import Pod
 from controller.domain.routing import Routing
@@ -17,15 +17,16 @@ from controller.domain.shutdown.window import Window, WindowOverride, Windows
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
-from controller.flows.replay_planner import LivingPods
-from controller.flows.steps import Policy
+from controller.flows.policy import Policy
+from controller.flows.replay_planner import LivingPods, ReplayPlanner
 from controller.kube.client import KubeApi
 from controller.kube.listing import Census
-from controller.messages.codec import decode_end, decode_event
+from controller.messages.codec import decode_end, decode_entry
 from controller.rabbit import names
+from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import Entry, StreamFollower
-from controller.settings import Settings
-from controller.settings import WindowSettings as WindowSettings
+from controller.settings import Settings, WindowSettings
+from controller.signals import beside
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that a command waits for the broker."""
@@ -33,13 +34,8 @@ READ_TIMEOUT = 30.0
 """Seconds without another entry that a command waits for the rest of the event log."""
 
 
-def everything(_: bytes) -> bool:
-    """Want each entry of a stream."""
-    return True
-
-
 def now() -> datetime:
-    """The clock."""
+    """Return the clock."""
     return datetime.now(UTC)
 
 
@@ -69,7 +65,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def windows_of(settings: WindowSettings) -> Windows:
-    """The window of each app and region, as the settings have it."""
+    """Return the window of each app and region, as the settings have it."""
     return Windows(
         Window(
             server_cache=settings.server_cache,
@@ -82,52 +78,60 @@ def windows_of(settings: WindowSettings) -> Windows:
 
 
 def event_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
-) -> StreamFollower[Event]:
-    """A follower of the event log."""
-    return _follower(settings, names.EVENTS, decode_event, look_back, wanted)
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] | None = None
+) -> StreamFollower[LogEntry]:
+    """Return a follower of the event log; ``wanted`` is a cheap first look at an entry's bytes."""
+    return _follower(settings, names.EVENTS, decode_entry, look_back, wanted)
 
 
 def ends_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] = everything
+    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] | None = None
 ) -> StreamFollower[PodEnd]:
-    """A follower of the stream of pods' ends."""
+    """Return a follower of the stream of pods' ends."""
     return _follower(settings, names.ENDS, decode_end, look_back, wanted)
 
 
 def _follower(
     settings: Settings,
     stream: str,
-    decode: Callable[[bytes], Entry],
+    decode: Callable[[bytes, str | None], Entry],
     look_back: timedelta,
-    wanted: Callable[[bytes], bool],
+    wanted: Callable[[bytes], bool] | None,
 ) -> StreamFollower[Entry]:
-    return StreamFollower(
-        settings=settings.broker, stream=stream, decode=decode, look_back=look_back, clock=now, wanted=wanted
-    )
+    def decode_wanted(body: bytes, type_: str | None) -> Entry | None:
+        return decode(body, type_) if wanted is None or wanted(body) else None
+
+    return StreamFollower(settings=settings.broker, stream=stream, decode=decode_wanted, look_back=look_back, clock=now)
 
 
-async def read_log(log: StreamFollower[Any], *, told: Callable[[int], object] = lambda _: None) -> None:
+async def read_log(log: StreamFollower[Any], *, report: Callable[[int], object] = lambda _: None) -> None:
     """Wait until the event log has been read. BrokerError when it cannot be, with the broker's reason.
 
     However long the log is, it is waited for while entries come.
     """
     reading = asyncio.create_task(log.wait_until_read())
-    patience, seen = CONNECT_TIMEOUT, 0
+    left, seen = CONNECT_TIMEOUT, 0
     try:
         while True:
-            done, _ = await asyncio.wait({reading}, timeout=min(patience, 1.0))
-            told(log.told)
+            done, _ = await asyncio.wait({reading}, timeout=min(left, 1.0))
+            report(log.entries_read)
             if done:
                 return
-            if log.told != seen:
-                patience, seen = READ_TIMEOUT, log.told
-            elif (patience := patience - 1.0) <= 0:
+            if log.entries_read != seen:
+                left, seen = READ_TIMEOUT, log.entries_read
+            elif (left := left - 1.0) <= 0:
                 raise BrokerError(
                     f"the stream {log.stream} cannot be read: {log.link.trouble or 'the broker does not answer'}"
                 )
     finally:
         reading.cancel()
+
+
+async def open_outbox(settings: Settings, opened: AsyncExitStack) -> RabbitOutbox:
+    """Return an outbox that connects by itself, until the stack is left."""
+    outbox = RabbitOutbox(settings=settings.broker, regions=list(settings.regions))
+    await opened.enter_async_context(beside(outbox.link.run))
+    return outbox
 
 
 async def open_regions(settings: Settings, opened: AsyncExitStack) -> dict[str, EurekaRegion]:
@@ -149,12 +153,14 @@ async def track(api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> t
     return pods, tracker
 
 
-async def living_pods(settings: Settings) -> tuple[LivingPods | None, str]:
-    """The cluster's living pods, or why they are not known: a replay goes without them where it may not list them."""
+async def make_planner(settings: Settings, regions: Mapping[str, EurekaRegion]) -> tuple[ReplayPlanner, str]:
+    """Return a planner of replays; and why it does without the cluster's living pods, when they cannot be listed."""
+    living, doubt = None, ""
     try:
         async with KubeApi() as api:
             namespaces, page_size = settings.watch.namespaces, settings.watch.page_size
             _, tracker = await track(api, namespaces=namespaces, page_size=page_size)
+        living = LivingPods(tracker.sharing, lambda uid: tracker.alive_at(uid) is not None)
     except KubernetesError as error:
-        return None, str(error)
-    return LivingPods(tracker.sharing, lambda uid: tracker.alive_at(uid) is not None), ""
+        doubt = str(error)
+    return ReplayPlanner(regions=regions, policy=policy_of(settings), clock=now, living=living), doubt

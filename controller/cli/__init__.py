@@ -24,7 +24,7 @@ app = typer.Typer(
 
 @app.callback()
 def common(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
-    """Takes terminating Kubernetes pods out of Eureka before their clients call them in vain."""
+    """Take terminating Kubernetes pods out of Eureka before their clients call them in vain."""
     context.obj = (config, assignments or [])
 
 
@@ -33,7 +33,7 @@ for part in (role_commands, write_commands, read_commands, doctor_command):
 
 
 def kubectl_drains() -> None:
-    """The entry point of ``kubectl drains``: what ``eureka-drain drains`` does; another command's name leads there."""
+    """Run ``eureka-drain drains`` as ``kubectl drains``; another command's name leads there."""
     commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     if not any(argument in commands for argument in sys.argv[1:2]):
         sys.argv.insert(1, "drains")
@@ -41,7 +41,7 @@ def kubectl_drains() -> None:
 
 
 def main() -> None:
-    """The entry point: one line a mistake on stderr, and no traceback."""
+    """Run a command: one line a mistake on stderr, and no traceback."""
     if os.getpid() == 1:
         # In a container. The kernel gives process 1 no default: what is sent before a role listens for it, or to a
         # command that never does, would be lost, and the pod would wait for its SIGKILL.

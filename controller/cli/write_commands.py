@@ -7,33 +7,17 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.options import (
-    AppFilter,
-    Assignments,
-    ConfigFile,
-    IdFilter,
-    NamespaceFilter,
-    Output,
-    OutputOption,
-    PodArgument,
-    PodFilter,
-    Reason,
-    RegionFilter,
-    Since,
-    StateFilter,
-    Until,
-)
-from controller.cli.requests import load, pod_of, prepare, requester, selection_of
+from controller.cli.call import Call, command, pod_of, requester
+from controller.cli.options import Output, OutputOption, PodArgument, Reason
+from controller.domain.selection import FILTERS
 
 app = typer.Typer()
 
 
-@app.command()
+@command(app)
 def sweep(
-    context: typer.Context,
+    call: Call,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and report, whatever sweep.policy says.")] = False,
-    config: ConfigFile = None,
-    assignments: Assignments = None,
 ) -> None:
     """Find what is in Eureka without a living pod behind it, in one pass of 35 to 70 s; report or drain it.
 
@@ -43,9 +27,9 @@ def sweep(
     from controller.app.commands.sweep import sweep as run_one_pass
     from controller.logs import configure
 
-    settings = load(context, config, assignments)
+    settings = call.load()
     configure(settings.log)
-    raise typer.Exit(run_one_pass(settings, dry_run=dry_run))
+    call.finish(run_one_pass(settings, dry_run=dry_run), plain=False)
 
 
 REPLAY_EXAMPLES = """\b
@@ -57,24 +41,14 @@ Examples:
 """
 
 
-@app.command(epilog=REPLAY_EXAMPLES)
+@command(app, epilog=REPLAY_EXAMPLES, filters=FILTERS)
 def replay(
-    context: typer.Context,
-    since: Since = "",
-    until: Until = "",
-    region: RegionFilter = "",
-    app_name: AppFilter = "",
-    namespace: NamespaceFilter = "",
-    pod: PodFilter = "",
-    state: StateFilter = None,
-    drain_id: IdFilter = None,
+    call: Call,
     dead: Annotated[bool, typer.Option("--dead", help="The dead letters, instead of the event log.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what a worker still has under way.")] = False,
     rps: Annotated[float, typer.Option("--rps", min=0.01, max=10_000, help="Drains to send in a second.")] = 50.0,
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Execute the plan.")] = False,
-    config: ConfigFile = None,
-    assignments: Assignments = None,
 ) -> None:
     """Drain again what is still in service: prints the plan; with --yes executes it and waits for the outcomes.
 
@@ -84,21 +58,12 @@ def replay(
     from controller.app.commands.replay import ReplayRequest
     from controller.app.commands.replay import replay as run_replay
 
-    settings = prepare(context, config, assignments)
-    selection = selection_of(
-        since=since or ("" if drain_id or dead else "2h"),
-        until=until,
-        region=region,
-        app=app_name,
-        namespace=namespace,
-        pod=pod,
-        states=state or (),
-        ids=drain_id or (),
+    settings = call.prepare()
+    selection = call.selection(since="" if call.given["id"] or dead else "2h")
+    request = ReplayRequest(
+        selection=selection, requester=requester(reason), dead=dead, again=again, yes=yes, per_second=rps
     )
-    wish = ReplayRequest(
-        selection=selection, requester=requester(reason), dead=dead, again=again, yes=yes, a_second=rps
-    )
-    raise typer.Exit(run_replay(settings, wish))
+    call.finish(run_replay(settings, request))
 
 
 class Action(StrEnum):
@@ -112,69 +77,48 @@ class Action(StrEnum):
 DEAD_EXAMPLES = """\b
 Examples:
   eureka-drain dead                                   every region's, with their reasons
-  eureka-drain dead requeue --region eu               send them again, once what was wrong is mended
+  eureka-drain dead requeue --region eu               send them again, once what was wrong is fixed
   eureka-drain dead drop --id u4ogxdsnands54l3 --yes
 """
 
 
-@app.command(epilog=DEAD_EXAMPLES)
+@command(app, epilog=DEAD_EXAMPLES, filters=[one for one in FILTERS if not one.needs_record])
 def dead(
-    context: typer.Context,
+    call: Call,
     action: Annotated[Action, typer.Argument(help="drop needs --yes.")] = Action.list,
-    region: RegionFilter = "",
-    app_name: AppFilter = "",
-    namespace: NamespaceFilter = "",
-    pod: PodFilter = "",
-    drain_id: IdFilter = None,
     reason: Reason = "",
     output: OutputOption = Output.table,
     yes: Annotated[bool, typer.Option("--yes", help="Drop for good what the filters choose.")] = False,
-    config: ConfigFile = None,
-    assignments: Assignments = None,
 ) -> None:
-    """The dead letters of each region: what was given up, and why. List them, send them again, or drop them."""
+    """List the dead letters of each region and why they were given up, send them again, or drop them."""
     from controller.app.commands.dead_letters import DeadLetterRequest
     from controller.app.commands.dead_letters import dead as run_dead
 
-    settings = prepare(context, config, assignments)
-    selection = selection_of(region=region, app=app_name, namespace=namespace, pod=pod, ids=drain_id or ())
-    wish = DeadLetterRequest(
-        selection=selection, requester=requester(reason), action=action.value, as_json=output is Output.json, yes=yes
+    settings = call.prepare()
+    as_json = output is Output.json
+    request = DeadLetterRequest(
+        selection=call.selection(), requester=requester(reason), action=action.value, as_json=as_json, yes=yes
     )
-    raise typer.Exit(run_dead(settings, wish))
+    call.finish(run_dead(settings, request))
 
 
-@app.command(epilog="\b\nExample:\n  eureka-drain drain shop/orders-7cd9c4fbcc-nlttw --reason 'leaks memory'")
-def drain(
-    context: typer.Context,
-    pod: PodArgument,
-    reason: Reason = "",
-    config: ConfigFile = None,
-    assignments: Assignments = None,
-) -> None:
+@command(app, epilog="\b\nExample:\n  eureka-drain drain shop/orders-7cd9c4fbcc-nlttw --reason 'leaks memory'")
+def drain(call: Call, pod: PodArgument, reason: Reason = "") -> None:
     """Take one living pod out of service, and wait until it is proved. It stays so until restore, or its death.
 
     The last instance of an app is refused (guard.last_instance).
     """
     from controller.app.commands.by_hand import drain as drain_by_hand
 
-    settings = prepare(context, config, assignments)
-    raise typer.Exit(drain_by_hand(settings, pod_of(pod), requester(reason)))
+    call.finish(drain_by_hand(call.prepare(), pod_of(pod), requester(reason)))
 
 
-@app.command(epilog="\b\nExample:\n  eureka-drain restore shop/orders-7cd9c4fbcc-nlttw")
-def restore(
-    context: typer.Context,
-    pod: PodArgument,
-    reason: Reason = "",
-    config: ConfigFile = None,
-    assignments: Assignments = None,
-) -> None:
+@command(app, epilog="\b\nExample:\n  eureka-drain restore shop/orders-7cd9c4fbcc-nlttw")
+def restore(call: Call, pod: PodArgument, reason: Reason = "") -> None:
     """Put one living pod back in service that a drain has taken out, and wait until it is proved.
 
     Only what the event log says we took out: an override that somebody else set stays.
     """
     from controller.app.commands.by_hand import restore as restore_by_hand
 
-    settings = prepare(context, config, assignments)
-    raise typer.Exit(restore_by_hand(settings, pod_of(pod), requester(reason)))
+    call.finish(restore_by_hand(call.prepare(), pod_of(pod), requester(reason)))

@@ -37,7 +37,7 @@ def unaddressable(segment: str) -> str | None:
 
 
 def is_region_name(name: str) -> bool:
-    """True for lower-case letters, digits, inner hyphens, at most 63: it becomes part of a routing key."""
+    """Return true for lower-case letters, digits, inner hyphens, at most 63: it becomes part of a routing key."""
     return _REGION.fullmatch(name) is not None
 
 
@@ -56,12 +56,12 @@ def canonical_address(text: str) -> str:
 
 
 def is_same_address(one: str, other: str) -> bool:
-    """True when both are the same address, however written."""
+    """Return whether both are the same address, however written."""
     return one == other or canonical_address(one) == canonical_address(other)
 
 
 def is_local_address(text: str) -> bool:
-    """True for an empty, unspecified or loopback address: any machine may say that of itself."""
+    """Return true for an empty, unspecified or loopback address: any machine may say that of itself."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from controller.domain.addressing import is_region_name, unaddressable
 from controller.domain.durations import parse_duration
 from controller.domain.pods import ANNOTATION_PREFIX, Pod
+from controller.domain.reason import Reason, ReasonCode
 
 KNOWN = ("enabled", "app", "instance-id", "port", "region", "retention", "window")
 MAX_VALUE_LENGTH = 1_024
@@ -25,6 +26,10 @@ TEMPLATE_FIELDS = ("app", "hostname", "ip", "name", "namespace", "port")
 
 class AnnotationError(ValueError):
     """An annotation (or a template of the settings) that cannot be followed. The drain is refused with this reason."""
+
+    def __init__(self, text: str, code: ReasonCode = ReasonCode.invalid_annotation) -> None:
+        super().__init__(text)
+        self.reason = Reason(code=code, detail=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +129,7 @@ def is_enabled(pod: Pod) -> bool:
 
 
 def annotated_regions(pod: Pod) -> tuple[str, ...]:
-    """The regions that the pod names, ``*`` as it is, none when it is silent; HintError for what cannot be a region."""
+    """Return the regions that the pod names, ``*`` as it is; AnnotationError for what cannot be a region."""
     value = pod.annotations.get("region")
     if value is None:
         return ()

@@ -28,6 +28,10 @@ class Cause(StrEnum):
     """A person asked for it: the pod itself lives."""
 
 
+REVERSIBLE = frozenset({Cause.node_lost})
+"""Only a lost node's pod may live on; what terminates, or has ended, never does."""
+
+
 def cause_of(pod: Pod) -> Cause | None:
     """Why a pod that the API server still holds should be drained; None while it lives."""
     if pod.deletion_at is not None:

@@ -1,33 +1,40 @@
-"""A drain command: the pod's facts, and how far a worker has come with it.
+"""What a region's workers are asked to do, and how far one of them has come with it.
 
-The command names a pod, never an instance to hit: the worker finds the instance in its own region's registry and
-proves there that it is this pod's.
+A drain command names a pod, never an instance to hit: the worker finds the instance in its own region's registry and
+proves there that it is this pod's. A restore command names a living pod, and what drains hold that it may have taken
+over.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from controller.domain.causes import Cause
+from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.reason import Reason
+
+MAX_HELD = 64
+"""Instances in one restore."""
 
 
 class Stage(StrEnum):
-    """Where one instance stands on its way out."""
+    """Where one instance stands on its way out; ``stages`` decides what each of them does."""
 
-    drain = "drain"
-    """To be set OUT_OF_SERVICE at every node."""
-    retire = "retire"
-    """Out of service; waiting for its retention and for its heartbeats to stop."""
+    take_out = "take_out"
+    """To be set OUT_OF_SERVICE at every node, and proved to be."""
+    retain = "retain"
+    """Out of service; waits for its retention and for its heartbeats to stop."""
     delete = "delete"
-    """To be deleted at every node, until none shows it any more."""
-    restore = "restore"
-    """A newer process holds its id: our override is lifted at every node, until none shows it any more."""
+    """To be deleted at every node, and verified to be gone."""
+    give_back = "give_back"
+    """A newer process holds its id: our override is lifted at every node, and verified to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +50,23 @@ class Target:
     due_at: datetime
     renewal_interval: timedelta = STOCK_RENEWAL_INTERVAL
     renewals: dict[str, datetime] = field(default_factory=dict)
-    """The last renewal that each node told, to prove silence by comparison."""
-    looked_at: datetime | None = None
+    """The last renewal that each node showed, to prove silence by comparison."""
+    silent_since: datetime | None = None
     """When these renewals were first seen: while they stay the same, the process has been silent since then."""
     may_have_override: bool = False
     """Whether we may have set an override on the id: then a successor is not left alone with it."""
     attempt: int = 1
-    trouble: str = ""
+    trouble: Reason | None = None
     """What the last attempt ran into; an event is written when it changes."""
     trouble_since: datetime | None = None
 
+    def carried_on(self, **changes: Any) -> Target:
+        """Return the target for its next step; nothing stands in its way any more."""
+        return replace(self, trouble=None, trouble_since=None, **changes)
+
 
 def target_of(instance: Instance, now: datetime) -> Target:
-    """An instance that is to be taken out, as it is now."""
+    """Return an instance, as it is now, that is to be taken out."""
     return Target(
         app=instance.app,
         id=instance.id,
@@ -63,28 +74,33 @@ def target_of(instance: Instance, now: datetime) -> Target:
         host_name=instance.host_name,
         port=instance.port,
         renewal_interval=instance.renewal_interval,
-        stage=Stage.drain,
+        stage=Stage.take_out,
         due_at=now,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a worker hands to itself through the delay ladder."""
+    """What a worker hands to itself through the delay queues."""
 
     first_at: datetime
     """When a worker took the command up."""
     due_at: datetime
     step: int = 0
-    """Counts the steps, so that the same step told twice (a crash between publishing and acknowledging) is known."""
+    """Counts the steps: the same step delivered twice (a crash between publishing and acknowledging) is recognised."""
     chain: str = ""
     """Empty from the watch; a dead letter that is sent again starts another chain of steps."""
     attempt: int = 1
-    trouble: str = ""
+    trouble: Reason | None = None
     trouble_since: datetime | None = None
     first_look_at: datetime | None = None
     """The first look into a complete index that did not find the instance."""
     targets: tuple[Target, ...] = ()
+
+
+def new_progress(now: datetime) -> Progress:
+    """Return the progress of a command that is just taken up."""
+    return Progress(first_at=now, due_at=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +123,44 @@ class DrainCommand:
     requested_by: str = ""
     """Who asked, when it was not the pod's own end: a person, or the sweep."""
     requested_at: datetime | None = None
-    """When a person asked: tells what comes of it from what came of the same drain before."""
+    """When a person asked: keeps what comes of it apart from what came of the same drain before."""
     requested_why: str = ""
     progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreCommand:
+    """Put this living pod back in service, wherever it holds what drains took out in this region."""
+
+    drain_id: str
+    cluster: str
+    region: str
+    pod: Pod
+    observed_at: datetime
+    """When the watch saw the pod alive for the last time; a reason to drain it that is seen later ends this."""
+    held: tuple[HeldInstance, ...]
+    requested_by: str = ""
+    requested_at: datetime | None = None
+    requested_why: str = ""
+    progress: Progress | None = None
+
+
+WorkItem = DrainCommand | RestoreCommand
+"""A message that a worker handles."""
+
+
+def make_restore(
+    cluster: str, region: str, pod: Pod, held: tuple[HeldInstance, ...], observed_at: datetime
+) -> RestoreCommand:
+    """Compose a restore."""
+    return RestoreCommand(
+        drain_id=drain_id(cluster, pod.uid, region, "restore"),
+        cluster=cluster,
+        region=region,
+        pod=pod,
+        observed_at=observed_at,
+        held=held[:MAX_HELD],
+    )
 
 
 def drain_id(cluster: str, uid: str, region: str, action: str = "drain") -> str:

@@ -41,14 +41,14 @@ class Check:
 
 
 def named(names: Iterable[str]) -> str:
-    """A few of them, and how many more there are."""
+    """Return a few of them, and how many more there are."""
     every = list(names)
     more = len(every) - MAX_EXAMPLES
     return ", ".join(every[:MAX_EXAMPLES]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_http_date(text: str) -> datetime | None:
-    """The time of an HTTP Date header, None when it is none."""
+    """Return the time of an HTTP Date header, None when it is none."""
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -121,13 +121,13 @@ def differing(
     keys = sorted({key for instances in held.values() for key in instances})
     found = []
     for key in keys:
-        said = {node: _told(instances.get(key)) for node, instances in held.items()}
+        said = {node: _status_of(instances.get(key)) for node, instances in held.items()}
         if len(set(said.values())) > 1:
             found.append((key, said))
     return found
 
 
-def _told(instance: Instance | None) -> str:
+def _status_of(instance: Instance | None) -> str:
     return "absent" if instance is None else instance.status
 
 

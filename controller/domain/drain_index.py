@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 
+from controller.domain.bounded import BoundedMap
 from controller.domain.drain_record import DrainRecord, new_record
-from controller.domain.events import Event
+from controller.domain.events import Event, LogEntry
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 
@@ -15,37 +15,35 @@ MAX_DRAINS = 50_000
 
 
 class DrainIndex:
-    """Folds events into drains. Beyond ``limit`` the one that nothing was told of for longest is forgotten."""
+    """Folds events into drains. Beyond ``limit`` the drain whose newest event is oldest is forgotten."""
 
     def __init__(self, *, cluster: str = "", timelines: bool = False, limit: int = MAX_DRAINS) -> None:
         self._cluster = cluster
         self._timelines = timelines
-        self._limit = limit
-        self._records: OrderedDict[str, DrainRecord] = OrderedDict()
-        self._ends: OrderedDict[str, PodEnd] = OrderedDict()
-        """Of drains that nothing was told of yet: the two streams are read side by side."""
+        self._records: BoundedMap[str, DrainRecord] = BoundedMap(limit)
+        self._ends: BoundedMap[str, PodEnd] = BoundedMap(limit)
+        """Of drains without any event yet: the two streams are read side by side."""
         self.forgotten = 0
         self.events = 0
 
-    def apply(self, event: Event) -> DrainRecord | None:
-        """Take the next event of the log; the drain that it changed."""
-        if self._cluster and event.cluster != self._cluster:
+    def apply(self, entry: LogEntry) -> DrainRecord | None:
+        """Take the next entry of the log, and return the drain that it changed."""
+        if self._cluster and entry.cluster != self._cluster:
             return None
         self.events += 1
-        record = self._records.get(event.drain_id)
+        record = self._records.get(entry.drain_id)
         if record is None:
-            record = self._records[event.drain_id] = new_record(event)
-            record.end = self._ends.pop(event.drain_id, None)
-            if len(self._records) > self._limit:
-                self._records.popitem(last=False)
-                self.forgotten += 1
-        if not record.apply(event, timeline=self._timelines):
+            if not isinstance(entry, Event):
+                return None  # the drain began before the part of the log that is read
+            record = new_record(entry)
+            record.end = self._ends.pop(entry.drain_id, None)
+        if not record.apply(entry, timeline=self._timelines):
             return None
-        self._records.move_to_end(event.drain_id)
+        self.forgotten += len(self._records.put(entry.drain_id, record))
         return record
 
     def apply_end(self, end: PodEnd) -> list[DrainRecord]:
-        """Take the end of a pod; the drains that it changed."""
+        """Take the end of a pod, and return the drains that it changed."""
         if self._cluster and end.cluster != self._cluster:
             return []
         changed = []
@@ -56,18 +54,16 @@ class DrainIndex:
             if record is not None:
                 record.end = end
                 changed.append(record)
-                continue
-            self._ends[drain_id] = end
-            if len(self._ends) > self._limit:
-                self._ends.popitem(last=False)
+            else:
+                self._ends[drain_id] = end
         return changed
 
     def get(self, drain_id: str) -> DrainRecord | None:
-        """One drain."""
+        """Return one drain."""
         return self._records.get(drain_id)
 
     def select(self, selection: Selection) -> list[DrainRecord]:
-        """The drains that are wanted, by when their pods began to go."""
+        """Return the drains that are wanted, by when their pods began to go."""
         found = [record for record in self._records.values() if selection.wants(record)]
         return sorted(found, key=lambda record: record.since_at or record.began_at)
 
@@ -79,5 +75,5 @@ class DrainIndex:
 
 
 def _is_news(end: PodEnd, known: PodEnd | None) -> bool:
-    """Every replica of the watch tells it; one of them may not have been there to see."""
+    """Return whether an end adds to what is known: one replica of the watch may not have been there to see it."""
     return known is None or (known.ended_at is None and end.ended_at is not None)

@@ -1,7 +1,7 @@
-"""One drain as its events tell it: its state, what became of each instance, and when. A fold over events.
+"""One drain as its events describe it: its state, what became of each instance, and when. A fold over log entries.
 
-Told twice is told once: replicas that did the same step tell the same event. What a person asks for later (a replay,
-a dead letter sent again) goes on in the same story.
+An entry that comes twice counts once: replicas that took the same step write the same event. What a person asks for
+later (a replay, a dead letter sent again) goes on in the same record.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
-from controller.domain.events import FINAL, Event, Outcome
+from controller.domain.events import FINAL, OPEN, Event, LogEntry, Outcome
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
 
 WHOLE_DRAIN = ("", "")
-"""The part of a story that is about the drain as a whole."""
+"""The key of what became of the drain as a whole."""
 MAX_EVENTS = 200
 """Events of one drain that a timeline keeps: the first half of them and the last."""
 
 STATE_PRECEDENCE = (
     Outcome.failed,
+    Outcome.retrying,
     Outcome.requested,
     Outcome.refused,
     Outcome.out_of_service,
@@ -32,7 +34,7 @@ STATE_PRECEDENCE = (
     Outcome.not_registered,
 )
 """A drain of several instances is in the first of these states that one of them is in."""
-_STILL_GIVEN = (Outcome.requested, Outcome.failed)
+_STILL_GIVEN = (*OPEN, Outcome.failed)
 """Callers are given an instance in one of these states, unless it has been out before."""
 _RANK = {outcome: rank for rank, outcome in enumerate(STATE_PRECEDENCE)}
 
@@ -46,14 +48,14 @@ class InstanceRecord:
     outcome: Outcome
     at: datetime
     """When it came to this."""
-    reason: str = ""
-    trouble: str = ""
+    reason: Reason | None = None
+    trouble: Reason | None = None
     """What stands in the way, while it does."""
     attempt: int = 1
     nodes: tuple[Reading, ...] = ()
     out_at: datetime | None = None
     safe_at: datetime | None = None
-    """When no caller uses it any more, as the worker reckoned that took it out; None until then."""
+    """When no caller uses it any more, by the worker that took it out; None until then."""
     retention_ends_at: datetime | None = None
 
 
@@ -70,7 +72,7 @@ class DrainRecord:
     ip: str
     cause: Cause
     began_at: datetime
-    """The first that was told of it."""
+    """The time of the first event that is known of it."""
     last_at: datetime
     since_at: datetime | None = None
     """When the pod began to go."""
@@ -80,20 +82,20 @@ class DrainRecord:
     requested_at: datetime | None = None
     requested_why: str = ""
     answered_at: datetime | None = None
-    """When the newest outcome was told."""
+    """The time of the newest outcome."""
     answered: bool = True
-    """False: somebody has asked for it, and no outcome has been told since."""
+    """False: somebody has asked for it, and no outcome has come since."""
     facts: Pod | None = None
     """The pod as the watch saw it; None when the log does not reach back to the beginning."""
     end_at: datetime | None = None
     end: PodEnd | None = None
     """The end of the pod's serving, when a watch has seen it."""
     parts: dict[tuple[str, str], InstanceRecord] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
+    events: list[LogEntry] = field(default_factory=list)
     """The timeline, when it is kept."""
     left_out: int = 0
     """Events that the timeline leaves out in its middle."""
-    _told: set[int] = field(default_factory=set)
+    _applied: set[int] = field(default_factory=set)
 
     @property
     def key(self) -> str:
@@ -102,7 +104,7 @@ class DrainRecord:
 
     @property
     def deciding(self) -> InstanceRecord | None:
-        """The part that the whole is judged by."""
+        """The instance that decides the state of the whole."""
         return min(self.parts.values(), key=lambda part: _RANK[part.outcome], default=None)
 
     @property
@@ -112,12 +114,12 @@ class DrainRecord:
         return part.outcome if part and self.answered else Outcome.requested
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason | None:
         """Why it stands there, or what stands in its way."""
         if not self.answered:
-            return next((part.trouble for part in self.parts.values() if part.trouble), "")
+            return next((part.trouble for part in self.parts.values() if part.trouble), None)
         part = self.deciding
-        return (part.trouble or part.reason) if part else ""
+        return (part.trouble or part.reason) if part else None
 
     @property
     def out_at(self) -> datetime | None:
@@ -143,35 +145,40 @@ class DrainRecord:
         """The apps of its instances."""
         return tuple(dict.fromkeys(part.app for part in self.parts.values() if part.app))
 
-    def apply(self, event: Event, *, timeline: bool) -> bool:
-        """Take the next event; False when it was told before."""
-        mark = hash(event.event_id)
-        if mark in self._told:
+    def apply(self, entry: LogEntry, *, timeline: bool) -> bool:
+        """Take the next entry; return False when it has been applied before."""
+        mark = hash(entry.event_id)
+        if mark in self._applied:
             return False
-        self._told.add(mark)
-        self.last_at = max(self.last_at, event.at)
-        self.since_at = self.since_at or event.since_at
-        self.published_at = self.published_at or event.published_at
-        if event.taken_up_at and (self.taken_up_at is None or event.taken_up_at < self.taken_up_at):
-            self.taken_up_at = event.taken_up_at
-        if event.facts is not None and not event.reason:
-            self.facts, self.end_at = event.facts, event.end_at
-        self._ask(event)
-        self._fold(event)
+        self._applied.add(mark)
+        self.last_at = max(self.last_at, entry.at)
+        if isinstance(entry, Event):
+            self._apply_event(entry)
         if timeline:
-            self.events.append(event)
+            self.events.append(entry)
             if len(self.events) > MAX_EVENTS:
                 del self.events[MAX_EVENTS // 2]
                 self.left_out += 1
         return True
 
-    def _ask(self, event: Event) -> None:
-        """Somebody asks for it (again): what had failed is open once more."""
+    def _apply_event(self, event: Event) -> None:
+        self.since_at = self.since_at or event.since_at
+        self.published_at = self.published_at or event.published_at
+        if event.taken_up_at and (self.taken_up_at is None or event.taken_up_at < self.taken_up_at):
+            self.taken_up_at = event.taken_up_at
+        self._apply_request(event)
+        if event.outcome is Outcome.requested:
+            if event.facts is not None:
+                self.facts, self.end_at = event.facts, event.end_at
+            return
+        self._apply_outcome(event)
+
+    def _apply_request(self, event: Event) -> None:
+        """Note that somebody asks for it (again): what had failed is open once more."""
         if not event.requested_by:
             return
-        begins = event.outcome is Outcome.requested and not event.reason
-        # The sweep does not say when it asked: that is told by its first event alone.
-        asked_at = event.requested_at or (event.at if begins else None)
+        # The sweep does not say when it asked: only its first event does.
+        asked_at = event.requested_at or (event.at if event.outcome is Outcome.requested else None)
         if asked_at is None or (self.requested_at and asked_at <= self.requested_at):
             self.requested_by = self.requested_by or event.requested_by
             return
@@ -181,51 +188,59 @@ class DrainRecord:
         self.answered = event.requested_at is None and bool(self.answered_at and self.answered_at >= asked_at)
         for part in self.parts.values():
             if part.outcome is Outcome.failed:
-                part.outcome, part.trouble, part.at = Outcome.requested, "", event.at
+                part.outcome, part.trouble, part.at = Outcome.requested, None, event.at
 
-    @staticmethod
-    def _reckon(part: InstanceRecord, event: Event) -> None:
-        """Note until when callers may use it: from when it was first out, for as long as it has been out since."""
-        if event.outcome is Outcome.restored and event.cause is Cause.asked:
-            part.safe_at = None  # a person's own drain is undone: its pod serves again, and not another one
-        elif part.safe_at is None:
-            # What is found to be out, or gone, once more has been so since the pod went: by a replay, or a late copy.
-            part.safe_at = event.safe_at
-
-    def _fold(self, event: Event) -> None:
-        key = (event.app, event.instance_id)
-        part = self.parts.get(key)
-        if event.outcome is Outcome.requested and not event.reason:
-            return
-        if event.outcome is not Outcome.requested:
+    def _apply_outcome(self, event: Event) -> None:
+        is_trouble = event.outcome is Outcome.retrying
+        if not is_trouble:
             self.answered_at = max(self.answered_at or event.at, event.at)
             asked_at = self.requested_at
             self.answered |= asked_at is None or event.requested_at == asked_at or event.at >= asked_at
+        part = self._part_of(event)
+        if part is None:
+            return
+        part.attempt = event.attempt
+        part.nodes = event.nodes or part.nodes
+        if is_trouble:
+            part.trouble = event.reason
+            part.safe_at = event.safe_at or part.safe_at
+            if part.outcome in OPEN:
+                part.outcome = Outcome.retrying
+            return
+        _set_safe_at(part, event)
+        part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, None
+        if event.outcome is Outcome.out_of_service:
+            part.out_at = event.at
+            part.retention_ends_at = event.retention_ends_at
+
+    def _part_of(self, event: Event) -> InstanceRecord | None:
+        """Return what the event is about; None when it came late, and something newer is known."""
+        key = (event.app, event.instance_id)
+        part = self.parts.get(key)
         whole = self.parts.get(WHOLE_DRAIN)
         if key != WHOLE_DRAIN and whole is not None and event.at >= whole.at:
             del self.parts[WHOLE_DRAIN]  # its instances have been found (again)
         if part is None:
             if key == WHOLE_DRAIN and any(other.at > event.at for other in self.parts.values()):
-                return  # told late: its instances have been found since
+                return None
             part = InstanceRecord(app=event.app, id=event.instance_id, outcome=Outcome.requested, at=event.at)
             self.parts[key] = part
         elif part.outcome in FINAL and part.outcome is not Outcome.failed and event.at < part.at:
-            return  # told late
-        part.attempt = event.attempt
-        part.nodes = event.nodes or part.nodes
-        if event.outcome is Outcome.requested:
-            part.trouble = event.reason
-            part.safe_at = event.safe_at or part.safe_at
-            return
-        self._reckon(part, event)
-        part.outcome, part.at, part.reason, part.trouble = event.outcome, event.at, event.reason, ""
-        if event.outcome is Outcome.out_of_service:
-            part.out_at = event.at
-            part.retention_ends_at = event.retention_ends_at
+            return None
+        return part
+
+
+def _set_safe_at(part: InstanceRecord, event: Event) -> None:
+    """Note until when callers may use it: from when it was first out, for as long as it has been out since."""
+    if event.outcome is Outcome.restored and event.cause is Cause.asked:
+        part.safe_at = None  # a person's own drain is undone: its pod serves again, and not another one
+    elif part.safe_at is None:
+        # What is found to be out, or gone, once more has been so since the pod went: by a replay, or a late copy.
+        part.safe_at = event.safe_at
 
 
 def new_record(event: Event) -> DrainRecord:
-    """Start a story with the first event that is known of it."""
+    """Return a record that begins with the first event that is known of the drain."""
     return DrainRecord(
         drain_id=event.drain_id,
         cluster=event.cluster,

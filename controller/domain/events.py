@@ -1,4 +1,4 @@
-"""The audit log's vocabulary: what may become of a drain."""
+"""The audit log's vocabulary: what may become of a drain, and who may have taken over what it held."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from controller.domain.causes import Cause
-from controller.domain.commands import DrainCommand, Target
+from controller.domain.commands import DrainCommand, RestoreCommand, Target
+from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason, ReasonCode
 
 MAX_NAME_LENGTH = 600
 """Characters of an app or id that an event keeps: longer ones cannot be addressed, and the log need not hold them."""
@@ -20,6 +22,7 @@ class Outcome(StrEnum):
     """The state that an event reports; see the README for what each means to an operator."""
 
     requested = "requested"
+    retrying = "retrying"
     out_of_service = "out_of_service"
     removed = "removed"
     already_gone = "already_gone"
@@ -30,13 +33,15 @@ class Outcome(StrEnum):
     failed = "failed"
 
 
-FINAL = frozenset(Outcome) - {Outcome.requested, Outcome.out_of_service}
+OPEN = frozenset({Outcome.requested, Outcome.retrying})
+"""The instance may still be given to callers, and a worker is to see to it."""
+FINAL = frozenset(Outcome) - OPEN - {Outcome.out_of_service}
 """Nothing follows these, unless a person asks for it; a drain has one of them for each of its instances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One change of state. The same change told twice has the same ``event_id``."""
+    """One change of state. The same change written twice has the same ``event_id``."""
 
     event_id: str
     drain_id: str
@@ -51,7 +56,7 @@ class Event:
     outcome: Outcome
     app: str = ""
     instance_id: str = ""
-    reason: str = ""
+    reason: Reason | None = None
     attempt: int = 1
     nodes: tuple[Reading, ...] = ()
     since_at: datetime | None = None
@@ -73,13 +78,34 @@ class Event:
     """The pod's deadline; as ``facts``."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeoverEvent:
+    """A living pod may have taken over what a drain holds: no outcome, but no worker may set the override again.
+
+    Its registration may look like the drained process's own, and while a node is away nothing can be concluded.
+    """
+
+    event_id: str
+    drain_id: str
+    at: datetime
+    cluster: str
+    region: str
+    app: str
+    instance_id: str
+    successor: Pod
+
+
+LogEntry = Event | TakeoverEvent
+"""What the stream of events holds."""
+
+
 def event_id(
-    drain_id: str, app: str, instance_id: str, outcome: Outcome, reason: str, requested_at: datetime | None = None
+    drain_id: str, app: str, instance_id: str, kind: str, which: str = "", requested_at: datetime | None = None
 ) -> str:
     """Derive the id that every process gives to the same change of state."""
     asked = (requested_at.isoformat(),) if requested_at else ()
-    told = "\0".join((drain_id, app, instance_id, outcome, reason if outcome is Outcome.requested else "", *asked))
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+    text = "\0".join((drain_id, app, instance_id, kind, which, *asked))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def make_event(
@@ -87,7 +113,7 @@ def make_event(
     outcome: Outcome,
     at: datetime,
     *,
-    reason: str = "",
+    reason: Reason | None = None,
     target: Target | None = None,
     app: str = "",
     instance_id: str = "",
@@ -102,9 +128,11 @@ def make_event(
         app, instance_id, attempt = target.app, target.id, target.attempt
     app, instance_id = app[:MAX_NAME_LENGTH], instance_id[:MAX_NAME_LENGTH]
     pod = command.pod
-    begins = outcome is Outcome.requested and not reason
+    begins = outcome is Outcome.requested
+    # Something else in the way is another event; the same thing again is not.
+    which = str(reason) if outcome is Outcome.retrying else ""
     return Event(
-        event_id=event_id(command.drain_id, app, instance_id, outcome, reason, command.requested_at),
+        event_id=event_id(command.drain_id, app, instance_id, outcome, which, command.requested_at),
         drain_id=command.drain_id,
         at=at,
         cluster=command.cluster,
@@ -131,3 +159,74 @@ def make_event(
         facts=pod if begins else None,
         end_at=command.end_at if begins else None,
     )
+
+
+def make_restored_event(
+    command: RestoreCommand, held: HeldInstance, at: datetime, *, nodes: tuple[Reading, ...], reason: Reason
+) -> Event:
+    """Compose the event of the drain that is undone for one instance, so that its record ends there."""
+    outcome = Outcome.restored
+    return Event(
+        event_id=event_id(held.drain_id, held.app, held.id, outcome, requested_at=command.requested_at),
+        drain_id=held.drain_id,
+        at=at,
+        cluster=command.cluster,
+        namespace=held.namespace,
+        pod=held.pod,
+        uid=held.uid,
+        ip=held.ip,
+        region=command.region,
+        cause=held.cause,
+        outcome=outcome,
+        app=held.app,
+        instance_id=held.id,
+        reason=reason,
+        nodes=nodes,
+        since_at=held.since_at,
+        requested_by=command.requested_by,
+        requested_at=command.requested_at,
+        requested_why=command.requested_why,
+    )
+
+
+def make_takeover_event(command: RestoreCommand, held: HeldInstance, at: datetime) -> TakeoverEvent:
+    """Compose what makes every worker know of the living pod, whichever of them got the command."""
+    return TakeoverEvent(
+        event_id=event_id(
+            held.drain_id, held.app, held.id, "takeover", command.pod.uid, requested_at=command.requested_at
+        ),
+        drain_id=held.drain_id,
+        at=at,
+        cluster=command.cluster,
+        region=command.region,
+        app=held.app,
+        instance_id=held.id,
+        successor=command.pod,
+    )
+
+
+CODES = {
+    Outcome.refused: (
+        ReasonCode.invalid_annotation,
+        ReasonCode.no_region,
+        ReasonCode.not_its_own,
+        ReasonCode.ambiguous,
+        ReasonCode.not_addressable,
+        ReasonCode.implausible,
+        ReasonCode.last_instance,
+        ReasonCode.heartbeats,
+    ),
+    Outcome.superseded: (ReasonCode.taken_over, ReasonCode.not_its_own),
+    Outcome.failed: (
+        ReasonCode.denied,
+        ReasonCode.unreachable,
+        ReasonCode.bad_answer,
+        ReasonCode.still_in_service,
+        ReasonCode.comes_back,
+        ReasonCode.back_in_service,
+        ReasonCode.rate_limited,
+        ReasonCode.internal_error,
+        ReasonCode.dropped,
+    ),
+}
+"""The outcomes that leave an instance as it is, with the codes that they may have."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from controller.domain.reason import Reason, ReasonCode, combine
+
 OUT_OF_SERVICE = "OUT_OF_SERVICE"
+UP = "UP"
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
 
@@ -28,21 +32,28 @@ class Instance:
     renewal_interval: timedelta = STOCK_RENEWAL_INTERVAL
 
     @property
-    def out_of_service(self) -> bool:
-        """True when no client is given this instance and an override keeps it so.
-
-        Under the override a process that says STARTING or DOWN shows as such, and OUT_OF_SERVICE once it says UP.
-        """
-        return self.override == OUT_OF_SERVICE and self.status != "UP"
+    def is_held(self) -> bool:
+        """Whether somebody's override keeps it out of service."""
+        return self.override == OUT_OF_SERVICE
 
     @property
-    def says_so_itself(self) -> bool:
-        """True when the client reported OUT_OF_SERVICE: the server then answers 200 to ours and stores no override."""
-        return self.status == OUT_OF_SERVICE and self.override != OUT_OF_SERVICE
+    def says_up_beneath(self) -> bool:
+        """Whether the process under the override says UP: one that says STARTING or DOWN shows as such."""
+        return self.is_held and self.status == OUT_OF_SERVICE
+
+    @property
+    def is_up(self) -> bool:
+        """Whether callers are given it."""
+        return self.status == UP
+
+    @property
+    def out_of_service(self) -> bool:
+        """Whether no client is given this instance, and an override keeps it so."""
+        return self.is_held and not self.is_up
 
 
 def silence_of(renewal_interval: timedelta) -> timedelta:
-    """How far apart two equal renewal times must be to prove that no heartbeat came."""
+    """Return how far apart two equal renewal times must be to prove that no heartbeat came."""
     interval = renewal_interval if renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
     return interval + timedelta(seconds=5)
 
@@ -87,3 +98,46 @@ def read(node: str, instance: Instance | None) -> Reading:
         instance.status if instance.status == instance.override else f"{instance.status}, override {instance.override}"
     )
     return Reading(node=node, condition=condition, instance=instance, detail=detail)
+
+
+Readings = tuple[Reading, ...]
+"""What every node says of one instance."""
+
+_CODES = {
+    Condition.denied: ReasonCode.denied,
+    Condition.unreachable: ReasonCode.unreachable,
+    Condition.failing: ReasonCode.bad_answer,
+    Condition.in_service: ReasonCode.still_in_service,
+}
+
+
+def present(readings: Iterable[Reading]) -> list[Instance]:
+    """Return the registrations that nodes showed."""
+    return [reading.instance for reading in readings if reading.instance is not None]
+
+
+def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
+    """Return the last renewal at each node that holds the instance."""
+    return {
+        reading.node: reading.instance.renewed_at
+        for reading in readings
+        if reading.instance is not None and reading.instance.renewed_at is not None
+    }
+
+
+def trouble_of(readings: Readings) -> Reason:
+    """Name the nodes that are not settled; at least one is not."""
+    return combine(
+        Reason(
+            code=_CODES[reading.condition],
+            detail=f"{reading.node}: {reading.condition}{f' ({reading.detail})' if reading.detail else ''}",
+        )
+        for reading in readings
+        if not reading.settled
+    )
+
+
+def disagree(instances: Iterable[Instance]) -> bool:
+    """Return whether nodes show the same process UP here and OUT_OF_SERVICE there, with no override left to lift."""
+    shown = {instance.status for instance in instances if not instance.is_held}
+    return {UP, OUT_OF_SERVICE} <= shown

@@ -1,8 +1,8 @@
 """What a drain's pod is told of it: Kubernetes Events, for whoever runs ``kubectl describe pod``. Pure.
 
-Only what a person would act upon, or look for after a rollout, becomes a notice; the event log holds everything. Its
+Only what a person would act upon, or look for after a rollout, becomes a event; the event log holds everything. Its
 name is derived from the event's id, so that replicas do not repeat each other. Reasons, apps and ids come from servers
-and pods: whatever is in them, a notice is one printable, bounded line.
+and pods: whatever is in them, a event is one printable, bounded line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_APP_LENGTH, MAX_ID_LENGTH = 100, 250
 """Characters: the reason must have room beside them."""
 MAX_EVENT_NAME_LENGTH = 253
 MARK = 16
-"""Characters of the event's id in the notice's name."""
+"""Characters of the event's id in the event's name."""
 
 _MARK = re.compile(r"[0-9a-f]{16}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -37,7 +37,7 @@ class KubernetesEvent:
     """One line about a pod, in the words that Kubernetes has for it."""
 
     name: str
-    """A DNS subdomain; the same notice told twice has the same one."""
+    """A DNS subdomain; the same event told twice has the same one."""
     namespace: str
     pod: str
     uid: str
@@ -70,40 +70,40 @@ def drain_event(event: Event) -> KubernetesEvent | None:
 
 
 def shutdown_event(record: DrainRecord, shutdown: Shutdown) -> KubernetesEvent | None:
-    """Compose what a pod is told of its own end; None for what is not told."""
+    """Make the event about a pod's own shutdown; None where the verdict is neither good nor bad."""
     end = record.end
     if (
         end is None
         or end.ended_at is None
-        or shutdown.grace not in (ShutdownVerdict.graceful, ShutdownVerdict.not_graceful)
+        or shutdown.verdict not in (ShutdownVerdict.graceful, ShutdownVerdict.not_graceful)
     ):
         return None
     if not _LABEL.fullmatch(record.namespace):
         return None
     return KubernetesEvent(
-        name=_name(record.pod, hashlib.sha256(f"{record.drain_id}\0leave".encode()).hexdigest()[:MARK]),
+        name=_name(record.pod, hashlib.sha256(f"{record.drain_id}\0shutdown".encode()).hexdigest()[:MARK]),
         namespace=record.namespace,
         pod=record.pod,
         uid=record.uid,
-        reason="Graceful" if shutdown.grace is ShutdownVerdict.graceful else "NotGraceful",
-        warning=shutdown.grace is ShutdownVerdict.not_graceful,
-        message=_line(_leave_told(record, shutdown, end.ended_at), MAX_MESSAGE_BYTES),
+        reason="Graceful" if shutdown.verdict is ShutdownVerdict.graceful else "NotGraceful",
+        warning=shutdown.verdict is ShutdownVerdict.not_graceful,
+        message=_line(_shutdown_message(record, shutdown, end.ended_at), MAX_MESSAGE_BYTES),
         at=end.at,
     )
 
 
-def _leave_told(record: DrainRecord, shutdown: Shutdown, ended_at: datetime) -> str:
+def _shutdown_message(record: DrainRecord, shutdown: Shutdown, ended_at: datetime) -> str:
     region = f"Eureka region {record.region}" if record.region else "Eureka"
-    told = shutdown.told[0].upper() + shutdown.told[1:] + (f": {shutdown.why}" if shutdown.why else "")
+    text = shutdown.text[0].upper() + shutdown.text[1:] + (f": {shutdown.reason}" if shutdown.reason else "")
     if record.safe_at is None:
-        return f"{told} ({region})"
+        return f"{text} ({region})"
     used = f"callers in {region} may have used it until {record.safe_at:%H:%M:%S}Z"
-    return f"{told}. It ended at {ended_at:%H:%M:%S}Z; {used}"
+    return f"{text}. It ended at {ended_at:%H:%M:%S}Z; {used}"
 
 
-def addressed_to(notice: KubernetesEvent, owner: Owner) -> KubernetesEvent:
+def addressed_to(event: KubernetesEvent, owner: Owner) -> KubernetesEvent:
     """Tell the pod's owner instead, which has many pods: so the line begins with the pod's name."""
-    return replace(notice, owner=owner, message=_line(f"Pod {notice.pod}: {notice.message}", MAX_MESSAGE_BYTES))
+    return replace(event, owner=owner, message=_line(f"Pod {event.pod}: {event.message}", MAX_MESSAGE_BYTES))
 
 
 def _reason(outcome: Outcome) -> str | None:
@@ -116,14 +116,21 @@ def _reason(outcome: Outcome) -> str | None:
             return "DrainFailed"
         case Outcome.restored:
             return "Restored"
-        case Outcome.requested | Outcome.removed | Outcome.already_gone | Outcome.not_registered | Outcome.superseded:
+        case (
+            Outcome.requested
+            | Outcome.retrying
+            | Outcome.removed
+            | Outcome.already_gone
+            | Outcome.not_registered
+            | Outcome.superseded
+        ):
             return None
         case _:
             assert_never(outcome)
 
 
 def _name(pod: str, mark: str) -> str:
-    """The pod's name, as far as it is one, and the mark."""
+    """Return the pod's name, as far as it is one, and the mark."""
     begin = pod[: MAX_EVENT_NAME_LENGTH - len(mark) - 1].rstrip("-.")
     return f"{begin if _SUBDOMAIN.fullmatch(begin) else 'pod'}.{mark}"
 

@@ -10,12 +10,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from controller.domain.causes import Cause, cause_of
-from controller.domain.commands import DrainCommand, drain_id
-from controller.domain.ledger import HeldInstance
+from controller.domain.commands import DrainCommand, RestoreCommand, drain_id, make_restore
+from controller.domain.held_instances import HeldInstance
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.replay_plan import Requester, requested
 from controller.domain.routing import Publish, Refuse, Routing, make_commands
-from controller.domain.takeover import RestoreCommand, make_restore
 
 NO_DEADLINE = timedelta(days=3_650)
 """From now: longer than any process lives."""
@@ -33,7 +32,7 @@ def drains_of(
     for decision in make_commands(pod, Cause.asked, requester.at, routing, living):
         match decision:
             case Refuse(reason=reason):
-                return reason
+                return str(reason)
             case Publish(command=command):
                 name = drain_id(command.cluster, pod.uid, command.region, f"by hand {requester.at.isoformat()}")
                 commands.append(

@@ -15,12 +15,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from controller.domain.addressing import canonical_address, unaddressable
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, drain_id, target_of
-from controller.domain.events import Event
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance
+from controller.domain.events import Event, LogEntry
+from controller.domain.instances import Condition, Instance, Readings, present, renewals
 from controller.domain.ledger import Ledger
 from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pods import Pod
-from controller.domain.stages import Readings, present, renewals
 
 REQUESTED_BY = "sweep"
 
@@ -72,11 +71,13 @@ class Provenance:
         self._by_ip: dict[str, Event] = {}
         self.ledger = Ledger(cluster)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: LogEntry) -> None:
         """Take the next event of the log."""
         if event.cluster != self._cluster:
             return
         self.ledger.apply(event)
+        if not isinstance(event, Event):
+            return
         if event.ip:
             self._by_ip[canonical_address(event.ip)] = event
         if event.instance_id:
@@ -87,30 +88,30 @@ class Provenance:
         self._cidrs = ()
 
     def against(self, region: str, instance: Instance, shared: frozenset[str]) -> Suspect | None:
-        """What speaks for it that this instance was one of ours; ``shared`` are the nodes' own addresses."""
-        told = self._by_id.get((region, instance.app, instance.id))
-        if told is None and instance.ip not in shared:
-            told = self._by_ip.get(canonical_address(instance.ip))
+        """Return what speaks for it that this instance was one of ours; ``shared`` are the nodes' own addresses."""
+        event = self._by_id.get((region, instance.app, instance.id))
+        if event is None and instance.ip not in shared:
+            event = self._by_ip.get(canonical_address(instance.ip))
         if (
-            told is not None
-            and canonical_address(told.ip) == canonical_address(instance.ip)
-            and _was_there(told, instance)
+            event is not None
+            and canonical_address(event.ip) == canonical_address(instance.ip)
+            and _was_there(event, instance)
         ):
             return Suspect(
                 region=region,
                 instance=instance,
-                evidence=f"event log: {told.namespace}/{told.pod} {told.outcome.value}",
-                namespace=told.namespace,
-                pod=told.pod,
-                uid=told.uid,
+                evidence=f"event log: {event.namespace}/{event.pod} {event.outcome.value}",
+                namespace=event.namespace,
+                pod=event.pod,
+                uid=event.uid,
             )
         network = next((cidr for cidr in self._cidrs if _is_in(instance.ip, cidr)), None)
         return Suspect(region=region, instance=instance, evidence=f"pod_cidrs: {network}") if network else None
 
 
-def _was_there(told: Event, instance: Instance) -> bool:
+def _was_there(event: Event, instance: Instance) -> bool:
     """Whether it was registered when the log spoke of it: an address is used again."""
-    return instance.registered_at is None or instance.registered_at <= told.at + CLOCK_SKEW
+    return instance.registered_at is None or instance.registered_at <= event.at + CLOCK_SKEW
 
 
 def _is_in(address: str, network: IPv4Network | IPv6Network) -> bool:
@@ -121,7 +122,7 @@ def _is_in(address: str, network: IPv4Network | IPv6Network) -> bool:
 
 
 def suspects(region: str, registry: Iterable[Instance], pods: Sequence[Pod], evidence: Provenance) -> list[Suspect]:
-    """The instances of a region that belonged to this cluster and have no pod."""
+    """Return the instances of a region that belonged to this cluster and have no pod."""
     living = LivingAddresses(pods)
     shared = frozenset(pod.ip for pod in pods if pod.host_network)
     found = []
@@ -154,7 +155,7 @@ def confirm_suspect(suspect: Suspect, first: Readings, second: Readings, living:
         doubt = "its address has changed meanwhile"
     elif renewals(first) != renewals(second):
         doubt = "it heartbeats: a process without a pod"
-    elif all(instance.override == OUT_OF_SERVICE for instance in instances):
+    elif all(instance.is_held for instance in instances):
         doubt = "out of service already"
     return Orphan(suspect=suspect, renewals=renewals(second), doubt=doubt)
 
@@ -165,7 +166,7 @@ def command_of(finding: Orphan, cluster: str, looked_at: datetime, now: datetime
     instance = suspect.instance
     uid = suspect.uid or f"swept:{instance.ip}"
     which = f"sweep {instance.app} {instance.id} {instance.registered_at}"
-    target = replace(target_of(instance, now), renewals=dict(finding.renewals), looked_at=looked_at)
+    target = replace(target_of(instance, now), renewals=dict(finding.renewals), silent_since=looked_at)
     return DrainCommand(
         drain_id=drain_id(cluster, uid, suspect.region, which),
         cluster=cluster,

@@ -15,6 +15,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.reason import Reason, ReasonCode
 
 _ORDINAL = re.compile(r"-\d+$", re.ASCII)
 _RANDOM = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}$", re.ASCII)
@@ -30,16 +31,16 @@ class Owned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """It is somebody else's, or nobody can tell."""
+    """It is somebody else's, or nobody can say whose."""
 
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenOver:
     """A newer process holds it."""
 
-    reason: str
+    reason: Reason
 
 
 Ownership = Owned | Foreign | TakenOver
@@ -53,18 +54,18 @@ def ownership_of(instance: Instance, command: DrainCommand, annotations: PodAnno
     newer = instance.registered_at is not None and instance.registered_at > command.since_at
     if not by_ip and not by_name:
         if newer and annotations.instance_id == instance.id:
-            return TakenOver(reason=f"a newer process at {instance.ip or instance.host_name} holds the pod's id")
-        return Foreign(reason=f"its address {instance.ip or '(none)'} and host name are not the pod's")
+            return _taken_over(f"a newer process at {instance.ip or instance.host_name} holds the pod's id")
+        return _foreign(f"its address {instance.ip or '(none)'} and host name are not the pod's")
     if (
         instance.registered_at is not None
         and instance.registered_at > command.end_at + CLOCK_SKEW
         and not (by_ip and _bears_its_name(instance, pod))
     ):
-        return TakenOver(reason="it was registered after the pod's end")
+        return _taken_over("it was registered after the pod's end")
     if _is_older(instance, pod):
-        return Foreign(reason="it was registered before the pod was created")
+        return _foreign("it was registered before the pod was created")
     if not by_ip and (doubt := _doubt_about_the_name(instance, command)):
-        return TakenOver(reason=doubt) if newer else Foreign(reason=doubt)
+        return _taken_over(doubt) if newer else _foreign(doubt)
     if pod.host_network:
         return _on_a_shared_address(instance, command, annotations)
     bears_its_name = by_ip and _bears_its_name(instance, pod)
@@ -73,14 +74,22 @@ def ownership_of(instance: Instance, command: DrainCommand, annotations: PodAnno
             continue
         if _registered_before(instance, other):
             continue
-        return TakenOver(reason=f"the living pod {other.namespace}/{other.name} holds its address or host name")
+        return _taken_over(f"the living pod {other.namespace}/{other.name} holds its address or host name")
     if not by_ip and instance.ip and any(other.ip == instance.ip for other in command.living):
-        return Foreign(reason="its address is a living pod's")
+        return _foreign("its address is a living pod's")
     return Owned()
 
 
+def _foreign(detail: str) -> Foreign:
+    return Foreign(reason=Reason(code=ReasonCode.not_its_own, detail=detail))
+
+
+def _taken_over(detail: str) -> TakenOver:
+    return TakenOver(reason=Reason(code=ReasonCode.taken_over, detail=detail))
+
+
 def _is_older(instance: Instance, pod: Pod) -> bool:
-    """Whether a predecessor at the same address or name must have left it."""
+    """Return whether a predecessor at the same address or name must have left it."""
     return (
         instance.registered_at is not None
         and pod.created_at is not None
@@ -89,7 +98,7 @@ def _is_older(instance: Instance, pod: Pod) -> bool:
 
 
 def _bears_its_name(instance: Instance, pod: Pod) -> bool:
-    """Whether a registration bears a name that no other pod can have: a ReplicaSet's, which ends in random letters.
+    """Return whether a registration bears a name that no other pod can have: a ReplicaSet's, with random letters.
 
     Then it is the same process that registered again, after a node lost its memory, and not a successor.
     """
@@ -102,7 +111,7 @@ def _bears_its_name(instance: Instance, pod: Pod) -> bool:
 
 
 def _doubt_about_the_name(instance: Instance, command: DrainCommand) -> str:
-    """Why a host name alone does not prove that an instance at another address is the pod's.
+    """Return why a host name alone does not prove that an instance at another address is the pod's.
 
     A Deployment's pod has a name of its own; a StatefulSet's (``orders-0``) stands in other namespaces and clusters
     too, and is taken over by a successor before the deadline.
@@ -118,21 +127,20 @@ def _doubt_about_the_name(instance: Instance, command: DrainCommand) -> str:
 
 
 def _on_a_shared_address(instance: Instance, command: DrainCommand, annotations: PodAnnotations) -> Ownership:
-    """A hostNetwork pod's address is its node's: the port or an explicit id must speak for it too."""
+    """Have the port or an explicit id speak for it too: a hostNetwork pod's address is its node's."""
     pod = command.pod
-    by_port = instance.port != 0 and instance.port in (
-        (annotations.port,) if annotations.port is not None else pod.ports
-    )
+    ports = pod.ports if annotations.port is None else (annotations.port,)
+    by_port = instance.port != 0 and instance.port in ports
     if not by_port and annotations.instance_id != instance.id:
-        return Foreign(reason="the pod is on its node's network, and neither port nor instance id tells it from others")
+        return _foreign("the pod is on its node's network, and neither port nor instance id distinguishes it")
     for other in command.living:
         if instance.port in other.ports and not _registered_before(instance, other):
-            return TakenOver(reason=f"the living pod {other.namespace}/{other.name} declares its port on that node")
+            return _taken_over(f"the living pod {other.namespace}/{other.name} declares its port on that node")
     return Owned()
 
 
 def _claims(other: LivingPod, instance: Instance, *, by_ip: bool) -> bool:
-    """Whether a living pod stands where this registration points."""
+    """Return whether a living pod stands where this registration points."""
     if by_ip:
         return other.ip == instance.ip
     return instance.host_name.lower() in other.host_names
@@ -147,17 +155,17 @@ def _registered_before(instance: Instance, other: LivingPod) -> bool:
 
 
 def names_the_pod(instance_id: str, pod: Pod) -> bool:
-    """Whether an id holds its pod's name or address: then nobody else takes it over unless he has these too."""
+    """Return whether an id holds its pod's name or address: then nobody takes it over who does not have these too."""
     if pod.host_network:
         return False
     return any(name and name.lower() in instance_id.lower() for name in (pod.ip, pod.name, *pod.host_names[:1]))
 
 
 def is_same(instance: Instance, target: Target) -> bool:
-    """Whether the id is still where it was when it was proved to be the pod's."""
+    """Return whether the id is still where it was when it was proved to be the pod's."""
     return instance.ip == target.ip and instance.host_name == target.host_name
 
 
 def may_share(pod: Pod, instance: Instance) -> bool:
-    """A cheap first choice from an index: anything that stands at the pod's address or host name."""
+    """Return whether the instance stands at the pod's address or host name: a cheap first choice from an index."""
     return (bool(pod.ip) and is_same_address(instance.ip, pod.ip)) or instance.host_name.lower() in pod.host_names

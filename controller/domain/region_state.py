@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.domain.drain_record import DrainRecord
-from controller.domain.events import Outcome
+from controller.domain.events import OPEN
 
 DISAGREE_TIMEOUT = timedelta(seconds=90)
 """Nodes answer from caches that are up to 30 s old, and copy each other with delay: only what lasts is a difference."""
@@ -78,8 +78,8 @@ def differ(nodes: Iterable[NodeState]) -> bool:
 
 
 def oldest_open(records: Iterable[DrainRecord], region: str) -> DrainRecord | None:
-    """The drain of a region that has waited longest."""
-    waiting = [record for record in records if record.region == region and record.state is Outcome.requested]
+    """Return the drain of a region that has waited longest."""
+    waiting = [record for record in records if record.region == region and record.state in OPEN]
     return min(waiting, key=_waits_since, default=None)
 
 

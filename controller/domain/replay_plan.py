@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import Cause
-from controller.domain.commands import DrainCommand, Target
+from controller.domain.commands import DrainCommand
+from controller.domain.decisions import Observation
 from controller.domain.drain_record import WHOLE_DRAIN, DrainRecord
-from controller.domain.events import FINAL, Outcome
-from controller.domain.instances import Condition
-from controller.domain.stages import Readings, Settled, TakeOut, check_ownership, decide_take_out, trouble_of
+from controller.domain.events import FINAL, OPEN, Outcome
+from controller.domain.instances import trouble_of
+from controller.domain.stages import check_ownership, in_service, is_absent
 
 
 class ReplayAction(StrEnum):
@@ -32,15 +32,15 @@ class ReplayAction(StrEnum):
     gone = "already gone"
 
 
-_RANK = {verdict: rank for rank, verdict in enumerate(ReplayAction)}
-"""A drain of several instances has the first verdict that one of them has."""
+_RANK = {action: rank for rank, action in enumerate(ReplayAction)}
+"""A drain of several instances has the first of these that one of them has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDecision:
-    """A verdict and its reason."""
+    """What would be done, and why."""
 
-    verdict: ReplayAction
+    action: ReplayAction
     reason: str = ""
 
 
@@ -61,26 +61,26 @@ class ReplayItem:
     region: str
     pod: str
     apps: tuple[str, ...]
-    judged: ReplayDecision
+    decision: ReplayDecision
     command: DrainCommand | None = None
     instances: tuple[tuple[str, str], ...] = ()
     """The apps and ids that would be drained."""
-    letter: int | None = None
-    """The dead letter that it comes from, by its place in the queue."""
+    dead_number: int | None = None
+    """The dead letter that it comes from, by its number."""
 
 
 def replay_command(record: DrainRecord, requester: Requester) -> DrainCommand | ReplayDecision:
     """Compose the command of a drain once more, or say why that cannot be."""
     if record.facts is None or record.since_at is None:
         why = "the part of the log that was read does not hold the drain's beginning: choose a longer --since"
-        return ReplayDecision(verdict=ReplayAction.refuse, reason=why)
+        return ReplayDecision(action=ReplayAction.refuse, reason=why)
     if record.cause is Cause.asked:
         return ReplayDecision(
-            verdict=ReplayAction.refuse, reason="it was taken out by hand: eureka-drain drain does that again"
+            action=ReplayAction.refuse, reason="it was taken out by hand: eureka-drain drain does that again"
         )
     if any(part.outcome is Outcome.restored for part in record.parts.values()):
         return ReplayDecision(
-            verdict=ReplayAction.refuse, reason="it was put back in service: a living process holds the id"
+            action=ReplayAction.refuse, reason="it was put back in service: a living process holds the id"
         )
     command = DrainCommand(
         drain_id=record.drain_id,
@@ -96,7 +96,7 @@ def replay_command(record: DrainRecord, requester: Requester) -> DrainCommand | 
 
 
 def requested(command: DrainCommand, requester: Requester) -> DrainCommand:
-    """The command as a person asks for it: from the start, and with his name on it."""
+    """Return the command as a person asks for it: from the start, with that person's name on it."""
     return replace(
         command,
         observed_at=requester.at,
@@ -108,47 +108,44 @@ def requested(command: DrainCommand, requester: Requester) -> DrainCommand:
 
 
 def is_under_way(record: DrainRecord, now: datetime, give_up_after: timedelta) -> ReplayDecision | None:
-    """Whether a worker has it still, so that asking again would only do it twice."""
-    if record.state is not Outcome.requested or now - record.last_at > give_up_after:
+    """Return why nothing is to be sent when a worker has it still: asking again would only do it twice."""
+    if record.state not in OPEN or now - record.last_at > give_up_after:
         return None
     who = f"asked for by {record.requested_by}" if record.requested_by else "asked for by the watch"
-    return ReplayDecision(verdict=ReplayAction.under_way, reason=record.reason or who)
+    return ReplayDecision(action=ReplayAction.under_way, reason=str(record.reason or who))
 
 
-def decide_instance(
-    command: DrainCommand, annotations: PodAnnotations, target: Target, readings: Readings
-) -> ReplayDecision:
-    """What would come of one instance that was found to be the pod's."""
-    finish = check_ownership(target, command, annotations, readings)
-    if finish is not None:
-        verdict = ReplayAction.superseded if finish.outcome is Outcome.superseded else ReplayAction.refuse
-        return ReplayDecision(verdict=verdict, reason=finish.reason)
-    if all(reading.condition is Condition.absent for reading in readings):
-        return ReplayDecision(verdict=ReplayAction.gone, reason="no node holds it any more")
-    match decide_take_out(readings):
-        case TakeOut():
-            return ReplayDecision(verdict=ReplayAction.drain)
-        case Settled():
-            return ReplayDecision(verdict=ReplayAction.out)
-        case _:
-            return ReplayDecision(verdict=ReplayAction.drain, reason=f"once it can be proved: {trouble_of(readings)}")
+def decide_instance(seen: Observation) -> ReplayDecision:
+    """Decide what would come of one instance that was found to be the pod's."""
+    if (other_hands := check_ownership(seen)) is not None:
+        report = other_hands.report
+        action = ReplayAction.superseded if report.outcome is Outcome.superseded else ReplayAction.refuse
+        return ReplayDecision(action=action, reason=str(report.reason))
+    if is_absent(seen.readings):
+        return ReplayDecision(action=ReplayAction.gone, reason="no node holds it any more")
+    if in_service(seen.readings):
+        return ReplayDecision(action=ReplayAction.drain)
+    if seen.unanswered:
+        reason = f"once it can be proved: {trouble_of(seen.readings)}"
+        return ReplayDecision(action=ReplayAction.drain, reason=reason)
+    return ReplayDecision(action=ReplayAction.out)
 
 
-def combine(judged: Iterable[ReplayDecision]) -> ReplayDecision:
-    """The verdict on a drain from those on its instances."""
-    return min(judged, key=lambda one: _RANK[one.verdict])
+def combine_decisions(decisions: Iterable[ReplayDecision]) -> ReplayDecision:
+    """Return the decision on a drain from those on its instances."""
+    return min(decisions, key=lambda one: _RANK[one.action])
 
 
 def is_settled(record: DrainRecord | None, instances: Iterable[tuple[str, str]]) -> bool:
-    """Whether everything that was sent has come to an outcome; ``story`` holds what was told since."""
+    """Return whether everything that was sent has come to an outcome; ``record`` holds what was written since."""
     if record is None:
         return False
     whole = record.parts.get(WHOLE_DRAIN)
     if whole is not None and whole.outcome in FINAL:
         return True
     wanted = [record.parts.get(key) for key in instances] or list(record.parts.values())
-    return bool(wanted) and all(part is not None and part.outcome is not Outcome.requested for part in wanted)
+    return bool(wanted) and all(part is not None and part.outcome not in OPEN for part in wanted)
 
 
-GOOD_ENDS = frozenset(Outcome) - {Outcome.requested, Outcome.refused, Outcome.failed}
+GOOD_ENDS = frozenset(Outcome) - OPEN - {Outcome.refused, Outcome.failed}
 GOOD_ACTIONS = frozenset({ReplayAction.out, ReplayAction.gone, ReplayAction.superseded})

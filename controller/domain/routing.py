@@ -10,6 +10,7 @@ from controller.domain.annotations import AnnotationError, annotated_regions, is
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, drain_id
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.reason import Reason, ReasonCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Refuse:
     """The pod asked for something that cannot be followed; nothing is sent to a worker."""
 
     command: DrainCommand
-    reason: str
+    reason: Reason
 
 
 Decision = Publish | Refuse
@@ -55,16 +56,17 @@ def make_commands(
             return []
         regions = regions_of(pod, routing)
     except AnnotationError as error:
-        return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=str(error))]
+        return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=error.reason)]
     return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
 
 
 def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
-    """The regions in which the pod may have registered; HintError when it asks for some that cannot be."""
+    """Return the regions in which the pod may have registered; HintError when it asks for some that cannot be."""
     asked = annotated_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
     regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
     if asked and not regions:
-        raise AnnotationError("it asks for every region (*), and the watch's settings name none")
+        text = "it asks for every region (*), and the watch's settings name none"
+        raise AnnotationError(text, ReasonCode.no_region)
     return tuple(regions)
 
 

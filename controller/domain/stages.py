@@ -1,254 +1,281 @@
-"""The next step of one instance's drain, from what every node said. Pure: flows read, ask here, and perform.
+"""One instance's drain, stage by stage, as pure decisions: flows/lifecycle reads, asks here, performs, and asks again.
 
-drain ──(out or absent at every node)──▶ retire ──(silent, retention over)──▶ delete ──(absent)──▶ removed
-  │                                        ▲ └─ it heartbeats: look again       │ └─ DELETE, look again
-  └─ already_gone, refused, superseded     └──────────── it came back ──────────┘
+    find ─▶ take_out ─▶ (read back: proved) ─▶ retain ─▶ delete ─▶ (read back: verified) ─▶ removed
+               │                                 │ ▲        │
+               │ already_gone, refused           │ └────────┴─ it heartbeats, or came back
+               └───────── superseded ◀── give_back ◀── a newer process holds the id ──▶ restored
 
-retire, delete ──(the id is in newer hands)──▶ superseded, or restore ──(our override is lifted)──▶ restored
+Each stage is repeatable: it starts from what the nodes show now, and asking twice changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
-from controller.domain.annotations import PodAnnotations
-from controller.domain.commands import DrainCommand, Stage, Target
+from controller.domain.causes import Cause
+from controller.domain.commands import Stage, Target
+from controller.domain.decisions import (
+    Continue,
+    Decision,
+    Delete,
+    Finish,
+    GiveBack,
+    Observation,
+    Obstructed,
+    Report,
+    TakeOut,
+)
 from controller.domain.events import Outcome
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, silence_of
-from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, TAKEOVER_INTERVAL
-from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, ownership_of
+from controller.domain.instances import (
+    Condition,
+    Readings,
+    disagree,
+    present,
+    renewals,
+    silence_of,
+    trouble_of,
+)
+from controller.domain.intervals import (
+    FIRST_HEARTBEAT_CHECK_INTERVAL,
+    HEARTBEAT_CHECK_INTERVAL,
+    TAKEOVER_INTERVAL,
+    UNNAMED_ID_INTERVAL,
+)
+from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, names_the_pod, ownership_of
+from controller.domain.reason import Reason, ReasonCode
 
-Readings = tuple[Reading, ...]
-
-DENIED_ATTEMPTS = 12
+MAX_DENIED_ATTEMPTS = 12
 """A node that denies us (401, 403) is misconfigured, and not worth an hour of tries. But a changed password may reach
 the node first, and a running pod only when the kubelet brings it, a minute or two later: they take two minutes."""
+MAX_DELETES = 3
+"""DELETEs after which an instance that is still there is said to come back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
-    """Nothing more is to be done about this instance."""
-
-    outcome: Outcome
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakeOut:
-    """Set OUT_OF_SERVICE at these nodes."""
-
-    nodes: tuple[str, ...]
-    stubborn: tuple[str, ...] = ()
-    """Those of them that would store no override, because the client says OUT_OF_SERVICE itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """No node gives the instance to a client any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Something stands in the way; try again."""
-
-    trouble: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Note the renewal times and look again after this long, to see whether it heartbeats."""
-
-    after: timedelta
+def take_out(seen: Observation) -> Decision:
+    """Get the instance out of service at every node."""
+    target, now = seen.target, seen.now
+    other_hands = check_ownership(seen)
+    if other_hands is not None:
+        if target.may_have_override:
+            # The id may bear our override into its new hands: see to that before it is left alone.
+            return Continue(target=replace(target, stage=Stage.retain, due_at=now))
+        return other_hands
+    if serving := in_service(seen.readings):
+        return TakeOut(nodes=serving)
+    if seen.unanswered:
+        return Obstructed(reason=trouble_of(seen.readings))
+    if is_absent(seen.readings):
+        return _gone(seen, away_since=now if target.renewals or target.silent_since is None else target.silent_since)
+    safe_at = now + seen.window
+    ends = seen.remove and seen.command.cause is not Cause.asked
+    ends_at = max(seen.command.end_at, now) + seen.retention if ends else None
+    report = Report(outcome=Outcome.out_of_service, retention_ends_at=ends_at, safe_at=safe_at)
+    if not seen.remove:
+        return Finish(report=report)
+    later = target.carried_on(
+        stage=Stage.retain,
+        due_at=now + FIRST_HEARTBEAT_CHECK_INTERVAL,
+        renewals=renewals(seen.readings),
+        silent_since=now,
+        attempt=1,
+    )
+    return Continue(target=later, report=report)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Silent so far: keep what was noted and come back after this long."""
+def retain(seen: Observation) -> Decision:
+    """Keep the instance out until it has been silent for long enough and its retention is over.
 
-    after: timedelta
+    The retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier. The
+    instance is never left alone for longer than a heartbeat's time: a successor may take over the id, and our override
+    with it.
+    """
+    target, now = seen.target, seen.now
+    if (other_hands := check_ownership(seen)) is not None:
+        return leave_to_successor(seen, other_hands)
+    if serving := in_service(seen.readings):
+        return TakeOut(nodes=serving)  # a node restarted, or a flip back: the drain is still in force
+    if seen.unanswered:
+        return Obstructed(reason=trouble_of(seen.readings))
+    if is_absent(seen.readings):
+        return _gone(seen, away_since=now if target.renewals or target.silent_since is None else target.silent_since)
+    longest = timedelta.max if names_the_pod(target.id, seen.command.pod) else UNNAMED_ID_INTERVAL
+    if target.silent_since is None or target.renewals != renewals(seen.readings):
+        return _watch_heartbeats(seen, min(HEARTBEAT_CHECK_INTERVAL, longest))
+    silence = silence_needed(target, seen.readings)
+    silent_at = target.silent_since + silence
+    if now < silent_at:
+        return _hold(seen, min(silent_at - now, HEARTBEAT_CHECK_INTERVAL, longest))
+    delete_at = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
+    if now < delete_at:
+        return _hold(seen, min(delete_at - now, silence, longest))
+    # Written down before it is done: a crash in between is then no other outcome.
+    return Continue(target=target.carried_on(stage=Stage.delete, due_at=now, attempt=1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiftOverride:
-    """A newer process says UP and is kept OUT_OF_SERVICE by the override that we set on its id."""
+def delete(seen: Observation) -> Decision:
+    """Delete the instance at every node, and look until none shows it any more."""
+    target = seen.target
+    if (other_hands := check_ownership(seen)) is not None:
+        return leave_to_successor(seen, other_hands)
+    found = renewals(seen.readings)
+    if any(target.renewals.get(node) != renewed_at for node, renewed_at in found.items()):
+        return _watch_heartbeats(seen, HEARTBEAT_CHECK_INTERVAL)
+    if found:
+        if target.attempt == MAX_DELETES + 1:
+            return Obstructed(reason=COMES_BACK)
+        return Delete()
+    if seen.unanswered:
+        return Obstructed(reason=trouble_of(seen.readings))
+    return Finish(report=Report(outcome=Outcome.removed))
 
-    nodes: tuple[str, ...]
-    split: bool = False
-    """The override is gone, and one node shows UP, another OUT_OF_SERVICE: no heartbeat would mend that."""
+
+STAGES: Mapping[Stage, Callable[[Observation], Decision]] = MappingProxyType(
+    {
+        Stage.take_out: take_out,
+        Stage.retain: retain,
+        Stage.delete: delete,
+        Stage.give_back: retain,  # the exit for an id in newer hands; should it be its own again, it is retained
+    }
+)
+
+COMES_BACK = Reason(
+    code=ReasonCode.comes_back,
+    detail="it is back after each DELETE; does a node count itself among its peers?",
+)
+BACK = Reason(code=ReasonCode.back_in_service, detail="it was back in service")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delete:
-    """Silent, and its retention is over."""
-
-    nodes: tuple[str, ...]
-
-
-def check_ownership(
-    target: Target, command: DrainCommand, annotations: PodAnnotations, readings: Readings
-) -> Finish | None:
+def check_ownership(seen: Observation) -> Finish | None:
     """Before any write: end it when any node shows the id in other hands.
 
     One node is enough: a write at another one would be replicated to it.
     """
-    for instance in present(readings):
-        match ownership_of(instance, command, annotations):
+    taken_over = Outcome.superseded
+    for instance in present(seen.readings):
+        match ownership_of(instance, seen.command, seen.annotations):
             case TakenOver(reason=reason):
-                return Finish(outcome=Outcome.superseded, reason=reason)
+                return Finish(report=Report(outcome=taken_over, reason=reason))
             case Foreign(reason=reason):
                 # Once it was proved to be the pod's, other hands are newer ones.
-                outcome = Outcome.refused if target.stage is Stage.drain else Outcome.superseded
-                return Finish(outcome=outcome, reason=reason)
+                outcome = Outcome.refused if seen.target.stage is Stage.take_out else taken_over
+                return Finish(report=Report(outcome=outcome, reason=reason))
             case Owned():
                 pass
-        if not is_same(instance, target):
-            return Finish(
-                outcome=Outcome.superseded, reason=f"the id now stands for {instance.ip or instance.host_name}"
-            )
+        if not is_same(instance, seen.target):
+            detail = f"the id now stands for {instance.ip or instance.host_name}"
+            return Finish(report=Report(outcome=taken_over, reason=Reason(code=ReasonCode.taken_over, detail=detail)))
     return None
 
 
-def decide_take_out(readings: Readings) -> TakeOut | Settled | Wait:
-    """What to do about an instance that is the pod's own and should be out of service everywhere."""
-    serving = tuple(reading.node for reading in readings if reading.condition is Condition.in_service)
-    if serving:
-        stubborn = tuple(r.node for r in readings if r.instance is not None and r.instance.says_so_itself)
-        return TakeOut(nodes=serving, stubborn=stubborn)
-    if any(not reading.answered for reading in readings):
-        return Wait(trouble=trouble_of(readings))
-    return Settled()
-
-
-def decide_absent(target: Target, readings: Readings, now: datetime) -> Finish | Look | None:
-    """What to do about an instance that no node holds; None while one does.
-
-    A 404 alone does not say that the process has gone: after a restart a node knows nobody, and each process that
-    still heartbeats registers again. So it must stay away for longer than a heartbeat.
-    """
-    if any(reading.condition is not Condition.absent for reading in readings):
-        return None
-    if target.looked_at is None or target.renewals:
-        return Look(after=HEARTBEAT_CHECK_INTERVAL)
-    left = target.looked_at + silence_needed(target, readings) - now
-    if left > timedelta(0):
-        return Look(after=min(left, HEARTBEAT_CHECK_INTERVAL))
-    return Finish(outcome=Outcome.already_gone, reason="no node holds it any more")
-
-
-def decide_retention(
-    target: Target,
-    readings: Readings,
-    now: datetime,
-    *,
-    end_at: datetime,
-    retention: timedelta,
-    longest: timedelta = timedelta.max,
-) -> Finish | TakeOut | Wait | Look | Hold | Delete:
-    """What to do about an instance that is out of service and should go.
-
-    Its retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier. It
-    is never left alone for more than a heartbeat's time, or ``longest``: a successor may take over the id, and our
-    override with it.
-    """
-    match decide_take_out(readings):
-        case Settled():
-            pass
-        case other:
-            return other
-    if (gone := decide_absent(target, readings, now)) is not None:
-        return gone
-    if target.looked_at is None or target.renewals != renewals(readings):
-        return Look(after=min(HEARTBEAT_CHECK_INTERVAL, longest))
-    silence = silence_needed(target, readings)
-    silent_at = target.looked_at + silence
-    if now < silent_at:
-        return Hold(after=min(silent_at - now, HEARTBEAT_CHECK_INTERVAL, longest))
-    delete_at = max(silent_at, min(end_at, silent_at) + retention)
-    if now < delete_at:
-        return Hold(after=min(delete_at - now, silence, longest))
-    return Delete(nodes=tuple(reading.node for reading in readings))
-
-
-def decide_delete(target: Target, readings: Readings) -> Finish | Wait | Look | Delete:
-    """What to do about an instance whose time has come, before and after its DELETE.
-
-    That it is to be deleted is written down before it is done: so a crash in between is no other outcome.
-    """
-    seen = renewals(readings)
-    if any(target.renewals.get(node) != renewed_at for node, renewed_at in seen.items()):
-        return Look(after=HEARTBEAT_CHECK_INTERVAL)
-    if seen:
-        return Delete(nodes=tuple(reading.node for reading in readings))
-    if any(not reading.answered for reading in readings):
-        return Wait(trouble=trouble_of(readings))
-    return Finish(outcome=Outcome.removed)
-
-
-def is_split(instances: Iterable[Instance]) -> bool:
-    """Whether nodes show the same process UP here and OUT_OF_SERVICE there, with no override left to lift."""
-    shown = {instance.status for instance in instances if instance.override != OUT_OF_SERVICE}
-    return {"UP", OUT_OF_SERVICE} <= shown
-
-
-def decide_takeover(
-    target: Target, command: DrainCommand, annotations: PodAnnotations, readings: Readings
-) -> Settled | Wait | Look | LiftOverride:
-    """What to do once the id that we took out of service stands for a newer process: our override sticks to it.
+def leave_to_successor(seen: Observation, other_hands: Finish) -> Decision:
+    """Leave the id to whoever holds it now, without the override that we set on it: our override sticks to it.
 
     Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP.
     While any node still shows the old process, lifting the override would put that one back in service there.
     """
-    instances = present(readings)
-    held = [instance for instance in instances if instance.override == OUT_OF_SERVICE]
-    if held:
-        if any(is_ours(instance, target, command, annotations) for instance in instances):
-            return Look(after=TAKEOVER_INTERVAL)
-        if any(instance.status != OUT_OF_SERVICE for instance in held):
-            return Look(after=TAKEOVER_INTERVAL)
-        return LiftOverride(nodes=tuple(reading.node for reading in readings))
-    if any(not reading.answered for reading in readings):
-        return Wait(trouble=trouble_of(readings))
-    if is_split(instances):
-        return LiftOverride(nodes=tuple(reading.node for reading in readings), split=True)
-    return Settled()
+    target, instances = seen.target, present(seen.readings)
+    if other_hands.report.outcome is not Outcome.superseded or seen.drained_anew:
+        return other_hands
+    later = Continue(target=replace(target, due_at=seen.now + TAKEOVER_INTERVAL))
+    overridden = [instance for instance in instances if instance.is_held]
+    if overridden:
+        if any(seen.is_its_own(instance) for instance in instances):
+            return later
+        if any(not instance.says_up_beneath for instance in overridden):
+            return later
+    elif seen.unanswered:
+        return Obstructed(reason=trouble_of(seen.readings))
+    elif not disagree(instances):
+        # Whoever lifted what we set: the id serves again, and the log says the same whichever worker writes it.
+        was_out = target.stage is Stage.give_back or target.silent_since is not None
+        return Finish(report=replace(other_hands.report, outcome=Outcome.restored)) if was_out else other_hands
+    if target.stage is not Stage.give_back:
+        # Written down before it is done: a crash in between is then no other outcome.
+        return Continue(target=target.carried_on(stage=Stage.give_back, due_at=seen.now, attempt=1))
+    return GiveBack()
 
 
-def is_ours(instance: Instance, target: Target, command: DrainCommand, annotations: PodAnnotations) -> bool:
-    """Whether this is still the process that was drained."""
-    return isinstance(ownership_of(instance, command, annotations), Owned) and is_same(instance, target)
+def _gone(seen: Observation, *, away_since: datetime) -> Continue | Finish:
+    """Decide about an instance that no node holds.
+
+    A 404 alone does not say that the process has gone: after a restart a node knows nobody, and each process that
+    still heartbeats registers again. So it must stay away for longer than a heartbeat.
+    """
+    target, now = seen.target, seen.now
+    if target.silent_since is not None and not target.renewals:
+        left = target.silent_since + silence_needed(target, seen.readings) - now
+        if left <= timedelta(0):
+            reason = Reason(code=ReasonCode.absent, detail="no node holds it any more")
+            # Where nobody had taken it out, it has been out since it was first looked for.
+            safe_at = target.silent_since + seen.window if target.stage is Stage.take_out else None
+            return Finish(report=Report(outcome=Outcome.already_gone, reason=reason, safe_at=safe_at))
+        wait = min(left, HEARTBEAT_CHECK_INTERVAL)
+    else:
+        wait = HEARTBEAT_CHECK_INTERVAL
+    stage = target.stage if target.stage is Stage.take_out else Stage.retain
+    return Continue(
+        target=target.carried_on(
+            stage=stage,
+            due_at=now + wait,
+            renewals={},
+            silent_since=away_since,
+            **({} if stage is Stage.take_out else {"attempt": 1}),
+        )
+    )
+
+
+def _watch_heartbeats(seen: Observation, wait: timedelta) -> Continue:
+    """Note what the nodes show, and since when: after a DELETE its silence is to be proved anew."""
+    target, found = seen.target, renewals(seen.readings)
+    unchanged = target.silent_since is not None and target.renewals == found
+    return _carry_on(
+        seen,
+        stage=Stage.retain,
+        due_at=seen.now + wait,
+        renewals=found,
+        silent_since=target.silent_since if unchanged else seen.now,
+        attempt=1,
+    )
+
+
+def _hold(seen: Observation, wait: timedelta) -> Continue:
+    """Keep what was noted: silent so far."""
+    return _carry_on(seen, due_at=seen.now + wait, attempt=1)
+
+
+def _carry_on(seen: Observation, **changes: Any) -> Continue:
+    report = None
+    if seen.target.trouble == BACK and present(seen.readings):
+        report = back_until(seen)  # what could not be proved then is proved now
+    return Continue(target=seen.target.carried_on(**changes), report=report)
+
+
+def back_until(seen: Observation) -> Report:
+    """Report that callers were given it once more, until now. The time makes each such event one of its own."""
+    reason = replace(BACK, detail=f"it was back in service until {seen.now:%H:%M:%S}Z")
+    return Report(outcome=Outcome.retrying, reason=reason, safe_at=seen.now + seen.window)
+
+
+def in_service(readings: Readings) -> tuple[str, ...]:
+    """Return the nodes that give the instance to callers."""
+    return tuple(reading.node for reading in readings if reading.condition is Condition.in_service)
+
+
+def is_absent(readings: Readings) -> bool:
+    """Return whether every node says that it does not hold the instance."""
+    return all(reading.condition is Condition.absent for reading in readings)
 
 
 def silence_needed(target: Target, readings: Readings) -> timedelta:
-    """How long every node must show the same renewal, or none, to prove that no heartbeat came."""
+    """Return how long every node must show the same renewal, or none, to prove that no heartbeat came."""
     intervals = [instance.renewal_interval for instance in present(readings)]
     return max(silence_of(interval) for interval in intervals or [target.renewal_interval])
 
 
-def present(readings: Iterable[Reading]) -> list[Instance]:
-    """The registrations that nodes showed."""
-    return [reading.instance for reading in readings if reading.instance is not None]
-
-
-def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
-    """The last renewal of each node that holds the instance."""
-    return {
-        reading.node: reading.instance.renewed_at
-        for reading in readings
-        if reading.instance is not None and reading.instance.renewed_at is not None
-    }
-
-
-def trouble_of(readings: Readings) -> str:
-    """Name the nodes that are not settled, for people."""
-    open_ones = [reading for reading in readings if not reading.settled]
-    return "; ".join(
-        f"{reading.node}: {reading.condition}{f' ({reading.detail})' if reading.detail else ''}"
-        for reading in open_ones
-    )
-
-
 def is_hopeless(readings: Readings, attempt: int) -> bool:
-    """True when a node goes on denying us: retries cannot mend a configuration."""
-    return attempt >= DENIED_ATTEMPTS and any(reading.condition is Condition.denied for reading in readings)
+    """Return whether a node goes on denying us: retries cannot mend a configuration."""
+    return attempt >= MAX_DENIED_ATTEMPTS and any(reading.condition is Condition.denied for reading in readings)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
-from controller.domain.events import Event, Outcome
-from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
+from controller.domain.events import LogEntry, Outcome, TakeoverEvent
+from controller.domain.shutdown.verdict import safe_after, shutdown_of
 
 WHY = {
     Cause.terminating: "its deletion was asked for",
@@ -35,7 +35,7 @@ class Moment:
 
 
 def moments(record: DrainRecord, now: datetime) -> list[Moment]:
-    """The whole timeline, in order."""
+    """Return the whole timeline, in order."""
     begun: list[Moment] = []
     if record.since_at is not None:
         begun.append(_at(record, record.since_at, "pod began to go", WHY[record.cause]))
@@ -43,16 +43,14 @@ def moments(record: DrainRecord, now: datetime) -> list[Moment]:
         begun.append(_at(record, record.published_at, "published", "the broker has the command"))
     if record.taken_up_at is not None:
         begun.append(_at(record, record.taken_up_at, "consumed", f"by a worker of region {record.region}"))
-    told = [_of(record, event) for event in record.events]
+    happened = [_of(record, event) for event in record.events]
     if record.safe_at is not None:
         waits = safe_after(record, now) is not None
         what = "safe after" if waits else "no caller uses it any more"
-        told.append(_at(record, record.safe_at, what, "by what callers have cached", ahead=record.safe_at > now))
+        happened.append(_at(record, record.safe_at, what, "by what callers have cached", ahead=record.safe_at > now))
     if record.end is not None and record.end.ended_at is not None:
-        shutdown = shutdown_of(record)
-        judged = shutdown.told if shutdown.grace is not ShutdownVerdict.to_come else ""
-        detail = "; ".join(part for part in (judged, record.end.why) if part)
-        told.append(_at(record, record.end.ended_at, "ended serving", detail))
+        detail = "; ".join(part for part in (shutdown_of(record).text, record.end.why) if part)
+        happened.append(_at(record, record.end.ended_at, "ended serving", detail))
     ahead = [
         _at(
             record, part.retention_ends_at, "retention ends", f"then {part.id} is deleted once it is silent", ahead=True
@@ -60,22 +58,25 @@ def moments(record: DrainRecord, now: datetime) -> list[Moment]:
         for part in record.parts.values()
         if part.outcome is Outcome.out_of_service and part.retention_ends_at and part.retention_ends_at > now
     ]
-    return sorted([*begun, *told, *ahead], key=lambda moment: moment.at)
+    return sorted([*begun, *happened, *ahead], key=lambda moment: moment.at)
 
 
-def _of(record: DrainRecord, event: Event) -> Moment:
+def _of(record: DrainRecord, event: LogEntry) -> Moment:
+    if isinstance(event, TakeoverEvent):
+        detail = f"{event.app} {event.instance_id}; by {event.successor.key}: it is to be put back in service"
+        return _at(record, event.at, "may be taken over", detail)
     who = f"{event.app} {event.instance_id}".strip()
     asked = f"asked for by {event.requested_by}" if event.requested_by else ""
-    if event.outcome is Outcome.requested and not event.reason:
+    if event.outcome is Outcome.requested:
         why = f": {event.requested_why}" if asked and event.requested_why else ""
         what = "requested" if asked else "seen by the watch"
         return _at(record, event.at, what, f"{asked}{why}", outcome=event.outcome)
     nodes = ", ".join(
         f"{short_node(one.node)}: {one.condition}{f' ({one.detail})' if one.detail else ''}" for one in event.nodes
     )
-    what = "trouble" if event.outcome is Outcome.requested else event.outcome.value
-    told = (who, event.reason, nodes, f"attempt {event.attempt}" if event.attempt > 1 else "", asked)
-    return _at(record, event.at, what, "; ".join(part for part in told if part), outcome=event.outcome)
+    texts = (who, str(event.reason or ""), nodes, f"attempt {event.attempt}" if event.attempt > 1 else "", asked)
+    detail = "; ".join(part for part in texts if part)
+    return _at(record, event.at, event.outcome.value, detail, outcome=event.outcome)
 
 
 def _at(
@@ -86,7 +87,7 @@ def _at(
 
 
 def short_node(url: str) -> str:
-    """A node without scheme and path.
+    """Return a node without scheme and path.
 
     >>> short_node("http://eureka-0.eureka:8761/eureka")
     'eureka-0.eureka:8761'

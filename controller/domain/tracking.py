@@ -37,7 +37,7 @@ class Tracker:
         self._by_address: dict[str, set[str]] = {}
         self._due: dict[str, Due] = {}
         self._drained: dict[str, Cause] = {}
-        self._told_at: dict[str, datetime] = {}
+        self._shown_at: dict[str, datetime] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -65,7 +65,7 @@ class Tracker:
             # A status may lose its address near the end; the registry still knows the one it had.
             pod = replace(pod, ip=known.ip)
         self._remember(pod)
-        self._told_at[pod.uid] = now
+        self._shown_at[pod.uid] = now
         cause = cause_of(pod)
         if cause is not None:
             self._set_due(pod, cause, now, known=known)
@@ -96,7 +96,7 @@ class Tracker:
         return self._is_due_to(due.pod.uid, due.cause)
 
     def confirmed(self, due: Due) -> None:
-        """The broker has this drain's commands. What became due for another reason meanwhile stays due."""
+        """Note that the broker has this drain's commands. What became due for another reason meanwhile stays due."""
         uid = due.pod.uid
         if not self._is_due_to(uid, due.cause):
             return
@@ -112,21 +112,21 @@ class Tracker:
         yield from (pod for pod in list(self._pods.values()) if cause_of(pod) is None)
 
     def living_at(self, *names: str) -> list[Pod]:
-        """The living pods at these addresses or host names."""
+        """Return the living pods at these addresses or host names."""
         uids = {uid for name in names for uid in self._by_address.get(name, ())}
         return [self._pods[uid] for uid in uids if cause_of(self._pods[uid]) is None]
 
     def alive_at(self, uid: str) -> datetime | None:
         """When the API server last told that this pod is alive; None when it does not, as far as is known."""
         pod = self._pods.get(uid)
-        return self._told_at[uid] if pod is not None and cause_of(pod) is None else None
+        return self._shown_at[uid] if pod is not None and cause_of(pod) is None else None
 
     def has(self, uid: str) -> bool:
         """Whether the API server still has this pod's object, as far as is known."""
         return uid in self._pods
 
     def sharing(self, pod: Pod) -> tuple[LivingPod, ...]:
-        """The living pods that share this pod's address or one of its host names, at most 20."""
+        """Return the living pods that share this pod's address or one of its host names, at most 20."""
         others = [other for other in self.living_at(*self._addresses(pod)) if other.uid != pod.uid]
         # Whoever holds the address now speaks loudest, then whoever is next door.
         others.sort(key=lambda other: (other.ip != pod.ip, other.namespace != pod.namespace, other.uid))
@@ -164,7 +164,7 @@ class Tracker:
 
     def _forget(self, uid: str) -> None:
         pod = self._pods.pop(uid, None)
-        self._told_at.pop(uid, None)
+        self._shown_at.pop(uid, None)
         if pod is not None:
             self._unindex(pod)
 

@@ -96,11 +96,11 @@ def decode_age(body: bytes | None) -> timedelta | None:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NonsenseError("its settings cannot be read") from error
     for bean in (bean for context in contexts for bean in context.beans.values()):
-        told = bean.properties
-        if str(told.use_read_only_response_cache).lower() == "false":
+        shown = bean.properties
+        if str(shown.use_read_only_response_cache).lower() == "false":
             return timedelta(0)
-        milliseconds = whole_number(told.response_cache_update_interval_ms)
-        is_used = str(told.use_read_only_response_cache).lower() == "true"
+        milliseconds = whole_number(shown.response_cache_update_interval_ms)
+        is_used = str(shown.use_read_only_response_cache).lower() == "true"
         if is_used and milliseconds is not None and 0 <= milliseconds <= MAX_AGE_MS:
             return timedelta(milliseconds=milliseconds)
     return None

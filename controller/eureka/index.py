@@ -17,9 +17,10 @@ from loguru import logger
 from controller.domain.instances import Instance
 from controller.domain.ownership import may_share
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason
 from controller.errors import RegistryError
-from controller.eureka.node import Node, trouble
-from controller.flows.ports import Clock, Found
+from controller.eureka.node import Node, no_answer, too_slow, trouble
+from controller.flows.ports import Clock, IndexMatch
 
 INDEX_INTERVAL = timedelta(seconds=15)
 SLOW_NODE_TIMEOUT = 1.0
@@ -37,7 +38,7 @@ class Index:
         self._fetching: asyncio.Task[None] | None = None
         self._by_address: dict[str, list[Instance]] = {}
         self._by_id: dict[str, list[Instance]] = {}
-        self._missing: list[str] = []
+        self._missing: list[Reason] = []
         """The nodes that the last fetch went without, and why."""
 
     async def keep_fresh(self) -> None:
@@ -49,7 +50,7 @@ class Index:
                 logger.bind(region=self._region, error=str(error)).warning("registry not fetched")
             await asyncio.sleep(INDEX_INTERVAL.total_seconds())
 
-    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+    async def find(self, pod: Pod, *, not_before: datetime) -> IndexMatch:
         """Look up what stands at the pod's address or host names, in an index at least this new."""
         if self._fetched_at is None or self._fetched_at < not_before:
             await self._refresh()
@@ -60,7 +61,7 @@ class Index:
             if may_share(pod, instance)
         }
         holders = [holder for _, instance_id in found for holder in self._by_id.get(instance_id, ())]
-        return Found(candidates=tuple(found.values()), holders=tuple(holders))
+        return IndexMatch(candidates=tuple(found.values()), holders=tuple(holders))
 
     async def siblings(self, app: str) -> tuple[Instance, ...]:
         """All instances of an app, in an index that is not older than its refreshing allows."""
@@ -72,7 +73,7 @@ class Index:
         """All instances, fetched now. RegistryError unless every node has told."""
         await self._refresh()
         if self._missing:
-            raise RegistryError("; ".join(self._missing))
+            raise no_answer(self._missing)
         return tuple(one for holders in self._by_id.values() for one in holders)
 
     async def _refresh(self) -> None:
@@ -91,7 +92,7 @@ class Index:
             for task in tasks:
                 task.cancel()
         if not good:
-            raise RegistryError("; ".join(troubles))
+            raise no_answer(troubles)
         self._missing = troubles
         self._take(_joined(good))
         self._fetched_at = asked_at
@@ -106,17 +107,17 @@ class Index:
         self._by_address, self._by_id = dict(by_address), dict(by_id)
 
 
-async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[list[list[Instance]], list[str]]:
+async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[list[list[Instance]], list[Reason]]:
     """Wait for every node; once one has answered, for the others only a little longer than it took."""
     begun = time.monotonic()
     good: list[list[Instance]] = []
-    troubles: list[str] = []
+    troubles: list[Reason] = []
     waiting = set(tasks)
     patience: float | None = None
     while waiting:
         done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            troubles += [f"{tasks[task].url}: slower than the others" for task in waiting]
+            troubles += [too_slow(tasks[task].url) for task in waiting]
             break
         for task in done:
             try:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -18,9 +20,9 @@ import aiohttp
 from yarl import URL
 
 from controller.domain.addressing import unaddressable
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read, trouble_of
+from controller.domain.reason import Reason, ReasonCode, combine
 from controller.domain.region_state import NodeState
-from controller.domain.stages import trouble_of
 from controller.errors import RegistryError
 from controller.eureka.registry_decoder import (
     NonsenseError,
@@ -30,6 +32,7 @@ from controller.eureka.registry_decoder import (
     decode_instance,
     decode_peers,
 )
+from controller.settings import SecretUrl
 from controller.tls.trouble import explain
 from controller.tracing import span
 
@@ -42,6 +45,8 @@ NOBODY = "EUREKA-DRAIN-DOCTOR-HAS-NO-INSTANCE"
 
 class DeniedError(RegistryError):
     """401 or 403: a configuration error."""
+
+    code = ReasonCode.denied
 
 
 class UnreachableError(RegistryError):
@@ -56,37 +61,49 @@ class Answer(NamedTuple):
     date: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAccess:
+    """Where a node is, and what is shown to it. A user in the URL goes before ``username``."""
+
+    url: SecretUrl
+    username: str = ""
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header of basic authentication, if there is a user."""
+        parts = urlsplit(self.url.get_secret_value())
+        user = unquote(parts.username) if parts.username else self.username
+        secret = unquote(parts.password) if parts.password else self.password
+        if not user:
+            return {}
+        token = base64.b64encode(f"{user}:{secret}".encode()).decode()
+        return {"Authorization": f"Basic {token}"}
+
+
 class Node:
     """One server of a region. ``url`` is safe to print; credentials travel in the header only."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        url: str,
+        access: NodeAccess,
         *,
-        username: str = "",
-        password: str = "",
-        tls: ssl.SSLContext | None = None,
         timeout: timedelta = timedelta(seconds=3),
         concurrency: int = 64,
     ) -> None:
-        self.url = address_of(url)
-        self.renew(url, username=username, password=password, tls=tls)
+        self.url = address_of(access.url.get_secret_value())
+        self.renew(access)
         self._session = session
         self._timeout = timeout
         self._slots = asyncio.Semaphore(concurrency)
 
-    def renew(self, url: str, *, username: str, password: str, tls: ssl.SSLContext | None) -> None:
-        """Use these from the next request on. Those of the URL go before the others; it leads where it did."""
-        parts = urlsplit(url)
-        user = unquote(parts.username) if parts.username else username
-        secret = unquote(parts.password) if parts.password else password
-        self._headers = {}
-        if user:
-            token = base64.b64encode(f"{user}:{secret}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {token}"
-        # Part of what the session tells connections apart by: one that was opened with another is not used again.
-        self._tls = tls
+    def renew(self, access: NodeAccess) -> None:
+        """Use this access from the next request on; it leads where it did."""
+        self._headers = access.headers
+        # Part of what the session distinguishes connections by: one that was opened with another is not used again.
+        self._tls = access.tls
 
     async def read(self, app: str, instance_id: str) -> Reading:
         """Read one instance past every cache; whatever goes wrong is part of the reading."""
@@ -96,7 +113,7 @@ class Node:
             return refusal(self.url, error)
 
     async def get(self, app: str, instance_id: str) -> Instance | None:
-        """The instance as this node holds it, None when it does not."""
+        """Return the instance as this node holds it, None when it does not."""
         answer = await self._call("GET", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
         if answer.status == 404:
             return None
@@ -106,7 +123,7 @@ class Node:
         return instance
 
     async def look_up(self, instance_id: str) -> Instance | None:
-        """The instance of this id in whichever app, past every cache."""
+        """Return the instance of this id in whichever app, past every cache."""
         answer = await self._call("GET", f"/instances/{_segment(instance_id)}")
         if answer.status == 404:
             return None
@@ -116,11 +133,11 @@ class Node:
         return instance
 
     async def everything(self) -> list[Instance]:
-        """The whole registry, through the server's response cache: up to 30 s old."""
+        """Return the whole registry, through the server's response cache: up to 30 s old."""
         return decode_all((await self.registry()).body)
 
     async def registry(self) -> Answer:
-        """The same, as it came."""
+        """Return the same, as it came."""
         return await self._call("GET", "/apps", largest=MAX_REGISTRY_BYTES, timeout=REGISTRY_TIMEOUT)
 
     async def try_to_write(self) -> None:
@@ -140,7 +157,7 @@ class Node:
             return NodeState(node=self.url, reachable=False, detail=str(error))
 
     async def ask_server(self, path: str) -> bytes | None:
-        """What it answers beside its registry, at the place where that stands; None where there is nothing.
+        """Return what it answers beside its registry, at the place where that stands; None where there is nothing.
 
         Servers answer with 401 or 403, or with a page, what they do not show.
         """
@@ -204,7 +221,7 @@ class Node:
 
 
 def address_of(url: str) -> str:
-    """A node's URL without user and password."""
+    """Return a node's URL without user and password."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
@@ -221,9 +238,20 @@ def refusal(url: str, error: RegistryError) -> Reading:
     return Reading(node=url, condition=condition, detail=str(error))
 
 
-def trouble(url: str, error: RegistryError) -> str:
-    """Tell a call's failure in the words that readings are told in."""
+def trouble(url: str, error: RegistryError) -> Reason:
+    """Describe a call's failure in the words of readings."""
     return trouble_of((refusal(url, error),))
+
+
+def too_slow(url: str) -> Reason:
+    """Describe a node that was not waited for."""
+    return Reason(code=ReasonCode.unreachable, detail=f"{url}: slower than the others")
+
+
+def no_answer(troubles: Sequence[Reason]) -> RegistryError:
+    """Return the error of a region of which no node, or not every node, answers."""
+    reason = combine(troubles)
+    return RegistryError(str(reason), reason.code)
 
 
 def _segment(text: str) -> str:
@@ -244,7 +272,7 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 
 def _short(error: BaseException) -> str:
-    """The kind of trouble without the URL: aiohttp's texts repeat it."""
+    """Return the kind of trouble without the URL: aiohttp's texts repeat it."""
     os_error = getattr(error, "os_error", error)
     text = getattr(os_error, "strerror", None)
     return str(text) if text else type(error).__name__

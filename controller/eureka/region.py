@@ -9,20 +9,21 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
-from controller.domain.instances import Condition, Instance, Reading
+from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Instance, Reading, Readings, disagree, present
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason
 from controller.domain.region_state import NodeState
 from controller.errors import RegistryError
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
-from controller.eureka.node import Node, address_of, refusal, trouble
-from controller.flows.ports import Clock, Found
+from controller.eureka.node import Node, NodeAccess, address_of, no_answer, refusal, trouble
+from controller.flows.ports import Clock, IndexMatch
 from controller.settings import RegionSettings
 from controller.tls.context import for_region
 
-PATIENCE = 1.5
+SLOW_NODE_TIMEOUT = 1.5
 """Seconds that a slow node is waited for once another one has answered: a frozen node must not hold up the others."""
-IMPATIENCE = 0.1
+KNOWN_SLOW_NODE_TIMEOUT = 0.1
 """The same for a node that was too slow the last time."""
 
 
@@ -43,16 +44,8 @@ class EurekaRegion:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         nodes = [
-            Node(
-                self._session,
-                url.get_secret_value(),
-                username=self._settings.username.get_secret_value(),
-                password=self._settings.password.get_secret_value(),
-                tls=tls,
-                timeout=self._settings.timeout,
-                concurrency=self._settings.concurrency,
-            )
-            for url in self._settings.nodes
+            Node(self._session, access, timeout=self._settings.timeout, concurrency=self._settings.concurrency)
+            for access in _accesses(self._settings, tls)
         ]
         self.nodes = {node.url: node for node in nodes}
         self.caches = Caches(region=self._name, nodes=nodes)
@@ -65,13 +58,8 @@ class EurekaRegion:
 
     def renew(self, settings: RegionSettings, tls: ssl.SSLContext | None) -> None:
         """Use these credentials from the next request on. The nodes are those that there were."""
-        for url in settings.nodes:
-            self.nodes[address_of(url.get_secret_value())].renew(
-                url.get_secret_value(),
-                username=settings.username.get_secret_value(),
-                password=settings.password.get_secret_value(),
-                tls=tls,
-            )
+        for access in _accesses(settings, tls):
+            self.nodes[address_of(access.url.get_secret_value())].renew(access)
 
     @property
     def cache_age(self) -> timedelta | None:
@@ -82,7 +70,7 @@ class EurekaRegion:
         """Ask each node how it is."""
         return tuple(await asyncio.gather(*(node.survey() for node in self.nodes.values())))
 
-    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+    async def find(self, pod: Pod, *, not_before: datetime) -> IndexMatch:
         """Look a pod up in the index."""
         return await self.index.find(pod, not_before=not_before)
 
@@ -96,7 +84,7 @@ class EurekaRegion:
 
     async def look_up(self, instance_id: str) -> Instance | None:
         """Ask every node for the id; RegistryError when none of them can tell."""
-        troubles: list[str] = []
+        troubles: list[Reason] = []
         for node in self.nodes.values():
             try:
                 instance = await node.look_up(instance_id)
@@ -106,10 +94,10 @@ class EurekaRegion:
                 if instance is not None:
                     return instance
         if len(troubles) == len(self.nodes):
-            raise RegistryError("; ".join(troubles))
+            raise no_answer(troubles)
         return None
 
-    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
+    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> Readings:
         """Read the instance at every node, or at these."""
         asked = list(self.nodes if nodes is None else nodes)
         tasks = [asyncio.create_task(self.nodes[url].read(app, instance_id)) for url in asked]
@@ -117,7 +105,7 @@ class EurekaRegion:
             _, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if late:
                 awaited = {url for url, task in zip(asked, tasks, strict=True) if task in late}
-                patience = IMPATIENCE if awaited <= self._slow else PATIENCE
+                patience = KNOWN_SLOW_NODE_TIMEOUT if awaited <= self._slow else SLOW_NODE_TIMEOUT
                 _, late = await asyncio.wait(tasks, timeout=patience)
         finally:
             for task in tasks:
@@ -132,33 +120,34 @@ class EurekaRegion:
                 readings.append(task.result())
         return tuple(readings)
 
-    async def take_out(
-        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
-    ) -> tuple[Reading, ...]:
-        """Set OUT_OF_SERVICE at these nodes at once; gives the nodes that did not take it."""
+    async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:
+        """Set OUT_OF_SERVICE at these nodes at once; return those that refused."""
+        # A server stores an override only when it changes the status: DOWN comes first where the client says
+        # OUT_OF_SERVICE itself.
+        stubborn = {one.node for one in at if one.instance is not None and _says_so_itself(one.instance)}
 
         async def write(node: Node) -> None:
             if node.url in stubborn:
                 await node.put_status(app, instance_id, "DOWN")
             await node.put_status(app, instance_id)
 
-        return await self._at_once(nodes, write)
+        return await self._at_once([one.node for one in at], write)
 
-    async def lift(
-        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
-    ) -> tuple[Reading, ...]:
-        """Lift the override at these nodes at once; gives the nodes that did not take it."""
-        if split:
-            refused = await self._at_once(nodes, lambda node: node.put_status(app, instance_id, "UP"))
+    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
+        """Lift the override at these nodes at once; return those that refused."""
+        nodes, instances = [one.node for one in at], present(at)
+        if disagree(instances) and not any(instance.is_held for instance in instances):
+            # Split, with no override left: a node lifts only what it holds, so UP is set first.
+            refused = await self._at_once(nodes, lambda node: node.put_status(app, instance_id, UP))
             if refused:
                 return refused
         return await self._at_once(nodes, lambda node: node.lift(app, instance_id))
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
-        """Delete at these nodes at once; gives the nodes that did not take it."""
+    async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
+        """Delete at these nodes at once; return those that refused."""
         return await self._at_once(nodes, lambda node: node.delete(app, instance_id))
 
-    async def _at_once(self, nodes: Sequence[str], write: Callable[[Node], Awaitable[None]]) -> tuple[Reading, ...]:
+    async def _at_once(self, nodes: Sequence[str], write: Callable[[Node], Awaitable[None]]) -> Readings:
         async def attempt(node: Node) -> Reading | None:
             try:
                 await write(node)
@@ -168,3 +157,13 @@ class EurekaRegion:
 
         failures = await asyncio.gather(*(attempt(self.nodes[url]) for url in nodes))
         return tuple(failure for failure in failures if failure is not None)
+
+
+def _says_so_itself(instance: Instance) -> bool:
+    """Return whether the client reported OUT_OF_SERVICE: the server answers 200 to ours, and stores no override."""
+    return instance.status == OUT_OF_SERVICE and not instance.is_held
+
+
+def _accesses(settings: RegionSettings, tls: ssl.SSLContext | None) -> list[NodeAccess]:
+    username, password = settings.username.get_secret_value(), settings.password.get_secret_value()
+    return [NodeAccess(url=url, username=username, password=password, tls=tls) for url in settings.nodes]

@@ -15,11 +15,14 @@ import msgspec
 
 from controller.domain.addressing import canonical_address
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
+from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
 
 
 class NonsenseError(RegistryError):
     """The answer is not what a registry says."""
+
+    code = ReasonCode.bad_answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class Peers:
     own: tuple[str, ...] = ()
 
 
-class _Port(msgspec.Struct):
+class _EurekaPort(msgspec.Struct):
     number: int | str = msgspec.field(name="$", default=0)
 
 
@@ -49,7 +52,7 @@ class _Instance(msgspec.Struct, rename="camel"):
     status: str = "UNKNOWN"
     overridden_status: str | None = None
     lower_case_override: str | None = msgspec.field(name="overriddenstatus", default=None)
-    port: _Port | None = None
+    port: _EurekaPort | None = None
     lease_info: _Lease | None = None
 
 
@@ -157,7 +160,7 @@ def _instances(applications: _Applications) -> list[Instance]:
 
 
 def _readable_instances(everything: dict[str, Any]) -> list[Instance]:
-    """The slow way, one by one."""
+    """Return the slow way, one by one."""
     applications = everything.get("applications")
     readable: list[Instance] = []
     for application in _as_list(applications.get("application", []) if isinstance(applications, dict) else []):
@@ -197,7 +200,7 @@ def _instance(found: _Instance) -> Instance:
 
 
 def whole_number(value: int | str | None) -> int | None:
-    """A number as codecs write it; None for anything else."""
+    """Return a number as codecs write it; None for anything else."""
     if isinstance(value, str):
         return int(value) if _WHOLE.fullmatch(value) else None
     return value

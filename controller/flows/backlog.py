@@ -15,7 +15,7 @@ class Backlog(Generic[Entry]):
     """A queue that never holds anybody up."""
 
     def __init__(self, limit: int, *, what: str) -> None:
-        """``what`` waits, and for whom, for people."""
+        """Make an empty one; ``what`` says to people what waits, and for whom."""
         self._limit = limit
         self._what = what
         self._entries: deque[Entry] = deque()

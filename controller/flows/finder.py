@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from controller.domain.addressing import unaddressable
 from controller.domain.annotations import AnnotationError, PodAnnotations, render
+from controller.domain.candidates import Resolution, resolve
 from controller.domain.commands import DrainCommand
 from controller.domain.instances import Instance
-from controller.domain.resolve import Resolution, resolve
 from controller.flows.ports import Registry
-from controller.flows.steps import Policy
 
 MAX_LOOKUPS = 8
 """Ids that are asked for past the cache."""
 
 
 class Finder:
-    """Finds and judges; writes nothing."""
+    """Finds instances, and decides whose they are; writes nothing."""
 
-    def __init__(self, *, registry: Registry, policy: Policy) -> None:
+    def __init__(self, *, registry: Registry, instance_id_templates: Sequence[str]) -> None:
         self._registry = registry
-        self._policy = policy
+        self._instance_id_templates = instance_id_templates
 
     async def find(self, command: DrainCommand, annotations: PodAnnotations, *, not_before: datetime) -> Resolution:
-        """Judge every candidate, from an index at least this new. RegistryError when no node answers."""
+        """Decide about every candidate, from an index at least this new. RegistryError when no node answers."""
         found = await self._registry.find(command.pod, not_before=not_before)
         candidates = {(instance.app, instance.id): instance for instance in found.candidates}
         holders = list(found.holders)
@@ -56,9 +55,9 @@ class Finder:
             return [annotations.instance_id]
         app = annotations.app.lower() or command.pod.app_label
         ids = []
-        for template in self._policy.instance_id_templates:
+        for template in self._instance_id_templates:
             try:
                 ids.append(render(template, command.pod, app=app, port=annotations.port))
             except AnnotationError:
-                continue  # this pod does not tell what the template needs; the index finds it
+                continue  # this pod does not have what the template needs; the index finds it
         return ids

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from controller.domain.takeover import WorkItem
+from controller.domain.commands import WorkItem
+from controller.domain.reason import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay:
-    """Send ``order`` (with its new progress) through the delay ladder, then acknowledge."""
+    """Send ``item`` (with its new progress) through the delay queues, then acknowledge."""
 
     item: WorkItem
     after: timedelta
@@ -23,10 +24,10 @@ class Delay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """Put ``order`` among the dead letters of its region, then acknowledge."""
+    """Put ``item`` among the dead letters of its region, then acknowledge."""
 
     item: WorkItem
-    why: str
+    reason: Reason
 
 
 HandlerResult = Ack | Delay | DeadLetter

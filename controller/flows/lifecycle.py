@@ -1,271 +1,280 @@
-"""One drain command's course: find the pod's instances, and take each of them one step further.
+"""The lifecycle of a drain, from a command to its instances gone: read this file from top to bottom.
 
-Nothing is kept in memory between two steps: whatever a later step needs travels in the command's progress.
+    handle ─▶ find (the pod's instances) ─▶ for each: observe ─▶ decide (domain/stages) ─▶ perform ─▶ record
+       ▲                                                                                              │
+       └──────────────────────────────── Delay, with the command's progress ◀─────────────────────────┘
+
+``domain/stages`` has the table of stages, each a pure function from what the nodes show to a decision. Nothing is kept
+in memory between two steps: whatever a later step needs travels in the command's progress.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
-from controller.domain.commands import DrainCommand, Progress, Stage, Target, target_of
-from controller.domain.events import Outcome, make_event
-from controller.domain.guard import RecentTakeOuts
-from controller.domain.intervals import next_find_in
-from controller.domain.ledger import Ledger
-from controller.domain.ownership import Owned, ownership_of
-from controller.domain.pods import LivingPod
-from controller.domain.resolve import Resolution
-from controller.domain.stages import present
-from controller.errors import RegistryError
-from controller.flows.drain import Drain
-from controller.flows.finder import Finder
-from controller.flows.guard_checks import GuardChecks
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
-from controller.flows.ports import Clock, EventLog, Observer, Registry
-from controller.flows.priority import PriorityGate
-from controller.flows.recorder import Recorder
-from controller.flows.retire import Retire
-from controller.flows.steps import (
-    EARLY_TOLERANCE,
-    Ended,
-    GivenUp,
-    Next,
-    Policy,
-    Step,
-    delayed,
-    in_doubt,
-    new_progress,
-    wait_for_log,
+from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
+from controller.domain.decisions import (
+    Continue,
+    Decision,
+    Delete,
+    Finish,
+    GiveBack,
+    Observation,
+    Obstructed,
+    Report,
+    TakeOut,
 )
+from controller.domain.events import Outcome, make_event
+from controller.domain.instances import Readings, present, trouble_of
+from controller.domain.intervals import REPLICATION_INTERVAL
+from controller.domain.pods import LivingPod
+from controller.domain.reason import Reason
+from controller.domain.stages import BACK, COMES_BACK, MAX_DELETES, STAGES, back_until, in_service, is_hopeless
+from controller.errors import RegistryError
+from controller.flows.drain_log import DrainLog
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
+from controller.flows.instance_access import InstanceAccess
+from controller.flows.policy import Policy
+from controller.flows.ports import Clock
+from controller.flows.step_result import StepResult, event_of
+from controller.flows.target_finder import TargetFinder
 
+EARLY_TOLERANCE = timedelta(milliseconds=500)
+"""A step that comes back this much before its time is taken as on time."""
 MAX_LIVING = 64
 """Living pods that a message holds."""
-NOTHING_THERE = "no instance in the region has the pod's address or host name"
-NOTHING_FITS = "no instance of the pod in the region fits its annotations"
 
 
 class DrainLifecycle:
     """Takes drain commands of one region one step further."""
 
     def __init__(
-        self,
-        *,
-        region: str,
-        registry: Registry,
-        policy: Policy,
-        clock: Clock,
-        observer: Observer,
-        priority: PriorityGate,
-        recorder: Recorder,
-        ledger: Ledger,
-        log: EventLog,
-        slots: asyncio.Semaphore,
-        recent_take_outs: RecentTakeOuts,
+        self, *, finder: TargetFinder, access: InstanceAccess, log: DrainLog, policy: Policy, clock: Clock
     ) -> None:
-        self._region = region
+        self._finder = finder
+        self._access = access
+        self._log = log
         self._policy = policy
         self._clock = clock
-        self._observer = observer
-        self._recorder = recorder
-        self._ledger = ledger
-        self._log = log
-        self._registry = registry
-        self._finder = Finder(registry=registry, policy=policy)
-        standing = GuardChecks(
-            region=region, registry=registry, guard=policy.guard, clock=clock, recent_take_outs=recent_take_outs
-        )
-        self._drain = Drain(
-            registry=registry, policy=policy, clock=clock, priority=priority, slots=slots, standing=standing
-        )
-        self._retire = Retire(registry=registry, policy=policy, clock=clock, slots=slots, ledger=ledger)
 
-    async def step(self, command: DrainCommand, *, redelivered: bool) -> HandlerResults:
-        """Do what is due, tell what came of it, and say how it goes on."""
+    async def handle(self, command: DrainCommand, *, redelivered: bool) -> HandlerResults:
+        """Do what is due, record what came of it, and return how it goes on.
+
+        ``redelivered``: nobody knows how far a first handling came; it may have written, just before a successor came.
+        """
         now = self._clock()
+        progress = command.progress or new_progress(now)
+        command = replace(command, progress=progress, living=self._living(command))
         try:
             annotations = read_annotations(command.pod)
         except AnnotationError as error:
-            await self.conclude(command, Outcome.refused, str(error))
-            return (Ack(),)
-        progress = command.progress or new_progress(now)
-        command = replace(command, progress=progress, living=self._living(command))
+            return await self.conclude(command, Outcome.refused, error.reason)
         if progress.due_at > now + EARLY_TOLERANCE:
             return (Delay(item=command, after=progress.due_at - now),)
-        if progress.targets:
-            targets = await self._still_open(command, progress.targets)
-            if not targets:
-                return (Ack(),)
-            return await self._advance(command, annotations, targets, redelivered=redelivered)
-        return await self._find(command, annotations, progress, redelivered=redelivered)
-
-    def _living(self, command: DrainCommand) -> tuple[LivingPod, ...]:
-        """The living pods that the watch sent along, and those that the log has told of since."""
-        known = {pod.uid: pod for pod in command.living}
-        known |= {pod.uid: pod for pod in self._ledger.successors(command.drain_id, command.pod.uid)}
-        return tuple(known.values())[-MAX_LIVING:]
-
-    async def _still_open(self, command: DrainCommand, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        """Leave out where the drain's story has ended.
-
-        A repetition of this command was seen through by another process, or a living pod was put back in service under
-        the id. Only the log tells that. It is read in a moment after a start; a broker that keeps it from us must not
-        keep the dying in service for longer.
-        """
-        await wait_for_log(self._log)
-        return tuple(
-            target
-            for target in targets
-            if not self._ledger.has_ended((command.drain_id, target.app, target.id), command.observed_at)
-        )
-
-    async def _find(
-        self, command: DrainCommand, annotations: PodAnnotations, progress: Progress, *, redelivered: bool
-    ) -> HandlerResults:
-        """Turn the pod into its instances, and take the first step with each at once.
-
-        A first handling that nobody knows the end of may have written, just before a successor came: what a newer
-        process holds now is then not left alone before it is known to bear no override of ours.
-        """
-        now = self._clock()
-        not_before = now if progress.first_look_at else progress.first_at - self._policy.index_age
         try:
-            resolution = await self._finder.find(command, annotations, not_before=not_before)
+            found = await self._finder.find(command, annotations, redelivered=redelivered)
         except RegistryError as error:
-            return await self._stuck(command, progress, str(error))
-        targets = tuple(target_of(instance, now) for instance in resolution.own)
+            return await self._retry_find(command, progress, error.reason)
+        for rejected in found.rejected:
+            outcome = Outcome.superseded if rejected.is_taken_over else Outcome.refused
+            app, instance_id = rejected.instance.app, rejected.instance.id
+            await self.conclude(command, outcome, rejected.reason, app=app, instance_id=instance_id)
+        if found.again is not None:
+            return (Delay(item=replace(command, progress=found.again), after=found.again.due_at - now),)
+        if found.nothing is not None:
+            return await self.conclude(command, Outcome.not_registered, found.nothing)
+        targets = [replace(one, may_have_override=True) if redelivered else one for one in found.targets]
+        steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
-            taken_over = [rejected.instance for rejected in resolution.rejected if rejected.superseded]
-            theirs = tuple(replace(target_of(instance, now), stage=Stage.retire) for instance in taken_over)
-            targets += await self._still_open(command, theirs) if theirs else ()
-            seen_to = {(target.app, target.id) for target in targets}
-            left = [one for one in resolution.rejected if (one.instance.app, one.instance.id) not in seen_to]
-            resolution = replace(resolution, rejected=tuple(left))
-        if not targets:
-            targets = await self._held(command, annotations, now)
-        if targets:
-            await self._tell_rejected(command, resolution)
-            return await self._advance(command, annotations, targets, redelivered=redelivered)
-        first_look_at = progress.first_look_at or now
-        wait = None if resolution.rejected and annotations.instance_id else next_find_in(first_look_at, now)
-        if wait is not None:
-            again = replace(
-                progress,
-                due_at=now + wait,
-                first_look_at=first_look_at,
-                attempt=progress.attempt + 1,
-                trouble="",
-                trouble_since=None,
-            )
-            return (Delay(item=replace(command, progress=again), after=wait),)
-        await self._tell_rejected(command, resolution)
-        if not resolution.rejected and not self._ledger.is_ended(command.drain_id):
-            # A watch that starts tells again what terminates: what an earlier command found may have gone since.
-            narrowed = bool(annotations.app or annotations.instance_id or annotations.port)
-            await self.conclude(command, Outcome.not_registered, NOTHING_FITS if narrowed else NOTHING_THERE)
-        return (Ack(),)
+            steps = [step.in_doubt(target, now) for step, target in zip(steps, targets, strict=True)]
+        return await self._record(command, steps)
 
-    async def _held(self, command: DrainCommand, annotations: PodAnnotations, now: datetime) -> tuple[Target, ...]:
-        """What this drain took out before, by the log, and does not find any more: its next step was lost in a crash.
+    # Find.
 
-        Perhaps a newer process holds the id, at an address that tells nobody so.
-        """
-        targets = []
-        for held in self._ledger.held_by(command.drain_id, self._region):
-            readings = await self._registry.read(held.app, held.id)
-            own = next(
-                (one for one in present(readings) if isinstance(ownership_of(one, command, annotations), Owned)), None
-            )
-            target = (
-                target_of(own, now)
-                if own is not None
-                else Target(
-                    app=held.app,
-                    id=held.id,
-                    ip=held.ip,
-                    host_name="",
-                    port=0,
-                    stage=Stage.retire,
-                    due_at=now,
-                    looked_at=now,
-                )
-            )
-            targets.append(replace(target, stage=Stage.retire, may_have_override=True))
-        return tuple(targets)
+    async def _retry_find(self, command: DrainCommand, progress: Progress, reason: Reason) -> HandlerResults:
+        """Wait for the index, and give up when that has lasted too long."""
+        now = self._clock()
+        later = self._policy.retry(progress, reason, now)
+        if later is None:
+            await self.conclude(command, Outcome.failed, reason, attempt=progress.attempt)
+            return (DeadLetter(item=replace(command, progress=new_progress(now)), reason=reason),)
+        if reason != progress.trouble:
+            await self.conclude(command, Outcome.retrying, reason, attempt=progress.attempt)
+        self._log.count_retry(command.region)
+        # Whether the instance is there can be concluded only from looks that follow each other without a gap.
+        later = replace(later, first_look_at=None)
+        return (Delay(item=replace(command, progress=later), after=later.due_at - now),)
 
-    async def _advance(
+    # Observe, decide, perform.
+
+    async def step(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> StepResult:
+        """Take one instance through its stage: look at every node, and do what the stage decides."""
+        if target.due_at > self._clock() + EARLY_TOLERANCE:
+            return StepResult(onward=target)
+        urgent = target.stage is Stage.take_out
+        decide = STAGES[target.stage]
+        async with self._access.slot(urgent=urgent):
+            seen = await self._observe(command, annotations, target)
+            decision = decide(seen)
+            if isinstance(decision, TakeOut) and urgent:
+                objection = await self._access.objection(command, target, seen.readings, seen.now)
+                decision = objection or decision
+            seen, refused = await self._perform(seen, decision)
+        if urgent:
+            await self._access.wait_until_idle()
+        if isinstance(decision, TakeOut):
+            async with self._access.slot():
+                seen = await self._read_back(seen, decision, refused=refused)
+            decision = _proof(seen, decide(seen))
+        return self._result(seen, decision, refused)
+
+    async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
+        readings = await self._access.registry.read(target.app, target.id)
+        now, ledger = self._clock(), self._log.ledger
+        seen = Observation(
+            command=command,
+            annotations=annotations,
+            target=target,
+            readings=readings,
+            now=now,
+            retention=self._policy.retention if annotations.retention is None else annotations.retention,
+            window=self._access.window_of(command, target),
+            remove=self._policy.remove,
+        )
+        if target.stage is Stage.take_out:
+            return seen
+        key = (command.drain_id, target.app, target.id)
+        newer = [one for one in present(readings) if not seen.is_its_own(one)]
+        drained_anew = any(ledger.is_drained_anew(key, command.region, one, now) for one in newer)
+        return replace(seen, drained_anew=drained_anew)
+
+    async def _perform(self, seen: Observation, decision: Decision) -> tuple[Observation, Readings]:
+        """Write what was decided to every node at once; return the nodes that did not take it."""
+        registry, target = self._access.registry, seen.target
+        match decision:
+            case TakeOut(nodes=nodes):
+                chosen = tuple(reading for reading in seen.readings if reading.node in nodes)
+                refused = await registry.take_out(target.app, target.id, chosen)
+                return replace(seen, target=replace(target, may_have_override=True)), refused
+            case GiveBack():
+                return seen, await registry.restore(target.app, target.id, seen.readings)
+            case Delete():
+                return seen, await registry.remove(target.app, target.id, seen.nodes)
+            case Continue() | Finish() | Obstructed():
+                return seen, ()
+            case _:
+                assert_never(decision)
+
+    async def _read_back(self, seen: Observation, decision: TakeOut, *, refused: Readings) -> Observation:
+        readings = await self._access.read_back(
+            seen.target.app,
+            seen.target.id,
+            seen.readings,
+            decision.nodes,
+            until=lambda fresh: all(reading.settled for reading in fresh),
+            refused=refused,
+        )
+        return replace(seen, readings=readings, now=self._clock())
+
+    # Record.
+
+    def _result(self, seen: Observation, decision: Decision, refused: Readings) -> StepResult:
+        """Turn a decision that has been performed into what is recorded, and what comes next."""
+        now, target = self._clock(), seen.target
+        match decision:
+            case Continue(target=onward, report=report):
+                return StepResult(onward=onward, event=event_of(seen, report) if report else None)
+            case Finish(report=report):
+                return StepResult(event=event_of(seen, report))
+            case Obstructed(reason=reason, safe_at=safe_at):
+                return self._obstructed(seen, reason, safe_at=safe_at)
+            case GiveBack() | Delete() if refused:
+                return self._obstructed(replace(seen, readings=refused), trouble_of(refused))
+            case GiveBack():
+                return StepResult(onward=replace(target, due_at=now + REPLICATION_INTERVAL))
+            case Delete() if target.attempt > MAX_DELETES:
+                return self._obstructed(seen, COMES_BACK)
+            case Delete():
+                later = target.carried_on(due_at=now + REPLICATION_INTERVAL, attempt=target.attempt + 1)
+                return StepResult(onward=later)
+            case TakeOut():
+                return self._obstructed(seen, trouble_of(seen.readings))
+            case _:
+                assert_never(decision)
+
+    def _obstructed(self, seen: Observation, reason: Reason, *, safe_at: datetime | None = None) -> StepResult:
+        """Something stands in the way: record it once, come back later, and give up when it lasts too long."""
+        target, now = seen.target, self._clock()
+        later = self._policy.retry(target, reason, now)
+        if later is None or is_hopeless(seen.readings, target.attempt):
+            # A dead letter starts afresh when it is requeued: the person who does so has mended something.
+            fresh = target.carried_on(attempt=1, due_at=now)
+            event = event_of(seen, Report(outcome=Outcome.failed, reason=reason))
+            return StepResult(onward=fresh, given_up=reason, event=event)
+        if present(seen.readings) and not target.renewals:
+            later = replace(later, silent_since=None)  # it has not stayed away
+        report = Report(outcome=Outcome.retrying, reason=reason, safe_at=safe_at)
+        return StepResult(onward=later, event=event_of(seen, report) if reason != target.trouble else None)
+
+    async def _record(self, command: DrainCommand, steps: Iterable[StepResult]) -> HandlerResults:
+        """Write every event, then say how the command goes on."""
+        results: list[HandlerResult] = []
+        onward: list[Target] = []
+        for step in steps:
+            if step.event is not None:
+                await self._log.record(step.event)
+            if step.given_up is not None and step.onward is not None:
+                results.append(DeadLetter(item=_with_targets(command, [step.onward]), reason=step.given_up))
+            elif step.onward is not None:
+                onward.append(step.onward)
+        if any(target.trouble for target in onward):
+            self._log.count_retry(command.region)
+        if onward:
+            later = _with_targets(command, onward)
+            assert later.progress is not None
+            results.append(Delay(item=later, after=max(later.progress.due_at - self._clock(), timedelta(0))))
+        return tuple(results) or (Ack(),)
+
+    async def conclude(
         self,
         command: DrainCommand,
-        annotations: PodAnnotations,
-        targets: tuple[Target, ...],
+        outcome: Outcome,
+        reason: Reason,
         *,
-        redelivered: bool = False,
+        app: str = "",
+        instance_id: str = "",
+        attempt: int = 1,
     ) -> HandlerResults:
+        """Record what became of a command as a whole, or of an instance that is left alone."""
         now = self._clock()
-        if redelivered:
-            targets = tuple(replace(target, may_have_override=True) for target in targets)
-        steps = await asyncio.gather(*(self._one(command, annotations, target, now) for target in targets))
-        if redelivered:
-            steps = [in_doubt(step, target, now) for step, target in zip(steps, targets, strict=True)]
-        onward: list[Target] = []
-        verdicts: list[HandlerResult] = []
-        for step in steps:
-            for event in step.events:
-                await self._recorder.record(event)
-            match step.ending:
-                case Next(target=target):
-                    onward.append(target)
-                case GivenUp(target=target, why=why):
-                    verdicts.append(DeadLetter(item=self._with(command, (target,), target.due_at), why=why))
-                case Ended():
-                    pass
-        if onward:
-            due_at = min(target.due_at for target in onward)
-            after = max(due_at - self._clock(), timedelta(0))
-            if any(target.trouble for target in onward):
-                self._observer.retried(self._region)
-            verdicts.append(Delay(item=self._with(command, tuple(onward), due_at), after=after))
-        return tuple(verdicts) or (Ack(),)
+        event = make_event(command, outcome, now, reason=reason, app=app, instance_id=instance_id, attempt=attempt)
+        await self._log.record(event)
+        return (Ack(),)
 
-    async def _one(self, command: DrainCommand, annotations: PodAnnotations, target: Target, now: datetime) -> Step:
-        if target.due_at > now + EARLY_TOLERANCE:
-            return Step(ending=Next(target=target))
-        if target.stage is Stage.drain:
-            return await self._drain.advance(command, annotations, target)
-        return await self._retire.advance(command, annotations, target)
+    def _living(self, command: DrainCommand) -> tuple[LivingPod, ...]:
+        """Return the living pods that the watch sent along, and those that the log has named since."""
+        known = {pod.uid: pod for pod in command.living}
+        known |= {pod.uid: pod for pod in self._log.ledger.successors(command.drain_id, command.pod.uid)}
+        return tuple(known.values())[-MAX_LIVING:]
 
-    async def _stuck(self, command: DrainCommand, progress: Progress, trouble: str) -> HandlerResults:
-        """The index could not be had: wait, and give up when that has lasted too long."""
-        now = self._clock()
-        if trouble != progress.trouble:
-            await self._recorder.record(
-                make_event(command, Outcome.requested, now, reason=trouble, attempt=progress.attempt)
-            )
-        again = delayed(progress, trouble, now, self._policy)
-        if again is None:
-            await self.conclude(command, Outcome.failed, trouble, attempt=progress.attempt)
-            return (DeadLetter(item=replace(command, progress=new_progress(now)), why=trouble),)
-        self._observer.retried(self._region)
-        # Whether the instance is there can be told only from looks that follow each other without a gap.
-        again = replace(again, first_look_at=None)
-        return (Delay(item=replace(command, progress=again), after=again.due_at - now),)
 
-    async def conclude(self, command: DrainCommand, outcome: Outcome, reason: str, *, attempt: int = 1) -> None:
-        """Tell how a command as a whole ended."""
-        await self._recorder.record(make_event(command, outcome, self._clock(), reason=reason, attempt=attempt))
+def _proof(seen: Observation, decision: Decision) -> Decision:
+    """Decide what reading back proves: a node that still serves it, or does not answer, proves nothing."""
+    if seen.target.stage is Stage.take_out:
+        return decision
+    if in_service(seen.readings) or seen.unanswered:
+        return Obstructed(reason=BACK)
+    report = back_until(seen)
+    assert report.reason is not None
+    return Obstructed(reason=report.reason, safe_at=report.safe_at)
 
-    async def _tell_rejected(self, command: DrainCommand, resolution: Resolution) -> None:
-        for rejected in resolution.rejected:
-            outcome = Outcome.superseded if rejected.superseded else Outcome.refused
-            app, instance_id = rejected.instance.app, rejected.instance.id
-            event = make_event(
-                command, outcome, self._clock(), reason=rejected.reason, app=app, instance_id=instance_id
-            )
-            await self._recorder.record(event)
 
-    @staticmethod
-    def _with(command: DrainCommand, targets: tuple[Target, ...], due_at: datetime) -> DrainCommand:
-        assert command.progress is not None
-        return replace(command, progress=replace(command.progress, targets=targets, due_at=due_at))
+def _with_targets(command: DrainCommand, targets: list[Target]) -> DrainCommand:
+    assert command.progress is not None
+    due_at = min(target.due_at for target in targets)
+    return replace(command, progress=replace(command.progress, targets=tuple(targets), due_at=due_at))

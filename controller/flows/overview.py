@@ -28,7 +28,7 @@ class QueueCounts(Protocol):
     """The broker's counts."""
 
     async def count(self, region: str) -> tuple[QueueState, QueueState]:
-        """The region's queue and its dead letters. BrokerError when they cannot be counted."""
+        """Return the region's queue and its dead letters. BrokerError when they cannot be counted."""
         ...
 
 

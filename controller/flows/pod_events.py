@@ -1,54 +1,54 @@
-"""Telling pods what became of their drains, and of themselves: what the streams say goes to the cluster's noticeboard.
+"""Kubernetes Events at pods: what became of their drains, and how they ended, as the streams say.
 
 A courtesy, and never more: it is read from the log beside everything else, waits in a bounded queue, and is lost
-rather than allowed to hold anything up. What was told before a restart is told once more under the same name, which
-changes nothing; so is what another replica has told.
+rather than allowed to hold anything up. What was recorded before a restart is recorded once more under the same name,
+which changes nothing; so is what another replica has recorded.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from loguru import logger
 
+from controller.domain.bounded import BoundedMap
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
-from controller.domain.events import Event
-from controller.domain.intervals import backoff
+from controller.domain.events import Event, LogEntry
 from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event, shutdown_event
 from controller.domain.pods import Owner
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
 from controller.errors import KubernetesError
 from controller.flows.backlog import Backlog
+from controller.flows.backoff import Backoff
 from controller.flows.ports import Clock, EventRecorder, Recorded, RecordForbidden, Unrecordable
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 
 STARTUP_LOOKBACK = timedelta(minutes=5)
-"""How long before the start something may have happened and still be told: a restart takes less."""
+"""How long before the start something may have happened and still be recorded: a restart takes less."""
 FIRST_DELAY = timedelta(seconds=1)
-"""How long a notice waits first: the drain's beginning, which names the pod's owner, may be told after its success."""
+"""How long an Event waits first: the drain's beginning, which names the pod's owner, may come after its success."""
 MIN_INTERVAL = timedelta(milliseconds=50)
-"""Between two notices: a rollout of a thousand pods must not keep an API server busy with our tales."""
+"""Between two Events: a rollout of a thousand pods must not keep an API server busy with them."""
 MAX_WAITING = 2_000
-"""Notices that wait; one takes about a kilobyte."""
+"""Events that wait; one takes about a kilobyte."""
 MAX_OWNERS = 20_000
 """Owners that are kept in mind, those of the pods that went last."""
 MAX_DRAINS = 5_000
 """Drains that are kept in mind until their pods have ended; one takes about 3 kB."""
 MAX_ATTEMPTS = 10
-"""With one notice; the next one is tried then, since the trouble may be with the first."""
+"""With one Event; the next one is tried then, since the trouble may be with the first."""
 MAX_BACKOFF = timedelta(seconds=30)
 FORBIDDEN_RETRY_INTERVAL = timedelta(minutes=5)
-"""How often a namespace is tried in which we may not tell anything."""
+"""How often a namespace is tried in which we may not create Events."""
 
 
 class PodEvents:
-    """Tells one cluster's pods, or those of the namespaces that are watched (an empty one: all)."""
+    """Records Events at one cluster's pods, or those of the namespaces that are watched (an empty one: all)."""
 
     def __init__(
         self,
@@ -66,88 +66,86 @@ class PodEvents:
         self._is_there = is_there
         self._clock = clock
         self._from = clock() - STARTUP_LOOKBACK
-        self._owners: OrderedDict[str, Owner] = OrderedDict()
-        self._judging = ShutdownVerdicts(DrainIndex(limit=MAX_DRAINS), self._judged)
+        self._owners: BoundedMap[str, Owner] = BoundedMap(MAX_OWNERS)
+        self._verdicts = ShutdownVerdicts(DrainIndex(limit=MAX_DRAINS), self._put_shutdown)
         self._waiting: Backlog[tuple[KubernetesEvent, datetime]] = Backlog(MAX_WAITING, what="Kubernetes Events wait")
         self._silent_until: dict[str, datetime] = {}
-        """Namespaces in which we may not tell anything."""
+        """Namespaces in which we may not create Events."""
         self._complained = False
 
-    def apply(self, event: Event) -> None:
-        """Take the next event of the log."""
-        if event.cluster != self._cluster or not self._covers(event.namespace):
+    def apply(self, event: LogEntry) -> None:
+        """Take the next entry of the log."""
+        if not isinstance(event, Event) or event.cluster != self._cluster or not self._covers(event.namespace):
             return
         if event.facts is not None and event.facts.owner is not None:
             self._owners[event.uid] = event.facts.owner
-            self._owners.move_to_end(event.uid)
-            if len(self._owners) > MAX_OWNERS:
-                self._owners.popitem(last=False)
-        notice = drain_event(event) if event.at >= self._from else None
-        if notice is not None:
-            self._put(notice)
-        self._judging.apply(event)
+        kubernetes_event = drain_event(event) if event.at >= self._from else None
+        if kubernetes_event is not None:
+            self._put(kubernetes_event)
+        self._verdicts.apply(event)
 
     def apply_end(self, end: PodEnd) -> None:
         """Take the next pod's end."""
         if end.cluster == self._cluster and self._covers(end.namespace):
-            self._judging.apply_end(end)
+            self._verdicts.apply_end(end)
 
-    def _judged(self, record: DrainRecord, shutdown: Shutdown) -> None:
-        notice = shutdown_event(record, shutdown)
-        if notice is not None and notice.at >= self._from:
-            self._put(notice)
+    def _put_shutdown(self, record: DrainRecord, shutdown: Shutdown) -> None:
+        event = shutdown_event(record, shutdown)
+        if event is not None and event.at >= self._from:
+            self._put(event)
 
     def _covers(self, namespace: str) -> bool:
         return "" in self._scopes or namespace in self._scopes
 
-    def _put(self, notice: KubernetesEvent) -> None:
-        self._waiting.put((notice, self._clock() + FIRST_DELAY))
+    def _put(self, event: KubernetesEvent) -> None:
+        self._waiting.put((event, self._clock() + FIRST_DELAY))
 
     async def run(self) -> None:
-        """Tell them one by one, for ever."""
+        """Record them one by one, for ever."""
         while True:
-            notice, due_at = await self._waiting.take()
+            event, due_at = await self._waiting.take()
             await asyncio.sleep(max((due_at - self._clock()).total_seconds(), 0.0))
-            if self._may_try(notice.namespace):
-                await self._see_through(notice)
+            if self._may_try(event.namespace):
+                await self._see_through(event)
                 await asyncio.sleep(MIN_INTERVAL.total_seconds())
 
     def _may_try(self, namespace: str) -> bool:
         until = self._silent_until.get(namespace)
         return until is None or self._clock() >= until
 
-    async def _see_through(self, notice: KubernetesEvent) -> None:
-        log = logger.bind(pod=f"{notice.namespace}/{notice.pod}", notice=notice.reason)
+    async def _see_through(self, event: KubernetesEvent) -> None:
+        log = logger.bind(pod=f"{event.namespace}/{event.pod}", event=event.reason)
+        backoff = Backoff(longest=MAX_BACKOFF)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                await self._tell(self._addressed(notice))
+                await self._record(self._addressed(event))
             except KubernetesError as error:
                 level = "WARNING" if attempt == 1 else "DEBUG"
-                log.bind(error=str(error), attempt=attempt).log(level, "Kubernetes does not take a notice")
-                await asyncio.sleep(backoff(attempt, MAX_BACKOFF).total_seconds())
+                log.bind(error=str(error), attempt=attempt).log(level, "Kubernetes does not take an Event")
+                await backoff.wait()
             except Exception as error:  # a mistake of ours about a courtesy must not end the watch
-                log.bind(error=f"{type(error).__name__}: {error}").error("this notice cannot be told")
+                log.bind(error=f"{type(error).__name__}: {error}").error("this Event cannot be recorded")
                 return
             else:
                 return
-        log.debug("this notice is dropped")
+        log.debug("this Event is dropped")
 
-    def _addressed(self, notice: KubernetesEvent) -> KubernetesEvent:
-        """Who can be described, when it is read: the pod, or its owner once the pod is gone."""
-        owner = self._owners.get(notice.uid)
-        return notice if owner is None or self._is_there(notice.uid) else addressed_to(notice, owner)
+    def _addressed(self, event: KubernetesEvent) -> KubernetesEvent:
+        """Address it to what can be described: the pod, or its owner once the pod is gone."""
+        owner = self._owners.get(event.uid)
+        return event if owner is None or self._is_there(event.uid) else addressed_to(event, owner)
 
-    async def _tell(self, notice: KubernetesEvent) -> None:
-        match await self._event_recorder.post(notice):
+    async def _record(self, event: KubernetesEvent) -> None:
+        match await self._event_recorder.record(event):
             case Recorded():
-                if self._silent_until.pop(notice.namespace, None):
+                if self._silent_until.pop(event.namespace, None):
                     self._complained = False
             case Unrecordable(why=why):
-                logger.bind(namespace=notice.namespace, reason=why).debug("nobody can be told any more")
+                logger.bind(namespace=event.namespace, reason=why).debug("an Event cannot be recorded there any more")
             case RecordForbidden(why=why):
-                self._keep_silent(notice.namespace, why)
-            case posting:
-                assert_never(posting)
+                self._keep_silent(event.namespace, why)
+            case result:
+                assert_never(result)
 
     def _keep_silent(self, namespace: str, why: str) -> None:
         now = self._clock()

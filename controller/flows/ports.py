@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from controller.domain.causes import Cause
-from controller.domain.events import Event
-from controller.domain.instances import Instance, Reading
+from controller.domain.commands import WorkItem
+from controller.domain.dead_messages import DeadMessage
+from controller.domain.events import Event, LogEntry
+from controller.domain.instances import Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
 from controller.domain.pods import Pod
 from controller.domain.position import Position
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.domain.takeover import WorkItem
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
+MAX_DEAD_MESSAGES = 100_000
+"""Dead letters of one region that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +37,8 @@ class Changed:
     """A pod as it is now."""
 
     pod: Pod
-    stay: PodDetails | None = None
-    """How it stays, when it is on its way out."""
+    details: PodDetails | None = None
+    """What decides how long it serves, when it is on its way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +46,7 @@ class Removed:
     """A pod's last state; its object is gone."""
 
     pod: Pod
-    stay: PodDetails | None = None
-    """How it stayed."""
+    details: PodDetails | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class PodFeed(Protocol):
         ...
 
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
-        """The last states of the pods that were removed since. KubernetesError when nobody remembers that far back."""
+        """Return the last states of the pods removed since. KubernetesError when nobody remembers that far."""
         ...
 
 
@@ -95,7 +97,7 @@ class Outbox(Protocol):
         """Publish an order into the delay ladder, to come back to its region's queue."""
         ...
 
-    async def record(self, event: Event) -> None:
+    async def record(self, entry: LogEntry) -> None:
         """Append to the event log."""
         ...
 
@@ -108,21 +110,33 @@ class Outbox(Protocol):
         ...
 
 
+class DeadLetterQueue(Protocol):
+    """One region's dead letters, hidden from others while they are held. May raise BrokerError."""
+
+    async def hold(self, limit: int = MAX_DEAD_MESSAGES) -> list[DeadMessage]:
+        """Hold what is there, the oldest first. What is not settled goes back when the queue is closed."""
+        ...
+
+    async def settle(self, number: int) -> None:
+        """Take the message with this number out of the queue for good, and return when it is out."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """It is there, whoever has posted it."""
+    """The Event is there, whoever has created it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unrecordable:
-    """It never will be: its namespace is gone, or it is not acceptable."""
+    """The Event never will be there: its namespace is gone, or it is not acceptable."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordForbidden:
-    """We may not post there."""
+    """We may not create Events there."""
 
     why: str
 
@@ -131,10 +145,10 @@ RecordResult = Recorded | Unrecordable | RecordForbidden
 
 
 class EventRecorder(Protocol):
-    """Where people look who wonder about a pod."""
+    """Creates Kubernetes Events."""
 
-    async def post(self, notice: KubernetesEvent) -> RecordResult:
-        """Put it up; twice is once. KubernetesError when nobody knows whether it is there: then do it again."""
+    async def record(self, event: KubernetesEvent) -> RecordResult:
+        """Create the Event; twice is once. KubernetesError when nobody knows whether it is there: then do it again."""
         ...
 
 
@@ -152,7 +166,7 @@ class EventLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class IndexMatch:
     """What a region's index offers for a pod."""
 
     candidates: tuple[Instance, ...] = ()
@@ -168,7 +182,7 @@ class Registry(Protocol):
         """How old what callers are given may be, as the nodes tell it; None while some node does not."""
         ...
 
-    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+    async def find(self, pod: Pod, *, not_before: datetime) -> IndexMatch:
         """Look a pod up in the shared index, fetched anew when it is older than ``not_before``."""
         ...
 
@@ -184,30 +198,23 @@ class Registry(Protocol):
         """Ask the nodes directly, past every cache, for an id whose app is not known."""
         ...
 
-    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
+    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> Readings:
         """Read the instance at every node (or these), past every cache."""
         ...
 
-    async def take_out(
-        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
-    ) -> tuple[Reading, ...]:
-        """Set OUT_OF_SERVICE at these nodes at once; proved only by reading back. Gives the nodes that did not take it.
+    async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:
+        """Take the instance out of service at the nodes of these readings, all at once; return those that refused.
 
-        At the stubborn ones DOWN is set first: a server stores an override only when it changes the status.
+        Only reading back proves it.
         """
         ...
 
-    async def lift(
-        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
-    ) -> tuple[Reading, ...]:
-        """Lift the override at these nodes at once, to UP. Gives the nodes that did not take it.
-
-        Where they are split and no override is left, UP is set first: a node lifts only what it holds.
-        """
+    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
+        """Put the instance back in service at these nodes, all at once; return those that refused."""
         ...
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
-        """Delete at these nodes at once; proved only by reading back. Gives the nodes that did not take it."""
+    async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
+        """Remove the instance at these nodes, all at once; return those that refused. Only reading back proves it."""
         ...
 
 
@@ -215,15 +222,15 @@ class Observer(Protocol):
     """The one hook for metrics."""
 
     def published(self, cause: Cause) -> None:
-        """A command was confirmed by the broker."""
+        """Count a command that the broker has confirmed."""
         ...
 
     def recorded(self, event: Event) -> None:
-        """An event was confirmed by the broker."""
+        """Count an event that the broker has confirmed."""
         ...
 
     def retried(self, region: str) -> None:
-        """A step went back through the delay ladder because something stood in its way."""
+        """Count a step that went back through the delay queues because something stood in its way."""
         ...
 
     def tracked(self, pods: int, backlog: int) -> None:

@@ -1,13 +1,17 @@
-"""A replay's plan: what would come of each drain if it were asked for again. Reads registries; writes nothing."""
+"""A replay's plan: what each drain would come to if it were requested again. Reads registries; writes nothing."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
+from controller.domain.candidates import Rejected
 from controller.domain.commands import DrainCommand, target_of
+from controller.domain.dead_messages import DeadMessage
+from controller.domain.decisions import Finish, Observation
 from controller.domain.drain_record import DrainRecord
 from controller.domain.guard import GuardPolicy, RecentTakeOuts
 from controller.domain.instances import Instance
@@ -17,21 +21,20 @@ from controller.domain.replay_plan import (
     ReplayDecision,
     ReplayItem,
     Requester,
-    combine,
+    combine_decisions,
     decide_instance,
     is_under_way,
     replay_command,
+    requested,
 )
-from controller.domain.resolve import Resolution
-from controller.domain.stages import Finish
 from controller.errors import RegistryError
 from controller.flows.finder import Finder
 from controller.flows.guard_checks import GuardChecks
+from controller.flows.policy import Policy
 from controller.flows.ports import Clock, Registry
-from controller.flows.steps import Policy
 
 MAX_CONCURRENT = 32
-"""Drains that are judged at a time."""
+"""Drains that are planned at a time."""
 
 Place = tuple[str, str]
 
@@ -45,7 +48,7 @@ class LivingPods:
 
 
 class ReplayPlanner:
-    """Judges drains one by one, many at a time."""
+    """Plans drains one by one, many at a time."""
 
     def __init__(
         self,
@@ -61,13 +64,14 @@ class ReplayPlanner:
         self._living = living
         self._begun_at = clock()
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
-        # How many may go in a minute is the workers' to say, when it comes to that.
+        # How many may go in a minute is the workers' to decide, when it comes to that.
         alone = GuardPolicy(last_instance=policy.guard.last_instance, max_percent_per_minute=0)
-        self._finders = {name: Finder(registry=registry, policy=policy) for name, registry in regions.items()}
-        self._standing = {
-            name: GuardChecks(
-                region=name, registry=registry, guard=alone, clock=clock, recent_take_outs=RecentTakeOuts()
-            )
+        templates = policy.instance_id_templates
+        self._finders = {
+            name: Finder(registry=registry, instance_id_templates=templates) for name, registry in regions.items()
+        }
+        self._guards = {
+            name: GuardChecks(registry=registry, policy=alone, recent_take_outs=RecentTakeOuts())
             for name, registry in regions.items()
         }
 
@@ -77,41 +81,50 @@ class ReplayPlanner:
         requester: Requester,
         *,
         again: bool,
-        told: Callable[[], object] = lambda: None,
+        report: Callable[[], object] = lambda: None,
     ) -> list[ReplayItem]:
-        """Judge these drains. ``again``: also those that a worker still has."""
+        """Plan these drains; ``report`` is called after each. ``again``: also those that a worker still has."""
 
-        async def judge(record: DrainRecord) -> ReplayItem:
+        async def plan_one(record: DrainRecord) -> ReplayItem:
             async with self._slots:
-                item = await self._of_story(record, requester, again=again)
-            told()
+                item = await self._of_record(record, requester, again=again)
+            report()
             return item
 
-        return list(await asyncio.gather(*(judge(record) for record in records)))
+        return list(await asyncio.gather(*(plan_one(record) for record in records)))
 
-    async def judge(self, command: DrainCommand, *, letter: int | None = None) -> ReplayItem:
-        """Judge one command."""
-        async with self._slots:
-            return await self._of_command(command, letter=letter)
+    async def plan_dead_message(self, message: DeadMessage, requester: Requester) -> ReplayItem:
+        """Plan the command of one dead letter; a restore and what cannot be read are refused."""
+        if isinstance(message.item, DrainCommand):
+            async with self._slots:
+                return await self._of_command(requested(message.item, requester), dead_number=message.number)
+        why = "a restore: dead requeue sends it again" if message.item else f"not a message of ours: {message.problem}"
+        return ReplayItem(
+            drain_id=message.drain_id or message.message_id or "-",
+            region=message.region,
+            pod=message.item.pod.key if message.item else "-",
+            apps=message.apps,
+            decision=ReplayDecision(action=ReplayAction.refuse, reason=why),
+        )
 
-    async def _of_story(self, record: DrainRecord, requester: Requester, *, again: bool) -> ReplayItem:
+    async def _of_record(self, record: DrainRecord, requester: Requester, *, again: bool) -> ReplayItem:
         item = ReplayItem(
             drain_id=record.drain_id,
             region=record.region,
             pod=record.key,
             apps=record.apps,
-            judged=ReplayDecision(verdict=ReplayAction.refuse),
+            decision=ReplayDecision(action=ReplayAction.refuse),
         )
         waiting = None if again else is_under_way(record, requester.at, self._policy.give_up_after)
         if waiting is not None:
-            return replace(item, judged=waiting)
+            return replace(item, decision=waiting)
         command = replay_command(record, requester)
         if isinstance(command, ReplayDecision):
-            return replace(item, judged=command)
+            return replace(item, decision=command)
         return await self._of_command(command, apps=record.apps)
 
     async def _of_command(
-        self, command: DrainCommand, *, apps: tuple[str, ...] = (), letter: int | None = None
+        self, command: DrainCommand, *, apps: tuple[str, ...] = (), dead_number: int | None = None
     ) -> ReplayItem:
         if self._living is not None:
             command = replace(command, living=self._living.sharing(command.pod))
@@ -120,49 +133,57 @@ class ReplayPlanner:
             region=command.region,
             pod=command.pod.key,
             apps=apps,
-            judged=ReplayDecision(verdict=ReplayAction.refuse),
-            letter=letter,
+            decision=ReplayDecision(action=ReplayAction.refuse),
+            dead_number=dead_number,
         )
         try:
-            judged, instances = await self._judge(command)
+            decision, instances = await self._decide(command)
         except (AnnotationError, RegistryError) as error:
-            return replace(item, judged=ReplayDecision(verdict=ReplayAction.refuse, reason=str(error)))
+            return replace(item, decision=ReplayDecision(action=ReplayAction.refuse, reason=str(error)))
         apps = apps or tuple(dict.fromkeys(app for app, _ in instances))
-        if judged.verdict is not ReplayAction.drain:
-            return replace(item, judged=judged, apps=apps)
-        return replace(item, judged=judged, apps=apps, command=command, instances=instances)
+        if decision.action is not ReplayAction.drain:
+            return replace(item, decision=decision, apps=apps)
+        return replace(item, decision=decision, apps=apps, command=command, instances=instances)
 
-    async def _judge(self, command: DrainCommand) -> tuple[ReplayDecision, tuple[Place, ...]]:
+    async def _decide(self, command: DrainCommand) -> tuple[ReplayDecision, tuple[Place, ...]]:
         if command.region not in self._regions:
             reason = f"the settings name no nodes for region {command.region}"
-            return ReplayDecision(verdict=ReplayAction.refuse, reason=reason), ()
+            return ReplayDecision(action=ReplayAction.refuse, reason=reason), ()
         if self._living is not None and self._living.lives(command.pod.uid):
-            return ReplayDecision(verdict=ReplayAction.refuse, reason="the pod itself is alive"), ()
+            return ReplayDecision(action=ReplayAction.refuse, reason="the pod itself is alive"), ()
         annotations = read_annotations(command.pod)
         resolution = await self._finders[command.region].find(command, annotations, not_before=self._begun_at)
-        judged = [(one, await self._instance(command, annotations, one)) for one in resolution.own]
-        judged += [(rejected.instance, _rejected(resolution, rejected.instance)) for rejected in resolution.rejected]
-        if not judged:
+        decided = [(one, await self._instance(command, annotations, one)) for one in resolution.own]
+        decided += [(rejected.instance, _rejected(rejected)) for rejected in resolution.rejected]
+        if not decided:
             return ReplayDecision(
-                verdict=ReplayAction.gone, reason="no instance in the region has its address or host name"
+                action=ReplayAction.gone, reason="no instance in the region has its address or host name"
             ), ()
-        to_drain = tuple((one.app, one.id) for one, what in judged if what.verdict is ReplayAction.drain)
-        return combine(what for _, what in judged), to_drain
+        to_drain = tuple((one.app, one.id) for one, what in decided if what.action is ReplayAction.drain)
+        return combine_decisions(what for _, what in decided), to_drain
 
     async def _instance(self, command: DrainCommand, annotations: PodAnnotations, instance: Instance) -> ReplayDecision:
         now = self._clock()
         target = target_of(instance, now)
         readings = await self._regions[command.region].read(instance.app, instance.id)
-        judged = decide_instance(command, annotations, target, readings)
-        if judged.verdict is not ReplayAction.drain:
-            return judged
-        objection = await self._standing[command.region].objection(command, target, readings)
+        seen = Observation(
+            command=command,
+            annotations=annotations,
+            target=target,
+            readings=readings,
+            now=now,
+            retention=self._policy.retention,
+            window=timedelta(0),  # when callers are done is not planned
+        )
+        decision = decide_instance(seen)
+        if decision.action is not ReplayAction.drain:
+            return decision
+        objection = await self._guards[command.region].objection(command, target, readings, now)
         if isinstance(objection, Finish):
-            return ReplayDecision(verdict=ReplayAction.refuse, reason=objection.reason)
-        return judged
+            return ReplayDecision(action=ReplayAction.refuse, reason=str(objection.report.reason))
+        return decision
 
 
-def _rejected(resolution: Resolution, instance: Instance) -> ReplayDecision:
-    rejected = next(one for one in resolution.rejected if one.instance is instance)
-    verdict = ReplayAction.superseded if rejected.superseded else ReplayAction.refuse
-    return ReplayDecision(verdict=verdict, reason=rejected.reason)
+def _rejected(rejected: Rejected) -> ReplayDecision:
+    action = ReplayAction.superseded if rejected.is_taken_over else ReplayAction.refuse
+    return ReplayDecision(action=action, reason=str(rejected.reason))

@@ -6,18 +6,22 @@ The broker's confirmation says that it has a command, not that a worker will see
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from loguru import logger
 
+from controller.domain.bounded import BoundedMap
+from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
 from controller.domain.ledger import Ledger
+from controller.domain.pods import Pod
+from controller.domain.routing import Publish, Routing, make_commands
 from controller.errors import BrokerError
+from controller.flows.drain_log import wait_for_log
 from controller.flows.ports import Clock, EventLog, Outbox
 
 FIRST_TIMEOUT = timedelta(seconds=15)
-"""How long a worker may take to tell anything, the first time; then twice as long each time."""
+"""How long a worker may take to write anything, the first time; then twice as long each time."""
 MAX_TIMEOUT = timedelta(minutes=5)
 MAX_SENDS = 16
 """About an hour. A region without any worker keeps the first command in its queue, or among the unrouted."""
@@ -27,35 +31,45 @@ MAX_COMMANDS = 20_000
 
 
 class Resender:
-    """Keeps the commands of one watch until a worker has told something about them."""
+    """Keeps the commands of one watch until a worker has written something about them."""
 
-    def __init__(self, *, ledger: Ledger, log: EventLog, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, log: EventLog, outbox: Outbox, routing: Routing, clock: Clock) -> None:
         self._ledger = ledger
         self._log = log
         self._outbox = outbox
+        self._routing = routing
         self._clock = clock
-        self._waiting: OrderedDict[str, tuple[DrainCommand, int, datetime]] = OrderedDict()
+        self._waiting: BoundedMap[str, tuple[DrainCommand, int, datetime]] = BoundedMap(MAX_COMMANDS)
 
     def sent(self, command: DrainCommand) -> None:
-        """The broker has this command."""
+        """Keep a command that the broker has."""
         self._waiting[command.drain_id] = (command, 1, self._clock() + FIRST_TIMEOUT)
-        while len(self._waiting) > MAX_COMMANDS:
-            self._waiting.popitem(last=False)
+
+    async def wait_for_log(self) -> bool:
+        """Wait, but not for ever, until the log says what was answered before this process began."""
+        return await wait_for_log(self._log)
+
+    def is_answered(self, pod: Pod) -> bool:
+        """Return whether a worker has taken this pod's drains up, after an earlier watch sent them."""
+        return all(
+            isinstance(decision, Publish) and self._ledger.is_answered(decision.command.drain_id)
+            for decision in make_commands(pod, Cause.deleted, self._clock(), self._routing)
+        )
 
     async def run(self) -> None:
         """Look for ever, whenever the log can be read."""
         while True:
             await asyncio.sleep(CHECK_INTERVAL.total_seconds())
             if self._log.caught_up:
-                await self._look()
+                await self._check()
 
-    async def _look(self) -> None:
-        for drain_id, (command, times, due_at) in list(self._waiting.items()):
+    async def _check(self) -> None:
+        for drain_id, (command, sends, due_at) in list(self._waiting.items()):
             if self._ledger.is_answered(drain_id):
                 self._waiting.pop(drain_id, None)
             elif self._clock() >= due_at:
-                log = logger.bind(drain=drain_id, pod=command.pod.key, region=command.region, times=times)
-                if times >= MAX_SENDS:
+                log = logger.bind(drain=drain_id, pod=command.pod.key, region=command.region, sends=sends)
+                if sends >= MAX_SENDS:
                     log.warning("no worker has answered; is there one for the region?")
                     self._waiting.pop(drain_id, None)
                     continue
@@ -64,5 +78,5 @@ class Resender:
                 except BrokerError:
                     return
                 log.info("no worker has answered; sent again")
-                patience = min(FIRST_TIMEOUT * 2 ** min(times, 8), MAX_TIMEOUT)
-                self._waiting[drain_id] = (command, times + 1, self._clock() + patience)
+                timeout = min(FIRST_TIMEOUT * 2 ** min(sends, 8), MAX_TIMEOUT)
+                self._waiting[drain_id] = (command, sends + 1, self._clock() + timeout)

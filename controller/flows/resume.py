@@ -1,4 +1,4 @@
-"""What was removed while nobody watched: the API server remembers it for minutes, if one knows from where to ask.
+"""What was removed while nobody watched: the API server remembers it for minutes, if it is asked from where on.
 
 A list shows what is terminating, but a pod that was deleted outright, or that ended in the meantime, is in no list. So
 a watch notes in the broker how far it has come, each time that nothing waits for the broker's confirmation; and whoever
@@ -8,20 +8,14 @@ starts next asks for the removals since.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from loguru import logger
 
-from controller.domain.causes import Cause
-from controller.domain.ledger import Ledger
-from controller.domain.pods import Pod
-from controller.domain.position import Position
-from controller.domain.routing import Publish, Routing, make_commands
-from controller.domain.tracking import Tracker
-from controller.errors import BrokerError, KubernetesError
-from controller.flows.end_publisher import EndPublisher, contain_errors_about
-from controller.flows.ports import Clock, EventLog, Outbox, PodFeed
-from controller.flows.steps import wait_for_log
+from controller.errors import KubernetesError
+from controller.flows.ports import PodFeed
+from controller.flows.positions import Positions
+from controller.flows.resend import Resender
+from controller.flows.watch import Watch
 
 RECORD_INTERVAL = 0.5
 """Seconds between two notes, at least."""
@@ -30,85 +24,39 @@ RECORD_INTERVAL = 0.5
 class Resume:
     """Takes up where another watch has ended, and notes how far this one has come."""
 
-    def __init__(
-        self,
-        *,
-        feeds: Sequence[PodFeed],
-        tracker: Tracker,
-        ends: EndPublisher,
-        ledger: Ledger,
-        log: EventLog,
-        positions: EventLog,
-        outbox: Outbox,
-        routing: Routing,
-        clock: Clock,
-    ) -> None:
-        self._feeds = feeds
-        self._tracker = tracker
-        self._ends = ends
-        self._ledger = ledger
-        self._log = log
+    def __init__(self, *, watch: Watch, positions: Positions, resender: Resender) -> None:
+        self._watch = watch
         self._positions = positions
-        self._outbox = outbox
-        self._routing = routing
-        self._clock = clock
-        self._last: Position | None = None
-        self._resumed = False
+        self._resender = resender
 
-    def told(self, position: Position) -> None:
-        """The broker tells how far some watch has come."""
-        newer = self._last is None or position.at > self._last.at
-        if position.cluster == self._routing.cluster and newer and not self._resumed:
-            self._last = position
+    async def run(self) -> None:
+        """After the first lists, ask for what was removed since the last position; then keep the position new."""
+        await self._watch.all_listed.wait()
+        versions = await self._positions.last()
+        for feed in self._watch.feeds:
+            if since := versions.get(feed.scope):
+                await self._removed_since(feed, since)
+        await self._keep_recording()
 
-    async def take_up(self) -> bool:
-        """After the first lists: note what was removed since the last position; whether anything was."""
-        await self._positions.wait_until_read()
-        found = False
-        for feed in self._feeds:
-            since = self._last.versions.get(feed.scope) if self._last else None
-            if since:
-                found = await self._removed_since(feed, since) or found
-        self._resumed = True
-        return found
-
-    async def _removed_since(self, feed: PodFeed, version: str) -> bool:
+    async def _removed_since(self, feed: PodFeed, version: str) -> None:
         log = logger.bind(namespace=feed.scope or "(all)", since=version)
         try:
             removed = await feed.removed_since(version)
         except KubernetesError as error:
             log.bind(error=str(error)).warning("what was removed while nobody watched is not known; the sweep finds it")
-            return False
-        if not await wait_for_log(self._log):
+            return
+        if not await self._resender.wait_for_log():
             log.warning("the event log cannot be read; some drains may be sent once more")
-        for one in removed:
-            with contain_errors_about(one.pod):
-                self._ends.removed(one.pod, one.stay, seen=False)
-        missed = [one.pod for one in removed if not self._is_answered(one.pod)]
-        log.bind(removed=len(removed), missed=len(missed)).info("asked what was removed while nobody watched")
-        for pod in missed:
-            self._tracker.removed(pod, self._clock())
-        return bool(missed)
+        answered = [self._resender.is_answered(one.pod) for one in removed]
+        log.bind(removed=len(removed), missed=answered.count(False)).info("asked what was removed while nobody watched")
+        for one, is_answered in zip(removed, answered, strict=True):
+            self._watch.note_missed(one, answered=is_answered)
 
-    def _is_answered(self, pod: Pod) -> bool:
-        """Whether a worker has taken this pod's drains up, after an earlier watch sent them."""
-        decisions = make_commands(pod, Cause.deleted, self._clock(), self._routing)
-        return all(
-            isinstance(decision, Publish) and self._ledger.is_answered(decision.command.drain_id)
-            for decision in decisions
-        )
-
-    async def keep_recording(self) -> None:
-        """Keep the position up to date."""
-        noted: dict[str, str] = {}
+    async def _keep_recording(self) -> None:
+        recorded: dict[str, str] = {}
         while True:
-            versions = {feed.scope: feed.version for feed in self._feeds}
-            if versions != noted and self._resumed and not self._tracker.backlog and all(versions.values()):
-                position = Position(cluster=self._routing.cluster, at=self._clock(), versions=versions)
-                try:
-                    await self._outbox.record_position(position)
-                except BrokerError as error:
-                    logger.bind(error=str(error)).debug("position not noted")
-                else:
-                    noted = versions
+            versions = {feed.scope: feed.version for feed in self._watch.feeds}
+            due = versions != recorded and not self._watch.backlog and all(versions.values())
+            if due and await self._positions.record(versions):
+                recorded = versions
             await asyncio.sleep(RECORD_INTERVAL)

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from controller.domain.events import Outcome, make_event
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, silence_of
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Readings, silence_of
 from controller.domain.orphans import (
     LivingAddresses,
     Orphan,
@@ -21,9 +20,9 @@ from controller.domain.orphans import (
     suspects,
 )
 from controller.domain.pods import Pod
-from controller.domain.stages import Readings
 from controller.errors import RegistryError
-from controller.flows.ports import Clock, Outbox, Registry
+from controller.flows.ports import Clock, Registry
+from controller.flows.publisher import Publisher
 
 MAX_CONCURRENT_READS = 32
 """Instances that are read at a time."""
@@ -51,13 +50,13 @@ class Sweeper:
         *,
         census: Callable[[], Awaitable[Sequence[Pod]]],
         regions: Mapping[str, Registry],
-        evidence: Provenance,
+        provenance: Provenance,
         clock: Clock,
         cluster: str,
     ) -> None:
         self._census = census
         self._regions = regions
-        self._evidence = evidence
+        self._provenance = provenance
         self._clock = clock
         self._cluster = cluster
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
@@ -85,11 +84,11 @@ class Sweeper:
         suspected = [one for one, _ in first.values()]
         second = await self._read(suspected)
         living = LivingAddresses(await self._census())
-        judged = [
+        orphans = [
             confirm_suspect(one, before, now, living) for (one, before), now in zip(first.values(), second, strict=True)
         ]
         return SweepResult(
-            findings=judged,
+            findings=orphans,
             incomplete=[f"region {name}: {why}" for name, why in incomplete.items()],
             looked_at=looked_at,
         )
@@ -99,12 +98,12 @@ class Sweeper:
         found: list[Suspect] = []
         for name, registry in self._regions.items():
             try:
-                found += suspects(name, await registry.everything(), pods, self._evidence)
+                found += suspects(name, await registry.everything(), pods, self._provenance)
             except RegistryError as error:
                 incomplete[name] = str(error)
         return found
 
-    async def send(self, done: SweepResult, outbox: Outbox) -> int:
+    async def send(self, done: SweepResult, publisher: Publisher) -> int:
         """Send the drain of each finding that nothing speaks for; gives their number."""
         commands = [
             command_of(finding, self._cluster, done.looked_at, self._clock())
@@ -112,8 +111,7 @@ class Sweeper:
             if not finding.doubt
         ]
         for command in commands:
-            await outbox.send(command)
-            await outbox.record(make_event(command, Outcome.requested, command.observed_at, published_at=self._clock()))
+            await publisher.send(command)
         return len(commands)
 
     async def _read(self, suspected: Sequence[Suspect]) -> list[Readings]:

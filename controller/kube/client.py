@@ -107,7 +107,7 @@ class KubeApi:
         return body
 
     async def date(self) -> datetime | None:
-        """What the API server's clock says, to the second; None when its answers bear no date."""
+        """Return what the API server's clock says, to the second; None when its answers bear no date."""
         response = await self._request("/version", {}, read_timeout=POST_READ_TIMEOUT)
         response.close()
         return read_http_date(response.headers.get("Date", ""))

@@ -1,4 +1,4 @@
-"""Notices as core/v1 Events, the kind that ``kubectl describe`` shows. They are only ever created: never read."""
+"""Kubernetes Events as core/v1, the kind that ``kubectl describe`` shows. They are only ever created: never read."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ MAX_INSTANCE_LENGTH = 128
 
 
 class KubeEventRecorder:
-    """The flows' ``Noticeboard``."""
+    """The flows' ``EventRecorder``."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
         self._instance = socket.gethostname()[:MAX_INSTANCE_LENGTH]
 
-    async def post(self, notice: KubernetesEvent) -> RecordResult:
+    async def record(self, event: KubernetesEvent) -> RecordResult:
         """Create the Event; one that is there already is ours, or another replica's."""
-        path = f"/api/v1/namespaces/{quote(notice.namespace, safe='')}/events"
+        path = f"/api/v1/namespaces/{quote(event.namespace, safe='')}/events"
         try:
-            await self._api.post(path, event_of(notice, self._instance))
+            await self._api.post(path, event_of(event, self._instance))
         except ExistsError:
             return Recorded()
         except (NamespaceEndingError, NotFoundError, InvalidError) as error:
@@ -44,24 +44,24 @@ class KubeEventRecorder:
         return Recorded()
 
 
-def event_of(notice: KubernetesEvent, instance: str) -> dict[str, Any]:
-    """Write a notice as the API server takes it. Without ``eventTime``, which asks for fields that nobody shows."""
-    at = notice.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    owner = notice.owner
+def event_of(event: KubernetesEvent, instance: str) -> dict[str, Any]:
+    """Write an Event as the API server takes it. Without ``eventTime``, which asks for fields that nobody shows."""
+    at = event.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    owner = event.owner
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": notice.name, "namespace": notice.namespace},
+        "metadata": {"name": event.name, "namespace": event.namespace},
         "involvedObject": {
             "apiVersion": owner.api_version if owner else "v1",
             "kind": owner.kind if owner else "Pod",
-            "namespace": notice.namespace,
-            "name": owner.name if owner else notice.pod,
-            "uid": owner.uid if owner else notice.uid,
+            "namespace": event.namespace,
+            "name": owner.name if owner else event.pod,
+            "uid": owner.uid if owner else event.uid,
         },
-        "type": "Warning" if notice.warning else "Normal",
-        "reason": notice.reason,
-        "message": notice.message,
+        "type": "Warning" if event.warning else "Normal",
+        "reason": event.reason,
+        "message": event.message,
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
         "reportingInstance": instance,

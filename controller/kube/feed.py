@@ -8,8 +8,6 @@ a half-open connection is noticed by the read timeout.
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -18,11 +16,12 @@ from loguru import logger
 from controller.domain.causes import cause_of
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
+from controller.flows.backoff import Backoff
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected
 from controller.kube.client import ExpiredError, KubeApi, NotFoundError
 from controller.kube.listing import list_pods, pods_path
-from controller.kube.pod_decoder import decode_bookmark, decode_event, decode_failure, decode_pod
-from controller.kube.pod_details_decoder import read_details
+from controller.kube.pod_decoder import PodObject, decode_bookmark, decode_event, decode_failure, decode_pod
+from controller.kube.pod_details_decoder import details_of
 from controller.settings import WatchSettings
 
 WATCH_SECONDS = 10
@@ -31,7 +30,7 @@ HISTORY_SECONDS = 1
 """How long the server may send what it remembers: it does so at once, and then waits for more."""
 READ_TIMEOUT = 13.0
 """Seconds of silence after which the connection is taken for dead."""
-MIN_BACKOFF, MAX_BACKOFF = 0.8, 10.0
+MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=0.8), timedelta(seconds=10)
 LIVE_TIMEOUT = 45.0
 """Seconds without any contact after which the watch does not count as live."""
 
@@ -53,18 +52,18 @@ class KubePodFeed:
 
     @property
     def live(self) -> bool:
-        """True while the API server answers."""
+        """Return whether the API server answers."""
         return self._contact_at is not None and (self._clock() - self._contact_at).total_seconds() < LIVE_TIMEOUT
 
     @property
     def silence(self) -> timedelta:
-        """How long ago the API server answered, or since when it never has."""
+        """Return how long ago the API server answered; if it never has, since the start."""
         return self._clock() - (self._contact_at or self._begun_at)
 
     async def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""
         version = ""
-        pause = MIN_BACKOFF
+        backoff = Backoff(first=MIN_BACKOFF, longest=MAX_BACKOFF)
         log = logger.bind(namespace=self._namespace or "(all)")
         while True:
             try:
@@ -76,7 +75,8 @@ class KubePodFeed:
                     yield listed
                     version = self.version = listed_at
                 async for sighting, seen in self._watch(version):
-                    version, pause = seen, MIN_BACKOFF
+                    version = seen
+                    backoff.reset()
                     yield sighting
                     self.version = seen
                 continue
@@ -85,8 +85,7 @@ class KubePodFeed:
                 version = ""
             except KubernetesError as error:
                 log.bind(error=str(error)).warning("watch interrupted")
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, MAX_BACKOFF)
+            await backoff.wait()
 
     async def _list(self) -> tuple[Listed, str]:
         pods, version = await list_pods(self._api, self._path, self._settings.page_size, self._selectors())
@@ -94,7 +93,7 @@ class KubePodFeed:
         return Listed(scope=self._namespace, pods=pods), version
 
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
-        """The last states of the pods that were removed since; ExpiredError when the server has forgotten."""
+        """Return the last states of the pods that were removed since; ExpiredError when the server has forgotten."""
         query = {
             **self._selectors(),
             "watch": "true",
@@ -108,8 +107,8 @@ class KubePodFeed:
                 code, text = decode_failure(body)
                 raise (ExpiredError if code == 410 else KubernetesError)(text)
             if kind == "DELETED":
-                pod, _ = decode_pod(body)
-                removed[pod.uid] = Removed(pod=pod, stay=read_details(pod, body))
+                pod, whole = decode_pod(body)
+                removed[pod.uid] = Removed(pod=pod, details=details_of(pod, whole))
         return tuple([one for one in removed.values() if not await self._lives_on(one.pod)])
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
@@ -124,8 +123,9 @@ class KubePodFeed:
             self._contact_at = self._clock()
             kind, body = decode_event(line)
             if kind in ("ADDED", "MODIFIED", "DELETED"):
-                pod, version = decode_pod(body)
-                yield await self._sighted(kind, pod, body), version
+                pod, whole = decode_pod(body)
+                version = whole.metadata.resource_version
+                yield await self._sighted(kind, pod, whole), version
             elif kind == "BOOKMARK":
                 version = decode_bookmark(body)
                 yield Alive(), version
@@ -135,15 +135,17 @@ class KubePodFeed:
         self._contact_at = self._clock()
         yield Alive(), version
 
-    async def _sighted(self, kind: str, pod: Pod, body: bytes) -> Sighting:
+    async def _sighted(self, kind: str, pod: Pod, whole: PodObject) -> Sighting:
         if kind != "DELETED":
             self._note(pod)
-            return Changed(pod=pod, stay=read_details(pod, body) if cause_of(pod) else None)
+            return Changed(pod=pod, details=details_of(pod, whole) if cause_of(pod) else None)
         self._selected.pop(pod.uid, None)
-        return Unselected(uid=pod.uid) if await self._lives_on(pod) else Removed(pod=pod, stay=read_details(pod, body))
+        if await self._lives_on(pod):
+            return Unselected(uid=pod.uid)
+        return Removed(pod=pod, details=details_of(pod, whole))
 
     async def _no_longer_selected(self, listed: Listed) -> list[Unselected]:
-        """With a label selector, a pod that is missing from a list may have lost its label only."""
+        """Find the pods that are missing from a list because they have lost their label only."""
         listed_uids = {pod.uid for pod in listed.pods}
         missing = [pod for uid, pod in self._selected.items() if uid not in listed_uids]
         unselected = [Unselected(uid=pod.uid) for pod in missing if await self._lives_on(pod)]
@@ -153,7 +155,7 @@ class KubePodFeed:
         return unselected
 
     async def _lives_on(self, pod: Pod) -> bool:
-        """Whether a pod that a selected watch calls deleted is there and alive: it may have lost its label only."""
+        """Return whether a pod that a selected watch calls deleted is alive: it may have lost its label only."""
         if not self._settings.label_selector or cause_of(pod) is not None:
             return False
         try:
@@ -179,5 +181,5 @@ class KubePodFeed:
 
 
 def feeds(api: KubeApi, settings: WatchSettings, *, clock: Clock) -> list[KubePodFeed]:
-    """One feed for each watched namespace, or one for all of them."""
+    """Make one feed for each watched namespace, or one for all of them."""
     return [KubePodFeed(api, settings, namespace=name, clock=clock) for name in settings.scopes]

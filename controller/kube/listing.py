@@ -7,15 +7,18 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from controller.domain.pods import Pod
+from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
 from controller.kube.client import KubeApi, KubeForbiddenError, NotFoundError
 from controller.kube.pod_decoder import decode_page, decode_pod
+from controller.kube.pod_details_decoder import decode_details_page
+from controller.settings import WatchSettings
 
 T = TypeVar("T")
 
 
 def pods_path(namespace: str) -> str:
-    """Where one namespace's pods are, or all of them."""
+    """Return the path of one namespace's pods, or of all."""
     return f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
 
 
@@ -26,7 +29,7 @@ async def list_whole(
     decode: Callable[[bytes], tuple[list[T], str, str]],
     selectors: Mapping[str, str] | None = None,
 ) -> tuple[tuple[T, ...], str]:
-    """Every item, as ``decode`` reads a page, and the list's resourceVersion."""
+    """List every item, as ``decode`` reads a page; return them and the list's resourceVersion."""
     items: list[T] = []
     query = {**(selectors or {}), "limit": str(page_size)}
     while True:
@@ -40,12 +43,22 @@ async def list_whole(
 async def list_pods(
     api: KubeApi, path: str, page_size: int, selectors: Mapping[str, str] | None = None
 ) -> tuple[tuple[Pod, ...], str]:
-    """Every pod, and the list's resourceVersion."""
+    """List every pod; return them and the list's resourceVersion."""
     return await list_whole(api, path, page_size, decode_page, selectors)
 
 
+async def list_details(api: KubeApi, watch: WatchSettings) -> list[PodDetails]:
+    """List every pod that the controller watches. KubernetesError unless every list is complete."""
+    found: list[PodDetails] = []
+    selectors = {"labelSelector": watch.label_selector} if watch.label_selector else {}
+    for namespace in watch.scopes:
+        pods, _ = await list_whole(api, pods_path(namespace), watch.page_size, decode_details_page, selectors)
+        found += [pod for pod in pods if pod.pod.namespace not in watch.exclude_namespaces]
+    return found
+
+
 async def read_pod(api: KubeApi, namespace: str, name: str) -> Pod:
-    """One pod as it is now. KubernetesError when there is none."""
+    """Read one pod as it is now. KubernetesError when there is none."""
     try:
         body = await api.get(f"{pods_path(quote(namespace, safe=''))}/{quote(name, safe='')}", {})
     except NotFoundError as error:
@@ -64,7 +77,7 @@ class Census:
         """False when other namespaces' pods are not known."""
 
     async def is_whole(self) -> bool:
-        """Whether the pods of every namespace may be listed."""
+        """Return whether the pods of every namespace may be listed."""
         await self.take()
         return self._whole
 

@@ -33,7 +33,7 @@ class Need:
 
 
 def needs_of_watch(scopes: Sequence[str], *, kubernetes_events: bool) -> list[Need]:
-    """What a watch of these scopes (namespaces, or one empty name) needs."""
+    """Return what a watch of these scopes (namespaces, or one empty name) needs."""
     needs = [Need(verb=verb, resource="pods", namespace=scope) for scope in scopes for verb in ("list", "watch", "get")]
     if kubernetes_events:
         needs += [Need(verb="create", resource="events", namespace=scope) for scope in scopes]
@@ -41,24 +41,24 @@ def needs_of_watch(scopes: Sequence[str], *, kubernetes_events: bool) -> list[Ne
 
 
 def needs_of_sweep(scopes: Sequence[str]) -> list[Need]:
-    """What one pass of the sweep needs."""
+    """Return what one pass of the sweep needs."""
     return [Need(verb="list", resource="pods", namespace=scope) for scope in scopes]
 
 
 def needs_of_ops() -> list[Need]:
-    """What the gate of ``ops`` needs to have tokens checked."""
+    """Return what the gate of ``ops`` needs to have tokens checked."""
     return [
         Need(verb="create", resource="tokenreviews", group="authentication.k8s.io"),
         Need(verb="create", resource="subjectaccessreviews", group="authorization.k8s.io"),
     ]
 
 
-class _Status(msgspec.Struct):
+class _ReviewStatus(msgspec.Struct):
     allowed: bool = False
 
 
 class _Review(msgspec.Struct):
-    status: _Status
+    status: _ReviewStatus
 
 
 _review = msgspec.json.Decoder(_Review)

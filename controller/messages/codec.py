@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
-from controller.domain.commands import DrainCommand
-from controller.domain.events import Event
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
+from controller.domain.events import Event, LogEntry, TakeoverEvent
 from controller.domain.position import Position
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.domain.takeover import RestoreCommand, WorkItem
 from controller.errors import MessageError
 from controller.messages import v1
 
 COMMAND_TYPE = "drain.command"
 RESTORE_TYPE = "drain.restore"
 EVENT_TYPE = "drain.event"
+TAKEOVER_TYPE = "drain.takeover"
 POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
 MAX_BODY_BYTES = 256 * 1024
 """Bytes. A command with 64 instances and 20 living pods stays below half of it."""
 
-Thing = TypeVar("Thing", DrainCommand, RestoreCommand, Event, Position, PodEnd)
+Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, Position, PodEnd)
 
 
 class _Versioned(msgspec.Struct):
@@ -36,6 +36,7 @@ _version_decoder = msgspec.json.Decoder(_Versioned)
 _command_decoder = msgspec.json.Decoder(v1.CommandV1)
 _restore_decoder = msgspec.json.Decoder(v1.RestoreV1)
 _event_decoder = msgspec.json.Decoder(v1.EventV1)
+_takeover_decoder = msgspec.json.Decoder(v1.TakeoverV1)
 _position_decoder = msgspec.json.Decoder(v1.PositionV1)
 _end_decoder = msgspec.json.Decoder(v1.PodEndV1)
 
@@ -45,9 +46,9 @@ def encode_item(item: WorkItem) -> bytes:
     return _encode(item, v1.CommandV1 if isinstance(item, DrainCommand) else v1.RestoreV1)
 
 
-def encode_event(event: Event) -> bytes:
-    """Write an event in the newest version."""
-    return _encode(event, v1.EventV1)
+def encode_entry(entry: LogEntry) -> bytes:
+    """Write an entry of the event log in the newest version."""
+    return _encode(entry, v1.EventV1 if isinstance(entry, Event) else v1.TakeoverV1)
 
 
 def encode_position(position: Position) -> bytes:
@@ -55,7 +56,7 @@ def encode_position(position: Position) -> bytes:
     return _encode(position, v1.PositionV1)
 
 
-def decode_position(body: bytes) -> Position:
+def decode_position(body: bytes, _: str | None = None) -> Position:
     """Read a position; MessageError says why it is none of ours."""
     return _decode(body, CONTENT_TYPE, POSITION_TYPE, _position_decoder, Position)
 
@@ -65,14 +66,24 @@ def encode_end(end: PodEnd) -> bytes:
     return _encode(end, v1.PodEndV1)
 
 
-def decode_end(body: bytes) -> PodEnd:
+def decode_end(body: bytes, _: str | None = None) -> PodEnd:
     """Read a pod's end; MessageError says why it is none of ours."""
     return _decode(body, CONTENT_TYPE, END_TYPE, _end_decoder, PodEnd)
 
 
-def type_of(item: WorkItem) -> str:
-    """The message type of an order."""
-    return COMMAND_TYPE if isinstance(item, DrainCommand) else RESTORE_TYPE
+def type_of(message: WorkItem | LogEntry) -> str:
+    """Return the message type."""
+    match message:
+        case DrainCommand():
+            return COMMAND_TYPE
+        case RestoreCommand():
+            return RESTORE_TYPE
+        case Event():
+            return EVENT_TYPE
+        case TakeoverEvent():
+            return TAKEOVER_TYPE
+        case _:
+            assert_never(message)
 
 
 def decode_item(body: bytes, *, type_: str | None, content_type: str | None) -> WorkItem:
@@ -84,14 +95,16 @@ def decode_item(body: bytes, *, type_: str | None, content_type: str | None) -> 
     raise MessageError(f"message type {_shown(type_)} is neither {COMMAND_TYPE!r} nor {RESTORE_TYPE!r}")
 
 
-def decode_event(body: bytes) -> Event:
-    """Read an event of the log; MessageError says why it is none of ours."""
+def decode_entry(body: bytes, type_: str | None = EVENT_TYPE) -> LogEntry:
+    """Read an entry of the event log; MessageError says why it is none of ours."""
+    if type_ == TAKEOVER_TYPE:
+        return _decode(body, CONTENT_TYPE, type_, _takeover_decoder, TakeoverEvent)
     return _decode(body, CONTENT_TYPE, EVENT_TYPE, _event_decoder, Event)
 
 
 def _decode(
-    body: bytes, content_type: str | None, type_: str, decoder: msgspec.json.Decoder[Any], meant: type[Thing]
-) -> Thing:
+    body: bytes, content_type: str | None, type_: str, decoder: msgspec.json.Decoder[Any], meant: type[Message]
+) -> Message:
     if content_type != CONTENT_TYPE:
         raise MessageError(f"content type {_shown(content_type)} is not {CONTENT_TYPE!r}")
     if len(body) > MAX_BODY_BYTES:
@@ -105,8 +118,8 @@ def _decode(
         raise MessageError(f"not a valid {type_}: {str(error)[:300]}") from error
 
 
-def _encode(thing: WorkItem | Event | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:
-    fields = msgspec.to_builtins(thing, builtin_types=(datetime,))
+def _encode(message: WorkItem | LogEntry | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:
+    fields = msgspec.to_builtins(message, builtin_types=(datetime,))
     return _encoder.encode(msgspec.convert({"version": 1, **fields}, wire, strict=False))
 
 

@@ -1,4 +1,4 @@
-"""Version 1 of the wire, as it was first released. Do not change it: add a version.
+"""Version 1 of the wire. Once it has been released it does not change: add a version.
 
 Times are RFC 3339 in UTC. A field that a reader of version 1 does not know is ignored; one that it needs and does not
 find makes the message invalid.
@@ -62,6 +62,13 @@ class LivingPodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: Time | None = None
 
 
+class ReasonV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why: a code to count by, and a text for people."""
+
+    code: Short
+    detail: str = ""
+
+
 class TargetV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One instance on its way out."""
 
@@ -70,14 +77,14 @@ class TargetV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: str
     host_name: str
     port: int
-    stage: Literal["drain", "retire", "delete", "restore"]
+    stage: Literal["take_out", "retain", "delete", "give_back"]
     due_at: Time
     renewal_interval: timedelta = timedelta(seconds=30)
     renewals: dict[Text, Time] = field(default_factory=dict)
-    looked_at: Time | None = None
+    silent_since: Time | None = None
     may_have_override: bool = False
     attempt: Annotated[int, Meta(ge=1)] = 1
-    trouble: str = ""
+    trouble: ReasonV1 | None = None
     trouble_since: Time | None = None
 
 
@@ -89,7 +96,7 @@ class ProgressV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: Annotated[int, Meta(ge=0)] = 0
     chain: Short = ""
     attempt: Annotated[int, Meta(ge=1)] = 1
-    trouble: str = ""
+    trouble: ReasonV1 | None = None
     trouble_since: Time | None = None
     first_look_at: Time | None = None
     targets: Annotated[tuple[TargetV1, ...], Meta(max_length=64)] = ()
@@ -114,7 +121,7 @@ class CommandV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: ProgressV1 | None = None
 
 
-class TakenV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HeldInstanceV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One instance that a drain took out of service, as the event log says."""
 
     drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -139,7 +146,7 @@ class RestoreV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: Annotated[str, Meta(min_length=1, max_length=63)]
     pod: PodV1
     observed_at: Time
-    held: Annotated[tuple[TakenV1, ...], Meta(min_length=1, max_length=64)]
+    held: Annotated[tuple[HeldInstanceV1, ...], Meta(min_length=1, max_length=64)]
     requested_by: Short = ""
     requested_at: Time | None = None
     requested_why: Text = ""
@@ -179,6 +186,7 @@ class EventV1(Struct, frozen=True, kw_only=True):
     cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
     outcome: Literal[
         "requested",
+        "retrying",
         "out_of_service",
         "removed",
         "already_gone",
@@ -190,7 +198,7 @@ class EventV1(Struct, frozen=True, kw_only=True):
     ]
     app: Text = ""
     instance_id: Text = ""
-    reason: str = ""
+    reason: ReasonV1 | None = None
     attempt: int = 1
     nodes: tuple[NodeV1, ...] = ()
     since_at: Time | None = None
@@ -203,6 +211,20 @@ class EventV1(Struct, frozen=True, kw_only=True):
     requested_why: Text = ""
     facts: PodV1 | None = None
     end_at: Time | None = None
+
+
+class TakeoverV1(Struct, frozen=True, kw_only=True):
+    """Type ``drain.takeover``: a living pod may have taken over what a drain holds."""
+
+    version: Literal[1]
+    event_id: Short
+    drain_id: Short
+    at: Time
+    cluster: Short
+    region: Short
+    app: Text
+    instance_id: Text
+    successor: PodV1
 
 
 class PodEndV1(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,174 +1,262 @@
-"""Drains as JSON, the same from the command line and from the API. Names are those of the events."""
+"""What programs are answered: the objects of the API and of ``-o json``, from which the OpenAPI document is made.
+
+A field is filled from the domain's attribute of its name, unless its function fills it. Times are RFC 3339 in UTC,
+durations are seconds, and null is what is not known or does not apply.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from controller.domain.diagnostics import Check
+import msgspec
+from msgspec import Meta, field
+from msgspec.structs import asdict
+
+from controller.domain.causes import Cause
+from controller.domain.dead_messages import DeadMessage
+from controller.domain.diagnostics import Check, Severity
 from controller.domain.drain_record import DrainRecord, InstanceRecord
+from controller.domain.events import Outcome
+from controller.domain.instances import Condition
+from controller.domain.reason import ReasonCode
 from controller.domain.region_state import RegionState
-from controller.domain.replay_plan import ReplayItem
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment, moments
-from controller.ops.web.replays import Execution
-from controller.rabbit.dead_letter_queue import DeadMessage
 
 
-def drain_answer(record: DrainRecord, now: datetime) -> dict[str, Any]:
-    """One drain; times are RFC 3339 in UTC, durations seconds."""
-    shutdown, end = shutdown_of(record), record.end
-    return {
-        "drain_id": record.drain_id,
-        "state": record.state.value,
-        "reason": record.reason,
-        "cluster": record.cluster,
-        "region": record.region,
-        "namespace": record.namespace,
-        "pod": record.pod,
-        "uid": record.uid,
-        "ip": record.ip,
-        "cause": record.cause.value,
-        "since_at": _time(record.since_at),
-        "began_at": _time(record.began_at),
-        "last_at": _time(record.last_at),
-        "out_of_service_at": _time(record.out_at),
-        "seconds_to_out_of_service": _seconds(record.took),
-        "grace": shutdown.grace.name,
-        "verdict": shutdown.told if shutdown.grace is not ShutdownVerdict.to_come else "",
-        "short_seconds": shutdown.short_seconds,
-        "grace_why": shutdown.why,
-        "safe_at": _time(record.safe_at),
-        "safe_after": _time(safe_after(record, now)),
-        "ended_at": _time(end.ended_at if end else None),
-        "workload": f"{end.kind}/{end.workload}" if end else "",
-        "requested_by": record.requested_by,
-        "requested_at": _time(record.requested_at),
-        "requested_why": record.requested_why,
-        "instances": [_part(part) for part in record.parts.values() if part.id],
-    }
+class JsonAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An object that programs are answered."""
 
 
-def timeline_answer(record: DrainRecord, now: datetime) -> dict[str, Any]:
+A = TypeVar("A", bound=JsonAnswer)
+
+
+class ErrorAnswer(JsonAnswer):
+    """Why the request was not followed."""
+
+    error: str
+
+
+class NodeAnswer(JsonAnswer):
+    """What one Eureka node said of an instance when it was last asked."""
+
+    node: str
+    condition: Condition
+    detail: str
+
+
+class InstanceAnswer(JsonAnswer):
+    """One instance of a drained pod."""
+
+    app: str
+    id: str = field(name="instance_id")
+    outcome: Outcome
+    at: Annotated[datetime, Meta(description="When it came to this outcome.")]
+    reason_code: ReasonCode | None
+    reason: str
+    trouble_code: ReasonCode | None
+    trouble: Annotated[str, Meta(description="What stands in the way, while it does.")]
+    attempt: int
+    out_at: datetime | None = field(name="out_of_service_at")
+    safe_at: Annotated[datetime | None, Meta(description="From then on no caller uses it.")]
+    retention_ends_at: datetime | None
+    nodes: list[NodeAnswer]
+
+
+class DrainAnswer(JsonAnswer):
+    """One drain."""
+
+    drain_id: str
+    state: Outcome
+    reason_code: ReasonCode | None
+    reason: str
+    cluster: str
+    region: str
+    namespace: str
+    pod: str
+    uid: str
+    ip: str
+    cause: Cause
+    since_at: Annotated[datetime | None, Meta(description="When the pod began to go.")]
+    began_at: Annotated[datetime, Meta(description="The time of the first event.")]
+    last_at: Annotated[datetime, Meta(description="The time of the newest event.")]
+    out_at: Annotated[datetime | None, Meta(description="When the last instance was proved to be out.")] = field(
+        name="out_of_service_at"
+    )
+    seconds_to_out_of_service: Annotated[float | None, Meta(description="From since_at to out_of_service_at.")]
+    shutdown: Annotated[ShutdownVerdict, Meta(description="Whether the pod served until no caller used it any more.")]
+    shutdown_text: Annotated[str, Meta(description="The same in words; empty while it is pending.")]
+    short_seconds: Annotated[int | None, Meta(description="How much longer the pod should have served.")]
+    shutdown_reason: str
+    safe_at: Annotated[datetime | None, Meta(description="From then on no caller uses any of its instances.")]
+    safe_after: Annotated[datetime | None, Meta(description="The same, while it lies ahead and the pod serves.")]
+    ended_at: Annotated[datetime | None, Meta(description="When the pod ended serving.")]
+    workload: Annotated[str, Meta(description="Kind/name of the pod's owner.")]
+    requested_by: Annotated[str, Meta(description="The person who asked for it, if one did.")]
+    requested_at: datetime | None
+    requested_why: str
+    instances: list[InstanceAnswer]
+
+
+class MomentAnswer(JsonAnswer):
+    """Something that happened, or will (ahead)."""
+
+    at: Annotated[str, Meta(description="With microseconds, so that it sorts as text.")]
+    after_seconds: Annotated[float | None, Meta(description="Since the pod began to go.")]
+    what: str
+    detail: str
+    outcome: Outcome | None
+    ahead: bool
+
+
+class TimelineAnswer(DrainAnswer):
     """One drain with its timeline."""
-    return {
-        **drain_answer(record, now),
-        "timeline": [_moment(one) for one in moments(record, now)],
-        "left_out": record.left_out,
-    }
+
+    timeline: list[MomentAnswer]
+    left_out: Annotated[int, Meta(description="Events that the timeline leaves out in its middle.")]
 
 
-def dead_message_answer(letter: DeadMessage, apps: Sequence[str]) -> dict[str, Any]:
+class DrainsAnswer(JsonAnswer):
+    """The drains that the filters choose, the newest first."""
+
+    drains: list[DrainAnswer]
+    more: Annotated[int, Meta(description="How many more there are.")]
+
+
+class NodeStateAnswer(JsonAnswer):
+    """One Eureka node of a region."""
+
+    node: str
+    reachable: bool
+    detail: str
+
+
+class RegionAnswer(JsonAnswer):
+    """One region at a glance."""
+
+    region: str
+    looked_at: datetime
+    queue_messages: int | None
+    consumers: int | None
+    dead_letters: int | None
+    oldest_unfinished_seconds: float | None
+    oldest_unfinished: Annotated[str | None, Meta(description="Its drain id.")]
+    disagree: bool = field(name="nodes_disagree")
+    nodes: list[NodeStateAnswer]
+    troubles: list[str]
+
+
+class RegionsAnswer(JsonAnswer):
+    """Every region's newest state."""
+
+    regions: list[RegionAnswer]
+
+
+class DeadMessageAnswer(JsonAnswer):
     """One dead letter."""
-    item = letter.item
-    return {
-        "region": letter.region,
-        "drain_id": item.drain_id if item else None,
-        "namespace": item.pod.namespace if item else None,
-        "pod": item.pod.name if item else None,
-        "apps": list(apps),
-        "type": letter.type,
-        "message_id": letter.message_id,
-        "died_at": _time(letter.died_at),
-        "reason": letter.reason,
-        "problem": letter.problem,
-    }
+
+    region: str
+    drain_id: str | None
+    namespace: str | None
+    pod: str | None
+    apps: list[str]
+    type: str
+    message_id: str
+    died_at: datetime | None
+    reason: str
+    problem: Annotated[str, Meta(description="Why it is no message of ours.")]
 
 
-def region_answer(state: RegionState) -> dict[str, Any]:
-    """One region at a glance; null where the broker could not tell."""
-    return {
-        "region": state.region,
-        "looked_at": _time(state.looked_at),
-        "queue_messages": state.work.messages if state.work else None,
-        "consumers": state.work.consumers if state.work else None,
-        "dead_letters": state.dead.messages if state.dead else None,
-        "oldest_unfinished_seconds": _seconds(state.oldest_age),
-        "oldest_unfinished": state.oldest.drain_id if state.oldest else None,
-        "nodes_disagree": state.disagree,
-        "nodes": [{"node": node.node, "reachable": node.reachable, "detail": node.detail} for node in state.nodes],
-        "troubles": list(state.troubles),
-    }
+class CheckAnswer(JsonAnswer):
+    """One thing that doctor checked."""
+
+    area: str
+    what: str
+    severity: Severity = field(name="grade")
+    found: str
+    fix: Annotated[str, Meta(description="What puts it right.")] = field(name="mend")
 
 
-def item_answer(item: ReplayItem) -> dict[str, Any]:
-    """One line of a replay's plan."""
-    return {
-        "drain_id": item.drain_id,
-        "verdict": item.judged.verdict.name,
-        "reason": item.judged.reason,
-        "region": item.region,
-        "pod": item.pod,
-        "apps": list(item.apps),
-        "instances": [{"app": app, "instance_id": instance_id} for app, instance_id in item.instances],
-    }
+def json_text(answer: JsonAnswer) -> str:
+    """Write an answer in one line of ASCII: nothing in it commands a terminal."""
+    return json.dumps(msgspec.to_builtins(answer))
 
 
-def execution_answer(execution: Execution) -> dict[str, Any]:
-    """How far a replay has come, and what came of each drain."""
-    return {
-        "replay_id": execution.id,
-        "executed": True,
-        "requested_by": execution.requester.by,
-        "requested_at": _time(execution.requester.at),
-        "requested_why": execution.requester.why,
-        "over_at": _time(execution.over_at),
-        "trouble": execution.trouble,
-        "to_send": len(execution.to_drain),
-        "sent": len(execution.came.sent),
-        "outcomes": dict(execution.outcomes),
-        "open": len(execution.came.open),
-        "items": [
-            {**item_answer(item), "outcome": record.state.value if record else None}
-            for item in execution.items
-            for record in (execution.came.settled.get(item.drain_id),)
-        ],
-    }
+def drain_answer(record: DrainRecord, now: datetime) -> DrainAnswer:
+    """Describe one drain."""
+    shutdown, end = shutdown_of(record), record.end
+    return fill(
+        DrainAnswer,
+        record,
+        reason_code=record.reason.code if record.reason else None,
+        reason=str(record.reason or ""),
+        seconds_to_out_of_service=_seconds(record.took),
+        shutdown=shutdown.verdict,
+        shutdown_text=shutdown.text,
+        short_seconds=shutdown.short_seconds,
+        shutdown_reason=shutdown.reason,
+        safe_after=safe_after(record, now),
+        ended_at=end.ended_at if end else None,
+        workload=f"{end.kind}/{end.workload}" if end else "",
+        instances=[_instance(part) for part in record.parts.values() if part.id],
+    )
 
 
-def _part(part: InstanceRecord) -> dict[str, Any]:
-    return {
-        "app": part.app,
-        "instance_id": part.id,
-        "outcome": part.outcome.value,
-        "at": _time(part.at),
-        "reason": part.reason,
-        "trouble": part.trouble,
-        "attempt": part.attempt,
-        "out_of_service_at": _time(part.out_at),
-        "safe_at": _time(part.safe_at),
-        "retention_ends_at": _time(part.retention_ends_at),
-        "nodes": [{"node": node.node, "condition": node.condition.value, "detail": node.detail} for node in part.nodes],
-    }
+def timeline_answer(record: DrainRecord, now: datetime) -> TimelineAnswer:
+    """Describe one drain with its timeline."""
+    timeline = [_moment(one) for one in moments(record, now)]
+    return fill(TimelineAnswer, record, **asdict(drain_answer(record, now)), timeline=timeline)
 
 
-def _moment(moment: Moment) -> dict[str, Any]:
-    return {
-        # Always with the fraction, so that they sort as text, too.
-        "at": moment.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "after_seconds": _seconds(moment.after),
-        "what": moment.what,
-        "detail": moment.detail,
-        "outcome": moment.outcome.value if moment.outcome else None,
-        "ahead": moment.ahead,
-    }
+def _instance(part: InstanceRecord) -> InstanceAnswer:
+    return fill(
+        InstanceAnswer,
+        part,
+        reason_code=part.reason.code if part.reason else None,
+        reason=str(part.reason or ""),
+        trouble_code=part.trouble.code if part.trouble else None,
+        trouble=str(part.trouble or ""),
+    )
 
 
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
+def _moment(moment: Moment) -> MomentAnswer:
+    at = moment.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return fill(MomentAnswer, moment, at=at, after_seconds=_seconds(moment.after))
+
+
+def region_answer(state: RegionState) -> RegionAnswer:
+    """Describe one region; null where the broker could not be asked."""
+    return fill(
+        RegionAnswer,
+        state,
+        queue_messages=state.work.messages if state.work else None,
+        consumers=state.work.consumers if state.work else None,
+        dead_letters=state.dead.messages if state.dead else None,
+        oldest_unfinished_seconds=_seconds(state.oldest_age),
+        oldest_unfinished=state.oldest.drain_id if state.oldest else None,
+    )
+
+
+def dead_message_answer(message: DeadMessage) -> DeadMessageAnswer:
+    """Describe one dead letter."""
+    pod = message.item.pod if message.item else None
+    namespace, name = (pod.namespace, pod.name) if pod else (None, None)
+    return fill(DeadMessageAnswer, message, namespace=namespace, pod=name)
+
+
+def check_answer(check: Check) -> CheckAnswer:
+    """Describe one thing that doctor checked."""
+    return fill(CheckAnswer, check)
+
+
+def fill(kind: type[A], source: object, /, **own: Any) -> A:
+    """Make an answer: the fields that are not given are the source's attributes of the same name."""
+    names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    fields = {in_json: own[name] if name in own else getattr(source, name) for name, in_json in names}
+    return msgspec.convert(fields, kind, from_attributes=True)
 
 
 def _seconds(span: timedelta | None) -> float | None:
     return None if span is None else round(span.total_seconds(), 3)
-
-
-def check_answer(check: Check) -> dict[str, Any]:
-    """One thing that doctor looked at."""
-    return {
-        "area": check.area,
-        "what": check.what,
-        "grade": check.severity.value,
-        "found": check.found,
-        "mend": check.fix,
-    }

@@ -13,14 +13,14 @@ from controller.ops.metrics import Metrics
 from controller.settings import HttpSettings
 
 Checks = dict[str, Callable[[], bool]]
-"""What readiness consists of, by name."""
+"""The checks of readiness, by name."""
 
 
 @asynccontextmanager
 async def serve(
     settings: HttpSettings, metrics: Metrics, checks: Checks, application: web.Application | None = None
 ) -> AsyncIterator[int]:
-    """Serve for as long as the context lasts; gives the port. ``application``: what else is served there."""
+    """Serve for as long as the context lasts; yield the port. ``application``: what else is served there."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -1,47 +1,76 @@
-"""How long pods stay, for people and for programs: a table, the patches that mend it, and JSON."""
+"""How long pods serve after their deletion was requested: a table, the patches that fix it, and JSON."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import textwrap
 from typing import Any
 
 from controller.domain.shutdown.findings import ShutdownSurvey, WorkloadFinding
 from controller.domain.shutdown.window import Window
 from controller.domain.shutdown.workloads import Workload
-from controller.ops.tables import duration_text, printable, table
+from controller.ops.answers import JsonAnswer, fill
+from controller.ops.tables import duration_text, folded, printable, rows_table
 
-COLUMNS = (("PODS", 100), ("WINDOW", 90), ("GRACE", 90))
+COLUMNS = {"PODS": 100, "WINDOW": 90, "GRACE": 90}
 """What a terminal narrower than this does without."""
-INDENT = "  "
-MIN_TEXT_WIDTH = 30
-"""Columns of a text that is folded."""
+
+
+class WindowAnswer(JsonAnswer):
+    """What a window consists of."""
+
+    server_cache_seconds: float
+    client_fetch_seconds: float
+    load_balancer_seconds: float
+
+
+class NeedsAnswer(JsonAnswer):
+    """What a workload has to be set to."""
+
+    sleep_seconds: int
+    grace_seconds: int
+
+
+class FindingAnswer(JsonAnswer):
+    """How long one workload's pods serve after their deletion was requested."""
+
+    namespace: str
+    kind: str
+    name: str
+    app: str
+    verdict: str
+    why: str
+    pods: int
+    containers: list[str]
+    serves_seconds: int | None
+    window_seconds: float | None
+    window: WindowAnswer | None
+    grace_seconds: int | None
+    short_by_seconds: int
+    advice: list[str]
+    needs: NeedsAnswer | None
+    patch: str | None
+    by_hand: str | None
 
 
 def name_of(workload: Workload) -> str:
-    """As a person would say it: ``shop/deployment/orders``."""
+    """Name it as kubectl does: ``shop/deployment/orders``."""
     return f"{workload.namespace}/{workload.kind.lower()}/{workload.name}"
 
 
-def survey_text(looked: ShutdownSurvey, *, width: int | None) -> str:
-    """The table, what else is worth knowing of its workloads, and what they were compared with."""
-    parts = [survey_table(looked, width=width)]
-    advice = [(name_of(finding.workload), text) for finding in looked.findings for text in finding.advice]
-    parts.append("".join(_folded(f"{name}: {text}", width) for name, text in advice))
-    parts.append("".join(_folded(text, width) for text in [*window_texts(looked), *looked.doubts]))
+def survey_text(survey: ShutdownSurvey, *, width: int | None) -> str:
+    """Return the table, the advice on its workloads, and the windows that they were compared with."""
+    parts = [survey_table(survey, width=width)]
+    advice = [(name_of(finding.workload), text) for finding in survey.findings for text in finding.advice]
+    parts.append("".join(folded(f"{name}: {text}", width, indent=2) for name, text in advice))
+    parts.append("".join(folded(text, width, indent=2) for text in [*window_texts(survey), *survey.doubts]))
     return "\n".join(part for part in parts if part)
 
 
-def survey_table(looked: ShutdownSurvey, *, width: int | None) -> str:
-    """One line a workload; empty without any."""
-    left_out = {name for name, least in COLUMNS if width is not None and width < least}
-    rows = [_row(finding) for finding in looked.findings]
-    if not rows:
-        return ""
-    names = [name for name in rows[0] if name not in left_out]
-    whole = ("VERDICT", "PODS", "STAYS", "WINDOW", "GRACE")
-    return table(names, [[row[name] for name in names] for row in rows], width=width, whole=whole)
+def survey_table(survey: ShutdownSurvey, *, width: int | None) -> str:
+    """Return one line for each workload; empty without any."""
+    whole = ("VERDICT", "PODS", "SERVES", "WINDOW", "GRACE")
+    return rows_table([_row(finding) for finding in survey.findings], COLUMNS, width=width, whole=whole)
 
 
 def _row(finding: WorkloadFinding) -> dict[str, str]:
@@ -50,7 +79,7 @@ def _row(finding: WorkloadFinding) -> dict[str, str]:
         "VERDICT": _verdict(finding),
         "WORKLOAD": name_of(finding.workload),
         "PODS": str(finding.pods),
-        "STAYS": "-" if finding.stays_seconds is None else f"{finding.stays_seconds} s",
+        "SERVES": "-" if finding.serves_seconds is None else f"{finding.serves_seconds} s",
         "WINDOW": "-" if window is None else f"{window.whole_seconds} s",
         "GRACE": "-" if finding.grace_seconds is None else f"{finding.grace_seconds} s",
         "WHY": finding.why,
@@ -62,19 +91,19 @@ def _verdict(finding: WorkloadFinding) -> str:
     return f"{finding.verdict.value}{by}"
 
 
-def window_texts(looked: ShutdownSurvey) -> list[str]:
-    """How the windows come about, and what is not in them."""
+def window_texts(survey: ShutdownSurvey) -> list[str]:
+    """Explain what the windows consist of, and what is not in them."""
     own = {
-        finding.app if finding.window.said is None else name_of(finding.workload): finding.window
-        for finding in looked.findings
-        if finding.window is not None and finding.window != looked.usual
+        finding.app if finding.window.annotated is None else name_of(finding.workload): finding.window
+        for finding in survey.findings
+        if finding.window is not None and finding.window != survey.usual
     }
-    told = [f"window: {_sum(looked.usual)}; the request in flight comes on top"]
-    return [*told, *(f"window of {app}: {_sum(window)}" for app, window in sorted(own.items()))]
+    usual = f"window: {_sum(survey.usual)}; the request in flight comes on top"
+    return [usual, *(f"window of {app}: {_sum(window)}" for app, window in sorted(own.items()))]
 
 
 def _sum(window: Window) -> str:
-    if window.said is not None:
+    if window.annotated is not None:
         return f"{window.whole_seconds} s, as its annotation eureka.drain/window says"
     parts = (
         ("server cache", window.server_cache),
@@ -84,61 +113,47 @@ def _sum(window: Window) -> str:
     return f"{' + '.join(f'{name} {duration_text(length)}' for name, length in parts)} = {window.whole_seconds} s"
 
 
-def _folded(text: str, width: int | None) -> str:
-    text = printable(text)
-    if width is None:
-        return f"{text}\n"
-    lines = textwrap.wrap(text, max(width, MIN_TEXT_WIDTH), subsequent_indent=INDENT, break_on_hyphens=False)
+def patches_text(survey: ShutdownSurvey) -> str:
+    """Return what fixes each workload, for a shell: kubectl lines, and comments where a person has to edit."""
+    lines = []
+    for finding in survey.findings:
+        fix = finding.fix
+        if fix is None:
+            continue
+        head = f"# {name_of(finding.workload)}: {_verdict(finding)}"
+        if fix.patch is None:
+            # One line, whatever a name holds: the rest of it must not reach a shell.
+            lines.append(printable(f"{head}; {fix.by_hand}"))
+        else:
+            lines += [printable(head), patch_line(finding.workload, fix.patch)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def patches_text(looked: ShutdownSurvey) -> str:
-    """What mends each workload, fit for a shell: kubectl lines, and comments where a person has to edit."""
-    told = []
-    for finding in looked.findings:
-        found = finding.fix
-        if found is None:
-            continue
-        head = f"# {name_of(finding.workload)}: {_verdict(finding)}"
-        if found.patch is None:
-            # One line, whatever a name holds: the rest of it must not reach a shell.
-            told.append(printable(f"{head}; {found.by_hand}"))
-        else:
-            told += [printable(head), patch_line(finding.workload, found.patch)]
-    return "".join(f"{line}\n" for line in told)
-
-
 def patch_line(workload: Workload, patch: Any) -> str:
-    """A line for a shell, which nothing in the patch or in a name can leave."""
+    """Quote a line for a shell, which nothing in the patch or in a name can leave."""
     words = ["kubectl", "patch", workload.kind.lower(), workload.name, "-n", workload.namespace]
     return shlex.join([*words, "--type", "strategic", "-p", json.dumps(patch, separators=(",", ":"))])
 
 
-def finding_answer(finding: WorkloadFinding) -> dict[str, Any]:
-    """One workload as JSON; durations are seconds, null where they do not apply."""
-    window, found = finding.window, finding.fix
-    return {
-        "namespace": finding.workload.namespace,
-        "kind": finding.workload.kind,
-        "name": finding.workload.name,
-        "app": finding.app,
-        "verdict": finding.verdict.name,
-        "why": finding.why,
-        "pods": finding.pods,
-        "containers": list(finding.containers),
-        "stays_seconds": finding.stays_seconds,
-        "window_seconds": window.length.total_seconds() if window else None,
-        "window": {
-            "server_cache_seconds": window.server_cache.total_seconds(),
-            "client_fetch_seconds": window.client_fetch.total_seconds(),
-            "load_balancer_seconds": window.load_balancer.total_seconds(),
-        }
+def finding_answer(finding: WorkloadFinding) -> FindingAnswer:
+    """Describe one workload."""
+    window, fix = finding.window, finding.fix
+    return fill(
+        FindingAnswer,
+        finding,
+        namespace=finding.workload.namespace,
+        kind=finding.workload.kind,
+        name=finding.workload.name,
+        verdict=finding.verdict.name,
+        window_seconds=window.length.total_seconds() if window else None,
+        window=WindowAnswer(
+            server_cache_seconds=window.server_cache.total_seconds(),
+            client_fetch_seconds=window.client_fetch.total_seconds(),
+            load_balancer_seconds=window.load_balancer.total_seconds(),
+        )
         if window
         else None,
-        "grace_seconds": finding.grace_seconds,
-        "short_by_seconds": finding.short_by_seconds,
-        "advice": list(finding.advice),
-        "needs": {"sleep_seconds": found.sleep_seconds, "grace_seconds": found.grace_seconds} if found else None,
-        "patch": patch_line(finding.workload, found.patch) if found and found.patch else None,
-        "by_hand": found.by_hand or None if found else None,
-    }
+        needs=fix,
+        patch=patch_line(finding.workload, fix.patch) if fix and fix.patch else None,
+        by_hand=(fix.by_hand or None) if fix else None,
+    )

@@ -1,25 +1,28 @@
-"""Tables for a terminal or a pipe: plain text, one line an item. In a pipe names are whole; a terminal cuts them."""
+"""Tables for a terminal or a pipe: plain text, one line an item. Names are whole in a pipe, and cut in a terminal."""
 
 from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
+from controller.domain.dead_messages import DeadMessage
 from controller.domain.diagnostics import Check, Severity
 from controller.domain.drain_record import DrainRecord
 from controller.domain.orphans import Orphan
 from controller.domain.replay_plan import ReplayAction, ReplayItem
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment
-from controller.rabbit.dead_letter_queue import DeadMessage
 
 GAP = "  "
 MIN_CELL_WIDTH = 8
 """Columns of a cell that is cut."""
 MAX_FOREIGN_ID_LENGTH = 24
 """Columns of a message id that is not ours."""
+MIN_TEXT_WIDTH = 40
+"""Columns of a text that is folded."""
 
 
 def table(
@@ -29,7 +32,7 @@ def table(
     width: int | None = None,
     whole: Collection[str] = (),
 ) -> str:
-    """Align columns; what a server or a pod wrote cannot bring control characters into it.
+    """Align columns. Control characters that a server or a pod wrote are replaced.
 
     ``width``: the terminal's columns. The widest cells are cut until a line fits; never those of ``whole``.
     """
@@ -52,14 +55,14 @@ def _cut(cell: str, size: int) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without anything that a terminal would obey."""
+    """Replace everything that a terminal would obey."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def duration_text(length: timedelta | None) -> str:
-    """A duration for people: two figures are enough.
+    """Write a duration for people: two figures are enough.
 
-    >>> [span(timedelta(seconds=one)) for one in (0.012, 3.21, 45, 330, 7_500, 200_000)]
+    >>> [duration_text(timedelta(seconds=one)) for one in (0.012, 3.21, 45, 330, 7_500, 200_000)]
     ['12 ms', '3.2 s', '45 s', '5 min 30 s', '2 h 5 min', '2 d 7 h']
     """
     if length is None:
@@ -78,32 +81,43 @@ def duration_text(length: timedelta | None) -> str:
 
 
 def moment_of(at: datetime | None) -> str:
-    """A time in UTC, for people: as the logs have it."""
+    """Write a time in UTC as the logs have it."""
     return at.strftime("%Y-%m-%d %H:%M:%SZ") if at else "-"
 
 
 def short_moment(at: datetime | None, now: datetime) -> str:
-    """A time in UTC, without the date when it is today's."""
+    """Write a time in UTC, without the date when that is today's."""
     if at is None:
         return "-"
     return at.strftime("%H:%M:%SZ" if at.date() == now.date() else "%m-%d %H:%MZ")
 
 
-COLUMNS = (("APP", 140), ("REGION", 130), ("OUT AFTER", 120), ("LEAVE", 100))
+COLUMNS = {"APP": 140, "REGION": 130, "OUT AFTER": 120, "SHUTDOWN": 100}
 """What a terminal narrower than this does without."""
-LEAVE_COLUMN = dict(COLUMNS)["LEAVE"]
 
 
 def drains_table(records: Iterable[DrainRecord], now: datetime, *, width: int | None, head: bool = True) -> str:
-    """Drains, the newest last: there a terminal ends."""
-    left_out = {name for name, least in COLUMNS if width is not None and width < least}
+    """Return a table of drains, the newest last: there a terminal ends."""
     rows = [_drain_row(record, now, width) for record in records]
+    text = rows_table(rows, COLUMNS, width=width, whole=("WHEN", "STATE", "SHUTDOWN", "DRAIN"))
+    return text if head else text.partition("\n")[2]
+
+
+def rows_table(
+    rows: Sequence[Mapping[str, str]],
+    columns: Mapping[str, int] = MappingProxyType({}),
+    *,
+    width: int | None,
+    whole: Collection[str] = (),
+) -> str:
+    """Return a table of rows by their columns' names; empty without rows.
+
+    A terminal that is narrower than ``columns`` says for a name lacks that column.
+    """
     if not rows:
         return ""
-    names = [name for name in rows[0] if name not in left_out]
-    cells = [[row[name] for name in names] for row in rows]
-    text = table(names, cells, width=width, whole=("WHEN", "STATE", "LEAVE", "DRAIN"))
-    return text if head else text.partition("\n")[2]
+    names = [name for name in rows[0] if width is None or width >= columns.get(name, 0)]
+    return table(names, [[row[name] for name in names] for row in rows], width=width, whole=whole)
 
 
 def _drain_row(record: DrainRecord, now: datetime, width: int | None) -> dict[str, str]:
@@ -115,55 +129,55 @@ def _drain_row(record: DrainRecord, now: datetime, width: int | None) -> dict[st
         "APP": ",".join(record.apps) or "-",
         "REGION": record.region or "-",
         "OUT AFTER": duration_text(record.took),
-        "LEAVE": shutdown_words(record, now, short=width is not None) or "-",
-        "WHY": "; ".join(part for part in (record.reason, _why_left(record, width)) if part) or "-",
+        "SHUTDOWN": shutdown_text(record, now, short=width is not None) or "-",
+        "WHY": "; ".join(part for part in (str(record.reason or ""), _why_not_graceful(record, width)) if part) or "-",
         "DRAIN": record.drain_id,
     }
 
 
-def shutdown_words(record: DrainRecord, now: datetime, *, short: bool = False) -> str:
-    """How its pod took its leave, or from when on it may; empty where nothing is to be said.
+def shutdown_text(record: DrainRecord, now: datetime, *, short: bool = False) -> str:
+    """Return whether its pod served long enough, or from when on it may end; empty while neither is known.
 
     ``short``: for a column of a terminal, where each word counts.
     """
     shutdown = shutdown_of(record)
-    if shutdown.grace is not ShutdownVerdict.to_come:
-        return f"{shutdown.short_seconds} s short" if short and shutdown.short_by is not None else shutdown.told
+    if shutdown.verdict is not ShutdownVerdict.pending:
+        return f"{shutdown.short_seconds} s short" if short and shutdown.short_by is not None else shutdown.text
     at = safe_after(record, now)
     return f"safe after {short_moment(at, now)}" if at else ""
 
 
-def _why_left(record: DrainRecord, width: int | None) -> str:
-    """Why its leave was not graceful, with the verdict where no column tells that; empty for any other."""
+def _why_not_graceful(record: DrainRecord, width: int | None) -> str:
+    """Return why its shutdown was not graceful, with the verdict where no column has that; empty for any other."""
     shutdown = shutdown_of(record)
-    if shutdown.grace is not ShutdownVerdict.not_graceful:
+    if shutdown.verdict is not ShutdownVerdict.not_graceful:
         return ""
-    if width is None or width >= LEAVE_COLUMN:
-        return shutdown.why
-    told = shutdown.told if shutdown.short_by is None else f"{shutdown.short_seconds} s short"
-    return ": ".join(part for part in (told, shutdown.why) if part)
+    if width is None or width >= COLUMNS["SHUTDOWN"]:
+        return shutdown.reason
+    text = shutdown.text if shutdown.short_by is None else f"{shutdown.short_seconds} s short"
+    return ": ".join(part for part in (text, shutdown.reason) if part)
 
 
-def _leave_line(record: DrainRecord, now: datetime) -> str:
-    words, why = shutdown_words(record, now), shutdown_of(record).why
+def _shutdown_line(record: DrainRecord, now: datetime) -> str:
+    text, why = shutdown_text(record, now), shutdown_of(record).reason
     workload = f" ({record.end.kind.lower()} {record.end.workload})" if record.end else ""
-    return f"{words}{f': {why}' if why else ''}{workload}" if words else ""
+    return f"{text}{f': {why}' if why else ''}{workload}" if text else ""
 
 
-def story_text(record: DrainRecord, moments: Sequence[Moment], now: datetime, *, width: int | None) -> str:
-    """One drain with its timeline."""
+def drain_text(record: DrainRecord, moments: Sequence[Moment], now: datetime, *, width: int | None) -> str:
+    """Return one drain with its timeline."""
     facts = [
         ("drain", record.drain_id),
         ("state", f"{record.state.value}{f': {record.reason}' if record.reason else ''}"),
         ("pod", f"{record.key} (uid {record.uid}, ip {record.ip or 'unknown'}, cluster {record.cluster})"),
         ("region", record.region or "-"),
-        *((("leave", told),) if (told := _leave_line(record, now)) else ()),
+        ("shutdown", _shutdown_line(record, now)),
         *(("instance", f"{part.app} {part.id}: {part.outcome.value}") for part in record.parts.values() if part.id),
     ]
     if record.requested_by:
         why = f": {record.requested_why}" if record.requested_why else ""
-        facts.append(("asked for", f"by {record.requested_by} at {moment_of(record.requested_at)}{why}"))
-    head = "".join(f"{name + ':':<10} {printable(text)}\n" for name, text in facts)
+        facts.append(("requested", f"by {record.requested_by} at {moment_of(record.requested_at)}{why}"))
+    head = "".join(f"{name + ':':<10} {printable(text)}\n" for name, text in facts if text)
     rows = [
         (
             one.at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z",
@@ -178,79 +192,84 @@ def story_text(record: DrainRecord, moments: Sequence[Moment], now: datetime, *,
     return f"{head}\n{timeline}{left_out}"
 
 
+def plan_order(items: Iterable[ReplayItem]) -> list[ReplayItem]:
+    """Sort the drains of a plan: those that would be drained come first."""
+    actions = list(ReplayAction)
+    return sorted(items, key=lambda item: (actions.index(item.decision.action), item.region, item.pod))
+
+
 def plan_table(items: Iterable[ReplayItem], *, width: int | None) -> str:
-    """What a replay would do, those that it would drain first."""
-    ranks = {verdict: rank for rank, verdict in enumerate(ReplayAction)}
-    ordered = sorted(items, key=lambda item: (ranks[item.judged.verdict], item.region, item.pod))
+    """Return what a replay would do."""
     rows = [
-        (
-            item.judged.verdict.value,
-            item.pod,
-            ",".join(item.apps) or "-",
-            item.region,
-            item.judged.reason or "-",
-            item.drain_id,
-        )
-        for item in ordered
+        {
+            "ACTION": item.decision.action.value,
+            "POD": item.pod,
+            "APP": ",".join(item.apps) or "-",
+            "REGION": item.region,
+            "WHY": item.decision.reason or "-",
+            "DRAIN": item.drain_id,
+        }
+        for item in plan_order(items)
     ]
-    return table(("VERDICT", "POD", "APP", "REGION", "WHY", "DRAIN"), rows, width=width, whole=("VERDICT", "DRAIN"))
+    return rows_table(rows, width=width, whole=("ACTION", "DRAIN"))
 
 
-def dead_letters_table(letters: Iterable[DeadMessage], *, width: int | None) -> str:
-    """Dead letters, the oldest of each region first."""
+def dead_letters_table(messages: Iterable[DeadMessage], *, width: int | None) -> str:
+    """Return a table of dead letters, in the given order."""
     rows = [
-        (
-            letter.region,
-            moment_of(letter.died_at),
-            letter.item.pod.key if letter.item else "-",
-            letter.reason + (f" ({letter.problem})" if letter.problem and letter.problem != letter.reason else ""),
-            letter.item.drain_id if letter.item else _cut(letter.message_id or "-", MAX_FOREIGN_ID_LENGTH),
-        )
-        for letter in letters
+        {
+            "REGION": message.region,
+            "DIED": moment_of(message.died_at),
+            "POD": message.item.pod.key if message.item else "-",
+            "WHY": message.reason + (f" ({message.problem})" if message.problem not in ("", message.reason) else ""),
+            "DRAIN": message.drain_id or _cut(message.message_id or "-", MAX_FOREIGN_ID_LENGTH),
+        }
+        for message in messages
     ]
-    return table(("REGION", "DIED", "POD", "WHY", "DRAIN"), rows, width=width, whole=("DIED", "DRAIN"))
+    return rows_table(rows, width=width, whole=("DIED", "DRAIN"))
 
 
 def counted(names: Iterable[str]) -> str:
-    """How many of each, the most frequent first: ``12 would drain, 3 already gone``."""
+    """Count each, the most frequent first: ``12 would drain, 3 already gone``."""
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common()) or "none"
 
 
 def checks_text(checks: Iterable[Check], *, width: int | None) -> str:
-    """What doctor saw, a line each, and below it how to mend what is not in order. Long lines are wrapped, not cut."""
-    lines: list[str] = []
+    """Return a line for each check, and below it the fix of what is not in order. Long lines are folded, not cut."""
+    text = ""
     for check in checks:
         found = f": {check.found}" if check.found else ""
-        head = f"{check.severity.value:<8}{check.area}: {check.what}{found}"
-        lines += _wrapped(printable(head), width)
+        text += folded(f"{check.severity.value:<8}{check.area}: {check.what}{found}", width, indent=11)
         if check.fix and check.severity in (Severity.wrong, Severity.advice):
-            lines += _wrapped(printable(f"{'':8}-> {check.fix}"), width)
-    return "".join(f"{line}\n" for line in lines)
+            text += folded(f"{'':8}-> {check.fix}", width, indent=11)
+    return text
 
 
-def _wrapped(line: str, width: int | None) -> list[str]:
+def folded(text: str, width: int | None, *, indent: int) -> str:
+    """Return a line, folded where a terminal ends."""
+    text = printable(text)
     if width is None:
-        return [line]
-    return textwrap.wrap(line, max(width, 40), subsequent_indent=" " * 11, drop_whitespace=False) or [line]
+        return f"{text}\n"
+    lines = textwrap.wrap(text, max(width, MIN_TEXT_WIDTH), subsequent_indent=" " * indent, break_on_hyphens=False)
+    return "".join(f"{line}\n" for line in lines) or "\n"
 
 
 def findings_table(findings: Iterable[Orphan], *, width: int | None = None) -> str:
-    """What a sweep found, the certain ones first; empty when it found nothing."""
+    """Return what a sweep found, the certain ones first; empty when it found nothing."""
     ordered = sorted(
         findings,
         key=lambda one: (bool(one.doubt), one.suspect.region, one.suspect.instance.app, one.suspect.instance.id),
     )
     rows = [
-        (
-            finding.suspect.region,
-            finding.suspect.instance.app,
-            finding.suspect.instance.id,
-            finding.suspect.instance.ip or "-",
-            finding.suspect.instance.status,
-            finding.doubt or "no living pod, silent",
-            finding.suspect.evidence,
-        )
+        {
+            "REGION": finding.suspect.region,
+            "APP": finding.suspect.instance.app,
+            "INSTANCE": finding.suspect.instance.id,
+            "ADDRESS": finding.suspect.instance.ip or "-",
+            "STATUS": finding.suspect.instance.status,
+            "VERDICT": finding.doubt or "no living pod, silent",
+            "EVIDENCE": finding.suspect.evidence,
+        }
         for finding in ordered
     ]
-    head = ("REGION", "APP", "INSTANCE", "ADDRESS", "STATUS", "VERDICT", "EVIDENCE")
-    return table(head, rows, width=width) if rows else ""
+    return rows_table(rows, width=width)

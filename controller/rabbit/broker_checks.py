@@ -70,7 +70,7 @@ async def inspect(settings: BrokerSettings, *, regions: Sequence[str], roles: Se
 
 
 def _published_to(roles: Sequence[Role]) -> list[str]:
-    """The exchanges; the empty name is the default one, by which streams are written."""
+    """Return the exchanges; the empty name is the default one, by which streams are written."""
     found: list[str] = []
     if {Role.watch, Role.ops, Role.sweep} & {*roles}:
         found += [names.COMMANDS, ""]
@@ -238,7 +238,7 @@ class _Inspection:
 
 
 async def _leave(_: AbstractIncomingMessage) -> None:
-    """What comes is not acknowledged, and so goes back when the channel ends."""
+    """Leave what comes: it is not acknowledged, and goes back when the channel ends."""
 
 
 def _rights(what: str, refused: Sequence[str], *, asked: int, all_asked: int) -> list[Check]:
@@ -261,7 +261,7 @@ def _different(thing: Declaration, error: Exception) -> Check:
 
 
 def _words(error: BaseException) -> str:
-    """The broker's own words, in one line."""
+    """Return the broker's own words, in one line."""
     return " ".join(without_credentials(str(error)).split()) or type(error).__name__
 
 

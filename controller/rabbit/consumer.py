@@ -1,4 +1,4 @@
-"""Consuming one region's commands: decode, handle, perform the verdicts, and only then acknowledge.
+"""Consuming one region's commands: decode, handle, perform the results, and only then acknowledge.
 
 A message is acknowledged when everything that follows from it is in the broker's hands. Whatever stands in the way of
 that (the broker itself) is waited for with the message held; if the channel ends meanwhile, the broker gives the
@@ -17,9 +17,10 @@ from typing import TypeVar, assert_never
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from loguru import logger
 
-from controller.domain.intervals import backoff
-from controller.domain.takeover import WorkItem
+from controller.domain.commands import WorkItem
+from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError, MessageError
+from controller.flows.backoff import Backoff
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from controller.messages.codec import decode_item
 from controller.rabbit import names
@@ -109,31 +110,31 @@ class RegionConsumer:
             logger.bind(region=self._region, error=f"{type(error).__name__}: {error}").error("message not seen through")
 
     async def _see_through(self, message: AbstractIncomingMessage) -> None:
-        verdicts = await self._until_confirmed(message, lambda: self._judge(message))
-        for verdict in verdicts:
+        results = await self._until_confirmed(message, lambda: self._handle_message(message))
+        for result in results:
             try:
-                await self._until_confirmed(message, partial(self._perform, verdict))
+                await self._until_confirmed(message, partial(self._perform, result))
             except BROKER_TROUBLE:
                 raise
             except Exception as error:  # what cannot be put on the wire must not block the queue, nor be lost
-                why = f"its next step cannot be written ({type(error).__name__})"
-                await self._until_confirmed(message, partial(self._park_as_it_came, message, why))
+                detail = f"its next step cannot be written ({type(error).__name__})"
+                reason = Reason(code=ReasonCode.internal_error, detail=detail)
+                await self._until_confirmed(message, partial(self._park_as_it_came, message, reason))
         with as_broker_error("not acknowledged"):
             await message.ack()
 
     async def _until_confirmed(self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[T]]) -> T:
         """Repeat only what the broker did not confirm, for as long as the message is ours."""
-        attempt = 0
+        backoff = Backoff(longest=MAX_BACKOFF)
         while True:
-            attempt += 1
             try:
                 return await act()
             except BrokerError:
                 if message.channel.is_closed:
                     raise
-                await asyncio.sleep(backoff(attempt, MAX_BACKOFF).total_seconds())
+                await backoff.wait()
 
-    async def _judge(self, message: AbstractIncomingMessage) -> HandlerResults:
+    async def _handle_message(self, message: AbstractIncomingMessage) -> HandlerResults:
         try:
             item = decode_item(message.body, type_=message.type, content_type=message.content_type)
             if item.region != self._region:
@@ -141,27 +142,27 @@ class RegionConsumer:
         except MessageError as error:
             log = logger.bind(region=self._region, message_id=str(message.message_id), reason=str(error))
             log.warning("message dead-lettered")
-            await self._park_as_it_came(message, str(error))
+            await self._park_as_it_came(message, Reason(code=ReasonCode.invalid_message, detail=str(error)))
             return (Ack(),)
         return await self._handle(item, bool(message.redelivered))
 
-    async def _park_as_it_came(self, message: AbstractIncomingMessage, why: str) -> None:
+    async def _park_as_it_came(self, message: AbstractIncomingMessage, reason: Reason) -> None:
         await self._outbox.park_raw(
             self._region,
             message.body,
-            why,
+            reason,
             type_=message.type,
             message_id=message.message_id,
             content_type=message.content_type,
         )
 
-    async def _perform(self, verdict: HandlerResult) -> None:
-        match verdict:
+    async def _perform(self, result: HandlerResult) -> None:
+        match result:
             case Ack():
                 pass
             case Delay(item=item, after=after):
                 await self._outbox.postpone(item, after)
-            case DeadLetter(item=item, why=why):
-                await self._outbox.park(self._region, item, why)
+            case DeadLetter(item=item, reason=reason):
+                await self._outbox.park(self._region, item, reason)
             case _:
-                assert_never(verdict)
+                assert_never(result)

@@ -25,7 +25,7 @@ class QueueCounter:
         self._channel = channel
 
     async def count(self, region: str) -> tuple[QueueState, QueueState]:
-        """The region's queue and its dead letters."""
+        """Return the region's queue and its dead letters."""
         async with self._one_at_a_time:
             return await self._count(names.commands_queue(region)), await self._count(names.dead_queue(region))
 

@@ -1,7 +1,7 @@
-"""Dead letters: looking at them without losing one, sending them again, dropping them.
+"""The dead letters of one region: hold them without losing one, and settle those that are done with.
 
-Nothing is taken out before what follows from it is confirmed: letters are held unacknowledged while they are looked at,
-and the broker puts back whatever was not settled when the connection ends. While they are held, nobody else sees them.
+Dead letters are held unacknowledged: the broker puts back whatever was not settled when the connection ends. While they
+are held, nobody else sees them.
 
 Trap: an acknowledgement is answered by nobody. The broker's channel keeps those of a quorum queue to itself once 32 are
 not applied yet, and forgets them when it ends: of 200 that were followed by a close, 33 to 167 letters came back
@@ -13,42 +13,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, QueueEmpty
 
-from controller.domain.takeover import WorkItem
+from controller.domain.commands import WorkItem
+from controller.domain.dead_messages import DeadMessage
 from controller.errors import MessageError
+from controller.flows.ports import MAX_DEAD_MESSAGES
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.link import BROKER_TROUBLE, as_broker_error, connect
 from controller.settings import BrokerSettings
 
 NO_REASON = "the broker gave it up: it was delivered too often, and never acknowledged"
-MAX_MESSAGES = 100_000
-"""Letters that are held at a time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadMessage:
-    """One dead letter. ``order`` is None when it is no message of ours; ``problem`` then says why."""
-
-    number: int
-    """Its place in the queue, from 1."""
-    region: str
-    reason: str
-    body: bytes
-    type: str
-    message_id: str
-    content_type: str
-    died_at: datetime | None = None
-    item: WorkItem | None = None
-    problem: str = ""
-
-
-class DeadLetterQueue:
+class RabbitDeadLetterQueue:
     """One region's dead letters, held from ``hold`` until the context ends."""
 
     def __init__(self, *, settings: BrokerSettings, region: str) -> None:
@@ -59,7 +40,7 @@ class DeadLetterQueue:
         self._held: dict[int, AbstractIncomingMessage] = {}
         self._one_at_a_time = asyncio.Lock()
 
-    async def __aenter__(self) -> DeadLetterQueue:
+    async def __aenter__(self) -> RabbitDeadLetterQueue:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -68,8 +49,8 @@ class DeadLetterQueue:
                 async with asyncio.timeout(self._settings.timeout.total_seconds()):
                     await self._connection.close()
 
-    async def hold(self, most: int = MAX_MESSAGES) -> list[DeadMessage]:
-        """Take what is there, the oldest first. Empty when the region has never been declared."""
+    async def hold(self, limit: int = MAX_DEAD_MESSAGES) -> list[DeadMessage]:
+        """Hold what is there, the oldest first. Empty when the region has never been declared."""
         with as_broker_error(f"the dead letters of {self._region} cannot be read"):
             self._connection = await connect(self._settings, f"dead {self._region}")
             channel = await self._connection.channel()
@@ -77,22 +58,22 @@ class DeadLetterQueue:
                 queue = self._queue = await channel.declare_queue(names.dead_queue(self._region), passive=True)
             except ChannelNotFoundEntity:
                 return []
-            letters: list[DeadMessage] = []
+            messages: list[DeadMessage] = []
             # No more than there were: whatever another process puts back would come round for ever.
-            for number in range(1, min(most, queue.declaration_result.message_count or 0) + 1):
+            for number in range(1, min(limit, queue.declaration_result.message_count or 0) + 1):
                 try:
                     message = await queue.get(timeout=self._settings.timeout.total_seconds())
                 except QueueEmpty:
                     break
                 assert message is not None
                 self._held[number] = message
-                letters.append(_letter(number, self._region, message))
-            return letters
+                messages.append(_decode(number, self._region, message))
+            return messages
 
     async def settle(self, number: int) -> None:
-        """Take it out of the queue for good; returns when it is.
+        """Take it out of the queue for good, and return when it is out.
 
-        A letter that arrived meanwhile may be fetched on the way: it goes back with the others that were not settled.
+        A dead letter that arrived meanwhile may be fetched on the way: it goes back with those that were not settled.
         """
         assert self._queue is not None
         async with self._one_at_a_time:
@@ -103,26 +84,22 @@ class DeadLetterQueue:
             del self._held[number]
 
 
-def _letter(number: int, region: str, message: AbstractIncomingMessage) -> DeadMessage:
+def _decode(number: int, region: str, message: AbstractIncomingMessage) -> DeadMessage:
     item: WorkItem | None = None
     problem = ""
     try:
-        decoded = decode_item(message.body, type_=message.type, content_type=message.content_type)
+        item = decode_item(message.body, type_=message.type, content_type=message.content_type)
     except MessageError as error:
         problem = str(error)
-    else:
-        item = decoded if decoded.region == region else None
-        problem = "" if item else f"it is for region {decoded.region!r}"
-    reason = message.headers.get("x-reason")
+    if item is not None and item.region != region:
+        problem = f"it is for region {item.region!r}"
     return DeadMessage(
         number=number,
         region=region,
-        reason=str(reason) if reason else NO_REASON,
-        body=message.body,
+        reason=str(message.headers.get("x-reason") or NO_REASON),
         type=message.type or "",
         message_id=message.message_id or "",
-        content_type=message.content_type or "",
         died_at=message.timestamp,
-        item=item,
+        item=None if problem else item,
         problem=problem,
     )

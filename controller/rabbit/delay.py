@@ -21,16 +21,16 @@ def whole_seconds(delay: timedelta) -> int:
 
 
 def routing_key(seconds: int, region: str) -> str:
-    """The way through the ladder: one word a level, the highest first, then the region."""
+    """Return the way through the ladder: one word a level, the highest first, then the region."""
     return ".".join([*f"{seconds:0{LEVELS}b}", region])
 
 
 def entry_level(seconds: int) -> int:
-    """The highest level at which the message waits: levels above it need not be passed."""
+    """Return the highest level at which the message waits: levels above it need not be passed."""
     return seconds.bit_length() - 1
 
 
 def binding(level: int, *, waits: bool) -> str:
-    """The pattern for messages that wait at this level, or pass it."""
+    """Return the pattern for messages that wait at this level, or pass it."""
     above = ["*"] * (LEVELS - 1 - level)
     return ".".join([*above, "1" if waits else "0", "#"])

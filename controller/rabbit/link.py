@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -19,14 +19,17 @@ from loguru import logger
 from yarl import URL
 
 from controller.errors import BrokerError, SettingsError
+from controller.flows.backoff import Backoff
 from controller.settings import BrokerSettings, without_credentials
 from controller.tls.context import for_broker
 from controller.tls.trouble import explain
 
 HEARTBEAT = 10
 """Seconds. A dead peer is noticed after about three of them."""
-MAX_BACKOFF = 5.0
-"""Seconds between two tries to connect."""
+MIN_BACKOFF, MAX_BACKOFF = timedelta(milliseconds=200), timedelta(seconds=5)
+"""Between two tries to connect."""
+STABLE_AFTER = 30.0
+"""Seconds after which a link that is lost is connected anew without much waiting."""
 BROKER_TROUBLE = (
     AMQPError,
     ChannelInvalidStateError,
@@ -85,13 +88,13 @@ class Link:
         self._tls = tls
 
     def give_up(self, why: str) -> None:
-        """The user of this link found it unusable: build it anew."""
+        """Build the link anew: whoever uses it found it unusable."""
         logger.bind(link=self._name, why=why).warning("broker link given up")
         self._lost.set()
 
     async def run(self) -> None:
         """Keep the link, for ever."""
-        pause = 0.2
+        backoff = Backoff(first=MIN_BACKOFF, longest=MAX_BACKOFF)
         while True:
             started = asyncio.get_running_loop().time()
             connection: AbstractConnection | None = None
@@ -111,16 +114,15 @@ class Link:
                 await self._lost.wait()
                 logger.bind(link=self._name).warning("broker link lost")
             except Exception as error:  # whatever the library met: the link's task is to be there again
-                self.trouble = _tell(error)
+                self.trouble = _text(error)
                 logger.bind(link=self._name, error=self.trouble).warning("broker link not up")
             finally:
                 self._open.clear()
                 if connection is not None:
                     await _close(connection)
-            if asyncio.get_running_loop().time() - started > 30:
-                pause = 0.2
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            pause = min(pause * 2, MAX_BACKOFF)
+            if asyncio.get_running_loop().time() - started > STABLE_AFTER:
+                backoff.reset()
+            await backoff.wait()
 
     def _note_loss(self, *_: object) -> None:
         self._lost.set()
@@ -151,8 +153,8 @@ async def connect(settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | 
         raise
 
 
-def _tell(error: BaseException) -> str:
-    """What to tell of an exception: host and reason; should a text quote the URL, then without its credentials."""
+def _text(error: BaseException) -> str:
+    """Describe an exception by host and reason, without the credentials of a URL that it may quote."""
     text = without_credentials(str(error))
     if isinstance(error, BrokerError):
         return text

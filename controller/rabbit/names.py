@@ -13,15 +13,15 @@ DELAY_OUT = f"{DELAY}.out"
 
 
 def commands_queue(region: str) -> str:
-    """The region's work."""
+    """Return the region's work."""
     return f"{COMMANDS}.{region}"
 
 
 def dead_queue(region: str) -> str:
-    """What was given up in the region."""
+    """Return what was given up in the region."""
     return f"{DEAD}.{region}"
 
 
 def delay_level(level: int) -> str:
-    """The exchange, and the queue, of one bit of a delay."""
+    """Return the exchange, and the queue, of one bit of a delay."""
     return f"{DELAY}.{level:02}"

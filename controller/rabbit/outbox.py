@@ -12,18 +12,17 @@ from datetime import UTC, datetime, timedelta
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, HeadersType
 
-from controller.domain.commands import DrainCommand
-from controller.domain.events import Event
+from controller.domain.commands import DrainCommand, WorkItem
+from controller.domain.events import LogEntry
 from controller.domain.position import Position
+from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.domain.takeover import WorkItem
 from controller.messages.codec import (
     CONTENT_TYPE,
     END_TYPE,
-    EVENT_TYPE,
     POSITION_TYPE,
     encode_end,
-    encode_event,
+    encode_entry,
     encode_item,
     encode_position,
     type_of,
@@ -91,27 +90,27 @@ class RabbitOutbox:
             headers=headers,
         )
 
-    async def park(self, region: str, item: WorkItem, why: str) -> None:
+    async def park(self, region: str, item: WorkItem, reason: Reason) -> None:
         """Put an order among its region's dead letters."""
-        await self.park_raw(region, encode_item(item), why, type_=type_of(item), message_id=item.drain_id)
+        await self.park_raw(region, encode_item(item), reason, type_=type_of(item), message_id=item.drain_id)
 
     async def park_raw(
         self,
         region: str,
         body: bytes,
-        why: str,
+        reason: Reason,
         *,
         type_: str | None,
         message_id: str | None,
         content_type: str | None = CONTENT_TYPE,
     ) -> None:
         """Put a body that may not be ours among the region's dead letters, unchanged."""
-        headers: HeadersType = {"x-reason": why[:MAX_REASON_LENGTH]}
+        headers: HeadersType = {"x-reason": str(reason)[:MAX_REASON_LENGTH], "x-reason-code": reason.code.value}
         await self._publish(names.DEAD, region, body, type_, message_id, headers=headers, content_type=content_type)
 
-    async def record(self, event: Event) -> None:
+    async def record(self, entry: LogEntry) -> None:
         """Append to the event stream."""
-        await self._publish("", names.EVENTS, encode_event(event), EVENT_TYPE, event.event_id)
+        await self._publish("", names.EVENTS, encode_entry(entry), type_of(entry), entry.event_id)
 
     async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""

@@ -51,15 +51,13 @@ class StreamFollower(Generic[Entry]):
         *,
         settings: BrokerSettings,
         stream: str,
-        decode: Callable[[bytes], Entry],
+        decode: Callable[[bytes, str | None], Entry | None],
         look_back: timedelta,
         clock: Clock,
-        wanted: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
+        """``decode`` returns None for an entry that nobody wants: decoding costs more than the rest of its way."""
         self.stream = stream
         self._decode = decode
-        self._wanted = wanted
-        """A cheap first look at an entry's bytes: decoding costs more than the rest of its way."""
         self._from = clock() - look_back
         self._next: int | None = None
         """The offset to go on from after a lost link."""
@@ -68,7 +66,7 @@ class StreamFollower(Generic[Entry]):
         self._quiet: asyncio.TimerHandle | None = None
         self._caught_up = False
         self._read = asyncio.Event()
-        self.told = 0
+        self.entries_read = 0
         """Entries that have come, for people who wait."""
         self.readers: list[Callable[[Entry], object]] = []
         self.when_caught_up: list[Callable[[], None]] = []
@@ -98,9 +96,9 @@ class StreamFollower(Generic[Entry]):
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         offset = _offset(message)
-        self.told += 1
+        self.entries_read += 1
         try:
-            entry = self._decode(message.body) if self._wanted(message.body) else None
+            entry = self._decode(message.body, message.type)
         except MessageError as error:
             logger.bind(stream=self.stream, offset=offset, reason=str(error)).debug("an entry is passed over")
         else:
@@ -129,8 +127,8 @@ class StreamFollower(Generic[Entry]):
         self._caught_up = True
         self._read.set()
         logger.bind(stream=self.stream, offset=self._next).debug("stream read")
-        for tell in self.when_caught_up:
-            tell()
+        for notify in self.when_caught_up:
+            notify()
 
     async def _last_offset(self, stream: AbstractQueue) -> int | None:
         """Where the newest chunk of the log begins; None when nothing of what is asked for is there."""
@@ -151,7 +149,8 @@ class StreamFollower(Generic[Entry]):
         finally:
             await stream.cancel(tag)
         with suppress(MessageError):
-            if self._decode(newest.body).at < self._from:
+            entry = self._decode(newest.body, newest.type)
+            if entry is not None and entry.at < self._from:
                 return None
         return _offset(newest)
 

@@ -1,4 +1,4 @@
-"""TLS to the broker and to the registries: contexts from the settings' files, and what to tell when a handshake fails.
+"""TLS to the broker and to the registries: contexts from the settings' files, and words for failed handshakes.
 
 Every certificate is verified, and its host name too; nothing switches that off.
 """

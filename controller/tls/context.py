@@ -1,4 +1,4 @@
-"""From the settings' files to TLS contexts. A file that cannot be used is a SettingsError: its setting, and its mend.
+"""Build TLS contexts from the settings' files. A file that cannot be used is a SettingsError: its setting, and its fix.
 
 Traps avoided: a key with a passphrase makes OpenSSL ask for it on the terminal; its own messages name no file; a
 certificate and its key are two files, and may be read while only one of them is new.
@@ -28,11 +28,11 @@ class TlsAccess:
     settings: Settings
     broker: ssl.SSLContext | None
     regions: Mapping[str, ssl.SSLContext | None]
-    """The regions that are asked for."""
+    """One for each region that was asked for; None without TLS."""
 
 
 def access_to(settings: Settings, regions: Iterable[str]) -> TlsAccess:
-    """Read every file that is needed; SettingsError holds one line a mistake."""
+    """Build every context that is needed; SettingsError holds one line a mistake."""
     problems: list[str] = []
     broker: ssl.SSLContext | None = None
     contexts: dict[str, ssl.SSLContext | None] = {}
@@ -51,19 +51,19 @@ def access_to(settings: Settings, regions: Iterable[str]) -> TlsAccess:
 
 
 def for_broker(broker: BrokerSettings) -> ssl.SSLContext | None:
-    """Verify the broker, and show our certificate if there is one; None for amqp://."""
+    """Return a context that verifies the broker and holds our certificate, if there is one; None for amqp://."""
     secure = _scheme(broker.url) == "amqps"
     return _context("broker", secure, broker.ca_file, broker.cert_file, broker.key_file)
 
 
 def for_region(name: str, region: RegionSettings) -> ssl.SSLContext | None:
-    """Verify a region's nodes; None when none of them is https://."""
+    """Return a context that verifies a region's nodes; None if none of them is https://."""
     secure = any(_scheme(url) == "https" for url in region.nodes)
     return _context(f"regions.{name}", secure, region.ca_file)
 
 
 def files_of(settings: Settings, regions: Iterable[str]) -> list[Path]:
-    """The files that ``access_to`` reads."""
+    """Return the files that ``access_to`` reads."""
     broker = settings.broker
     named = [broker.ca_file, broker.cert_file, broker.key_file]
     named += [settings.regions[name].ca_file for name in regions if name in settings.regions]
@@ -79,24 +79,28 @@ def _context(
 ) -> ssl.SSLContext | None:
     if not (secure or ca_file or cert_file):
         return None
-    context = _trusting(f"{group}.ca_file", ca_file)
+    context = _verifying(f"{group}.ca_file", ca_file)
     if cert_file is not None and key_file is not None:
-        _show(context, group, cert_file, key_file)
+        _load_certificate(context, group, cert_file, key_file)
     return context if secure else None
 
 
-def _trusting(setting: str, path: Path | None) -> ssl.SSLContext:
-    """Trust the authorities in the file; without one, what the system trusts."""
-    if path is None:
-        return ssl.create_default_context()
-    _read(setting, path, _CERTIFICATE, "certificates")
+def _verifying(setting: str, path: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the authorities in the file; without a file, those that the system trusts."""
+    if path is not None:
+        _read(setting, path, _CERTIFICATE, "certificates")
     try:
-        return ssl.create_default_context(cafile=path)
+        context = ssl.create_default_context(cafile=path)
     except OSError as error:
+        if path is None:
+            raise
         raise _damaged(setting, path, "certificate", error) from error
+    # Debian's Python leaves it to the system's policy, which may be looser, or stricter.
+    context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
+    return context
 
 
-def _show(context: ssl.SSLContext, group: str, cert_file: Path, key_file: Path) -> None:
+def _load_certificate(context: ssl.SSLContext, group: str, cert_file: Path, key_file: Path) -> None:
     cert_setting, key_setting = f"{group}.cert_file", f"{group}.key_file"
     _read(cert_setting, cert_file, _CERTIFICATE, "a certificate")
     key = _read(key_setting, key_file, _PRIVATE_KEY, "a private key")
@@ -104,7 +108,7 @@ def _show(context: ssl.SSLContext, group: str, cert_file: Path, key_file: Path) 
         fix = "write it without a passphrase: openssl pkey -in OLD -out NEW"
         raise SettingsError([f"{key_setting}: {key_file} is encrypted; {fix}"])
     try:
-        # Parsed apart from the key, to tell which of the two is damaged.
+        # Parsed apart from the key, so that the error names the damaged one of the two.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=cert_file)
     except OSError as error:
         raise _damaged(cert_setting, cert_file, "certificate", error) from error

@@ -1,4 +1,4 @@
-"""Why a connection did not come about, where TLS is the reason, in words that a person can act on."""
+"""Explain why a connection failed, if TLS is the reason, in words that a person can act on."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
 )
 _CLOSED = {
-    "plain": "the server said nothing and closed the connection: does it expect TLS there?",
+    "plain": "the server closed the connection without an answer: does it expect TLS there?",
     "tls": "the server closed the connection at once: does it want a client certificate (cert_file), or another one?",
 }
-"""A server that does not like our certificate says so and closes, and its closing may overtake what it said."""
+"""A server that refuses our certificate sends an alert and closes; the end of the connection may overtake the alert."""
 
 
 def explain(error: BaseException, *, began: Literal["plain", "tls", ""] = "") -> str:
-    """Explain it if TLS is the reason; else give an empty text.
+    """Return why the connection failed; an empty text if TLS is not the reason.
 
-    ``began``: how we began to speak, where a server that answers nothing to that may have been spoken to wrongly.
+    ``began``: what we sent first, if a server that only closes the connection may have expected the other.
     """
     causes = list(_causes(error))
     for cause in causes:
-        if told := _of_openssl(cause):
-            return told
+        if text := _openssl_text(cause):
+            return text
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
         return "no TLS connection"
     closed = any(isinstance(cause, ConnectionResetError | BrokenPipeError | EOFError) for cause in causes)
     return _CLOSED.get(began, "") if closed else ""
 
 
-def _of_openssl(error: BaseException) -> str:
-    """Empty for what says nothing: aiohttp's own errors are of these classes too, and have none of their facts."""
+def _openssl_text(error: BaseException) -> str:
+    """Return the words for an error of OpenSSL; empty for aiohttp's own errors, which have its classes but no facts."""
     code = getattr(error, "verify_code", None)
     if isinstance(error, ssl.SSLCertVerificationError) and code is not None:
         return _VERIFICATION.get(code) or f"the certificate is not accepted: {error.verify_message.lower()}"
@@ -76,7 +76,7 @@ def _of_openssl(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it came from: each once, since libraries chain in circles."""
+    """Yield the error and its causes, each once: libraries chain in circles."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

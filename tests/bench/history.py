@@ -116,7 +116,9 @@ async def _read(url: str, look_back: timedelta) -> Read:
         await read_log(log)
         took = time.monotonic() - begun
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Read(entries=log.told, drains=len(history), forgotten=history.forgotten, seconds=took, megabytes=most)
+    return Read(
+        entries=log.entries_read, drains=len(history), forgotten=history.forgotten, seconds=took, megabytes=most
+    )
 
 
 if __name__ == "__main__":

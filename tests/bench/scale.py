@@ -35,7 +35,7 @@ from controller.eureka.region import EurekaRegion
 from controller.flows.ports import Changed, Listed
 from controller.kube.client import KubeApi
 from controller.kube.feed import KubePodFeed
-from controller.messages.codec import decode_event, encode_event
+from controller.messages.codec import decode_entry, encode_entry
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import BrokerSettings, RegionSettings, SecretUrl, WatchSettings
 from controller.signals import beside
@@ -156,7 +156,7 @@ async def drains(_: str, count: int, __: int) -> list[Row]:
             told = make_event(
                 one, Outcome.out_of_service, _now(), target=replace(target, id=f"i-{number}"), nodes=shown
             )
-            ledger.apply(decode_event(encode_event(told)))
+            ledger.apply(decode_entry(encode_entry(told)))
             await asyncio.sleep(0)
     assert told is None or ledger.apply(told) is None, "it is held already"
     return [row]

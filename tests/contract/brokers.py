@@ -11,8 +11,7 @@ from datetime import timedelta
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from controller.domain.commands import DrainCommand
-from controller.domain.takeover import WorkItem
+from controller.domain.commands import DrainCommand, WorkItem
 from controller.flows.handler_result import Ack, HandlerResults
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link

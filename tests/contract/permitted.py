@@ -11,11 +11,11 @@ from controller.domain.events import Outcome, make_event
 from controller.domain.position import Position
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import BrokerError
-from controller.messages.codec import decode_end, decode_event, decode_position
+from controller.messages.codec import decode_end, decode_entry, decode_position
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.counts import QueueCounter
-from controller.rabbit.dead_letter_queue import DeadLetterQueue
+from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.rabbit.link import Link
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import StreamFollower
@@ -23,6 +23,7 @@ from controller.rabbit.unrouted import bring_back
 from controller.settings import BrokerSettings
 from tests.contract.brokers import Handled, command_for
 from tests.stack.waiting import until
+from tests.unit.building import a_reason
 
 REGIONS = ("eu", "us")
 Part = Callable[[BrokerSettings], Awaitable[None]]
@@ -59,7 +60,7 @@ async def an_outbox(settings: BrokerSettings, *regions: str) -> AsyncIterator[Ra
 async def events(settings: BrokerSettings) -> AsyncIterator[None]:
     """The event log, followed."""
     log = StreamFollower(
-        settings=settings, stream=names.EVENTS, decode=decode_event, look_back=timedelta(hours=1), clock=now
+        settings=settings, stream=names.EVENTS, decode=decode_entry, look_back=timedelta(hours=1), clock=now
     )
     async with up(log.link):
         yield
@@ -114,7 +115,7 @@ async def work(settings: BrokerSettings, region: str) -> None:
         await handled.until("drain-1")
         await outbox.postpone(command_for(region), timedelta(seconds=1))
         await outbox.postpone(command_for(region), timedelta(hours=2))
-        await outbox.park(region, command_for(region), "given up")
+        await outbox.park(region, command_for(region), a_reason("given up"))
         (other,) = [one for one in REGIONS if one != region]
         # As if they had come before the region's queue: by the alternate exchange.
         for one in (region, other):
@@ -130,7 +131,7 @@ async def ops(settings: BrokerSettings) -> None:
         for region in REGIONS:
             await outbox.send(command_for(region))
             await counter.count(region)
-            async with DeadLetterQueue(settings=settings, region=region) as letters:
+            async with RabbitDeadLetterQueue(settings=settings, region=region) as letters:
                 await letters.hold()
 
 
@@ -151,7 +152,7 @@ async def reader(settings: BrokerSettings) -> None:
     """Read the event log, the pods' ends and the dead letters."""
     async with events(settings), ends(settings):
         for region in REGIONS:
-            async with DeadLetterQueue(settings=settings, region=region) as letters:
+            async with RabbitDeadLetterQueue(settings=settings, region=region) as letters:
                 await letters.hold()
 
 

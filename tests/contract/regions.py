@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from controller.domain.instances import Condition
+from controller.domain.instances import Condition, Readings
 from controller.eureka.region import EurekaRegion
 from controller.flows.ports import Registry
 from controller.settings import RegionSettings, SecretUrl
@@ -64,6 +64,10 @@ class RegionUnderTest:
         self.nodes = list(nodes)
         self.urls = [node.url for node in nodes]
 
+    async def take_out(self, app: str, instance_id: str) -> Readings:
+        """Read and take out at every node, as a worker does; return the nodes that refused."""
+        return await self.port.take_out(app, instance_id, await self.port.read(app, instance_id))
+
     async def register_everywhere(self, app: str, instance_id: str, *, status: str = "UP") -> None:
         """Register at each node, so that no case has to wait for replication."""
         for node in self.nodes:
@@ -73,7 +77,7 @@ class RegionUnderTest:
         """Delete at every node, again while a peer's copy of something older brings it back, as a worker does."""
 
         async def gone() -> bool:
-            await self.port.delete(app, instance_id, self.urls)
+            await self.port.remove(app, instance_id, self.urls)
             readings = await self.port.read(app, instance_id)
             return {reading.condition for reading in readings} == {Condition.absent}
 

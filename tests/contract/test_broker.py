@@ -11,6 +11,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from controller.domain.events import Outcome, make_event
+from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError
 from controller.flows.handler_result import DeadLetter, Delay
 from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, EVENT_TYPE, decode_item, encode_item
@@ -27,7 +28,7 @@ from tests.contract.brokers import (
     next_of,
 )
 from tests.stack.rabbitmq import RabbitMq
-from tests.unit.building import NOON, a_progress, at
+from tests.unit.building import NOON, a_progress, a_reason, at
 
 KEPT = timedelta(days=30)
 LATE = 1.2
@@ -79,7 +80,7 @@ async def test_a_command_is_persistent_and_says_what_it_is(broker: RabbitMq) -> 
     assert decode_item(message.body, type_=message.type, content_type=message.content_type) == command
 
 
-async def test_a_command_for_a_region_that_nobody_declared_ends_in_the_unrouted_queue(broker: RabbitMq) -> None:
+async def test_a_command_for_an_undeclared_region_is_kept_unrouted(broker: RabbitMq) -> None:
     region = fresh_region()
     async with an_outbox(broker) as outbox, a_channel(broker) as channel:
         await (await channel.get_queue(names.UNROUTED)).purge()
@@ -120,7 +121,7 @@ async def test_progress_survives_the_way_through_the_ladder(broker: RabbitMq) ->
 
 
 @pytest.mark.parametrize(("body", "type_", "content_type"), NOT_OURS.values(), ids=NOT_OURS)
-async def test_what_is_not_ours_is_dead_lettered_as_it_is_and_the_next_message_is_served(
+async def test_what_is_not_ours_is_dead_lettered_and_the_next_one_is_served(
     broker: RabbitMq, body: bytes, type_: str | None, content_type: str | None
 ) -> None:
     region = fresh_region()
@@ -137,19 +138,21 @@ async def test_what_is_not_ours_is_dead_lettered_as_it_is_and_the_next_message_i
         dead = await next_of(channel, names.dead_queue(region))
         assert dead.body == body
         assert dead.headers["x-reason"]
+        assert dead.headers["x-reason-code"] == "invalid_message"
         assert (dead.type, dead.content_type) == (type_, content_type)
         assert handled.ids == ["next"]
         queue = await channel.get_queue(names.commands_queue(region))
         assert await queue.get(fail=False) is None
 
 
-async def test_verdicts_are_performed_before_the_message_is_acknowledged(broker: RabbitMq) -> None:
+async def test_results_are_performed_before_the_message_is_acknowledged(broker: RabbitMq) -> None:
     region = fresh_region()
     again = replace(command_for(region, "b"), progress=a_progress())
     parked = command_for(region, "c")
+    given_up = Reason(code=ReasonCode.bad_answer, detail="given up " + "x" * 900)
     handled = Handled(
         lambda command: (
-            (Delay(item=again, after=timedelta(seconds=1)), DeadLetter(item=parked, why="given up " + "x" * 900))
+            (Delay(item=again, after=timedelta(seconds=1)), DeadLetter(item=parked, reason=given_up))
             if command.drain_id == "a"
             else ()
         )
@@ -165,6 +168,7 @@ async def test_verdicts_are_performed_before_the_message_is_acknowledged(broker:
         assert decode_item(dead.body, type_=dead.type, content_type=dead.content_type) == parked
         assert str(dead.headers["x-reason"]).startswith("given up")
         assert len(str(dead.headers["x-reason"])) <= 500
+        assert dead.headers["x-reason-code"] == "bad_answer"
     assert handled.ids == ["a", "b"]
 
 
@@ -172,7 +176,7 @@ async def test_events_land_in_the_stream_in_their_order(broker: RabbitMq) -> Non
     region = fresh_region()
     command = command_for(region)
     events = [
-        make_event(command, outcome, NOON, reason=region)
+        make_event(command, outcome, NOON, reason=a_reason(region))
         for outcome in (Outcome.requested, Outcome.out_of_service, Outcome.removed)
     ] * 20
     read: list[AbstractIncomingMessage] = []

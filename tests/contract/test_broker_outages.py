@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.takeover import WorkItem
+from controller.domain.commands import WorkItem
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, Delay, HandlerResults
 from controller.rabbit import names

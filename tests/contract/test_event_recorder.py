@@ -1,4 +1,4 @@
-"""Notices on a real API server: what ``kubectl describe`` shows of them, and where they are not allowed."""
+"""Kubernetes Events on a real API server: what ``kubectl describe`` shows, and where they are not allowed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from loguru import logger
 
+from controller.app.watch_parts import build_watch
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event
 from controller.domain.ledger import Ledger
@@ -22,7 +23,6 @@ from controller.domain.routing import Routing
 from controller.errors import KubernetesError
 from controller.flows.ports import Recorded, RecordForbidden, Unrecordable
 from controller.flows.priority import PriorityGate
-from controller.flows.watch import Watch
 from controller.kube.client import KubeApi
 from controller.kube.event_recorder import KubeEventRecorder
 from tests.contract.following import CountingApi, connected, feed_of
@@ -32,7 +32,7 @@ from tests.fakes.outbox import FakeBroker
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 from tests.stack.workloads import container, deployment, pod, pod_spec
-from tests.unit.building import a_command, a_pod, a_target
+from tests.unit.building import a_command, a_pod, a_reason, a_target
 
 IDLE = pod_spec(container(), grace_seconds=1)
 
@@ -49,15 +49,15 @@ def now() -> datetime:
 
 
 def about(namespace: str, name: str, uid: str, outcome: Outcome = Outcome.out_of_service, **facts: Any) -> Event:
-    """What the log tells of a pod's drain."""
+    """What the log says of a pod's drain."""
     command = a_command(a_pod(uid, namespace=namespace, name=name), since_at=now())
     return replace(make_event(command, outcome, now(), target=a_target()), **facts)
 
 
-def notice(event: Event) -> KubernetesEvent:
-    found = drain_event(event)
-    assert found is not None
-    return found
+def made_of(event: Event) -> KubernetesEvent:
+    made = drain_event(event)
+    assert made is not None
+    return made
 
 
 async def created(cluster: Cluster, namespace: str, name: str) -> str:
@@ -73,13 +73,16 @@ async def events_of(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
     return [one for one in found if one.get("reportingComponent") == "eureka-drain"]
 
 
-async def test_a_notice_is_seen_by_whoever_describes_the_pod(
+async def test_an_event_is_seen_by_whoever_describes_the_pod(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
     uid = await created(cluster, namespace, "orders-0")
-    board = KubeEventRecorder(api)
-    assert await board.post(notice(about(namespace, "orders-0", uid))) == Recorded()
-    assert await board.post(notice(about(namespace, "orders-0", uid, Outcome.failed, reason="denied"))) == Recorded()
+    recorder = KubeEventRecorder(api)
+    assert await recorder.record(made_of(about(namespace, "orders-0", uid))) == Recorded()
+    assert (
+        await recorder.record(made_of(about(namespace, "orders-0", uid, Outcome.failed, reason=a_reason("denied"))))
+        == Recorded()
+    )
     shown = await cluster.kubectl("-n", namespace, "describe", "pod", "orders-0")
     [drained] = [line for line in shown.splitlines() if " Drained " in line]
     assert drained.split()[0] == "Normal"
@@ -90,12 +93,12 @@ async def test_a_notice_is_seen_by_whoever_describes_the_pod(
     assert failed.endswith(": denied")
 
 
-async def test_posted_twice_by_whichever_replica_it_is_there_once(
+async def test_recorded_twice_by_whichever_replica_it_is_there_once(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
     uid = await created(cluster, namespace, "orders-0")
-    one = notice(about(namespace, "orders-0", uid))
-    answers = await asyncio.gather(*(KubeEventRecorder(api).post(one) for _ in range(5)))
+    one = made_of(about(namespace, "orders-0", uid))
+    answers = await asyncio.gather(*(KubeEventRecorder(api).record(one) for _ in range(5)))
     assert set(answers) == {Recorded()}
     [event] = await events_of(cluster, namespace)
     assert event["metadata"]["name"] == one.name
@@ -104,7 +107,9 @@ async def test_posted_twice_by_whichever_replica_it_is_there_once(
     assert event["reportingInstance"]
 
 
-async def test_of_a_pod_that_is_gone_its_owner_tells(cluster: Cluster, namespace: str, api: CountingApi) -> None:
+async def test_the_owner_of_a_pod_that_is_gone_shows_its_event(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
     made = await cluster.client.create("deployments", deployment("orders", IDLE, replicas=1), namespace)
 
     async def replica_set() -> dict[str, Any] | None:
@@ -113,8 +118,8 @@ async def test_of_a_pod_that_is_gone_its_owner_tells(cluster: Cluster, namespace
     found = await until(replica_set, "the ReplicaSet")
     meta = found["metadata"]
     owner = Owner(api_version="apps/v1", kind="ReplicaSet", name=meta["name"], uid=meta["uid"])
-    one = addressed_to(notice(about(namespace, "orders-gone", "uid-of-the-gone")), owner)
-    assert await KubeEventRecorder(api).post(one) == Recorded()
+    one = addressed_to(made_of(about(namespace, "orders-gone", "uid-of-the-gone")), owner)
+    assert await KubeEventRecorder(api).record(one) == Recorded()
     shown = await cluster.kubectl("-n", namespace, "describe", "replicaset", owner.name)
     assert "Pod orders-gone: Out of service at every node of Eureka region eu" in shown
     await cluster.client.delete("deployments", made["metadata"]["name"], namespace)
@@ -123,7 +128,7 @@ async def test_of_a_pod_that_is_gone_its_owner_tells(cluster: Cluster, namespace
 @pytest.mark.parametrize(
     "facts",
     [
-        {"reason": "\x1b[2J\x00\u202e{}" + "é" * 5_000},
+        {"reason": a_reason("\x1b[2J\x00\u202e{}" + "é" * 5_000)},
         {"pod": "../../" + "x" * 400},
         {"pod": "", "uid": ""},
         {"pod": "A\nB", "uid": "\ud800"},
@@ -136,21 +141,23 @@ async def test_hostile_words_are_taken_or_dropped_but_never_tried_for_ever(
     namespace: str, api: CountingApi, facts: dict[str, Any]
 ) -> None:
     event = replace(about(namespace, "orders-0", "uid-1", Outcome.refused), **facts)
-    assert isinstance(await KubeEventRecorder(api).post(notice(event)), Recorded | Unrecordable)
+    assert isinstance(await KubeEventRecorder(api).record(made_of(event)), Recorded | Unrecordable)
 
 
-async def test_the_longest_owner_is_told_as_well(cluster: Cluster, namespace: str, api: CountingApi) -> None:
-    longest = Owner(api_version="x" * 253, kind="K" * 253, name="n" * 253, uid="u" * 253)
-    one = addressed_to(notice(about(namespace, "orders-0", "uid-1")), longest)
-    assert isinstance(await KubeEventRecorder(api).post(one), Recorded | Unrecordable)
-
-
-async def test_where_the_namespace_is_gone_or_about_to_go_there_is_nobody_to_tell(
+async def test_an_owner_with_the_longest_name_gets_its_event(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
-    board = KubeEventRecorder(api)
+    longest = Owner(api_version="x" * 253, kind="K" * 253, name="n" * 253, uid="u" * 253)
+    one = addressed_to(made_of(about(namespace, "orders-0", "uid-1")), longest)
+    assert isinstance(await KubeEventRecorder(api).record(one), Recorded | Unrecordable)
+
+
+async def test_where_the_namespace_is_gone_or_going_nothing_can_be_recorded(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    recorder = KubeEventRecorder(api)
     gone = f"{namespace}-gone"
-    answer = await board.post(notice(about(gone, "orders-0", "uid-1")))
+    answer = await recorder.record(made_of(about(gone, "orders-0", "uid-1")))
     assert isinstance(answer, Unrecordable)
     held = {"metadata": {"name": gone}, "spec": {"finalizers": ["kubernetes"]}}
     await cluster.client.create("namespaces", held, None)
@@ -158,7 +165,7 @@ async def test_where_the_namespace_is_gone_or_about_to_go_there_is_nobody_to_tel
     await cluster.client.create("configmaps", keeper, gone)
     await cluster.client.delete("namespaces", gone, None)
     try:
-        answer = await board.post(notice(about(gone, "orders-0", "uid-1")))
+        answer = await recorder.record(made_of(about(gone, "orders-0", "uid-1")))
         assert isinstance(answer, Unrecordable)
         assert "being terminated" in answer.why
     finally:
@@ -169,14 +176,14 @@ async def test_where_the_namespace_is_gone_or_about_to_go_there_is_nobody_to_tel
 async def test_an_api_server_that_does_not_answer_is_an_error_to_try_again(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
-    board = KubeEventRecorder(api)
+    recorder = KubeEventRecorder(api)
     await cluster.api.apiserver.stop()
     try:
         with pytest.raises(KubernetesError, match="cannot be reached"):
-            await board.post(notice(about(namespace, "orders-0", "uid-1")))
+            await recorder.record(made_of(about(namespace, "orders-0", "uid-1")))
     finally:
         await cluster.api.apiserver.start()
-    assert await board.post(notice(about(namespace, "orders-0", "uid-1"))) == Recorded()
+    assert await recorder.record(made_of(about(namespace, "orders-0", "uid-1"))) == Recorded()
 
 
 @contextmanager
@@ -193,7 +200,7 @@ def warnings() -> Iterator[list[str]]:
 async def watched(api: KubeApi, namespace: str) -> AsyncIterator[FakeBroker]:
     """A watch of a real namespace, with a broker in memory."""
     broker = FakeBroker()
-    watch = Watch(
+    parts = build_watch(
         feeds=[feed_of(api, namespaces=[namespace])],
         outbox=broker,
         routing=Routing(cluster="test", known=("eu",), default=("eu",), namespaces={}),
@@ -202,21 +209,21 @@ async def watched(api: KubeApi, namespace: str) -> AsyncIterator[FakeBroker]:
         priority=PriorityGate(),
         ledger=Ledger("test"),
         log=FakeLog(),
-        positions=FakeLog(),
+        positions_log=FakeLog(),
         event_recorder=KubeEventRecorder(api),
     )
-    assert watch.pod_events is not None
-    broker.readers.append(watch.pod_events.apply)
-    running = asyncio.create_task(watch.run())
+    assert parts.pod_events is not None
+    broker.readers.append(parts.pod_events.apply)
+    running = asyncio.create_task(parts.run())
     try:
-        await until(lambda: watch.ready, "the first list")
+        await until(lambda: parts.watch.ready, "the first list")
         yield broker
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_without_the_permission_it_is_said_once_how_to_mend_that_and_the_watch_goes_on(
+async def test_without_the_permission_one_warning_says_how_to_grant_it(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await cluster.client.create("serviceaccounts", {"metadata": {"name": "watcher"}}, namespace)
@@ -229,8 +236,8 @@ async def test_without_the_permission_it_is_said_once_how_to_mend_that_and_the_w
     await until(lambda: _have_addresses(cluster, namespace), "their addresses")
     with warnings() as lines:
         async with connected(kubeconfig, monkeypatch) as api:
-            one = notice(about(namespace, "first", uids["first"]))
-            assert isinstance(await KubeEventRecorder(api).post(one), RecordForbidden)
+            one = made_of(about(namespace, "first", uids["first"]))
+            assert isinstance(await KubeEventRecorder(api).record(one), RecordForbidden)
             async with watched(api, namespace) as broker:
                 for name, uid in uids.items():
                     await cluster.client.delete("pods", name, namespace)
@@ -242,18 +249,18 @@ async def test_without_the_permission_it_is_said_once_how_to_mend_that_and_the_w
     assert await events_of(cluster, namespace) == []
 
 
-async def test_the_permission_to_create_events_is_all_it_needs_beside_the_pods(
+async def test_the_permission_to_create_events_is_all_that_it_needs(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await cluster.client.create("serviceaccounts", {"metadata": {"name": "teller"}}, namespace)
+    await cluster.client.create("serviceaccounts", {"metadata": {"name": "recorder"}}, namespace)
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
     ]
-    await cluster.client.create("roles", {"metadata": {"name": "tells"}, "rules": rules}, namespace)
-    account = f"--serviceaccount={namespace}:teller"
-    await cluster.kubectl("-n", namespace, "create", "rolebinding", "tells", "--role=tells", account)
-    kubeconfig = await cluster.api.service_account_kubeconfig("teller", namespace)
+    await cluster.client.create("roles", {"metadata": {"name": "records"}, "rules": rules}, namespace)
+    account = f"--serviceaccount={namespace}:recorder"
+    await cluster.kubectl("-n", namespace, "create", "rolebinding", "records", "--role=records", account)
+    kubeconfig = await cluster.api.service_account_kubeconfig("recorder", namespace)
     spec = pod_spec(container(), grace_seconds=1)
     await cluster.client.create("deployments", deployment("orders", spec, replicas=1), namespace)
 
@@ -266,17 +273,17 @@ async def test_the_permission_to_create_events_is_all_it_needs_beside_the_pods(
         async with connected(kubeconfig, monkeypatch) as api, watched(api, namespace) as broker:
             event = about(namespace, meta["name"], meta["uid"])
             await broker.record(event)
-            [told] = await until(lambda: events_of(cluster, namespace), "the notice at the pod")
-            assert (told["involvedObject"]["kind"], told["involvedObject"]["uid"]) == ("Pod", meta["uid"])
+            [made] = await until(lambda: events_of(cluster, namespace), "the Event at the pod")
+            assert (made["involvedObject"]["kind"], made["involvedObject"]["uid"]) == ("Pod", meta["uid"])
             await cluster.client.delete("pods", meta["name"], namespace, grace_seconds=0)
             requested = await broker.recorded(Outcome.requested)
             assert isinstance(requested.facts, Pod)
             await broker.record(replace(event, event_id="f" * 32, outcome=Outcome.failed))
-            both = await until(lambda: _at_least(cluster, namespace, 2), "the notice at the owner")
+            both = await until(lambda: _at_least(cluster, namespace, 2), "the Event at the owner")
     [at_owner] = [one for one in both if one["reason"] == "DrainFailed"]
     assert at_owner["involvedObject"]["kind"] == "ReplicaSet"
     assert at_owner["message"].startswith(f"Pod {meta['name']}: ")
-    assert [line for line in lines if "notice" in line] == []
+    assert [line for line in lines if "Event" in line] == []
 
 
 def _is_sent(broker: FakeBroker, name: str) -> bool:

@@ -160,7 +160,7 @@ async def test_a_watch_that_the_server_ends_goes_on_without_losing_a_change(
         assert len(following.lists) == 1
 
 
-async def test_what_was_removed_since_a_version_is_remembered_with_its_last_state(
+async def test_what_was_removed_since_a_version_comes_with_its_last_state(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
     await create(cluster, namespace, "stays", "goes", "went")
@@ -175,7 +175,7 @@ async def test_what_was_removed_since_a_version_is_remembered_with_its_last_stat
     removed = await feed_of(api, namespaces=[namespace]).removed_since(noted)
     assert [one.pod.name for one in removed] == ["goes"]
     assert removed[0].pod.ip
-    assert removed[0].stay is not None
+    assert removed[0].details is not None
 
 
 async def _have_addresses(cluster: Cluster, namespace: str) -> bool:

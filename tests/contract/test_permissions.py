@@ -20,6 +20,7 @@ from controller.settings import BrokerSettings, SecretUrl
 from tests.contract.brokers import command_for, settings_for
 from tests.contract.permitted import PARTS, REGIONS, an_outbox
 from tests.stack.rabbitmq import RabbitMq
+from tests.unit.building import a_reason
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
@@ -120,7 +121,7 @@ class Users:
         await self.make([], vhost=vhost)
         async with an_outbox(self.settings("guest", "guest", vhost), *REGIONS) as outbox:
             for region in REGIONS:
-                await outbox.park(region, command_for(region), "given up")
+                await outbox.park(region, command_for(region), a_reason("given up"))
         return vhost
 
     async def remove(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controller.app.commands.windows import look_at_pods
+from controller.app.commands.windows import survey_pods
 from controller.domain.shutdown.findings import WindowCoverage, WorkloadFinding
 from controller.errors import KubernetesError
 from controller.ops.shutdown_tables import patches_text
@@ -47,12 +47,12 @@ async def settings(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyP
 
 
 async def found(settings: Settings) -> dict[str, WorkloadFinding]:
-    looked = await look_at_pods(settings)
+    looked = await survey_pods(settings)
     assert looked.doubts == ()
     return {f"{one.workload.kind}/{one.workload.name}": one for one in looked.findings}
 
 
-async def test_the_printed_patches_are_accepted_and_make_the_pods_stay_long_enough(
+async def test_the_printed_patches_make_the_pods_serve_long_enough(
     cluster: Cluster, namespace: str, settings: Settings
 ) -> None:
     sleep = {"exec": {"command": ["sh", "-c", "sleep 1"]}}
@@ -70,13 +70,13 @@ async def test_the_printed_patches_are_accepted_and_make_the_pods_stay_long_enou
         return set(seen) == names and all(one.verdict is verdict for one in seen.values())
 
     await until(lambda: all_are(WindowCoverage.too_short), "every workload is too short", timeout=60)
-    lines = [line for line in patches_text(await look_at_pods(settings)).splitlines() if not line.startswith("#")]
+    lines = [line for line in patches_text(await survey_pods(settings)).splitlines() if not line.startswith("#")]
     assert len(lines) == len(names)
     env = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
     for line in lines:
         assert "patched" in await output_of("sh", "-c", line, env=env, timeout=60)
     await until(lambda: all_are(WindowCoverage.enough), "every workload stays long enough", timeout=120)
-    assert patches_text(await look_at_pods(settings)) == ""
+    assert patches_text(await survey_pods(settings)) == ""
 
 
 async def test_hooks_of_every_kind_are_found_as_the_api_server_keeps_them(
@@ -106,8 +106,8 @@ async def test_hooks_of_every_kind_are_found_as_the_api_server_keeps_them(
     assert verdicts == {
         "Pod/none": WindowCoverage.too_short,
         "Pod/curl": WindowCoverage.too_short,
-        "Pod/script": WindowCoverage.unjudged,
-        "Pod/get": WindowCoverage.unjudged,
+        "Pod/script": WindowCoverage.not_judged,
+        "Pod/get": WindowCoverage.not_judged,
         "Pod/socket": WindowCoverage.too_short,
         "Pod/sleep": WindowCoverage.enough,
         "Pod/off": WindowCoverage.left_out,
@@ -131,4 +131,4 @@ async def test_whoever_may_not_list_pods_is_told_and_nothing_is_concluded(
     await output_of(*shlex.split(f"kubectl --kubeconfig {file} config set-context --current --user=nobody"), timeout=60)
     async with connected(file, monkeypatch):
         with pytest.raises(KubernetesError, match="403"):
-            await look_at_pods(Settings.model_validate({"watch": {"namespaces": [namespace]}}))
+            await survey_pods(Settings.model_validate({"watch": {"namespaces": [namespace]}}))

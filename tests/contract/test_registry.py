@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Reading
+from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Readings
 from tests.contract.regions import IP, RegionUnderTest, clock, fresh_app
 from tests.stack.waiting import until
 from tests.unit.building import a_pod
@@ -17,7 +17,7 @@ def id_of(app: str) -> str:
     return f"host-1:{app}:8080"
 
 
-def conditions(readings: tuple[Reading, ...]) -> list[Condition]:
+def conditions(readings: Readings) -> list[Condition]:
     return [reading.condition for reading in readings]
 
 
@@ -28,10 +28,6 @@ async def everywhere(region: RegionUnderTest, app: str, condition: Condition) ->
         return set(conditions(await region.port.read(app, id_of(app)))) == {condition}
 
     await until(look, f"{app} {condition} everywhere", timeout=10)
-
-
-async def take_out(region: RegionUnderTest, app: str, instance_id: str = "", **more: Any) -> None:
-    await region.port.take_out(app, instance_id or id_of(app), region.urls, **{"stubborn": (), **more})
 
 
 async def test_an_instance_is_read_at_every_node_with_all_that_a_drain_compares(region: RegionUnderTest) -> None:
@@ -67,7 +63,7 @@ async def test_only_the_named_nodes_are_read(region: RegionUnderTest) -> None:
 async def test_taking_out_sets_the_override_at_every_node_at_once(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
-    await take_out(region, app)
+    assert await region.take_out(app, id_of(app)) == ()
     for reading in await region.port.read(app, id_of(app)):
         assert reading.condition is Condition.out
         assert reading.instance is not None
@@ -77,41 +73,54 @@ async def test_taking_out_sets_the_override_at_every_node_at_once(region: Region
 async def test_taking_out_at_one_node_reaches_the_other_by_replication(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
-    await region.port.take_out(app, id_of(app), region.urls[:1], ())
+    await region.port.take_out(app, id_of(app), await region.port.read(app, id_of(app), region.urls[:1]))
     await everywhere(region, app, Condition.out)
 
 
-async def test_taking_out_or_deleting_what_is_absent_is_quietly_done(region: RegionUnderTest) -> None:
+async def test_taking_out_or_removing_what_is_absent_is_quietly_done(region: RegionUnderTest) -> None:
     app = fresh_app()
-    await take_out(region, app)
-    await region.port.delete(app, id_of(app), region.urls)
+    assert await region.take_out(app, id_of(app)) == ()
+    assert await region.port.remove(app, id_of(app), region.urls) == ()
     assert conditions(await region.port.read(app, id_of(app))) == [Condition.absent] * 2
 
 
-async def test_no_override_is_stored_for_a_client_that_says_out_of_service_itself(region: RegionUnderTest) -> None:
+async def test_a_client_that_says_out_of_service_itself_is_held_by_no_override(region: RegionUnderTest) -> None:
     app = fresh_app()
+    before = await region.port.read(app, id_of(app))
     await region.register_everywhere(app, id_of(app), status=OUT_OF_SERVICE)
-    await take_out(region, app)
+    assert await region.port.take_out(app, id_of(app), before) == ()
     for reading in await region.port.read(app, id_of(app)):
         assert reading.condition is Condition.in_service
         assert reading.instance is not None
-        assert reading.instance.says_so_itself
+        assert (reading.instance.status, reading.instance.is_held) == (OUT_OF_SERVICE, False)
 
 
-async def test_at_a_stubborn_node_down_and_then_out_of_service_stores_the_override(region: RegionUnderTest) -> None:
+async def test_taking_out_what_was_read_as_out_of_service_itself_stores_an_override(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app), status=OUT_OF_SERVICE)
-    await take_out(region, app, stubborn=region.urls)
+    assert await region.take_out(app, id_of(app)) == ()
     await asyncio.sleep(2)
     assert conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
     await region.register_everywhere(app, id_of(app), status="UP")
     assert conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
 
 
+async def test_restoring_lifts_the_override_at_every_node_and_it_stays_lifted(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await region.take_out(app, id_of(app))
+    assert await region.port.restore(app, id_of(app), await region.port.read(app, id_of(app))) == ()
+    await asyncio.sleep(2)
+    for reading in await region.port.read(app, id_of(app)):
+        assert reading.condition is Condition.in_service
+        assert reading.instance is not None
+        assert (reading.instance.status, reading.instance.override) == (UP, "UNKNOWN")
+
+
 async def test_an_override_sticks_to_the_id_and_takes_a_new_process_out_of_service(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
-    await take_out(region, app)
+    assert await region.take_out(app, id_of(app)) == ()
     await region.register_everywhere(app, id_of(app), status="STARTING")
     for reading in await region.port.read(app, id_of(app)):
         assert reading.condition is Condition.out
@@ -125,7 +134,7 @@ async def test_an_override_is_keyed_by_id_alone_and_hits_the_same_id_in_another_
     mine, other, instance_id = fresh_app(), fresh_app(), f"dup-{fresh_app()}"
     for app in (mine, other):
         await region.register_everywhere(app, instance_id)
-    await take_out(region, mine, instance_id)
+    await region.take_out(mine, instance_id)
     for node in region.nodes:
         assert await node.registry.heartbeat(other, instance_id)
     readings = await region.port.read(other, instance_id)
@@ -137,7 +146,7 @@ async def test_deleting_takes_instance_and_override_so_that_a_heartbeat_asks_for
 ) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
-    await take_out(region, app)
+    assert await region.take_out(app, id_of(app)) == ()
     await region.delete_until_gone(app, id_of(app))
     await asyncio.sleep(2)
     await region.delete_until_gone(app, id_of(app))
@@ -152,8 +161,8 @@ async def test_a_delete_of_what_is_absent_still_lifts_the_override_of_that_id(re
     app, other = fresh_app(), fresh_app()
     instance_id = f"dup-{app}"
     await region.register_everywhere(app, instance_id)
-    await take_out(region, app, instance_id)
-    await region.port.delete(other, instance_id, region.urls)
+    await region.take_out(app, instance_id)
+    await region.port.remove(other, instance_id, region.urls)
     await region.register_everywhere(other, instance_id)
     readings = await region.port.read(other, instance_id)
     assert [reading.condition for reading in readings] == [Condition.in_service] * 2
@@ -162,7 +171,7 @@ async def test_a_delete_of_what_is_absent_still_lifts_the_override_of_that_id(re
 async def test_a_renewal_is_shown_90_seconds_in_the_future_and_a_status_put_renews(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
-    await take_out(region, app)
+    assert await region.take_out(app, id_of(app)) == ()
     await asyncio.sleep(2)  # the peers' own copies of the PUT renew once more
     first = await region.port.read(app, id_of(app))
     for reading in first:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from controller.domain.instances import Condition
+from controller.domain.instances import OUT_OF_SERVICE, Condition, read
 from controller.errors import RegistryError
 from tests.contract import silly_server
 from tests.contract.regions import adapter, clock
 from tests.contract.silly_server import Answer, SillyServer, saying
-from tests.unit.building import a_pod
+from tests.unit.building import a_pod, an_instance
 
 CANARY = "canary-9f2c-password"
 ELSEWHERE = {"app": "OTHER", "instanceId": "other", "leaseInfo": {"lastRenewalTimestamp": 1}}
@@ -40,9 +40,7 @@ NONSENSE: dict[str, tuple[Answer, Condition]] = {
 
 
 @pytest.mark.parametrize(("answer", "condition"), NONSENSE.values(), ids=NONSENSE)
-async def test_nonsense_is_a_reading_a_failed_fetch_and_a_write_that_raises_nothing(
-    answer: Answer, condition: Condition
-) -> None:
+async def test_nonsense_is_a_reading_and_no_write_raises(answer: Answer, condition: Condition) -> None:
     seen: list[str] = []
     sink = logger.add(seen.append, level="DEBUG", format="{message} {extra}")
     try:
@@ -60,11 +58,12 @@ async def test_nonsense_is_a_reading_a_failed_fetch_and_a_write_that_raises_noth
                     if answer is not silly_server.broken_off:
                         assert reading.condition is condition
                 untaken = [
-                    *await region.take_out("APP", "id", [reading.node], [reading.node]),
-                    *await region.delete("APP", "id", [reading.node]),
+                    *await region.take_out("APP", "id", (reading,)),
+                    *await region.restore("APP", "id", (reading,)),
+                    *await region.remove("APP", "id", [reading.node]),
                 ]
                 if condition is not Condition.failing:
-                    assert [one.condition for one in untaken] == [condition] * 2
+                    assert [one.condition for one in untaken] == [condition] * 3
                 with pytest.raises(RegistryError) as looked_up:
                     await region.look_up("id")
                 texts = [reading.detail, str(reading), str(looked_up.value), repr(looked_up.value), str(untaken), *seen]
@@ -83,24 +82,28 @@ async def test_a_redirect_is_never_followed(status: int) -> None:
             (reading,) = await region.read("APP", "id")
             assert reading.condition is Condition.failing
             assert "redirect" in reading.detail
-            await region.take_out("APP", "id", [reading.node], [reading.node])
-            await region.delete("APP", "id", [reading.node])
+            await region.take_out("APP", "id", (reading,))
+            await region.restore("APP", "id", (reading,))
+            await region.remove("APP", "id", [reading.node])
             with pytest.raises(RegistryError):
                 await region.find(a_pod(), not_before=clock())
-            assert len(server.requests) >= 4
+            assert len(server.requests) >= 5
         assert trap.requests == []
 
 
 async def test_every_path_is_quoted_and_nothing_but_the_known_calls_is_sent() -> None:
     async with SillyServer() as server, adapter(server.url, username="u", password=CANARY) as region:
         await region.read("app", "a b%2F..;c")
-        await region.take_out("APP", "id", [server.url], [server.url])
-        await region.delete("APP", "id", [server.url])
+        at = (read(server.url, an_instance(status=OUT_OF_SERVICE)),)
+        await region.take_out("APP", "id", at)
+        await region.restore("APP", "id", at)
+        await region.remove("APP", "id", [server.url])
         await region.look_up("id")
         assert server.requests == [
             "GET /eureka/apps/APP/a%20b%252F..%3Bc",
             "PUT /eureka/apps/APP/id/status?value=DOWN",
             "PUT /eureka/apps/APP/id/status?value=OUT_OF_SERVICE",
+            "DELETE /eureka/apps/APP/id/status?value=UP",
             "DELETE /eureka/apps/APP/id",
             "GET /eureka/instances/id",
         ]

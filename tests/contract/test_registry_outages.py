@@ -23,13 +23,13 @@ async def test_a_frozen_node_is_unreachable_and_costs_the_other_little(region: R
         readings = await region.port.read(app, id_of(app))
         assert time.monotonic() - begun < FROZEN_COSTS
         assert conditions(readings) == [Condition.in_service, Condition.unreachable]
-        await region.port.take_out(app, id_of(app), region.urls, ())
+        assert conditions(await region.take_out(app, id_of(app))) == [Condition.unreachable]
         assert conditions(await region.port.read(app, id_of(app))) == [Condition.out, Condition.unreachable]
     finally:
         region.nodes[1].resume()
 
     async def mended() -> bool:
-        await region.port.take_out(app, id_of(app), region.urls, ())
+        await region.take_out(app, id_of(app))
         return conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
 
     await until(mended, "both out", timeout=15)
@@ -58,7 +58,7 @@ async def test_a_frozen_first_node_does_not_hold_up_a_look_up_by_id(region: Regi
         region.nodes[0].resume()
 
 
-async def test_a_killed_node_is_unreachable_until_it_is_back_and_then_knows_the_instance_again(
+async def test_a_killed_node_is_unreachable_and_knows_the_instance_when_back(
     region: RegionUnderTest,
 ) -> None:
     app = fresh_app()
@@ -66,7 +66,7 @@ async def test_a_killed_node_is_unreachable_until_it_is_back_and_then_knows_the_
     await region.nodes[1].kill()
     try:
         assert conditions(await region.port.read(app, id_of(app))) == [Condition.in_service, Condition.unreachable]
-        await region.port.take_out(app, id_of(app), region.urls, ())
+        assert conditions(await region.take_out(app, id_of(app))) == [Condition.unreachable]
         assert conditions(await region.port.read(app, id_of(app))) == [Condition.out, Condition.unreachable]
         found = await region.port.find(a_pod(ip="10.99.0.9"), not_before=clock())
         assert found.candidates == ()

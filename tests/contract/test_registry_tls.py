@@ -43,7 +43,7 @@ async def test_a_node_with_the_right_certificate_is_read(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("server", "said"), WRONG.values(), ids=WRONG)
-async def test_a_wrong_certificate_is_told_by_readings_writes_the_index_and_the_survey_and_gets_no_password(
+async def test_a_wrong_certificate_is_named_wherever_it_is_met_and_gets_no_password(
     tmp_path: Path, server: Callable[[Path], ssl.SSLContext], said: str
 ) -> None:
     ca_file = OURS.write_ca(tmp_path / "ca.pem")
@@ -52,7 +52,7 @@ async def test_a_wrong_certificate_is_told_by_readings_writes_the_index_and_the_
             (reading,) = await region.read("APP", "id")
             assert (reading.condition, reading.node) == (Condition.unreachable, node.url)
             assert said in reading.detail
-            (refused,) = await region.take_out("APP", "id", [node.url], ())
+            (refused,) = await region.take_out("APP", "id", (reading,))
             assert said in refused.detail
             (state,) = await region.survey()
             assert not state.reachable

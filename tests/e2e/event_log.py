@@ -14,7 +14,7 @@ Told = dict[str, Any]
 
 
 class EventLog:
-    """One region's events, in order of arrival."""
+    """One region's events, in order of arrival. Takeovers, which are no outcome, are left out."""
 
     def __init__(self, region: str) -> None:
         self.region = region
@@ -38,6 +38,11 @@ class EventLog:
         return found
 
 
+def reason_of(event: Told) -> str:
+    """Why, in words; empty where no reason is given."""
+    return event["reason"].get("detail", "") if event["reason"] else ""
+
+
 @asynccontextmanager
 async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[EventLog]:
     """Follow the log. `also` is another region whose events are kept: "" is that of refusals before routing."""
@@ -49,7 +54,7 @@ async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[E
 
         async def note(message: AbstractIncomingMessage) -> None:
             event = msgspec.json.decode(message.body)
-            if event["region"] in (region, also):
+            if message.type == "drain.event" and event["region"] in (region, also):
                 log.events.append(event)
             await message.ack()
 

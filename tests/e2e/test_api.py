@@ -41,7 +41,7 @@ from tests.stack.observing import running_pod, shown_everywhere
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.stack.workloads import container, pod_spec
-from tests.unit.building import a_command, a_pod, a_target, terminating
+from tests.unit.building import a_command, a_pod, a_reason, a_target, terminating
 
 VIEWER, OPERATOR = f"viewer-{secrets.token_hex(16)}", f"operator-{secrets.token_hex(16)}"
 EXAMPLES = 15
@@ -121,7 +121,7 @@ async def site(
             await outbox.record(make_event(command, Outcome.requested, datetime.now(UTC)))
             if outcome is not Outcome.requested:
                 await outbox.record(
-                    make_event(command, outcome, datetime.now(UTC), target=a_target(), reason="as it was")
+                    make_event(command, outcome, datetime.now(UTC), target=a_target(), reason=a_reason("as it was"))
                 )
     async with AsyncExitStack() as ended:
         ended.push_async_callback(process.stop)
@@ -395,7 +395,7 @@ def expected(method: str, path: str, may: str) -> str:
     return {"nothing": "401", "nothing, known": "403"}.get(may, "in")
 
 
-async def test_everybody_may_do_what_he_may_at_every_route_and_no_more(
+async def test_every_route_allows_what_the_senders_rights_say_and_no_more(
     site: OpsSite, accounts: Accounts, tmp_path: Path
 ) -> None:
     who = await identities(site, accounts, tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from controller.ops.web.openapi import DRAIN_FIELDS
+from controller.ops.answers import DrainAnswer
 from tests.e2e.event_log import EventLog, event_log
 from tests.e2e.operator import Operator, queue_lengths
 from tests.faults.canary import Canary, Front, Mood
@@ -158,23 +158,23 @@ async def test_while_a_region_is_away_its_drains_wait_and_a_replay_mends_what_a_
             await evening.logs[close].wait_for("n0", "out_of_service", timeout=20)
 
             async def all_say_why() -> list[dict[str, Any]] | None:
-                found = await evening.drains("--state", "requested")
+                found = await evening.drains("--state", "retrying")
                 return found if len(found) == 3 and all(one["reason"] for one in found) else None
 
             pending = await until(all_say_why, "three drains that wait and say why", timeout=60)
             assert {one["pod"] for one in pending} == {"f0", "f1", "f2"}
             for one in pending:
-                assert set(one) == set(DRAIN_FIELDS)
+                assert set(one) == set(DrainAnswer.__struct_encode_fields__)
                 assert (one["region"], one["state"], one["cause"]) == (far, "requested", "terminating")
                 assert "no answer in time" in one["reason"]
                 assert one["out_of_service_at"] is one["seconds_to_out_of_service"] is None
-            said = await evening.operator.run("drains", *evening.ours, "--state", "requested")
+            said = await evening.operator.run("drains", *evening.ours, "--state", "retrying")
             assert len(said.rows) == 3
             assert said.data.startswith("WHEN ")
             assert "no answer in time" in said.row(f"{namespace}/f0")
             assert said.messages == ""
             [other] = await evening.drains("--region", close)
-            assert (other["pod"], other["state"], other["reason"]) == ("n0", "out_of_service", "")
+            assert (other["pod"], other["state"], other["reason_code"]) == ("n0", "out_of_service", None)
             assert other["seconds_to_out_of_service"] is not None
         finally:
             for node in eureka_pair.nodes:
@@ -183,7 +183,7 @@ async def test_while_a_region_is_away_its_drains_wait_and_a_replay_mends_what_a_
             await evening.logs[far].wait_for(name, "out_of_service")
             assert await eureka_pair.statuses(pay, ids[name]) == OUT
         assert {one["state"] for one in await evening.drains("--app", pay)} == {"out_of_service"}
-        said = await evening.operator.run("drains", *evening.ours, "--state", "requested")
+        said = await evening.operator.run("drains", *evening.ours, "--state", "retrying")
         assert said.data == ""
         assert "no drains" in said.messages
 
@@ -269,7 +269,7 @@ async def _told(evening: Evening, far: str) -> None:
         assert words in shown.data
     assert shown.messages == ""
     [whole] = (await evening.operator.run("show", drain_id, "-o", "json")).objects
-    assert set(whole) == {*DRAIN_FIELDS, "timeline", "left_out"}
+    assert set(whole) == {*DrainAnswer.__struct_encode_fields__, "timeline", "left_out"}
     assert [one["at"] for one in whole["timeline"]] == sorted(one["at"] for one in whole["timeline"])
     missing = await evening.operator.run("show", "nosuchdrain", expect=1)
     assert (missing.data, "nosuchdrain" in missing.messages) == ("", True)
@@ -296,7 +296,8 @@ async def test_what_was_given_up_is_listed_sent_again_once_it_is_mended_or_dropp
         await evening.delete("mend", "drop")
         for name in ("mend", "drop"):
             failed = await evening.logs[region].wait_for(name, "failed")
-            assert "401" in failed["reason"]
+            assert failed["reason"]["code"] == "denied"
+            assert "401" in failed["reason"]["detail"]
 
         async def both_dead() -> bool:
             return len((await evening.operator.run("dead", "-o", "json")).objects) == 2
@@ -339,6 +340,7 @@ async def test_what_was_given_up_is_listed_sent_again_once_it_is_mended_or_dropp
         assert "no dead letters" in (await evening.operator.run("dead")).messages
         left = await evening.drain_of("drop")
         assert (left["state"], left["requested_why"]) == ("failed", "not worth it")
+        assert left["reason_code"] == "dropped"
         assert "dropped from the dead letters" in left["reason"]
 
         # What was dropped is still known to the event log; its peer has told the node that denied us.

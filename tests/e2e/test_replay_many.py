@@ -215,4 +215,4 @@ def _outs(log: EventLog) -> int:
 
 def _asked(log: EventLog) -> list[dict[str, str]]:
     """What a person has asked for."""
-    return [one for one in log.events if one["outcome"] == "requested" and one["requested_by"] and not one["reason"]]
+    return [one for one in log.events if one["outcome"] == "requested" and one["requested_by"]]

@@ -91,7 +91,7 @@ async def counted(process: ControllerProcess, workload: str) -> dict[tuple[str, 
     """How many pods of this workload left in which way, and why."""
     families = text_string_to_metric_families(await process.metrics())
     return {
-        (one.labels["grace"], one.labels["reason"]): one.value
+        (one.labels["verdict"], one.labels["reason"]): one.value
         for family in families
         for one in family.samples
         if one.name == "eureka_drain_shutdowns_total" and one.labels["workload"] == workload
@@ -99,17 +99,17 @@ async def counted(process: ControllerProcess, workload: str) -> dict[tuple[str, 
 
 
 async def judged(running: Product, key: str) -> dict[str, Any]:
-    """The pod's only drain, once its leave has been judged."""
+    """The pod's only drain, once it has a shutdown verdict."""
 
     async def look() -> dict[str, Any] | None:
         found: list[dict[str, Any]] = (await api(running.processes[0], f"/api/v1/drains?pod={key}"))["drains"]
-        return found[0] if found and found[0]["grace"] != "to_come" else None
+        return found[0] if found and found[0]["shutdown"] != "pending" else None
 
     found: dict[str, Any] = await until(look, f"the verdict on {key}", timeout=90)
     return found
 
 
-async def test_who_left_too_early_is_told_everywhere_with_how_much_was_missing_and_why(
+async def test_an_early_end_is_shown_everywhere_with_what_was_missing_and_why(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     [bare] = await start_service(cluster, eureka_pair, namespace, "bare", replicas=1, hook=None)
@@ -128,7 +128,7 @@ async def test_who_left_too_early_is_told_everywhere_with_how_much_was_missing_a
             await cluster.client.delete("pods", polite, namespace)
             await running.log.wait_for(polite, "out_of_service")
             waiting = (await api(process, f"/api/v1/drains?pod={namespace}/{polite}"))["drains"][0]
-            assert (waiting["grace"], waiting["verdict"]) == ("to_come", "")
+            assert (waiting["shutdown"], waiting["shutdown_text"]) == ("pending", "")
             assert waiting["safe_after"] == waiting["safe_at"]
             said = await operator.run("drains", "--pod", f"{namespace}/{polite}")
             assert f"safe after {waiting['safe_at'][11:19]}Z" in said.row(polite)
@@ -136,15 +136,15 @@ async def test_who_left_too_early_is_told_everywhere_with_how_much_was_missing_a
             for name, (service, _, why) in expected.items():
                 drain = await judged(running, f"{namespace}/{name}")
                 assert drain["workload"] == f"Deployment/{service}"
-                assert drain["grace_why"] == why
+                assert drain["shutdown_reason"] == why
                 if why:
                     # Its end is cut off to the second, and may have come as late as its hook or its grace let it.
                     assert WINDOW - 4 <= drain["short_seconds"] <= WINDOW + 3
-                    assert drain["verdict"] == f"not graceful, {drain['short_seconds']} s short"
+                    assert drain["shutdown_text"] == f"not graceful, {drain['short_seconds']} s short"
                 else:
-                    assert (drain["verdict"], drain["short_seconds"]) == ("graceful", None)
+                    assert (drain["shutdown_text"], drain["short_seconds"]) == ("graceful", None)
                 await told_at_the_terminal(operator, drain, why)
-                await told_in_kubernetes(cluster, namespace, name, drain["verdict"], why)
+                await told_in_kubernetes(cluster, namespace, name, drain["shutdown_text"], why)
             ids = {(await judged(running, f"{namespace}/{name}"))["drain_id"] for name in expected}
             assert ids <= {drain_id for end in heard for drain_id in end["drain_ids"]}
         assert await counted(process, f"{namespace}/deployment/bare") == {("not_graceful", "no_hook"): 1}
@@ -158,14 +158,14 @@ async def told_at_the_terminal(operator: Operator, drain: dict[str, Any], why: s
     """`drains` as a table and as JSON, and `show`."""
     key = f"{drain['namespace']}/{drain['pod']}"
     row = (await operator.run("drains", "--pod", key)).row(key)
-    assert drain["verdict"] in row
+    assert drain["shutdown_text"] in row
     assert why in row
     [told] = (await operator.run("drains", "--pod", key, "-o", "json")).objects
-    for field in ("grace", "verdict", "short_seconds", "grace_why", "safe_at", "ended_at", "workload"):
+    for field in ("shutdown", "shutdown_text", "short_seconds", "shutdown_reason", "safe_at", "ended_at", "workload"):
         assert told[field] == drain[field]
     shown = (await operator.run("show", drain["drain_id"])).data
-    verdict = f"{drain['verdict']}: {why}" if why else drain["verdict"]
-    assert f"leave:     {verdict} (deployment {drain['workload'].partition('/')[2]})" in shown
+    verdict = f"{drain['shutdown_text']}: {why}" if why else drain["shutdown_text"]
+    assert f"shutdown:  {verdict} (deployment {drain['workload'].partition('/')[2]})" in shown
     assert "ended serving" in shown
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import aio_pika
 import msgspec
 
-from tests.e2e.event_log import messages_of
+from tests.e2e.event_log import messages_of, reason_of
 from tests.e2e.product import APART, product
 from tests.e2e.test_causes import BY_TEMPLATE, serving
 from tests.stack.cluster import Cluster
@@ -34,9 +34,10 @@ async def test_with_one_node_down_the_other_is_drained_at_once_and_the_missing_o
 
             await until(out_at_first, "out of service at the node that answers", timeout=15)
             tried = await until(
-                lambda: [event for event in running.log.about("halved") if event["reason"]], "a try that is told"
+                lambda: [event for event in running.log.about("halved") if event["outcome"] == "retrying"], "a retry"
             )
-            assert second.url in tried[0]["reason"]
+            assert tried[0]["reason"]["code"] == "unreachable"
+            assert second.url in reason_of(tried[0])
             assert "out_of_service" not in running.log.outcomes("halved"), "claimed before it was proved everywhere"
         finally:
             second.resume()
@@ -100,7 +101,8 @@ async def test_hostile_annotations_are_refused_with_their_reason_and_the_next_po
             await cluster.client.delete("pods", name, namespace)
         for name in hostile:
             event = await running.log.wait_for(name, "refused")
-            assert "annotation eureka.drain/" in event["reason"]
+            assert event["reason"]["code"] == "invalid_annotation"
+            assert "annotation eureka.drain/" in reason_of(event)
         await shown_everywhere(eureka_pair, "good", f"{good.timeline.ip}:good:8080", None)
         for pod in pods:
             assert await eureka_pair.statuses("hostile", f"{pod.timeline.ip}:hostile:8080") == ["UP", "UP"]

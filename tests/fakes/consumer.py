@@ -1,4 +1,4 @@
-"""Feeds a worker from the broker in memory, and performs its verdicts as controller/rabbit/consumer.py does.
+"""Feeds a worker from the broker in memory, and performs its results as controller/rabbit/consumer.py does.
 
 After a crash a new worker takes over, and everything that was not acknowledged is delivered once more, marked as such.
 """
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar, assert_never
 
-from controller.domain.takeover import WorkItem
+from controller.domain.commands import WorkItem
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from tests.fakes.crashes import Crashed
@@ -52,20 +52,20 @@ class FakeConsumer:
 
     async def _see_through(self, delivery: Delivery, handle: Handler) -> None:
         item = delivery.item()
-        for verdict in await _until_confirmed(lambda: handle(item, delivery.redelivered)):
-            await _until_confirmed(partial(self._perform, verdict))
+        for result in await _until_confirmed(lambda: handle(item, delivery.redelivered)):
+            await _until_confirmed(partial(self._perform, result))
         self._broker.acknowledge(delivery)
 
-    async def _perform(self, verdict: HandlerResult) -> None:
-        match verdict:
+    async def _perform(self, result: HandlerResult) -> None:
+        match result:
             case Ack():
                 pass
             case Delay(item=item, after=after):
                 await self._broker.postpone(item, after)
-            case DeadLetter(item=item, why=why):
-                await self._broker.park(item, why)
+            case DeadLetter(item=item, reason=reason):
+                await self._broker.park(item, reason)
             case _:
-                assert_never(verdict)
+                assert_never(result)
 
 
 async def _until_confirmed(act: Callable[[], Awaitable[T]]) -> T:

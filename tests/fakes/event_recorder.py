@@ -1,4 +1,4 @@
-"""The flows' ``Noticeboard``, noting what is posted and answering what the test says."""
+"""The flows' ``EventRecorder``, noting what is recorded and answering what the test says."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from controller.flows.ports import Recorded, RecordResult
 from tests.fakes.virtual_time import elapsed
 
 
-class FakeNoticeboard:
-    """A name is there once, however often it is posted."""
+class FakeEventRecorder:
+    """An Event is there once, however often it is recorded."""
 
     def __init__(self) -> None:
         self.there: dict[str, KubernetesEvent] = {}
         self.tries: list[tuple[float, KubernetesEvent]] = []
-        """Every post, with the seconds since noon."""
+        """Every try, with the seconds since noon."""
         self.refusals: dict[str, RecordResult] = {}
-        """What is answered in a namespace instead of posting."""
+        """What is answered in a namespace instead of creating it."""
         self.broken: Exception | None = None
 
     @property
-    def told(self) -> list[str]:
+    def reasons(self) -> list[str]:
         """The reasons, in order."""
-        return [notice.reason for notice in self.there.values()]
+        return [event.reason for event in self.there.values()]
 
-    async def post(self, notice: KubernetesEvent) -> RecordResult:
-        """Put it up."""
-        self.tries.append((elapsed(), notice))
+    async def record(self, event: KubernetesEvent) -> RecordResult:
+        """Create it."""
+        self.tries.append((elapsed(), event))
         if self.broken is not None:
             raise self.broken
-        refusal = self.refusals.get(notice.namespace)
+        refusal = self.refusals.get(event.namespace)
         if refusal is not None:
             return refusal
-        self.there.setdefault(notice.name, notice)
+        self.there.setdefault(event.name, event)
         return Recorded()
 
 

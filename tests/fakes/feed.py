@@ -35,13 +35,13 @@ class FakePodFeed:
         """A complete list."""
         self._told.put_nowait(Listed(scope=self.scope, pods=pods))
 
-    def changes(self, pod: Pod, stay: PodDetails | None = None) -> None:
+    def changes(self, pod: Pod, details: PodDetails | None = None) -> None:
         """A pod as it is now."""
-        self._told.put_nowait(Changed(pod=pod, stay=stay or (PodDetails(pod=pod) if cause_of(pod) else None)))
+        self._told.put_nowait(Changed(pod=pod, details=details or (PodDetails(pod=pod) if cause_of(pod) else None)))
 
-    def removes(self, pod: Pod, stay: PodDetails | None = None) -> None:
+    def removes(self, pod: Pod, details: PodDetails | None = None) -> None:
         """A pod's object is gone."""
-        self._told.put_nowait(Removed(pod=pod, stay=stay or PodDetails(pod=pod)))
+        self._told.put_nowait(Removed(pod=pod, details=details or PodDetails(pod=pod)))
 
     def stays_silent(self) -> None:
         """An answer with nothing to tell."""

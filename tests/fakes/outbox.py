@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from controller.domain.commands import DrainCommand
-from controller.domain.events import Event, Outcome
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
+from controller.domain.events import Event, LogEntry, Outcome
 from controller.domain.position import Position
+from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.domain.takeover import RestoreCommand, WorkItem
 from controller.errors import BrokerError
 from controller.messages.codec import (
     CONTENT_TYPE,
     decode_item,
     encode_end,
-    encode_event,
+    encode_entry,
     encode_item,
     encode_position,
     type_of,
@@ -63,14 +63,14 @@ class FakeBroker:
         self.restores: list[RestoreCommand] = []
         self.delays: list[int] = []
         """The seconds of each postponement."""
-        self.events: list[Event] = []
+        self.entries: list[LogEntry] = []
         self.positions: list[Position] = []
         self.ends: list[PodEnd] = []
         self.end_readers: list[Callable[[PodEnd], object]] = []
         """Told every end, as a follower of their stream is."""
-        self.readers: list[Callable[[Event], object]] = []
+        self.readers: list[Callable[[LogEntry], object]] = []
         """Told every event, as a follower of the log is."""
-        self.dead: list[tuple[WorkItem, str]] = []
+        self.dead: list[tuple[WorkItem, Reason]] = []
         self.queues: defaultdict[str, asyncio.Queue[Delivery]] = defaultdict(asyncio.Queue)
         self.unacknowledged: list[Delivery] = []
         self._on_the_ladder = 0
@@ -81,6 +81,11 @@ class FakeBroker:
         """True when no message is left anywhere but among the dead letters."""
         waiting = any(not queue.empty() for queue in self.queues.values())
         return not (waiting or self.unacknowledged or self._on_the_ladder)
+
+    @property
+    def events(self) -> list[Event]:
+        """The event log without takeovers."""
+        return [entry for entry in self.entries if isinstance(entry, Event)]
 
     @property
     def outcomes(self) -> list[Outcome]:
@@ -107,22 +112,22 @@ class FakeBroker:
 
         await self._confirm("postpone", publish)
 
-    async def park(self, item: WorkItem, why: str) -> None:
+    async def park(self, item: WorkItem, reason: Reason) -> None:
         """Put an order among its region's dead letters."""
-        await self._confirm("park", lambda: self.dead.append((item, why)))
+        await self._confirm("park", lambda: self.dead.append((item, reason)))
 
-    async def record(self, event: Event) -> None:
+    async def record(self, entry: LogEntry) -> None:
         """Append to the event log."""
-        encode_event(event)  # what cannot be written is a mistake here as it is for real
+        encode_entry(entry)  # what cannot be written is a mistake here as it is for real
 
         def append() -> None:
-            self.events.append(event)
+            self.entries.append(entry)
             for read in self.readers:
-                read(event)
+                read(entry)
             self._recorded.set()
             self._recorded.clear()
 
-        await self._confirm(f"record {event.outcome}", append)
+        await self._confirm(f"record {entry.outcome if isinstance(entry, Event) else 'takeover'}", append)
 
     async def record_position(self, position: Position) -> None:
         """Keep the newest."""

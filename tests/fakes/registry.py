@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from controller.domain.addressing import unaddressable
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, Readings, disagree, present, read
 from controller.domain.ownership import may_share
 from controller.domain.pods import Pod
 from controller.errors import RegistryError
-from controller.flows.ports import Clock, Found
+from controller.flows.ports import Clock, IndexMatch
 from tests.fakes.crashes import CrashPlan
 from tests.fakes.eureka_node import FakeNode, UnansweredError
 
@@ -49,13 +49,13 @@ class FakeRegistry:
         found = [node.held(app, instance_id) for node in self.nodes]
         return [instance.status if instance else None for instance in found]
 
-    async def find(self, pod: Pod, *, not_before: datetime) -> Found:
+    async def find(self, pod: Pod, *, not_before: datetime) -> IndexMatch:
         """Look a pod up in the index."""
         if self._fetched_at is None or self._fetched_at < not_before:
             await self._fetch()
         candidates = tuple(instance for instance in self._index if may_share(pod, instance))
         ids = {instance.id for instance in candidates}
-        return Found(candidates=candidates, holders=tuple(one for one in self._index if one.id in ids))
+        return IndexMatch(candidates=candidates, holders=tuple(one for one in self._index if one.id in ids))
 
     async def _fetch(self) -> None:
         asked_at = self._clock()
@@ -103,7 +103,7 @@ class FakeRegistry:
             raise RegistryError("; ".join(troubles))
         return None
 
-    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
+    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> Readings:
         """Read the instance at every node, or at these."""
         asked = [self._by_url[url] for url in nodes] if nodes is not None else self.nodes
         return tuple(await asyncio.gather(*(self._read(node, app, instance_id) for node in asked)))
@@ -117,22 +117,23 @@ class FakeRegistry:
             return Reading(node=node.url, condition=error.condition, detail=str(error))
         return read(node.url, node.held(app, instance_id))
 
-    async def take_out(
-        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
-    ) -> tuple[Reading, ...]:
-        """Set OUT_OF_SERVICE at these nodes at once; gives the nodes that did not take it."""
+    async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:
+        """Set OUT_OF_SERVICE at these nodes at once; return those that refused."""
+        said = {one.node: one.instance for one in at}
 
         async def write(node: FakeNode) -> None:
-            for status in ("DOWN", OUT_OF_SERVICE) if node.url in stubborn else (OUT_OF_SERVICE,):
+            instance = said[node.url]
+            stubborn = instance is not None and instance.status == OUT_OF_SERVICE and not instance.is_held
+            for status in ("DOWN", OUT_OF_SERVICE) if stubborn else (OUT_OF_SERVICE,):
                 await node.answer(f"PUT apps/{app}/{instance_id}/status?value={status}", write=True)
                 await node.put_status(app, instance_id, status)
 
-        return await self._at_once("take_out", app, instance_id, nodes, write)
+        return await self._at_once("take_out", app, instance_id, list(said), write)
 
-    async def lift(
-        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
-    ) -> tuple[Reading, ...]:
-        """Lift the override at these nodes at once; gives the nodes that did not take it."""
+    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
+        """Lift the override at these nodes at once; return those that refused."""
+        instances = present(at)
+        split = disagree(instances) and not any(instance.is_held for instance in instances)
 
         async def write(node: FakeNode) -> None:
             if split:
@@ -140,16 +141,16 @@ class FakeRegistry:
             await node.answer(f"DELETE apps/{app}/{instance_id}/status?value=UP", write=True)
             await node.delete_status(app, instance_id, "UP")
 
-        return await self._at_once("lift", app, instance_id, nodes, write)
+        return await self._at_once("restore", app, instance_id, [one.node for one in at], write)
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
-        """Delete at these nodes at once; gives the nodes that did not take it."""
+    async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
+        """Delete at these nodes at once; return those that refused."""
 
         async def write(node: FakeNode) -> None:
             await node.answer(f"DELETE apps/{app}/{instance_id}", write=True)
             await node.delete(app, instance_id)
 
-        return await self._at_once("delete", app, instance_id, nodes, write)
+        return await self._at_once("remove", app, instance_id, nodes, write)
 
     async def _at_once(
         self,
@@ -158,7 +159,7 @@ class FakeRegistry:
         instance_id: str,
         nodes: Sequence[str],
         write: Callable[[FakeNode], Awaitable[None]],
-    ) -> tuple[Reading, ...]:
+    ) -> Readings:
         if why := unaddressable(app) or unaddressable(instance_id):
             return tuple(Reading(node=url, condition=Condition.failing, detail=why) for url in nodes)
 

@@ -12,6 +12,7 @@ import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError
 
+from tests.e2e.event_log import reason_of
 from tests.faults.population import Subject
 
 Told = dict[str, Any]
@@ -20,7 +21,7 @@ _TROUBLE = (*CONNECTION_EXCEPTIONS, AMQPError, TimeoutError, OSError)
 
 
 class Audit:
-    """Every event once, by its id, in order of arrival."""
+    """Every event once, by its id, in order of arrival. Takeovers, which are no outcome, are left out."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -50,8 +51,9 @@ class Audit:
         offset = message.headers.get("x-stream-offset")
         assert isinstance(offset, int)
         self._next = offset + 1
-        event = msgspec.json.decode(message.body)
-        self._events.setdefault(event["event_id"], event)
+        if message.type == "drain.event":
+            event = msgspec.json.decode(message.body)
+            self._events.setdefault(event["event_id"], event)
         with suppress(*_TROUBLE):
             await message.ack()
 
@@ -90,7 +92,7 @@ def complaints(events: Iterable[Told], dying: Iterable[Subject], living: Iterabl
             finals[event["drain_id"], event["app"], event["instance_id"]].append(event)
     for (drain_id, app, instance_id), ends in finals.items():
         if len(ends) > 1:
-            outcomes = ", ".join(f"{end['outcome']} ({end['reason']}) at {end['at']}" for end in ends)
+            outcomes = ", ".join(f"{end['outcome']} ({reason_of(end)}) at {end['at']}" for end in ends)
             found.append(f"{ends[0]['pod']}: {len(ends)} final outcomes of {drain_id} {app} {instance_id}: {outcomes}")
         if app == "" and any(key[0] == drain_id and key[1] for key in finals):
             found.append(f"{ends[0]['pod']}: {ends[0]['outcome']}, although an instance of it has its own outcome")

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import aio_pika
 import yaml
 
-from tests.e2e.event_log import EventLog, event_log
+from tests.e2e.event_log import EventLog, event_log, reason_of
 from tests.faults.crash_apps import App
 from tests.faults.crash_endings import Ending, finals_of, state_of
 from tests.faults.crash_servers import Servers, empty_namespace, forget_region, messages_in
@@ -230,7 +230,7 @@ class Scene:
         """The events, for whoever wants to know why."""
         by_uid = {app.uid: app.label for app in self.apps.values()}
         return [
-            f"{event['at'][11:23]} {by_uid.get(event['uid'], event['pod'])}: {event['outcome']} {event['reason']}"
+            f"{event['at'][11:23]} {by_uid.get(event['uid'], event['pod'])}: {event['outcome']} {reason_of(event)}"
             for event in self.log.events
         ]
 

@@ -233,7 +233,7 @@ def _subject(where: str, publish: _Publish) -> str:
     try:
         body = json.loads(publish.body)
         if where == EVENTS:
-            return str(body["outcome"]) + (" (trouble)" if body["outcome"] == "requested" and body["reason"] else "")
+            return str(body.get("outcome", publish.type))
         targets = (body.get("progress") or {}).get("targets") or []
         if targets:
             return f"{publish.type} → {', '.join(sorted({target['stage'] for target in targets}))}"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.e2e.event_log import Told, reason_of
 from tests.faults.audit import Audit, complaints, unended
 from tests.faults.fleet import Fleet, fleet
 from tests.faults.network import Network
@@ -115,7 +116,7 @@ class Scene:
     def _out_since(self, subject: Subject, begin: float) -> float | None:
         return self.sampler.course(subject).is_out_since(begin)
 
-    def _events(self) -> list[dict[str, object]]:
+    def _events(self) -> list[Told]:
         return self.servers.audit.of_region(self.fleet.region)
 
     def record(self, names: Iterable[str] = ()) -> str:
@@ -124,8 +125,8 @@ class Scene:
         lines = []
         for event in self._events():
             if not chosen or event["pod"] in chosen:
-                keys = ("at", "pod", "drain_id", "outcome", "instance_id", "attempt", "reason")
-                lines.append("  ".join(str(event[key]) for key in keys))
+                keys = ("at", "pod", "drain_id", "outcome", "instance_id", "attempt")
+                lines.append("  ".join([*(str(event[key]) for key in keys), reason_of(event)]))
         return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from ipaddress import ip_network
 from itertools import count, pairwise
 from typing import Any, assert_never
 
+from tests.e2e.event_log import reason_of
 from tests.faults.population import UNREACHABLE
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
@@ -491,4 +492,4 @@ Event = dict[str, Any]
 def events_of(events: Sequence[Event], one: Handover) -> str:
     """What the event log says of a handover, for whoever looks for the cause."""
     told = [event for event in events if event["instance_id"] == one.instance_id]
-    return "\n".join(f"  {e['at']} {e['pod']} {e['drain_id']} {e['outcome']} {e['reason']}" for e in told)
+    return "\n".join(f"  {e['at']} {e['pod']} {e['drain_id']} {e['outcome']} {reason_of(e)}" for e in told)

@@ -22,7 +22,7 @@ def sample(at: float, *seen: Seen) -> Sample:
 
 def event(name: str, outcome: str, *, drain: str = "d1", instance: str = "i1", app: str = "SHOP") -> dict[str, Any]:
     found = {"pod": name, "uid": f"uid-{name}", "drain_id": drain, "outcome": outcome, "app": app}
-    return found | {"instance_id": instance, "reason": "", "at": "now", "cause": "terminating"}
+    return found | {"instance_id": instance, "reason": None, "at": "now", "cause": "terminating"}
 
 
 def sampler() -> Sampler:

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 import yaml
 
-from tests.e2e.event_log import EventLog, event_log
+from tests.e2e.event_log import EventLog, event_log, reason_of
 from tests.faults.canary import Canary, Front, Mood, Texts, leaks, spellings, tapped
 from tests.stack.cluster import Cluster
 from tests.stack.controller_process import ControllerProcess
@@ -243,7 +243,8 @@ async def _denied(scene: Scene) -> None:
     scene.fronts[1].mood = Mood.denying
     await scene.deleted("denied")
     event = await scene.log.wait_for("denied", "failed")
-    assert "401" in event["reason"]
+    assert event["reason"]["code"] == "denied"
+    assert "401" in reason_of(event)
     scene.fronts[1].mood = Mood.passing
 
 
@@ -270,7 +271,7 @@ async def _troubled(scene: Scene) -> None:
 
 async def _told(scene: Scene, words: str) -> None:
     await until(
-        lambda: any(words.lower() in event["reason"].lower() for event in scene.log.about("troubled")),
+        lambda: any(words.lower() in reason_of(event).lower() for event in scene.log.about("troubled")),
         f"an event that tells of {words}",
         timeout=20,
     )

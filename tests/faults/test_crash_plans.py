@@ -83,7 +83,7 @@ async def test_after_a_crash_at_any_side_effect_the_story_ends_as_without_it(rep
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 64, 1000])
 def test_a_publish_is_one_unit_however_it_is_cut(step: int) -> None:
-    body = b'{"outcome": "removed", "reason": ""}'
+    body = b'{"outcome": "removed", "reason": null}'
     publish = _method(1, 60, 40, b"\0\0" + _short("") + _short("drain.events") + b"\x01")
     properties = b"\x90\x20" + _short("application/json") + b"\x02" + _short("drain.event")
     header = _frame(2, 1, b"\0\x3c\0\0" + len(body).to_bytes(8, "big") + properties)

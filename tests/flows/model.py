@@ -27,15 +27,15 @@ from enum import StrEnum
 from typing import Self
 
 from controller.domain.causes import MAX_FINISHED_AGE
+from controller.domain.commands import WorkItem
 from controller.domain.events import FINAL, Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
-from controller.domain.takeover import WorkItem
 from controller.errors import KubernetesError
+from controller.flows.policy import Policy
 from controller.flows.ports import Removed
-from controller.flows.steps import Policy
 from tests.fakes.eureka_node import UNKNOWN, FakeNode, Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.registry import FakeRegistry
@@ -407,7 +407,7 @@ class Model:
         removed = [member for number, _, member in self._removals if number > version]
         for member in removed:
             member.told_gone = True
-        return tuple(Removed(pod=member.pod, stay=PodDetails(pod=member.pod)) for member in removed)
+        return tuple(Removed(pod=member.pod, details=PodDetails(pod=member.pod)) for member in removed)
 
     def _watch_is_up(self) -> None:
         self._go_on(self.list_pods())

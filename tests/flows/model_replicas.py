@@ -10,22 +10,24 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar, assert_never
 
-from controller.domain.events import Event
+from controller.app.watch_parts import build_watch
+from controller.app.worker_parts import build_worker
+from controller.domain.commands import WorkItem
+from controller.domain.events import LogEntry
 from controller.domain.guard import RecentTakeOuts
-from controller.domain.instances import Reading
+from controller.domain.instances import Readings
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
 from controller.domain.position import Position
+from controller.domain.reason import Reason
 from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.domain.takeover import WorkItem
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
+from controller.flows.policy import Policy
 from controller.flows.ports import Removed, Sighting
 from controller.flows.priority import PriorityGate
-from controller.flows.steps import Policy
-from controller.flows.watch import Watch
 from controller.flows.worker import Worker
 from tests.fakes.crashes import Crashed, CrashPlan
 from tests.fakes.eureka_node import FakeNode
@@ -146,11 +148,11 @@ class Hands:
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
         await self._do("postpone", self._broker.postpone(item, after))
 
-    async def park(self, item: WorkItem, why: str) -> None:
-        await self._do("park", self._broker.park(item, why))
+    async def park(self, item: WorkItem, reason: Reason) -> None:
+        await self._do("park", self._broker.park(item, reason))
 
-    async def record(self, event: Event) -> None:
-        await self._do("record", self._broker.record(event))
+    async def record(self, entry: LogEntry) -> None:
+        await self._do("record", self._broker.record(entry))
 
     async def publish_end(self, end: PodEnd) -> None:
         await self._do("tell end", self._broker.publish_end(end))
@@ -178,17 +180,17 @@ class SharedRegistry(FakeRegistry):
         self._fate = fate
         self._before_delete = before_delete
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
+    async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
         if not self._fate.dead:
             for url in nodes:
                 self._before_delete(app, instance_id, self._by_url[url])
-        return await super().delete(app, instance_id, nodes)
+        return await super().remove(app, instance_id, nodes)
 
 
 class Follower:
     """The event log, followed by one process: the flows' ``EventLog``."""
 
-    def __init__(self, broker: FakeBroker, *readers: Callable[[Event], object]) -> None:
+    def __init__(self, broker: FakeBroker, *readers: Callable[[LogEntry], object]) -> None:
         self._broker = broker
         self._readers = readers
         self._position = 0
@@ -226,12 +228,12 @@ class Follower:
         self._linked = False
         self._broker.readers.remove(self._told)
 
-    def _told(self, _: Event) -> None:
+    def _told(self, _: LogEntry) -> None:
         asyncio.get_running_loop().call_later(LAG, self._advance)
 
     def _advance(self) -> None:
-        while self._linked and self._position < len(self._broker.events):
-            event = self._broker.events[self._position]
+        while self._linked and self._position < len(self._broker.entries):
+            event = self._broker.entries[self._position]
             self._position += 1
             for read in self._readers:
                 read(event)
@@ -323,8 +325,7 @@ class WorkerReplica(Replica):
         self.log = Follower(self.broker, ledger.apply, recent_take_outs.apply)
         self.log.begin(self.reading)
         hands = Hands(self.broker, fate)
-        worker = Worker(
-            region=REGION,
+        worker = build_worker(
             registry=SharedRegistry(self._nodes, fate, self._before_delete),
             outbox=hands,
             policy=self._policy,
@@ -375,8 +376,8 @@ class WatchReplica(Replica):
     async def _live(self) -> None:
         ledger = Ledger("test")
         self.feed = self._new_feed()
-        self.log = Follower(self.broker, lambda event: _tell(watch, ledger, event))
-        watch = Watch(
+        self.log = Follower(self.broker, lambda entry: parts.takeovers.apply(entry))
+        parts = build_watch(
             feeds=[self.feed],
             outbox=Hands(self.broker, self.fate),
             routing=Routing(cluster="test", known=(REGION,), default=(REGION,), namespaces={}),
@@ -385,21 +386,14 @@ class WatchReplica(Replica):
             priority=PriorityGate(),
             ledger=ledger,
             log=self.log,
-            positions=FakeLog(),
+            positions_log=FakeLog(),
         )
         for position in self.broker.positions:
-            watch.resume.told(position)
-        self.log.when_caught_up.append(watch.takeovers.log_read)
+            parts.positions.apply(position)
+        self.log.when_caught_up.append(parts.takeovers.log_read)
         self.log.begin(self.reading)
         self._when_up()
-        await watch.run()
-
-
-def _tell(watch: Watch, ledger: Ledger, event: Event) -> None:
-    """As controller/app/roles.py wires it."""
-    held = ledger.apply(event)
-    if held is not None:
-        watch.takeovers.noted(held)
+        await parts.run()
 
 
 async def _perform(verdict: HandlerResult, hands: Hands) -> None:
@@ -408,8 +402,8 @@ async def _perform(verdict: HandlerResult, hands: Hands) -> None:
             pass
         case Delay(item=item, after=after):
             await hands.postpone(item, after)
-        case DeadLetter(item=item, why=why):
-            await hands.park(item, why)
+        case DeadLetter(item=item, reason=reason):
+            await hands.park(item, reason)
         case _:
             assert_never(verdict)
 

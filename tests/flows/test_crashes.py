@@ -79,7 +79,7 @@ def plans() -> list[tuple[bool, int, str]]:
 def test_the_reference_runs_have_a_point_around_every_kind_of_side_effect(node_away: bool) -> None:
     ending = reference(node_away=node_away)
     kinds = {point.split(" at ")[0] for point in ending.points}
-    for effect in ("take_out", "delete", "record out_of_service", "record removed", "postpone", "ack"):
+    for effect in ("take_out", "remove", "record out_of_service", "record removed", "postpone", "ack"):
         assert {f"before {effect}", f"after {effect}"} <= kinds
     assert ending.statuses == [None, None]
     assert ending.restarts == 0

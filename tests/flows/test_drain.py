@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from controller.domain.causes import Cause
-from controller.domain.events import Event, Outcome
+from controller.domain.events import LogEntry, Outcome
 from controller.domain.instances import OUT_OF_SERVICE, Condition
 from tests.fakes.eureka_node import READ_PATIENCE, Trouble
 from tests.fakes.outbox import Refusal
@@ -42,16 +42,16 @@ async def test_a_node_that_is_down_is_followed_up_while_the_other_is_drained_at_
         await world.send()
         await asyncio.sleep(1)
         assert world.everywhere() == [OUT_OF_SERVICE, "UP"]
-        trouble = await world.until(Outcome.requested)
-        assert "unreachable" in trouble.reason
-        assert world.nodes[1].url in trouble.reason
+        trouble = await world.until(Outcome.retrying)
+        assert "unreachable" in str(trouble.reason)
+        assert world.nodes[1].url in str(trouble.reason)
         await asyncio.sleep(120)
         world.nodes[1].trouble = None
         mended = elapsed()
         await world.until(Outcome.out_of_service)
         assert elapsed() - mended < 16
         assert world.everywhere() == OUT
-        assert world.broker.outcomes == [Outcome.requested, Outcome.out_of_service]
+        assert world.broker.outcomes == [Outcome.retrying, Outcome.out_of_service]
         assert world.observer.retries["eu"] >= 5
 
 
@@ -190,11 +190,11 @@ async def test_a_thousand_pods_are_all_out_before_the_first_is_written_down() ->
         out_when_told: list[int] = []
         record = world.broker.record
 
-        async def note(event: Event) -> None:
+        async def note(_: LogEntry) -> None:
             out_when_told.append(sum(world.everywhere("ORDERS", f"i-{n}") == OUT for n in range(1000)))
             world.broker.record = record  # type: ignore[method-assign]
 
-        world.broker.record = note  # type: ignore[method-assign]
+        world.broker.record = note  # type: ignore[method-assign, assignment]
         for number in range(1000):
             pod = terminating(a_pod(f"uid-{number}", name=f"p-{number}", ip=f"10.2.{number // 250}.{number % 250}"))
             await world.send(replace(a_command(pod)))

@@ -1,4 +1,4 @@
-"""When drained pods ended is told: once, by every cause, and never in a drain's way."""
+"""The ends of drained pods are published: once, for every cause, and never in a drain's way."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ from tests.fakes.outbox import FakeBroker, Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.watching import Watching, watching
 from tests.unit.building import a_pod, at, terminating
-from tests.unit.windows import a_stay, shell
+from tests.unit.windows import pod_details, shell
 
 EU, US = drain_id("test", "uid-1", "eu"), drain_id("test", "uid-1", "us")
 
 
 def alive(hook: Hook = None, **facts: Any) -> PodDetails:
     """A pod of the Deployment ``shop/orders``."""
-    return a_stay(hook, grace=30, facts=facts)
+    return pod_details(hook, grace=30, facts=facts)
 
 
-def going(stay: PodDetails, *, grace: int = 30, asked: float = 0) -> PodDetails:
+def going(details: PodDetails, *, grace: int = 30, asked: float = 0) -> PodDetails:
     """Its deletion has been asked for."""
-    return replace(stay, pod=terminating(stay.pod, asked_at=at(asked), grace=grace))
+    return replace(details, pod=terminating(details.pod, asked_at=at(asked), grace=grace))
 
 
-def ended(stay: PodDetails, seconds: float, **facts: Any) -> PodDetails:
+def ended(details: PodDetails, seconds: float, **facts: Any) -> PodDetails:
     """Its container has ended."""
     end = ContainerEnd(name="main", finished_at=at(seconds), exit_code=143)
-    return replace(stay, ends=(end,), pod=replace(stay.pod, **facts))
+    return replace(details, ends=(end,), pod=replace(details.pod, **facts))
 
 
-def by_its_node(stay: PodDetails) -> PodDetails:
+def by_its_node(details: PodDetails) -> PodDetails:
     """As it is when its node deletes it at last: without a grace period, from when it was asked for."""
-    pod = stay.pod
+    pod = details.pod
     assert pod.deletion_at is not None
     asked_at = pod.deletion_at - timedelta(seconds=pod.grace_seconds)
-    return replace(stay, pod=replace(pod, deletion_at=asked_at, grace_seconds=0))
+    return replace(details, pod=replace(pod, deletion_at=asked_at, grace_seconds=0))
 
 
-def changes(stage: Watching, stay: PodDetails) -> None:
-    stage.feed.changes(stay.pod, stay)
+def changes(stage: Watching, details: PodDetails) -> None:
+    stage.feed.changes(details.pod, details)
 
 
-def removes(stage: Watching, stay: PodDetails) -> None:
-    stage.feed.removes(stay.pod, stay)
+def removes(stage: Watching, details: PodDetails) -> None:
+    stage.feed.removes(details.pod, details)
 
 
 def short(end: PodEnd) -> tuple[float | None, EndCause]:
@@ -67,14 +67,14 @@ def short(end: PodEnd) -> tuple[float | None, EndCause]:
 
 
 @in_virtual_time
-async def test_the_end_of_a_pod_is_told_once_with_its_workload_and_the_drains_of_all_its_regions() -> None:
+async def test_a_pods_end_is_published_once_with_its_workload_and_all_its_drains() -> None:
     async with watching(default=("eu", "us")) as stage:
-        stay = alive(Sleep(5))
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
+        details = alive(Sleep(5))
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
         await asyncio.sleep(6)
         assert stage.broker.ends == [], "it serves"
-        gone = ended(going(stay), 6)
+        gone = ended(going(details), 6)
         changes(stage, gone)
         await asyncio.sleep(1)
         changes(stage, gone)
@@ -87,7 +87,7 @@ async def test_the_end_of_a_pod_is_told_once_with_its_workload_and_the_drains_of
                 cluster="test",
                 drain_ids=(EU, US),
                 namespace="shop",
-                pod=stay.pod.name,
+                pod=details.pod.name,
                 uid="uid-1",
                 kind="Deployment",
                 workload="orders",
@@ -101,7 +101,7 @@ async def test_the_end_of_a_pod_is_told_once_with_its_workload_and_the_drains_of
 
 
 @in_virtual_time
-async def test_a_pod_that_nobody_controls_is_its_own_workload() -> None:
+async def test_a_pod_without_an_owner_is_its_own_workload() -> None:
     async with watching() as stage:
         pod = a_pod()
         stage.feed.lists(pod)
@@ -113,11 +113,11 @@ async def test_a_pod_that_nobody_controls_is_its_own_workload() -> None:
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 @in_virtual_time
-async def test_a_pod_that_ends_without_a_deletion_is_told_and_its_removal_later_on_is_not(phase: str) -> None:
+async def test_an_end_without_a_deletion_is_published_and_its_removal_is_not(phase: str) -> None:
     async with watching() as stage:
-        stay = alive(Sleep(5))
-        stage.feed.lists(stay.pod)
-        over = ended(stay, -2, phase=phase, finished_at=at(-2))
+        details = alive(Sleep(5))
+        stage.feed.lists(details.pod)
+        over = ended(details, -2, phase=phase, finished_at=at(-2))
         changes(stage, over)
         await asyncio.sleep(60)
         removes(stage, by_its_node(going(over, asked=60)))
@@ -126,7 +126,7 @@ async def test_a_pod_that_ends_without_a_deletion_is_told_and_its_removal_later_
 
 
 @in_virtual_time
-async def test_a_pod_that_a_list_shows_to_have_ended_is_told_and_what_ended_long_ago_is_not() -> None:
+async def test_an_end_in_a_list_is_published_unless_it_is_long_ago() -> None:
     async with watching() as stage:
         facts = {"phase": "Failed"}
         stage.feed.lists(
@@ -137,7 +137,7 @@ async def test_a_pod_that_a_list_shows_to_have_ended_is_told_and_what_ended_long
 
 
 @in_virtual_time
-async def test_a_pod_on_its_way_out_in_a_list_is_judged_by_its_containers_which_come_later() -> None:
+async def test_a_terminating_pod_in_a_list_is_judged_by_its_containers_later() -> None:
     async with watching() as stage:
         gone = ended(going(alive()), 1, phase="Failed", finished_at=at(1))
         stage.feed.lists(gone.pod)
@@ -149,21 +149,21 @@ async def test_a_pod_on_its_way_out_in_a_list_is_judged_by_its_containers_which_
 
 
 @in_virtual_time
-async def test_a_pod_that_has_vanished_has_ended_while_nobody_watched() -> None:
+async def test_a_vanished_pod_has_ended_unwatched() -> None:
     async with watching() as stage:
-        stay = alive(Sleep(20))
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
+        details = alive(Sleep(20))
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
         await asyncio.sleep(1)
         stage.feed.lists()
         await asyncio.sleep(1)
         [end] = stage.broker.ends
-        assert (short(end), end.why) == ((None, EndCause.unknown), "nobody saw it end")
+        assert (short(end), end.why) == ((None, EndCause.unknown), "no watch saw it end")
         assert (end.kind, end.workload) == ("Deployment", "orders")
 
 
 @in_virtual_time
-async def test_a_pod_that_has_vanished_after_it_was_seen_to_be_over_had_ended_then() -> None:
+async def test_a_vanished_pod_that_was_seen_to_be_over_had_ended_then() -> None:
     async with watching() as stage:
         over = ended(going(alive()), 1, phase="Failed", finished_at=at(1))
         stage.feed.lists(over.pod)
@@ -173,11 +173,11 @@ async def test_a_pod_that_has_vanished_after_it_was_seen_to_be_over_had_ended_th
 
 
 @in_virtual_time
-async def test_a_pod_that_was_removed_while_nobody_watched_ended_as_its_last_state_tells() -> None:
+async def test_a_pod_that_was_removed_unwatched_ended_as_its_last_state_shows() -> None:
     async with watching() as stage:
         last = by_its_node(ended(going(alive(Sleep(5)), asked=-60), -54))
-        stage.feed.removed = (Removed(pod=last.pod, stay=last),)
-        stage.watch.resume.told(Position(cluster="test", at=at(-90), versions={"": "7"}))
+        stage.feed.removed = (Removed(pod=last.pod, details=last),)
+        stage.parts.positions.apply(Position(cluster="test", at=at(-90), versions={"": "7"}))
         stage.feed.lists()
         await asyncio.sleep(1)
         assert [(*short(end), end.why) for end in stage.broker.ends] == [
@@ -186,13 +186,13 @@ async def test_a_pod_that_was_removed_while_nobody_watched_ended_as_its_last_sta
 
 
 @in_virtual_time
-async def test_the_deletion_by_its_node_when_all_is_over_is_not_taken_for_one_by_force() -> None:
+async def test_the_deletion_by_its_node_when_all_is_over_is_not_by_force() -> None:
     async with watching() as stage:
-        stay = alive()
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
+        details = alive()
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
         await asyncio.sleep(2)
-        removes(stage, by_its_node(going(stay)))  # of no container was told that it has ended
+        removes(stage, by_its_node(going(details)))  # no end of a container was reported
         await asyncio.sleep(1)
         assert [short(end) for end in stage.broker.ends] == [(2, EndCause.no_hook)]
 
@@ -200,10 +200,10 @@ async def test_the_deletion_by_its_node_when_all_is_over_is_not_taken_for_one_by
 @in_virtual_time
 async def test_a_pod_that_was_deleted_by_force_ended_when_it_was_removed() -> None:
     async with watching() as stage:
-        stay = alive(Sleep(20))
-        stage.feed.lists(stay.pod)
+        details = alive(Sleep(20))
+        stage.feed.lists(details.pod)
         await asyncio.sleep(3)
-        removes(stage, going(stay, grace=0, asked=3))
+        removes(stage, going(details, grace=0, asked=3))
         await asyncio.sleep(1)
         [end] = stage.broker.ends
         assert (short(end), end.why) == ((3, EndCause.killed), "it was deleted by force, without a grace period")
@@ -212,11 +212,11 @@ async def test_a_pod_that_was_deleted_by_force_ended_when_it_was_removed() -> No
 @in_virtual_time
 async def test_a_grace_period_that_is_shortened_later_on_is_the_one_that_counts() -> None:
     async with watching() as stage:
-        stay = alive(Sleep(20))
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
+        details = alive(Sleep(20))
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
         await asyncio.sleep(4)
-        hurried = going(stay, grace=5)
+        hurried = going(details, grace=5)
         changes(stage, hurried)
         await asyncio.sleep(4)
         removes(stage, by_its_node(hurried))
@@ -226,13 +226,13 @@ async def test_a_grace_period_that_is_shortened_later_on_is_the_one_that_counts(
 
 
 @in_virtual_time
-async def test_a_pod_that_loses_its_address_near_its_end_is_told_all_the_same() -> None:
+async def test_the_end_of_a_pod_that_loses_its_address_is_published() -> None:
     async with watching() as stage:
-        stay = alive(Sleep(5))
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
+        details = alive(Sleep(5))
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
         for seconds in (5, 6):
-            without = going(stay)
+            without = going(details)
             without = replace(without, pod=replace(without.pod, ip=""))
             changes(stage, without if seconds == 5 else ended(without, 6))
         await asyncio.sleep(1)
@@ -250,13 +250,13 @@ async def test_a_pod_that_loses_its_address_near_its_end_is_told_all_the_same() 
     ids=["switched off", "refused", "no region", "no address"],
 )
 @in_virtual_time
-async def test_the_end_of_a_pod_that_is_not_drained_is_not_told(facts: dict[str, Any]) -> None:
+async def test_the_end_of_a_pod_that_is_not_drained_is_not_published(facts: dict[str, Any]) -> None:
     async with watching() as stage:
-        stay = alive(**facts)
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
-        changes(stage, ended(going(stay), 1))
-        removes(stage, ended(going(stay), 1))
+        details = alive(**facts)
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
+        changes(stage, ended(going(details), 1))
+        removes(stage, ended(going(details), 1))
         await asyncio.sleep(5)
         assert stage.broker.sent == []
         assert stage.broker.ends == []
@@ -265,12 +265,12 @@ async def test_the_end_of_a_pod_that_is_not_drained_is_not_told(facts: dict[str,
 @in_virtual_time
 async def test_a_pod_on_a_lost_node_has_not_ended_until_it_is_deleted() -> None:
     async with watching() as stage:
-        stay = alive()
-        stage.feed.lists(stay.pod)
-        changes(stage, ended(stay, -5, phase="Unknown"))
+        details = alive()
+        stage.feed.lists(details.pod)
+        changes(stage, ended(details, -5, phase="Unknown"))
         await asyncio.sleep(5)
         assert stage.broker.ends == []
-        removes(stage, replace(stay, pod=replace(stay.pod, phase="Unknown")))
+        removes(stage, replace(details, pod=replace(details.pod, phase="Unknown")))
         await asyncio.sleep(1)
         assert [short(end) for end in stage.broker.ends] == [(5, EndCause.killed)]
 
@@ -281,7 +281,7 @@ def pods(count: int) -> list[Pod]:
 
 
 @in_virtual_time
-async def test_while_the_broker_is_away_ends_wait_and_are_told_in_order_once_it_is_back() -> None:
+async def test_ends_wait_for_the_broker_and_are_published_in_order() -> None:
     async with watching() as stage:
         many = pods(20)
         stage.feed.lists(*many)
@@ -294,7 +294,7 @@ async def test_while_the_broker_is_away_ends_wait_and_are_told_in_order_once_it_
         stage.broker.refusal = None
         await asyncio.sleep(60)
         assert [end.uid for end in stage.broker.ends] == [pod.uid for pod in many]
-        assert {end.ended_at for end in stage.broker.ends} == {at(1)}, "when it was, not when it could be told"
+        assert {end.ended_at for end in stage.broker.ends} == {at(1)}, "when it was, not when it could be published"
 
 
 @in_virtual_time
@@ -303,14 +303,14 @@ async def test_an_end_that_waits_keeps_no_position_from_being_noted(monkeypatch:
         raise BrokerError("nothing listens")
 
     async with watching() as stage:
-        stay = alive()
-        stage.feed.lists(stay.pod)
-        changes(stage, going(stay))
+        details = alive()
+        stage.feed.lists(details.pod)
+        changes(stage, going(details))
         await asyncio.sleep(5)
         noted = list(stage.broker.positions)
         with monkeypatch.context() as patched:
             patched.setattr(stage.broker, "publish_end", refuses)
-            changes(stage, ended(going(stay), 5))
+            changes(stage, ended(going(details), 5))
             stage.feed.stays_silent()
             await asyncio.sleep(60)
             assert len(stage.broker.positions) > len(noted)
@@ -319,7 +319,7 @@ async def test_an_end_that_waits_keeps_no_position_from_being_noted(monkeypatch:
         assert len(stage.broker.ends) == 1
 
 
-class Telling:
+class Publishing:
     """Ends alone, with a broker that takes them, or not."""
 
     def __init__(self, **routing: Any) -> None:
@@ -330,7 +330,7 @@ class Telling:
         )
 
     async def apply(self, seconds: float) -> None:
-        """Let it tell for so long."""
+        """Let it publish for so long."""
         running = asyncio.create_task(self.ends.run())
         await asyncio.sleep(seconds)
         assert not running.done()
@@ -341,7 +341,7 @@ class Telling:
 @in_virtual_time
 async def test_too_many_ends_cost_the_oldest_ones_and_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(end_publisher, "MAX_WAITING", 10)
-    stage = Telling()
+    stage = Publishing()
     many = pods(25)
     for pod in many:
         stage.ends.removed(pod, PodDetails(pod=pod))
@@ -352,11 +352,11 @@ async def test_too_many_ends_cost_the_oldest_ones_and_no_more_memory(monkeypatch
 
 
 @in_virtual_time
-async def test_an_end_that_is_dropped_while_the_broker_refuses_it_does_not_keep_the_others_waiting(
+async def test_an_end_that_is_dropped_while_it_is_refused_delays_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(end_publisher, "MAX_WAITING", 2)
-    stage = Telling()
+    stage = Publishing()
     stage.broker.refusal = Refusal.lost
     running = asyncio.create_task(stage.ends.run())
     for pod in pods(5):
@@ -370,7 +370,7 @@ async def test_an_end_that_is_dropped_while_the_broker_refuses_it_does_not_keep_
 
 @in_virtual_time
 async def test_an_end_waits_until_no_command_does() -> None:
-    stage = Telling()
+    stage = Publishing()
     stage.ends.removed(a_pod(), PodDetails(pod=a_pod()))
     with stage.priority.urgent():
         running = asyncio.create_task(stage.ends.run())
@@ -383,10 +383,10 @@ async def test_an_end_waits_until_no_command_does() -> None:
 
 
 @in_virtual_time
-async def test_an_end_that_cannot_be_told_costs_itself_one_line_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_end_that_cannot_be_published_costs_itself_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     sink = logger.add(lambda message: lines.append(message.record["message"]), level="ERROR")
-    stage = Telling()
+    stage = Publishing()
     publish_end = stage.broker.publish_end
 
     async def breaks(end: PodEnd) -> None:
@@ -400,15 +400,15 @@ async def test_an_end_that_cannot_be_told_costs_itself_one_line_and_no_other(mon
     await stage.apply(60)
     logger.remove(sink)
     assert [end.uid for end in stage.broker.ends] == ["uid-1"]
-    assert lines == ["this pod's end cannot be told"]
+    assert lines == ["a pod's end cannot be published"]
 
 
 @in_virtual_time
 async def test_a_hook_without_end_and_regions_without_number_fit_the_wire() -> None:
-    stage = Telling()
+    stage = Publishing()
     regions = ",".join(f"r{number}" for number in range(300))
-    stay = going(alive(shell(f"curl http://x/{'é' * 3_000}"), annotations={"region": regions}))
-    stage.ends.changed(stay.pod, ended(stay, 1))
+    details = going(alive(shell(f"curl http://x/{'é' * 3_000}"), annotations={"region": regions}))
+    stage.ends.changed(details.pod, ended(details, 1))
     await stage.apply(5)
     [end] = stage.broker.ends
     assert len(end.drain_ids) == MAX_DRAIN_IDS

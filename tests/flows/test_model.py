@@ -38,6 +38,7 @@ from tests.flows.model import Ending, Kind, Member, Model
 T = TypeVar("T")
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
+EVERYDAY_SEED = 1
 STORIES, STEPS = (int(os.environ.get("MODEL_STORIES", "2000")), 60) if EVERYTHING else (100, 35)
 
 SECONDS = st.integers(1, 120)
@@ -253,24 +254,24 @@ def pick(several: list[T], which: int) -> T:
 def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -> None:
     made: Counter[str] = Counter()
 
-    def record() -> Stories:
-        return Stories(made)
-
     usual = settings(
         max_examples=STORIES,
         stateful_step_count=STEPS,
         database=None,
-        derandomize=not EVERYTHING,
         suppress_health_check=list(HealthCheck),
         print_blob=False,
         report_multiple_bugs=False,
         phases=(Phase.generate,) if os.environ.get("MODEL_SHRINK") == "no" else (Phase.generate, Phase.shrink),
     )
-    if EVERYTHING:
-        number = int(os.environ.get("MODEL_SEED") or secrets.randbelow(1_000_000))
-        print(f"MODEL_SEED={number}")
-        record = seed(number)(record)
-    run_state_machine_as_test(record, settings=usual)  # type: ignore[arg-type]
+    # The same histories each day, whatever things are called; other ones in a long run.
+    number = int(os.environ.get("MODEL_SEED") or (secrets.randbelow(1_000_000) if EVERYTHING else EVERYDAY_SEED))
+    print(f"MODEL_SEED={number}")
+
+    @seed(number)
+    def machine() -> Stories:
+        return Stories(made)
+
+    run_state_machine_as_test(machine, settings=usual)  # type: ignore[arg-type]
     print(f"{made.total()} steps: {dict(made.most_common())}")
     assert made.total() >= 1_000
 
@@ -321,4 +322,20 @@ async def test_a_young_instance_is_found_beside_the_one_that_a_predecessor_left_
         young = await model.appear(Kind.named, address=old.pod.ip, registers=1, ready=0)
         await model.wait(4)
         await model.terminate(young, grace=30, lasts=5, ending=Ending.silent)
+        await model.settle()
+
+
+@pytest.mark.xfail(strict=True, reason="each drain sees the other dead one at some node, and leaves the id alone")
+@in_virtual_time
+async def test_two_dead_holders_of_one_id_at_different_nodes_are_both_gone() -> None:
+    async with Model(nodes=2) as model:
+        await model.appear(Kind.named, slot=0)
+        await model.appear(Kind.named, slot=1)
+        old = await model.appear(Kind.stateful, slot=2)
+        await model.wait(10)
+        await model.freeze(model.nodes[0])
+        await model.delete(old, lasts=0, ending=Ending.silent)
+        successor = await model.appear(Kind.stateful, slot=2, registers=1, ready=0)
+        await model.wait(3)
+        await model.fail(successor)
         await model.settle()

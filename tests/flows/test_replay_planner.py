@@ -13,9 +13,10 @@ from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.guard import GuardPolicy
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.replay_plan import ReplayAction, ReplayItem, Requester
+from controller.flows.policy import Policy
 from controller.flows.replay_planner import MAX_CONCURRENT, LivingPods, ReplayPlanner
-from controller.flows.steps import Policy
 from tests.fakes.eureka_node import Trouble
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
@@ -52,7 +53,7 @@ class Stage:
 
 
 def drained(*events: Event, command: DrainCommand | None = None) -> DrainRecord:
-    """A drain of the pod that was requested at noon, and whatever was told of it afterwards."""
+    """A drain of the pod that was requested at noon, and whatever happened to it afterwards."""
     command = command or a_command(terminating(POD))
     first = make_event(command, Outcome.requested, at(0))
     record = new_record(first)
@@ -67,7 +68,7 @@ async def test_what_is_up_again_and_silent_would_be_drained_with_the_facts_of_it
     await stage.register()
     await asyncio.sleep(200)
     item = await stage.only()
-    assert (item.judged.verdict, item.instances, item.apps) == (ReplayAction.drain, ((APP, ID),), (APP,))
+    assert (item.decision.action, item.instances, item.apps) == (ReplayAction.drain, ((APP, ID),), (APP,))
     assert item.command is not None
     assert (item.command.requested_by, item.command.pod) == ("ann", terminating(POD))
 
@@ -79,7 +80,7 @@ async def test_what_is_out_of_service_everywhere_is_left_as_it_is() -> None:
     for node in stage.registry.nodes:
         await node.put_status(APP, ID, "OUT_OF_SERVICE")
     item = await stage.only()
-    assert (item.judged.verdict, item.command) == (ReplayAction.out, None)
+    assert (item.decision.action, item.command) == (ReplayAction.out, None)
 
 
 @in_virtual_time
@@ -90,14 +91,14 @@ async def test_what_one_node_gives_to_clients_again_would_be_drained() -> None:
     await stage.register()
     await stage.registry.nodes[0].put_status(APP, ID, "OUT_OF_SERVICE")
     await asyncio.sleep(200)
-    assert (await stage.only()).judged.verdict is ReplayAction.drain
+    assert (await stage.only()).decision.action is ReplayAction.drain
 
 
 @in_virtual_time
 async def test_what_nobody_holds_is_gone() -> None:
     item = await Stage().only()
-    assert item.judged.verdict is ReplayAction.gone
-    assert "no instance in the region" in item.judged.reason
+    assert item.decision.action is ReplayAction.gone
+    assert "no instance in the region" in item.decision.reason
     assert item.apps == (APP,), "as the log tells"
 
 
@@ -110,7 +111,7 @@ async def test_what_is_gone_and_the_cache_still_shows_is_gone() -> None:
         node.cached()
         node._held.clear()
     item = await stage.only()
-    assert (item.judged.verdict, item.judged.reason) == (ReplayAction.gone, "no node holds it any more")
+    assert (item.decision.action, item.decision.reason) == (ReplayAction.gone, "no node holds it any more")
 
 
 @in_virtual_time
@@ -119,8 +120,8 @@ async def test_a_newer_process_under_the_id_stays() -> None:
     await asyncio.sleep(100)
     await stage.register()
     item = await stage.only()
-    assert (item.judged.verdict, item.command) == (ReplayAction.superseded, None)
-    assert "registered after the pod's end" in item.judged.reason
+    assert (item.decision.action, item.command) == (ReplayAction.superseded, None)
+    assert "registered after the pod's end" in item.decision.reason
 
 
 @in_virtual_time
@@ -131,8 +132,8 @@ async def test_an_address_that_a_living_pod_has_by_now_is_left_alone() -> None:
     heir = a_living_pod(ip=POD_IP, created_at=at(20))
     stage.living = LivingPods(lambda _: (heir,), lambda _: False)
     item = await stage.only()
-    assert item.judged.verdict is ReplayAction.superseded
-    assert "the living pod shop/orders-1" in item.judged.reason
+    assert item.decision.action is ReplayAction.superseded
+    assert "the living pod shop/orders-1" in item.decision.reason
 
 
 @in_virtual_time
@@ -145,7 +146,7 @@ async def test_a_pod_that_is_alive_itself_is_not_drained() -> None:
 
     stage.living = LivingPods(alone, lambda uid: uid == "uid-1")
     item = await stage.only()
-    assert (item.judged.verdict, item.judged.reason) == (ReplayAction.refuse, "the pod itself is alive")
+    assert (item.decision.action, item.decision.reason) == (ReplayAction.refuse, "the pod itself is alive")
 
 
 @in_virtual_time
@@ -153,10 +154,10 @@ async def test_the_last_instance_that_may_still_serve_is_refused_and_a_silent_on
     stage = Stage()
     await stage.register()
     item = await stage.only()
-    assert item.judged.verdict is ReplayAction.refuse
-    assert "guard.last_instance" in item.judged.reason
+    assert item.decision.action is ReplayAction.refuse
+    assert "guard.last_instance" in item.decision.reason
     await asyncio.sleep(200)
-    assert (await stage.only()).judged.verdict is ReplayAction.drain
+    assert (await stage.only()).decision.action is ReplayAction.drain
 
 
 @in_virtual_time
@@ -167,7 +168,7 @@ async def test_how_many_may_go_in_a_minute_is_left_to_the_workers() -> None:
         pod = replace(POD, uid=f"uid-{number}", ip=f"10.1.1.{number}", name=f"n{number}", hostname=f"n{number}")
         await stage.register(instance_id=f"n{number}:orders", ip=pod.ip, host=pod.name)
         records.append(drained(command=a_command(terminating(pod))))
-    assert {item.judged.verdict for item in await stage.plan(*records)} == {ReplayAction.drain}
+    assert {item.decision.action for item in await stage.plan(*records)} == {ReplayAction.drain}
 
 
 @in_virtual_time
@@ -177,23 +178,23 @@ async def test_a_node_that_is_away_leaves_it_to_the_worker_and_a_region_that_is_
     await asyncio.sleep(200)
     stage.registry.nodes[1].trouble = Trouble.down
     item = await stage.only()
-    assert item.judged.verdict is ReplayAction.drain
+    assert item.decision.action is ReplayAction.drain
     stage.registry.nodes[0].trouble = Trouble.down
     await asyncio.sleep(1)
     item = await stage.only()
-    assert item.judged.verdict is ReplayAction.refuse
-    assert "connection refused" in item.judged.reason
+    assert item.decision.action is ReplayAction.refuse
+    assert "connection refused" in item.decision.reason
 
 
 @in_virtual_time
-async def test_a_region_without_nodes_in_the_settings_and_a_broken_annotation_are_told() -> None:
+async def test_a_region_without_nodes_and_a_broken_annotation_are_refused() -> None:
     stage = Stage()
     foreign = drained(command=a_command(terminating(POD), region="us"))
     broken = drained(command=a_command(terminating(replace(POD, annotations={"port": "x"}))))
     elsewhere, hostile = await stage.plan(foreign, broken)
-    assert "no nodes for region us" in elsewhere.judged.reason
-    assert "eureka.drain/port" in hostile.judged.reason
-    assert {elsewhere.judged.verdict, hostile.judged.verdict} == {ReplayAction.refuse}
+    assert "no nodes for region us" in elsewhere.decision.reason
+    assert "eureka.drain/port" in hostile.decision.reason
+    assert {elsewhere.decision.action, hostile.decision.action} == {ReplayAction.refuse}
 
 
 @in_virtual_time
@@ -202,10 +203,14 @@ async def test_what_a_worker_has_is_under_way_unless_it_is_meant_too() -> None:
     await stage.register()
     await asyncio.sleep(200)
     command = a_command(terminating(POD))
-    waiting = drained(make_event(command, Outcome.requested, at(150), reason="a node is away"))
+    waiting = drained(
+        make_event(
+            command, Outcome.retrying, at(150), reason=Reason(code=ReasonCode.unreachable, detail="a node is away")
+        )
+    )
     item = await stage.only(waiting)
-    assert (item.judged.verdict, item.judged.reason) == (ReplayAction.under_way, "a node is away")
-    assert (await stage.only(waiting, again=True)).judged.verdict is ReplayAction.drain
+    assert (item.decision.action, item.decision.reason) == (ReplayAction.under_way, "a node is away")
+    assert (await stage.only(waiting, again=True)).decision.action is ReplayAction.drain
 
 
 @in_virtual_time
@@ -217,14 +222,14 @@ async def test_of_several_instances_only_those_that_serve_would_be_drained() -> 
         await node.put_status(APP, ID, "OUT_OF_SERVICE")
     await asyncio.sleep(200)
     item = await stage.only()
-    assert (item.judged.verdict, item.instances) == (ReplayAction.drain, ((APP, f"{ID}9"),))
+    assert (item.decision.action, item.instances) == (ReplayAction.drain, ((APP, f"{ID}9"),))
 
 
 @pytest.mark.parametrize("count", [1, 300])
 @in_virtual_time
-async def test_each_is_told_and_they_come_in_the_order_in_which_they_were_given(count: int) -> None:
+async def test_each_is_reported_and_they_come_in_the_given_order(count: int) -> None:
     stage = Stage()
-    most, under_way, told = 0, 0, 0
+    most, under_way, planned = 0, 0, 0
     read = stage.registry.find
 
     async def counted(*arguments: Any, **named: Any) -> Any:
@@ -235,14 +240,14 @@ async def test_each_is_told_and_they_come_in_the_order_in_which_they_were_given(
         under_way -= 1
         return await read(*arguments, **named)
 
-    def tell_one() -> None:
-        nonlocal told
-        told += 1
+    def report() -> None:
+        nonlocal planned
+        planned += 1
 
     stage.registry.find = counted  # type: ignore[method-assign]
     records = [drained(command=a_command(terminating(POD), drain_id=f"d{number}")) for number in range(count)]
     planner = ReplayPlanner(regions={"eu": stage.registry}, policy=stage.policy, clock=virtual_clock, living=None)
-    items = await planner.plan(records, Requester(by="ann", at=at(0)), again=False, told=tell_one)
+    items = await planner.plan(records, Requester(by="ann", at=at(0)), again=False, report=report)
     assert [item.drain_id for item in items] == [record.drain_id for record in records]
-    assert told == count
+    assert planned == count
     assert most == min(count, MAX_CONCURRENT)

@@ -10,13 +10,14 @@ import pytest
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem, Requester, requested
 from controller.errors import BrokerError
+from controller.flows.publisher import Publisher
 from controller.flows.replayer import MAX_UNCONFIRMED, Replayer, ReplayProgress
 from tests.fakes.outbox import FakeBroker, Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.unit.building import a_command, a_pod, a_target, at, terminating
 
 ANN = Requester(by="ann", at=at(0), why="INC-1")
-PATIENCE = timedelta(minutes=2)
+OUTCOME_TIMEOUT = timedelta(minutes=2)
 
 
 class SlowBroker(FakeBroker):
@@ -46,7 +47,7 @@ def an_item(number: int) -> ReplayItem:
         region="eu",
         pod=pod.key,
         apps=("ORDERS",),
-        judged=ReplayDecision(verdict=ReplayAction.drain),
+        decision=ReplayDecision(action=ReplayAction.drain),
         command=command,
         instances=(("ORDERS", f"id-{number}"),),
     )
@@ -59,30 +60,26 @@ def outcome_of(item: ReplayItem, outcome: Outcome = Outcome.out_of_service) -> E
 
 
 def a_replay(broker: FakeBroker) -> Replayer:
-    replay = Replayer(outbox=broker, clock=virtual_clock, requested_at=ANN.at)
+    replay = Replayer(publisher=Publisher(outbox=broker, clock=virtual_clock), requested_at=ANN.at)
     broker.readers.append(replay.apply)
     return replay
 
 
-async def nothing(_: ReplayItem) -> None:
-    """Nobody wants to know."""
-
-
-@pytest.mark.parametrize(("a_second", "took"), [(10.0, 9.9), (50.0, 1.98), (0.5, 198.0)])
+@pytest.mark.parametrize(("per_second", "took"), [(10.0, 9.9), (50.0, 1.98), (0.5, 198.0)])
 @in_virtual_time
-async def test_commands_are_sent_evenly(a_second: float, took: float) -> None:
+async def test_commands_are_sent_evenly(per_second: float, took: float) -> None:
     broker = SlowBroker(0.01)
-    await a_replay(broker).send([an_item(number) for number in range(100)], a_second=a_second, sent=nothing)
+    await a_replay(broker).send([an_item(number) for number in range(100)], per_second=per_second)
     assert len(broker.sent) == 100
     assert broker.sent_at[-1] == pytest.approx(took, rel=0.01)
     gaps = [later - sooner for sooner, later in zip(broker.sent_at, broker.sent_at[1:], strict=False)]
-    assert max(gaps) == pytest.approx(1 / a_second, rel=0.05)
+    assert max(gaps) == pytest.approx(1 / per_second, rel=0.05)
 
 
 @in_virtual_time
 async def test_a_broker_that_is_far_away_does_not_slow_it_down_and_few_are_under_way_at_a_time() -> None:
     broker = SlowBroker(0.1)
-    await a_replay(broker).send([an_item(number) for number in range(1_000)], a_second=10_000, sent=nothing)
+    await a_replay(broker).send([an_item(number) for number in range(1_000)], per_second=10_000)
     assert broker.most == MAX_UNCONFIRMED
     assert elapsed() < 4, "one after the other it would have been 100 s"
 
@@ -92,7 +89,7 @@ async def test_a_pause_of_the_broker_is_not_made_up_for_by_a_burst() -> None:
     broker = SlowBroker()
     replay = a_replay(broker)
     sending = asyncio.create_task(
-        replay.send([an_item(number) for number in range(100)], a_second=10, sent=nothing), name="sending"
+        replay.send([an_item(number) for number in range(100)], per_second=10), name="sending"
     )
     await asyncio.sleep(2)
     broker.seconds = 20
@@ -104,16 +101,16 @@ async def test_a_pause_of_the_broker_is_not_made_up_for_by_a_burst() -> None:
 
 
 @in_virtual_time
-async def test_each_command_is_told_in_the_log_with_who_asked_and_why() -> None:
+async def test_each_command_is_recorded_with_who_asked_and_why() -> None:
     broker = FakeBroker()
-    told: list[str] = []
+    recorded: list[str] = []
 
     async def note(item: ReplayItem) -> None:
-        assert broker.events[-1].drain_id == item.drain_id, "told before anything that follows from it"
-        told.append(item.drain_id)
+        assert broker.events[-1].drain_id == item.drain_id, "recorded before anything that follows from it"
+        recorded.append(item.drain_id)
 
-    await a_replay(broker).send([an_item(number) for number in range(3)], a_second=10, sent=note)
-    assert told == ["d0", "d1", "d2"]
+    await a_replay(broker).send([an_item(number) for number in range(3)], per_second=10, sent=note)
+    assert recorded == ["d0", "d1", "d2"]
     assert [(event.outcome, event.requested_by, event.requested_why) for event in broker.events] == [
         (Outcome.requested, "ann", "INC-1")
     ] * 3
@@ -123,12 +120,12 @@ async def test_each_command_is_told_in_the_log_with_who_asked_and_why() -> None:
 @in_virtual_time
 async def test_cancelled_it_ends_between_two_commands_however_often_it_is_asked_to() -> None:
     broker = SlowBroker(1.0)
-    replay, told = a_replay(broker), []
+    replay, recorded = a_replay(broker), []
 
     async def note(item: ReplayItem) -> None:
-        told.append(item.drain_id)
+        recorded.append(item.drain_id)
 
-    sending = asyncio.create_task(replay.send([an_item(n) for n in range(100)], a_second=10, sent=note))
+    sending = asyncio.create_task(replay.send([an_item(n) for n in range(100)], per_second=10, sent=note))
     await asyncio.sleep(5.05)
     for _ in range(3):
         sending.cancel()
@@ -137,21 +134,21 @@ async def test_cancelled_it_ends_between_two_commands_however_often_it_is_asked_
         await sending
     ids = [command.drain_id for command in broker.sent]
     assert len(ids) == 51
-    assert sorted(ids) == sorted(event.drain_id for event in broker.events) == sorted(told)
-    assert sorted(item.drain_id for item in replay.came.sent) == sorted(ids)
+    assert sorted(ids) == sorted(event.drain_id for event in broker.events) == sorted(recorded)
+    assert sorted(item.drain_id for item in replay.progress.sent) == sorted(ids)
 
 
 @in_virtual_time
 async def test_a_command_that_the_broker_does_not_confirm_ends_it_and_is_not_counted_as_sent() -> None:
     broker = SlowBroker(0.05)
     replay = a_replay(broker)
-    sending = asyncio.create_task(replay.send([an_item(n) for n in range(1_000)], a_second=100, sent=nothing))
+    sending = asyncio.create_task(replay.send([an_item(n) for n in range(1_000)], per_second=100))
     await asyncio.sleep(2)
     broker.refusal = Refusal.lost
     with pytest.raises(BrokerError):
         await sending
     assert elapsed() < 10
-    assert len(broker.sent) >= len(replay.came.sent) > 150
+    assert len(broker.sent) >= len(replay.progress.sent) > 150
 
 
 @in_virtual_time
@@ -159,11 +156,11 @@ async def test_it_waits_until_everything_has_come_to_something() -> None:
     broker = FakeBroker()
     replay = a_replay(broker)
     items = [an_item(number) for number in range(3)]
-    await replay.send(items, a_second=100, sent=nothing)
+    await replay.send(items, per_second=100)
     counts: list[int] = []
 
-    def told(came: ReplayProgress) -> None:
-        counts.append(len(came.settled))
+    def report(progress: ReplayProgress) -> None:
+        counts.append(len(progress.settled))
 
     async def settle() -> None:
         for item in items:
@@ -171,12 +168,12 @@ async def test_it_waits_until_everything_has_come_to_something() -> None:
             await broker.record(outcome_of(item))
 
     settling = asyncio.create_task(settle())
-    await replay.wait(PATIENCE, told=told)
+    await replay.wait(OUTCOME_TIMEOUT, report=report)
     await settling
     assert elapsed() == pytest.approx(180, abs=1)
     assert sorted(set(counts)) == [0, 1, 2, 3]
-    assert replay.came.open == []
-    assert {record.state for record in replay.came.settled.values()} == {Outcome.out_of_service}
+    assert replay.progress.open == []
+    assert {record.state for record in replay.progress.settled.values()} == {Outcome.out_of_service}
 
 
 @in_virtual_time
@@ -184,11 +181,11 @@ async def test_it_does_not_wait_for_ever_for_what_does_not_come() -> None:
     broker = FakeBroker()
     replay = a_replay(broker)
     items = [an_item(number) for number in range(2)]
-    await replay.send(items, a_second=100, sent=nothing)
+    await replay.send(items, per_second=100)
     await broker.record(outcome_of(items[0]))
-    await replay.wait(PATIENCE, told=lambda _: None)
+    await replay.wait(OUTCOME_TIMEOUT)
     assert elapsed() == pytest.approx(120, abs=1)
-    assert [item.drain_id for item in replay.came.open] == ["d1"]
+    assert [item.drain_id for item in replay.progress.open] == ["d1"]
 
 
 @in_virtual_time
@@ -198,20 +195,20 @@ async def test_what_came_of_the_drain_before_or_of_another_run_does_not_count() 
     item = an_item(0)
     await broker.record(make_event(a_command(drain_id="d0"), Outcome.removed, at(0), target=a_target(id="id-0")))
     other = requested(a_command(drain_id="d0"), Requester(by="bob", at=at(1)))
-    await replay.send([item], a_second=100, sent=nothing)
+    await replay.send([item], per_second=100)
     await broker.record(make_event(other, Outcome.removed, at(2), target=a_target(id="id-0")))
-    assert replay.came.settled == {}
+    assert replay.progress.settled == {}
     await broker.record(outcome_of(item, Outcome.refused))
-    assert replay.came.settled["d0"].state is Outcome.refused
+    assert replay.progress.settled["d0"].state is Outcome.refused
 
 
 @in_virtual_time
-async def test_an_outcome_that_is_told_before_the_request_settles_it_all_the_same() -> None:
+async def test_an_outcome_that_is_read_before_the_request_settles_it() -> None:
     broker = FakeBroker()
     replay = a_replay(broker)
     item = an_item(0)
     replay.apply(outcome_of(item))
-    await replay.send([item], a_second=100, sent=nothing)
-    await replay.wait(PATIENCE, told=lambda _: None)
+    await replay.send([item], per_second=100)
+    await replay.wait(OUTCOME_TIMEOUT)
     assert elapsed() < 1
-    assert replay.came.settled["d0"].state is Outcome.out_of_service
+    assert replay.progress.settled["d0"].state is Outcome.out_of_service

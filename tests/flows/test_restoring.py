@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 from controller.domain.causes import Cause
+from controller.domain.commands import RestoreCommand, make_restore
 from controller.domain.events import Outcome
-from controller.domain.ledger import HeldInstance
-from controller.domain.takeover import RestoreCommand, make_restore
+from controller.domain.held_instances import HeldInstance
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
 from tests.flows.world import APP, ID, World
@@ -57,8 +57,8 @@ async def test_a_successor_serves_within_seconds_of_saying_up_and_the_drain_ends
         assert world.everywhere() == ["UP", "UP"]
         await world.until_idle()
         assert world.everywhere() == ["UP", "UP"]
-        assert set(world.broker.outcomes) == {Outcome.out_of_service, Outcome.requested, Outcome.restored}
-        assert len({event.event_id for event in world.broker.events}) == 3
+        assert set(world.broker.outcomes) == {Outcome.out_of_service, Outcome.restored}
+        assert len({entry.event_id for entry in world.broker.entries}) == 3
 
 
 @in_virtual_time
@@ -140,7 +140,7 @@ async def test_who_came_while_nobody_watched_is_found_when_the_log_has_been_read
         stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
         stage.feed.lists(heir())
         await asyncio.sleep(1)
-        stage.watch.takeovers.log_read()
+        stage.parts.takeovers.log_read()
         await asyncio.sleep(1)
         assert [restore.pod.uid for restore in stage.broker.restores] == ["uid-2"]
 

@@ -20,7 +20,7 @@ LEFT = Position(cluster="test", at=at(0), versions={"": "7"})
 async def test_a_pod_that_was_removed_since_the_last_position_is_drained() -> None:
     async with watching() as stage:
         stage.feed.removed = (Removed(pod=a_pod()),)
-        stage.watch.resume.told(LEFT)
+        stage.parts.positions.apply(LEFT)
         stage.feed.lists()
         await asyncio.sleep(1)
         assert stage.sent == [("orders-0", "eu", Cause.deleted)]
@@ -30,7 +30,7 @@ async def test_a_pod_that_was_removed_since_the_last_position_is_drained() -> No
 async def test_without_a_position_or_with_another_clusters_nobody_is_asked() -> None:
     async with watching() as stage:
         stage.feed.removed = (Removed(pod=a_pod()),)
-        stage.watch.resume.told(Position(cluster="other", at=virtual_clock(), versions={"": "7"}))
+        stage.parts.positions.apply(Position(cluster="other", at=virtual_clock(), versions={"": "7"}))
         stage.feed.lists()
         await asyncio.sleep(1)
         assert stage.sent == []
@@ -41,7 +41,7 @@ async def test_what_a_worker_has_taken_up_already_is_not_sent_again() -> None:
     async with watching() as stage:
         stage.feed.removed = (Removed(pod=a_pod()),)
         stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
-        stage.watch.resume.told(LEFT)
+        stage.parts.positions.apply(LEFT)
         stage.feed.lists()
         await asyncio.sleep(1)
         assert stage.sent == []

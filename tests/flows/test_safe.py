@@ -16,7 +16,7 @@ from tests.fakes.eureka_node import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World, sleep_until
 from tests.unit.building import a_command, a_pod, at, terminating
-from tests.unit.shutdowns import an_end, story_of
+from tests.unit.shutdowns import an_end, record_of
 
 
 def seconds(server_cache: float, client_fetch: float = 20, load_balancer: float = 5) -> Window:
@@ -87,7 +87,7 @@ async def test_it_counts_from_the_last_node_that_shows_it_out() -> None:
         await world.process()
         world.nodes[1].trouble = Trouble.down
         await world.send()
-        trouble = await world.until(Outcome.requested)
+        trouble = await world.until(Outcome.retrying)
         assert trouble.safe_at is None
         await asyncio.sleep(120)
         world.nodes[1].trouble = None
@@ -121,14 +121,14 @@ async def test_what_was_back_in_service_is_safe_a_window_after_it_was_taken_out_
         await sleep_until(60)
         await world.nodes[0].delete_status(APP, ID, "UP")
         await asyncio.sleep(1)
-        again = await world.until(Outcome.requested)
-        assert re.fullmatch(r"it was back in service until [\d:]{8}Z", again.reason)
+        again = await world.until(Outcome.retrying)
+        assert re.fullmatch(r"it was back in service until [\d:]{8}Z", str(again.reason))
         assert world.everywhere() == [OUT_OF_SERVICE, OUT_OF_SERVICE]
         assert again.safe_at is not None
         assert at(60 + 95) <= again.safe_at <= again.at + timedelta(seconds=97)
-        record = story_of(*world.broker.events, an_end(100))
+        record = record_of(*world.broker.events, an_end(100))
         assert record.safe_at == again.safe_at
-        assert shutdown_of(record).told.startswith("not graceful")
+        assert shutdown_of(record).text.startswith("not graceful")
 
 
 @in_virtual_time
@@ -140,7 +140,7 @@ async def test_a_command_that_comes_twice_makes_nothing_safe_any_later() -> None
         await sleep_until(50)
         await world.send()
         await asyncio.sleep(20)
-        assert story_of(*world.broker.events).safe_at == first.safe_at
+        assert record_of(*world.broker.events).safe_at == first.safe_at
 
 
 @in_virtual_time

@@ -9,7 +9,7 @@ import pytest
 
 from controller.domain.causes import Cause
 from controller.domain.events import Outcome, make_event
-from controller.flows.watch import MAX_UNDER_WAY
+from controller.flows.dispatcher import MAX_UNDER_WAY
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
@@ -122,8 +122,8 @@ async def test_at_the_end_what_is_under_way_is_given_time_to_be_confirmed_and_no
         stage.feed.lists(terminating(a_pod()))
         await asyncio.sleep(1)
         begun = elapsed()
-        await stage.watch.finish(timedelta(seconds=7))
+        await stage.parts.finish(timedelta(seconds=7))
         assert elapsed() - begun == pytest.approx(7)
         stage.broker.refusal = None
-        await stage.watch.finish(timedelta(seconds=60))
+        await stage.parts.finish(timedelta(seconds=60))
         assert len(stage.sent) == 1

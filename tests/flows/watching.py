@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from controller.app.watch_parts import build_watch
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.ledger import Ledger
 from controller.domain.routing import Routing
 from controller.flows.priority import PriorityGate
-from controller.flows.watch import Watch
-from tests.fakes.event_recorder import FakeNoticeboard
+from tests.fakes.event_recorder import FakeEventRecorder
 from tests.fakes.feed import FakePodFeed
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
@@ -32,10 +32,10 @@ class Watching:
         self.broker = FakeBroker()
         self.observer = FakeObserver()
         self.ledger = Ledger()
-        self.event_recorder = FakeNoticeboard()
+        self.event_recorder = FakeEventRecorder()
         usual = {"cluster": "test", "known": ("eu", "us"), "default": ("eu",), "namespaces": {}}
-        self.watch = Watch(
-            feeds=list(self.feeds),
+        self.parts = build_watch(
+            feeds=self.feeds,
             outbox=self.broker,
             routing=Routing(**{**usual, **routing}),
             clock=virtual_clock,
@@ -43,20 +43,13 @@ class Watching:
             priority=PriorityGate(),
             ledger=self.ledger,
             log=FakeLog(),
-            positions=FakeLog(),
+            positions_log=FakeLog(),
             event_recorder=self.event_recorder,
         )
 
-        self.broker.readers.append(self._read)
-        assert self.watch.pod_events is not None
-        self.broker.end_readers.append(self.watch.pod_events.apply_end)
-
-    def _read(self, event: Event) -> None:
-        held = self.ledger.apply(event)
-        if held is not None:
-            self.watch.takeovers.noted(held)
-        assert self.watch.pod_events is not None
-        self.watch.pod_events.apply(event)
+        assert self.parts.pod_events is not None
+        self.broker.readers += [self.parts.takeovers.apply, self.parts.pod_events.apply]
+        self.broker.end_readers.append(self.parts.pod_events.apply_end)
 
     def told(self, outcome: Outcome, *, command: DrainCommand | None = None, target: Target | None = None) -> Event:
         """An event about the usual pod's drain, told now."""
@@ -72,7 +65,7 @@ class Watching:
 async def watching(*scopes: str, **routing: Any) -> AsyncIterator[Watching]:
     """A watch that runs."""
     stage = Watching(*scopes, **routing)
-    running = asyncio.create_task(stage.watch.run())
+    running = asyncio.create_task(stage.parts.run())
     try:
         yield stage
     finally:

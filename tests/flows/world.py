@@ -9,14 +9,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Self
 
-from controller.domain.commands import DrainCommand
+from controller.app.worker_parts import build_worker
+from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.guard import RecentTakeOuts
 from controller.domain.ledger import Ledger
-from controller.domain.takeover import WorkItem
+from controller.flows.policy import Policy
 from controller.flows.priority import PriorityGate
-from controller.flows.steps import Policy
-from controller.flows.worker import Worker
 from tests.fakes.client import FakeClient
 from tests.fakes.consumer import FakeConsumer, Handler
 from tests.fakes.crashes import CrashPlan
@@ -64,8 +63,7 @@ class World:
 
     def start_worker(self) -> Handler:
         """A new process's worker."""
-        worker = Worker(
-            region="eu",
+        worker = build_worker(
             registry=self.registry,
             outbox=self.broker,
             policy=self.policy,
@@ -81,8 +79,8 @@ class World:
     def _ledger(self) -> Ledger:
         """A new process reads the log anew."""
         ledger = Ledger()
-        for event in self.broker.events:
-            ledger.apply(event)
+        for entry in self.broker.entries:
+            ledger.apply(entry)
         self.broker.readers = [ledger.apply]
         return ledger
 

@@ -23,12 +23,14 @@ from tests.demo.signals import Signals, seen_through
 from tests.headline import eureka_load, report, rounds, scene, table
 from tests.headline.judged import misjudged, verdicts
 from tests.headline.variants import SERVER_SETTINGS, STOCK, TUNED
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import CURL, Tell, require
 from tests.stack.stack import Stack, tell_on_stderr
 
 
 async def measure(chosen: argparse.Namespace, signals: Signals, tell: Tell) -> int:
     """Return the exit code."""
+    # What people's images have for the hook, and their pods are local processes here.
+    await require(CURL, tell=tell)
     async with AsyncExitStack() as opened:
         stack = Stack(
             regions={STOCK: 2, TUNED: 2},

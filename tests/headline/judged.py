@@ -18,7 +18,7 @@ from tests.headline.verdict import Figures
 _ROOT = Path(__file__).parents[2]
 
 Judged = Mapping[str, Counter[str]]
-"""By namespace, which is a variant's key: how many pods were `graceful`, `not_graceful`, `to_come`, `unjudged`."""
+"""By namespace, which is a variant's key: how many pods were `graceful`, `not_graceful`, `pending`, `not_judged`."""
 
 
 async def verdicts(trial: Trial) -> Judged:
@@ -36,7 +36,7 @@ def counted(said: str) -> Judged:
     """One JSON object a line."""
     found: dict[str, Counter[str]] = {}
     for drain in map(json.loads, said.splitlines()):
-        found.setdefault(drain["namespace"], Counter())[drain["grace"]] += 1
+        found.setdefault(drain["namespace"], Counter())[drain["shutdown"]] += 1
     return found
 
 

@@ -63,8 +63,8 @@ def test_the_products_own_verdicts_stand_beside_what_was_measured() -> None:
 
 def test_verdicts_are_counted_by_namespace() -> None:
     said = "".join(
-        f'{{"namespace": "{name}", "grace": "{grace}"}}\n'
-        for name, grace in (("drained", "graceful"), ("drained", "graceful"), ("tuned", "not_graceful"))
+        f'{{"namespace": "{name}", "shutdown": "{verdict}"}}\n'
+        for name, verdict in (("drained", "graceful"), ("drained", "graceful"), ("tuned", "not_graceful"))
     )
     assert counted(said) == {"drained": {"graceful": 2}, "tuned": {"not_graceful": 1}}
     assert counted("") == {}
@@ -74,7 +74,7 @@ def test_a_verdict_that_contradicts_what_was_measured_is_wrong() -> None:
     lossless, lossy, nobodys = column(2, {}), column(2, {Kind.REFUSED: 3}), column(0, {})
     key = lossless.variant.key
     assert misjudged([lossless, nobodys], {key: Counter(graceful=25)}) == []
-    for said in (Counter(graceful=24), Counter({"graceful": 25, "to_come": 1}), Counter()):
+    for said in (Counter(graceful=24), Counter({"graceful": 25, "pending": 1}), Counter()):
         assert len(misjudged([lossless], {key: said})) == 1
         assert misjudged([lossy], {key: said}) == []
     assert len(misjudged([lossless], {})) == 1

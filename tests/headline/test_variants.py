@@ -17,7 +17,7 @@ def test_the_copied_hook_is_what_doctor_reads_as_one() -> None:
     assert lifecycle is not None
     read = read_hook(Exec(tuple(lifecycle["preStop"]["exec"]["command"])))
     assert read.sets_status
-    assert read.course.seconds == COPIED_SLEEP_SECONDS
+    assert read.seconds == COPIED_SLEEP_SECONDS
     assert COPIED.grace_seconds > COPIED_SLEEP_SECONDS
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.image.context import sent
 from tests.image.dockerfile import Instruction, Stage
 from tests.image.stand_in import NotUnderstoodError, lay_down
+from tests.stack.prerequisites import uv
 
 FROM_THE_HOST = re.compile(r"(?i)UV_(DEFAULT_)?INDEX.*|UV_OFFLINE|SSL_CERT_(FILE|DIR)|(https?|no|all)_proxy")
 """Variables that say how this machine reaches a package index."""
@@ -124,7 +125,7 @@ def _run(one: Instruction, image: Image) -> None:
         mount = dict(part.split("=", 1) for part in value.split(","))
         if flag != "mount" or mount.keys() != {"type", "target"} or mount["type"] != "cache":
             raise NotUnderstoodError(f"RUN --{flag}={value}")
-        cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+        cache = subprocess.run([uv(), "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
         mounts += [cache, mount["target"].lstrip("/")]
     lent = [name for name in HOSTS_FILES if Path("/", name).exists() and not (image.root / name).exists()]
     for name in lent:

@@ -12,10 +12,21 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
-BUILD_TOOLS = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "wheel")
-"""What the official image has beside Python, by the beginnings of their names in site-packages."""
+from tests.stack.prerequisites import uv
+
+NOT_IN_THE_IMAGE = (
+    "site-packages",
+    "dist-packages",
+    "EXTERNALLY-MANAGED",
+    "test",
+    "idlelib",
+    "turtledemo",
+    "__pycache__",
+)
+"""What this machine's Python may have, and the official image's has not, or has otherwise."""
 COMMANDS = ("sh", "rm")
 """What RUN may use; teach it here when it needs more."""
 LIBRARIES_OF_DEBIAN = (
@@ -33,9 +44,7 @@ def lay_down(image: str, root: Path) -> None:
     """Make the stand-in of an image in an empty folder."""
     name = image.partition("@")[0].rpartition(":")[0].rpartition("/")[2]
     if name == "uv":
-        uv = shutil.which("uv")
-        assert uv, "these tests need uv on the PATH"
-        shutil.copy(uv, root / "uv")
+        shutil.copy(uv(), root / "uv")
     elif name == "python":
         _lay_down_python(root)
     else:
@@ -45,17 +54,16 @@ def lay_down(image: str, root: Path) -> None:
 def _lay_down_python(root: Path) -> None:
     ours, theirs = Path(sys.base_prefix), root / "usr" / "local"
     lib = Path("lib") / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    python = ours / "bin" / lib.name
 
     def left_out(folder: str, names: list[str]) -> list[str]:
         if Path(folder) == ours / lib:
-            return [name for name in names if name in ("test", "idlelib", "turtledemo", "__pycache__")]
-        if Path(folder) == ours / lib / "site-packages":
-            return [name for name in names if not re.match("|".join(BUILD_TOOLS), name)]
+            return [name for name in names if name in NOT_IN_THE_IMAGE]
         return [name for name in names if name == "__pycache__" or name.endswith(".a")]
 
     shutil.copytree(ours / lib, theirs / lib, ignore=left_out, symlinks=True)
+    _install_pip(python, theirs / lib)
     (theirs / "bin").mkdir()
-    python = Path(sys.base_prefix, "bin", lib.name)
     shutil.copy(python, theirs / "bin" / lib.name)
     for name in ("python3", "python"):
         (theirs / "bin" / name).symlink_to(lib.name)
@@ -75,6 +83,16 @@ def _lay_down_python(root: Path) -> None:
     # As in the official image: nobody has the program's number.
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "root").mkdir(mode=0o700)
+
+
+def _install_pip(python: Path, lib: Path) -> None:
+    """As venv brings them: what this machine's Python has beside itself may be more, or nothing, as Debian's."""
+    ask = [str(python), "-Ic", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    # Debian's Python looks for them in dist-packages.
+    folder = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()).name
+    with tempfile.TemporaryDirectory() as made:
+        subprocess.run([python, "-Im", "venv", made], capture_output=True, check=True)
+        shutil.copytree(Path(made) / "lib" / lib.name / "site-packages", lib / folder)
 
 
 def _libraries(binaries: list[Path]) -> set[Path]:

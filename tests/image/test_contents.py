@@ -15,6 +15,7 @@ import pytest
 from tests.image.dockerfile import ROOT
 from tests.image.performing import Image
 from tests.image.running import run
+from tests.stack.prerequisites import uv
 
 BUILDERS = {"uv", "uvx", "pip", "pip3", "gcc", "cc", "g++", "ld", "as", "make", "cargo", "rustc", "apt", "dpkg", "git"}
 
@@ -46,8 +47,9 @@ def test_the_wheel_holds_the_whole_program_and_nothing_else(wheel: set[str]) -> 
 
 
 def test_what_is_installed_is_what_the_bill_of_materials_says(installed: dict[str, Distribution]) -> None:
-    [command] = re.findall(r"^uv export .*cyclonedx.*$", (ROOT / "docs" / "image.md").read_text(), re.MULTILINE)
-    told = subprocess.run(command.split(), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [arguments] = re.findall(r"^uv (export .*cyclonedx.*)$", (ROOT / "docs" / "image.md").read_text(), re.MULTILINE)
+    words = [uv(), *arguments.split()]
+    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     bill = json.loads(told)
     listed = {
         _plain(one["name"]): one["version"]

@@ -133,10 +133,12 @@ async def test_sigterm_while_it_starts_ends_it_too(start: Callable[..., Containe
 async def test_sigterm_ends_a_command_that_waits(start: Callable[..., Container]) -> None:
     asked = asyncio.Event()
 
-    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         asked.set()
-        await asyncio.Event().wait()
+        # Until the other side has ended.
+        await reader.read()
+        writer.close()
 
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with silent:

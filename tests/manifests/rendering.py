@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from controller.settings import Settings
-from controller.settings_sources import load
+from controller.settings.sources import Sources
 from tests.stack.pod_handlers import environment, expand
 
 Object = dict[str, Any]
@@ -134,7 +134,7 @@ def settings_of(workload: Workload, objects: tuple[Object, ...], root: Path) -> 
         name: str(root / value.lstrip("/")) if value.startswith("/") else value
         for name, value in workload.variables.items()
     }
-    return load(environ=variables)
+    return Sources(environ=variables).load()
 
 
 def _contents(volume: Object, objects: tuple[Object, ...]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import yaml
 
 from controller.app.assembly import windows_of
 from controller.settings import WindowSettings
-from controller.settings_sources import load
+from controller.settings.sources import Sources
 from tests.manifests.rendering import (
     COMPONENTS,
     MANIFESTS,
@@ -115,7 +115,7 @@ def test_the_settings_that_the_tls_component_shows_are_settings(tmp_path: Path) 
     assert f"ca_file: {EUREKA}/ca.crt" in shown
     file = tmp_path / "controller.yaml"
     file.write_text(shown)
-    settings = load(file, environ={})
+    settings = Sources(config=file, environ={}).load()
     assert str(settings.broker.ca_file) == f"{BROKER}/ca.crt"
     assert str(settings.regions["eu"].ca_file) == f"{EUREKA}/ca.crt"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controller.app.commands.windows import look_at_pods
+from controller.app.commands.windows import survey_pods
 from controller.domain.shutdown.findings import WindowCoverage
 from controller.settings import Settings
 from tests.contract.following import connected
@@ -384,7 +384,7 @@ async def test_doctor_finds_that_a_deployments_pods_stay_long_enough(
         ("once", str({"main": None}), "30"),
     }
     async with connected(cluster.kubeconfig, monkeypatch):
-        looked = await look_at_pods(Settings.model_validate({"watch": {"namespaces": [shop]}}))
+        looked = await survey_pods(Settings.model_validate({"watch": {"namespaces": [shop]}}))
     assert {one.workload.name: one.verdict for one in looked.findings} == {
         "orders": WindowCoverage.enough,
         "own-hook": WindowCoverage.too_short,
@@ -399,7 +399,7 @@ async def test_doctor_compares_with_the_window_that_the_namespace_says(
         await cluster.client.create("deployments", deployment("orders", a_spec(schedulingGates=NEVER_RUN)), name)
         await until(lambda: cluster.client.list("pods", name), "a pod", timeout=60)
         async with connected(cluster.kubeconfig, monkeypatch):
-            looked = await look_at_pods(Settings.model_validate({"watch": {"namespaces": [name]}}))
+            looked = await survey_pods(Settings.model_validate({"watch": {"namespaces": [name]}}))
     [found] = looked.findings
     assert found.window is not None
-    assert (found.verdict, found.stays_seconds, found.window.whole_seconds) == (WindowCoverage.enough, 20, 20)
+    assert (found.verdict, found.serves_seconds, found.window.whole_seconds) == (WindowCoverage.enough, 20, 20)

@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 import typer
 
-from controller.app.roles import check_regions
+from controller.app.process import check_regions
 from controller.cli import app
-from controller.ops.auth.headers import REQUEST_SECONDS
+from controller.ops.auth.headers import REQUEST_TIMEOUT
 from controller.ops.http import serve
 from controller.ops.metrics import Metrics
 from controller.settings import HttpSettings, Settings
@@ -175,7 +175,7 @@ def test_who_is_stopped_has_the_time_that_the_program_takes(objects: tuple[Objec
         budget = CANCEL + within + CLOSE
         if workload.role == "ops":
             sleep = workload.container["lifecycle"]["preStop"]["sleep"]["seconds"]
-            budget += timedelta(seconds=sleep + REQUEST_SECONDS)
+            budget += timedelta(seconds=sleep + REQUEST_TIMEOUT)
         assert timedelta(seconds=workload.pod["terminationGracePeriodSeconds"]) > budget
 
 

@@ -30,7 +30,7 @@ def a_strict_pod() -> Object:
     return {"metadata": {"generateName": "orders-"}, "spec": spec}
 
 
-def a_notice(pod: Pod) -> KubernetesEvent:
+def an_event_at(pod: Pod) -> KubernetesEvent:
     """What a drained pod is told."""
     return KubernetesEvent(
         name="tests.1",
@@ -56,7 +56,7 @@ async def test_the_watch_and_the_sweep_may_do_what_they_do(
         made = (await cluster.client.create("pods", a_strict_pod(), where))["metadata"]
         await until(lambda: made["uid"] in {pod.uid for _, pod in following.of(where)}, "the pod on the watch")
         seen = await read_pod(api, where, made["name"])
-        assert await KubeEventRecorder(api).post(a_notice(seen)) == Recorded()
+        assert await KubeEventRecorder(api).record(an_event_at(seen)) == Recorded()
     file = await cluster.api.service_account_kubeconfig("eureka-drain-sweep", namespace)
     async with connected(file, monkeypatch) as api:
         census = Census(api, namespaces=namespaces, page_size=500)

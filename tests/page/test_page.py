@@ -106,7 +106,7 @@ async def test_how_a_pod_left_is_seen_in_the_list_and_on_its_page(scene: Scene) 
         page = reader.page
         await page.goto("/?app=orders")
         name = f"{scene.namespace}/orders-gone"
-        shutdown = page.locator(f'{row(page, name)} td[data-label="Leave"]')
+        shutdown = page.locator(f'{row(page, name)} td[data-label="Shutdown"]')
         await expect(shutdown).to_contain_text(re.compile(r"not graceful, \d+ s short"))
         await expect(shutdown).to_contain_text("it was deleted by force, without a grace period")
         await page.get_by_role("link", name=name).click()
@@ -149,7 +149,7 @@ async def test_a_row_appears_by_itself_and_the_focus_stays(scene: Scene) -> None
         await expect(appeared).to_contain_text("out of service", timeout=60_000)
         assert await page.evaluate("window.unchanged") is True, "nothing was loaded anew"
         assert await page.evaluate("document.activeElement.textContent") == f"{scene.namespace}/orders-gone"
-        await expect(page.locator("#said")).to_contain_text("Updated. Did not happen: 1.")
+        await expect(page.locator("#announcement")).to_contain_text("Updated. Did not happen: 1.")
 
 
 async def test_markup_from_outside_is_only_text(scene: Scene) -> None:
@@ -190,7 +190,7 @@ async def test_dead_letters_are_grouped_by_their_reasons_with_what_to_run(scene:
 
         async def told() -> bool:
             await page.goto("/dead")
-            return sum(map(int, re.findall(r"(\d+) letters?", await page.inner_text("main")))) >= 2
+            return sum(map(int, re.findall(r"(\d+) dead letters?", await page.inner_text("main")))) >= 2
 
         await until(told, "two dead letters on the page", timeout=60, interval=1)
         await expect(page.locator("section.dead h2").first).to_contain_text(f"in region {scene.region}")

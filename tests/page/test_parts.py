@@ -11,11 +11,10 @@ from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome
 from controller.domain.timeline import Moment, moments
 from controller.ops.web.drain_groups import chips_of, groups_of
-from controller.ops.web.markup import environment, told
+from controller.ops.web.markup import environment, state, words
 from controller.ops.web.picture import MAX_ROWS, picture
-from tests.unit.building import a_target, at
-from tests.unit.shutdowns import an_end, begun, out, short_by, story_of
-from tests.unit.shutdowns import told as event
+from tests.unit.building import a_reason, a_target, at
+from tests.unit.shutdowns import an_end, an_event, begun, out, record_of, short_by
 
 NOW = datetime(2026, 1, 31, 22, tzinfo=UTC)
 NOTHING_GIVEN = {"since": "", "until": "", "region": "", "app": "", "namespace": "", "pod": "", "state": [], "id": []}
@@ -38,7 +37,7 @@ def record(number: int, outcome: Outcome, **fields: str) -> DrainRecord:
         outcome=outcome,
         app=fields.get("app", "ORDERS"),
         instance_id=fields.get("id", "i"),
-        reason=fields.get("reason", "because"),
+        reason=a_reason(fields.get("reason", "because")),
     )
     found = new_record(event)
     found.apply(event, timeline=True)
@@ -53,14 +52,15 @@ def moment(after: float | None, **fields: object) -> Moment:
 def test_what_did_not_happen_stands_first_and_is_cut_off_last() -> None:
     records = [
         record(9, Outcome.failed),
+        record(4, Outcome.retrying),
         record(3, Outcome.removed),
         record(2, Outcome.removed),
         record(1, Outcome.requested),
     ]
-    groups = groups_of(records, most=3)
+    groups = groups_of(records, limit=4)
     assert [(group.title, group.count, [one.drain_id for one in group.drains]) for group in groups] == [
         ("Did not happen", 1, ["d9"]),
-        ("Under way", 1, ["d1"]),
+        ("Under way", 2, ["d1", "d4"]),
         ("Happened", 2, ["d2"]),
     ]
 
@@ -111,10 +111,17 @@ def test_clocks_that_disagree_and_beginnings_that_nobody_knows_can_be_drawn() ->
     assert picture([]) is None
 
 
-def test_that_a_drain_was_asked_for_is_a_step_and_trouble_is_a_state() -> None:
-    assert told(moment(1, outcome=Outcome.requested)) is None
-    assert told(Moment(at=NOW, what="trouble", outcome=Outcome.requested)) is Outcome.requested
-    assert told(moment(1, outcome=Outcome.failed)) is Outcome.failed
+def test_a_request_is_a_step_and_a_retry_is_a_state() -> None:
+    assert state(moment(1, outcome=Outcome.requested)) is None
+    assert state(Moment(at=NOW, what="retrying", outcome=Outcome.retrying)) is Outcome.retrying
+    assert state(moment(1, outcome=Outcome.failed)) is Outcome.failed
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_each_state_has_a_sign_beside_its_name(outcome: Outcome) -> None:
+    shown = drains(groups=groups_of([record(1, outcome)]), count=1)
+    assert re.search(rf'class="state {outcome}"><span class="sign"[^>]*>[^<]+</span>', shown)
+    assert words(outcome) in read(shown)
 
 
 def drains(**facts: object) -> str:
@@ -170,18 +177,18 @@ def test_a_command_to_paste_cannot_be_made_to_run_another() -> None:
 
 
 SHORT, GRACEFUL, SERVING = (
-    story_of(begun(), out(), an_end(1)),
-    story_of(begun(), out(), an_end(96)),
-    story_of(begun(), out()),
+    record_of(begun(), out(), an_end(1)),
+    record_of(begun(), out(), an_end(96)),
+    record_of(begun(), out()),
 )
-UNSEEN = story_of(begun(), out(), an_end(None))
-GIVEN_UP = story_of(begun(), event(Outcome.failed, 60, target=a_target(), reason="HTTP 403"), an_end(3))
+UNSEEN = record_of(begun(), out(), an_end(None))
+GIVEN_UP = record_of(begun(), an_event(Outcome.failed, 60, target=a_target(), reason=a_reason("HTTP 403")), an_end(3))
 
 
-def leave_cell(one: DrainRecord, *, now: float = 30) -> str:
-    """What stands in the list's column."""
+def shutdown_cell(one: DrainRecord, *, now: float = 30) -> str:
+    """What the list's column holds."""
     shown = drains(groups=groups_of([one]), count=1, now=at(now))
-    [cell] = re.findall(r'<td data-label="Leave">(.*?)</td>', shown, re.DOTALL)
+    [cell] = re.findall(r'<td data-label="Shutdown">(.*?)</td>', shown, re.DOTALL)
     return " ".join(cell.split())
 
 
@@ -195,47 +202,45 @@ def read(markup: str) -> str:
     [
         (SHORT, "not_graceful", "✗ not graceful, 95 s short it has no preStop hook"),
         (GRACEFUL, "graceful", "✓ graceful"),
-        (UNSEEN, "unjudged", "– not judged"),
+        (UNSEEN, "not_judged", "– not judged"),
         (GIVEN_UP, "not_graceful", "✗ not graceful it ended while callers were still given it"),
     ],
 )
-def test_the_list_tells_how_a_pod_left_with_a_sign_words_and_its_reason(
-    one: DrainRecord, name: str, words: str
-) -> None:
-    cell = leave_cell(one)
-    assert f'class="leave {name}"' in cell
+def test_the_list_shows_a_shutdown_with_a_sign_words_and_its_reason(one: DrainRecord, name: str, words: str) -> None:
+    cell = shutdown_cell(one)
+    assert f'class="shutdown {name}"' in cell
     assert read(cell) == words
 
 
-def test_the_list_tells_from_when_on_a_pod_may_end_while_it_serves_and_then_nothing() -> None:
-    cell = leave_cell(SERVING)
+def test_the_list_shows_from_when_on_a_pod_may_end_while_it_serves() -> None:
+    cell = shutdown_cell(SERVING)
     assert 'datetime="2025-06-01T12:01:35' in cell
     assert read(cell).startswith("safe after ")
-    assert read(leave_cell(SERVING, now=96)) == "–"
-    assert read(leave_cell(story_of(begun()))) == "–"
+    assert read(shutdown_cell(SERVING, now=96)) == "–"
+    assert read(shutdown_cell(record_of(begun()))) == "–"
 
 
 def page_of(one: DrainRecord, *, now: float = 30) -> str:
     """One drain's page, as it is rendered."""
-    told = moments(one, at(now))
-    facts = {"story": one, "moments": told, "picture": picture(told), "every": 0, "now": at(now)}
+    shown = moments(one, at(now))
+    facts = {"record": one, "moments": shown, "picture": picture(shown), "every": 0, "now": at(now)}
     return " ".join(environment().get_template("_drain.html").render(facts).split())
 
 
-def test_a_drains_page_tells_its_leave_whose_pod_it_was_and_when_it_ended() -> None:
+def test_a_drains_page_shows_its_shutdown_its_workload_and_its_end() -> None:
     text = read(page_of(SHORT))
-    assert re.search(r"Leave ✗ not graceful, 95 s short :? ?it has no preStop hook", text)
+    assert re.search(r"Shutdown ✗ not graceful, 95 s short :? ?it has no preStop hook", text)
     assert "Workload deployment orders" in text
     assert "ended serving not graceful, 95 s short; it has no preStop hook" in text
     waiting = read(page_of(SERVING))
-    assert "Leave safe after" in waiting
+    assert "Shutdown safe after" in waiting
     assert "safe after (to come) by what callers have cached" in waiting
     assert "Workload" not in waiting
 
 
 def test_a_workload_and_a_reason_that_are_markup_are_text() -> None:
-    hostile = story_of(begun(), out(), an_end(1, kind=HOSTILE, workload=HOSTILE, why=HOSTILE))
-    for shown in (page_of(hostile), leave_cell(hostile), leave_cell(short_by(94, why=HOSTILE))):
+    hostile = record_of(begun(), out(), an_end(1, kind=HOSTILE, workload=HOSTILE, why=HOSTILE))
+    for shown in (page_of(hostile), shutdown_cell(hostile), shutdown_cell(short_by(94, why=HOSTILE))):
         assert "not graceful" in shown
         assert "<img" not in shown
         assert "\u202e" not in shown

@@ -61,6 +61,7 @@ KUBECTL = Prerequisite(
     "kubectl", source="install 1.35 or newer as on https://kubernetes.io/docs/tasks/tools (Debian has none)"
 )
 OPENSSL = Prerequisite("openssl", "openssl")
+CURL = Prerequisite("curl", "curl")
 CHROMIUM = Prerequisite("chromium", "chromium")
 
 
@@ -78,6 +79,14 @@ async def require(*wanted: Prerequisite, tell: Tell) -> None:
     if missing:
         lines = [f"  {one.program}: {_advice(one)}" for one in missing]
         raise MissingPrerequisiteError("Something is missing, or too old, to run the servers:\n" + "\n".join(lines))
+
+
+def uv() -> str:
+    """Return the uv that runs us. `uv run` names itself in UV: what the Makefile fetched is not on the PATH."""
+    found = os.environ.get("UV") or shutil.which("uv")
+    if found is None:
+        raise MissingPrerequisiteError("start the tests with `uv run`, or put uv on the PATH")
+    return found
 
 
 def _advice(missing: Prerequisite) -> str:

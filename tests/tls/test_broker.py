@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller.errors import BrokerError
-from controller.rabbit.dead_letter_queue import DeadLetterQueue
+from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import BrokerSettings, SecretUrl
 from controller.tls.context import for_broker
@@ -125,7 +125,7 @@ async def test_an_expired_certificate_is_told_and_a_new_one_is_used_without_a_re
         async with an_outbox(settings, region) as outbox:
             await until(lambda: outbox.link.trouble, "trouble", timeout=30)
             assert outbox.link.trouble == "the certificate has expired"
-            held = DeadLetterQueue(settings=settings, region=region)
+            held = RabbitDeadLetterQueue(settings=settings, region=region)
             with pytest.raises(BrokerError, match=r"cannot be read \(the certificate has expired\)"):
                 await held.hold()
             await secure_broker.certify(secure_broker.authority)

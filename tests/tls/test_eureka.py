@@ -20,7 +20,7 @@ PASSWORD = "canary-2f7-password"
 OTHERS = Authority()
 
 
-async def test_with_the_right_certificate_and_password_an_instance_is_taken_out_at_both_nodes(
+async def test_with_the_right_certificate_and_password_it_is_taken_out(
     eureka_pair: EurekaNodes, fronts: list[Front], authority: Authority, tmp_path: Path
 ) -> None:
     app = fresh_app()
@@ -30,7 +30,7 @@ async def test_with_the_right_certificate_and_password_an_instance_is_taken_out_
     ca_file = authority.write_ca(tmp_path / "ca.pem")
     urls = [front.url for front in fronts]
     async with adapter(*urls, ca_file=ca_file, username=USER, password=PASSWORD) as region:
-        assert await region.take_out(app, "id-1", urls, ()) == ()
+        assert await region.take_out(app, "id-1", await region.read(app, "id-1")) == ()
         readings = await region.read(app, "id-1")
     assert [reading.condition for reading in readings] == [Condition.out, Condition.out]
 
@@ -43,7 +43,7 @@ async def test_with_the_right_certificate_and_password_an_instance_is_taken_out_
         ("wrong host", "the certificate is for another host"),
     ],
 )
-async def test_a_node_with_a_wrong_certificate_is_left_alone_and_told_and_used_again_when_it_has_a_right_one(
+async def test_a_node_with_a_wrong_certificate_is_named_and_used_once_it_has_a_right_one(
     eureka_pair: EurekaNodes, fronts: list[Front], authority: Authority, tmp_path: Path, case: str, said: str
 ) -> None:
     app = fresh_app()
@@ -60,7 +60,7 @@ async def test_a_node_with_a_wrong_certificate_is_left_alone_and_told_and_used_a
     ca_file = authority.write_ca(tmp_path / "ca.pem")
     urls = [front.url for front in fronts]
     async with adapter(*urls, ca_file=ca_file, username=USER, password=PASSWORD) as region:
-        (refused,) = await region.take_out(app, "id-1", urls, ())
+        (refused,) = await region.take_out(app, "id-1", await region.read(app, "id-1"))
         assert (refused.node, refused.condition) == (wrong.url, Condition.unreachable)
         assert said in refused.detail
         first, second = await region.read(app, "id-1")
@@ -68,7 +68,7 @@ async def test_a_node_with_a_wrong_certificate_is_left_alone_and_told_and_used_a
         assert second.condition is Condition.out
         assert wrong.passed == []
         wrong.certify(authority)
-        assert await region.take_out(app, "id-1", urls, ()) == ()
+        assert await region.take_out(app, "id-1", await region.read(app, "id-1")) == ()
         assert [reading.condition for reading in await region.read(app, "id-1")] == [Condition.out, Condition.out]
 
 

@@ -15,7 +15,7 @@ from controller.errors import BrokerError
 from controller.rabbit.names import dead_queue
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rotation import Rotation
-from controller.settings_sources import SECRETS_VARIABLE, Sources
+from controller.settings.sources import SECRETS_VARIABLE, Sources
 from controller.signals import beside
 from tests.contract.brokers import a_channel, fresh_region
 from tests.contract.regions import fresh_app
@@ -223,7 +223,7 @@ async def test_while_everything_is_rotated_under_load_no_drain_is_lost(
         assert worker.running
     said = worker.log.read_text()
     assert worker.returncode == 0
-    assert said.count("credentials and certificates taken over") >= 2
+    assert said.count("credentials and certificates reloaded") >= 2
     assert "signed by an authority that ca_file" in said
     assert "Traceback" not in said
     assert not [password for password in credentials.issued if password in said]

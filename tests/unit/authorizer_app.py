@@ -1,4 +1,4 @@
-"""A small application behind the gate, with an API server that is made up."""
+"""A small application behind an authorizer, with an API server that is made up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from controller.errors import KubernetesError
 from controller.kube.reviews import Identity
 from controller.ops.auth.authorizer import Authorizer, Permission
 from controller.ops.auth.headers import ENDLESS, MAX_BODY_BYTES, SERVER_OPTIONS, protect, time_limit
-from controller.ops.auth.refusals import RefusedError, refusals
+from controller.ops.auth.refusals import refusals
 from controller.ops.auth.session import SessionPages
 from controller.settings import OpsSettings
 
@@ -50,7 +50,7 @@ class FakeChecker:
 
 
 class Clock:
-    """Goes forward when told."""
+    """Goes forward by hand."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -59,14 +59,14 @@ class Clock:
         return self.now
 
 
-class GateApp:
-    """The gate, what it is made of, and a client."""
+class AuthorizerApp:
+    """An authorizer, what it is made of, and a client."""
 
     def __init__(self, **settings: Any) -> None:
         self.checker = FakeChecker()
         self.clock = Clock()
-        self.gate = Authorizer(OpsSettings(**settings), self.checker, clock=self.clock)
-        signing_in = SessionPages(self.gate, _sign_in_page, clock=self.clock)
+        self.authorizer = Authorizer(OpsSettings(**settings), self.checker, clock=self.clock)
+        session = SessionPages(self.authorizer, _sign_in_page, clock=self.clock)
         self.application = web.Application(middlewares=[time_limit, refusals()], client_max_size=MAX_BODY_BYTES)
         protect(self.application)
         routes = [
@@ -77,8 +77,8 @@ class GateApp:
             web.get("/slow", self._slow),
             web.get("/broken", self._broken),
             web.get("/cached", self._cached),
-            web.post("/sign-in", signing_in.sign_in),
-            web.post("/sign-out", signing_in.sign_out),
+            web.post("/sign-in", session.sign_in),
+            web.post("/sign-out", session.sign_out),
         ]
         self.application.add_routes(routes)
         self.client: Client
@@ -92,15 +92,15 @@ class GateApp:
             return answer.status, await answer.text()
 
     async def _read(self, request: web.Request) -> web.Response:
-        user = await self.gate.admit(request, Permission.READ)
+        user = await self.authorizer.authorize(request, Permission.READ)
         return web.Response(text=user.name)
 
     async def _write(self, request: web.Request) -> web.Response:
-        user = await self.gate.admit(request, Permission.WRITE)
+        user = await self.authorizer.authorize(request, Permission.WRITE)
         return web.Response(text=user.name)
 
     async def _offer(self, request: web.Request) -> web.Response:
-        return web.Response(text=str(await self.gate.may_write(request)))
+        return web.Response(text=str(await self.authorizer.may_write(request)))
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         request[ENDLESS] = True
@@ -122,20 +122,20 @@ class GateApp:
         return web.Response(headers={"Cache-Control": "max-age=60"})
 
 
-async def _sign_in_page(_: web.Request, after: str, refusal: RefusedError) -> web.Response:
-    return web.Response(text=f"{after} {refusal}")
+def _sign_in_page(after: str, problem: str) -> web.Response:
+    return web.Response(text=f"{after} {problem}")
 
 
 @asynccontextmanager
-async def gate_app(**settings: Any) -> AsyncIterator[GateApp]:
+async def authorizer_app(**settings: Any) -> AsyncIterator[AuthorizerApp]:
     """Serve it on a free port. Redirects are not followed, and cookies are not kept by themselves."""
-    app = GateApp(**{"viewer_token": VIEWER, "operator_token": OPERATOR, **settings})
+    app = AuthorizerApp(**{"viewer_token": VIEWER, "operator_token": OPERATOR, **settings})
     async with _client(app) as app.client:
         yield app
 
 
 @asynccontextmanager
-async def _client(app: GateApp) -> AsyncIterator[Client]:
+async def _client(app: AuthorizerApp) -> AsyncIterator[Client]:
     server = TestServer(app.application)
     client = TestClient(server, cookie_jar=DummyCookieJar())
     await server.start_server(**SERVER_OPTIONS)

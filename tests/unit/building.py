@@ -9,8 +9,9 @@ from typing import Any
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, drain_id
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, Readings, read
 from controller.domain.pods import LivingPod, Owner, Pod
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.tracking import Tracker
 
 NOON = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -106,10 +107,15 @@ def a_target(**facts: Any) -> Target:
         "ip": POD_IP,
         "host_name": "orders-0",
         "port": 8080,
-        "stage": Stage.drain,
+        "stage": Stage.take_out,
         "due_at": NOON,
     }
     return Target(**{**usual, **facts})
+
+
+def a_reason(detail: str = "a node is away", code: ReasonCode = ReasonCode.unreachable) -> Reason:
+    """Why something stands in the way."""
+    return Reason(code=code, detail=detail)
 
 
 def a_progress(*targets: Target, **facts: Any) -> Progress:
@@ -149,20 +155,16 @@ class FakeRegistry:
         now = self._script[0] if len(self._script) == 1 else self._script.pop(0)
         return tuple(reading for reading in now if nodes is None or reading.node in nodes)
 
-    async def take_out(
-        self, app: str, instance_id: str, nodes: Sequence[str], stubborn: Sequence[str]
-    ) -> tuple[Reading, ...]:
-        self.writes.append(("take_out", tuple(nodes)))
+    async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:
+        self.writes.append(("take_out", tuple(one.node for one in at)))
         return ()
 
-    async def lift(
-        self, app: str, instance_id: str, nodes: Sequence[str], *, split: bool = False
-    ) -> tuple[Reading, ...]:
-        self.writes.append(("lift", tuple(nodes)))
+    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
+        self.writes.append(("restore", tuple(one.node for one in at)))
         return ()
 
-    async def delete(self, app: str, instance_id: str, nodes: Sequence[str]) -> tuple[Reading, ...]:
-        self.writes.append(("delete", tuple(nodes)))
+    async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
+        self.writes.append(("remove", tuple(nodes)))
         return ()
 
     async def find(self, pod: Pod, *, not_before: datetime) -> Any:

@@ -32,16 +32,16 @@ from aio_pika.abc import HeadersType
 from loguru import logger
 from yarl import URL
 
+from controller.app.worker_parts import build_worker
+from controller.domain.commands import WorkItem
 from controller.domain.guard import RecentTakeOuts
 from controller.domain.ledger import Ledger
-from controller.domain.takeover import WorkItem
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
-from controller.eureka.node import Node
+from controller.eureka.node import Node, NodeAccess
 from controller.eureka.region import EurekaRegion
+from controller.flows.policy import Policy
 from controller.flows.priority import PriorityGate
-from controller.flows.steps import Policy
-from controller.flows.worker import Worker
 from controller.logs import configure
 from controller.messages import v1
 from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, RESTORE_TYPE, decode_item
@@ -482,12 +482,11 @@ class Bench:
 
         url = "http://eureka/eureka"
         region = EurekaRegion("eu", RegionSettings(nodes=[SecretUrl(url)]), clock=clock)
-        node = Node(session, url)  # type: ignore[arg-type]
+        node = Node(session, NodeAccess(url=SecretUrl(url)))  # type: ignore[arg-type]
         region.nodes = {node.url: node}
         region.caches = Caches(region="eu", nodes=[node])
         region.index = Index(region="eu", nodes=[node], clock=clock)
-        self.worker = Worker(
-            region="eu",
+        self.worker = build_worker(
             registry=region,
             outbox=self.outbox,
             policy=Policy(**{"retention": timedelta(minutes=5), **policy}),

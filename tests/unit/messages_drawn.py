@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, Stage, Target
 from controller.domain.pods import LivingPod, Owner, Pod
+from controller.domain.reason import Reason, ReasonCode
 from tests.unit.building import at
 
 characters = st.characters(codec="utf-8")
@@ -14,6 +15,7 @@ words = st.text(characters, max_size=20)
 uids = st.text(characters, min_size=1, max_size=20)
 times = st.integers(0, 4_000_000_000_000).map(lambda micros: at(micros / 1_000_000))
 ports = st.lists(st.integers(0, 65_535), max_size=4).map(tuple)
+reasons = st.builds(Reason, code=st.sampled_from(ReasonCode), detail=words)
 owners = st.builds(Owner, api_version=words, kind=words, name=words, uid=words)
 pods = st.builds(
     Pod,
@@ -57,9 +59,10 @@ targets = st.builds(
     stage=st.sampled_from(Stage),
     due_at=times,
     renewals=st.dictionaries(words, times, max_size=3),
-    looked_at=st.none() | times,
+    silent_since=st.none() | times,
+    may_have_override=st.booleans(),
     attempt=st.integers(1, 10**6),
-    trouble=words,
+    trouble=st.none() | reasons,
     trouble_since=st.none() | times,
 )
 progresses = st.builds(
@@ -67,7 +70,8 @@ progresses = st.builds(
     first_at=times,
     due_at=times,
     attempt=st.integers(1, 10**6),
-    trouble=words,
+    trouble=st.none() | reasons,
+    trouble_since=st.none() | times,
     first_look_at=st.none() | times,
     targets=st.lists(targets, max_size=3).map(tuple),
 )

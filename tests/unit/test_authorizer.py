@@ -15,7 +15,7 @@ from controller.ops.auth import decision_cache
 from controller.ops.auth.authorizer import Permission
 from controller.settings import OpsSettings
 from tests.stack.waiting import until
-from tests.unit.authorizer_app import ANA, BOB, EVE, OPERATOR, VIEWER, GateApp, bearer, cookie, gate_app
+from tests.unit.authorizer_app import ANA, BOB, EVE, OPERATOR, VIEWER, AuthorizerApp, authorizer_app, bearer, cookie
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from tests.unit.authorizer_app import ANA, BOB, EVE, OPERATOR, VIEWER, GateApp, 
     ],
 )
 async def test_a_token_opens_what_its_user_may_do(token: str, read: tuple[int, str], write: int) -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         status, text = await app.get(headers=bearer(token))
         assert (status, text if status == 200 else "") == read
         status, text = await app.post(headers=bearer(token))
@@ -41,7 +41,7 @@ async def test_a_token_opens_what_its_user_may_do(token: str, read: tuple[int, s
 
 
 async def test_the_tokens_of_the_settings_never_reach_the_api_server() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for token in (VIEWER, OPERATOR):
             await app.get(headers=bearer(token))
             await app.post(headers=bearer(token))
@@ -49,7 +49,7 @@ async def test_the_tokens_of_the_settings_never_reach_the_api_server() -> None:
 
 
 async def test_without_kubernetes_only_the_tokens_of_the_settings_open() -> None:
-    async with gate_app(kubernetes=False) as app:
+    async with authorizer_app(kubernetes=False) as app:
         assert (await app.get(headers=bearer(ANA)))[0] == 401
         assert (await app.get(headers=bearer(VIEWER)))[0] == 200
         assert app.checker.asked == []
@@ -57,20 +57,20 @@ async def test_without_kubernetes_only_the_tokens_of_the_settings_open() -> None
 
 async def test_renewed_tokens_open_at_once_and_the_old_ones_open_nothing_more() -> None:
     new_viewer, new_operator = "the-next-viewer-token", "the-next-operator-token"
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         assert (await app.get(headers=bearer(new_viewer)))[0] == 401
-        app.gate.renew(OpsSettings(viewer_token=SecretStr(new_viewer), operator_token=SecretStr(new_operator)))
+        app.authorizer.renew(OpsSettings(viewer_token=SecretStr(new_viewer), operator_token=SecretStr(new_operator)))
         assert await app.get(headers=bearer(new_viewer)) == (200, "viewer token")
         assert (await app.post(headers=bearer(new_operator)))[0] == 200
         for old in (VIEWER, OPERATOR):
             assert (await app.get(headers=bearer(old)))[0] == 401
             assert (await app.get(headers=cookie(old)))[0] == 401
-        app.gate.renew(OpsSettings())
+        app.authorizer.renew(OpsSettings())
         assert (await app.get(headers=bearer(new_viewer)))[0] == 401
 
 
 async def test_an_empty_token_in_the_settings_opens_nothing() -> None:
-    async with gate_app(viewer_token="", operator_token="") as app:
+    async with authorizer_app(viewer_token="", operator_token="") as app:
         for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}, cookie(""), cookie('""')):
             assert (await app.get(headers=headers))[0] == 401
 
@@ -97,14 +97,14 @@ async def test_an_empty_token_in_the_settings_opens_nothing() -> None:
     ids=lambda value: str(value)[:40],
 )
 async def test_the_forms_of_the_authorization_header(value: str, status: int) -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         assert (await app.get(headers={"Authorization": value}))[0] == status
         # Neither a space nor a second word of it was sent on.
         assert all(len(token) <= 16 * 1024 and token.isprintable() and " " not in token for token in app.checker.asked)
 
 
 async def test_a_header_that_no_server_reads_is_refused_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for token in ("s3cr3t" * 10_000, "s3cr3t\x01"):
             reader, writer = await asyncio.open_connection(app.client.host, app.client.port)
             writer.write(f"GET /read HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
@@ -114,20 +114,20 @@ async def test_a_header_that_no_server_reads_is_refused_and_not_logged(caplog: p
 
 
 async def test_two_authorization_headers_are_refused() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         headers = CIMultiDict([("Authorization", f"Bearer {VIEWER}"), ("Authorization", f"Bearer {OPERATOR}")])
         assert (await app.get(headers=headers))[0] == 401
 
 
 async def test_a_header_goes_before_the_cookie_even_if_it_is_wrong() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         assert await app.get(headers=bearer(VIEWER) | cookie(OPERATOR)) == (200, "viewer token")
         assert (await app.get(headers=bearer("wrong") | cookie(OPERATOR)))[0] == 401
         assert (await app.get(headers={"Authorization": "Basic eDp5"} | cookie(OPERATOR)))[0] == 401
 
 
 async def test_a_no_tells_how_to_sign_in_and_is_json() -> None:
-    async with gate_app() as app, app.client.get("/read") as answer:
+    async with authorizer_app() as app, app.client.get("/read") as answer:
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert "Authorization: Bearer" in (await answer.json())["error"]
@@ -135,14 +135,14 @@ async def test_a_no_tells_how_to_sign_in_and_is_json() -> None:
 
 @pytest.mark.parametrize("anonymous_read", [False, True])
 async def test_anybody_may_read_only_if_set_so_and_never_write(anonymous_read: bool) -> None:
-    async with gate_app(anonymous_read=anonymous_read) as app:
+    async with authorizer_app(anonymous_read=anonymous_read) as app:
         assert (await app.get())[0] == (200 if anonymous_read else 401)
         assert (await app.post())[0] == 401
         assert (await app.get("/offer"))[1] == "False"
 
 
 async def test_where_anybody_may_read_a_stale_cookie_does_not_keep_out_and_a_wrong_header_does() -> None:
-    async with gate_app(anonymous_read=True) as app:
+    async with authorizer_app(anonymous_read=True) as app:
         for worthless in (cookie("expired-token"), cookie(EVE), cookie("\u00fc")):
             assert await app.get(headers=worthless) == (200, "anonymous")
         assert await app.get(headers=cookie(BOB)) == (200, "bob")
@@ -152,14 +152,14 @@ async def test_where_anybody_may_read_a_stale_cookie_does_not_keep_out_and_a_wro
 
 
 async def test_a_page_offers_to_write_only_to_whom_may() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for token, offered in ((OPERATOR, "True"), (ANA, "True"), (BOB, "False"), (VIEWER, "False"), ("no", "False")):
             assert (await app.get("/offer", headers=cookie(token)))[1] == offered
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD"])
 async def test_only_a_post_writes(method: str) -> None:
-    async with gate_app() as app, app.client.request(method, "/write", headers=bearer(OPERATOR)) as answer:
+    async with authorizer_app() as app, app.client.request(method, "/write", headers=bearer(OPERATOR)) as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
@@ -219,7 +219,7 @@ ORIGINS: list[tuple[dict[str, str], dict[str, Any], int, int]] = [
 async def test_a_write_comes_from_our_own_page_or_from_no_browser(
     says: dict[str, str], settings: dict[str, Any], with_header: int, with_cookie: int
 ) -> None:
-    async with gate_app(**settings) as app:
+    async with authorizer_app(**settings) as app:
         assert (await app.post(headers=HERE | says | bearer(OPERATOR)))[0] == with_header
         assert (await app.post(headers=HERE | says | cookie(OPERATOR)))[0] == with_cookie
         # Reading changes nothing, and the browser keeps the answer from the other page.
@@ -227,7 +227,7 @@ async def test_a_write_comes_from_our_own_page_or_from_no_browser(
 
 
 async def test_two_origins_are_refused() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         origin = f"http://{app.client.host}:{app.client.port}"
         headers = CIMultiDict([("Origin", origin), ("Origin", "http://evil.example"), *bearer(OPERATOR).items()])
         assert (await app.post(headers=headers))[0] == 403
@@ -235,14 +235,14 @@ async def test_two_origins_are_refused() -> None:
 
 
 async def test_a_write_from_elsewhere_asks_the_api_server_nothing() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         await app.post(headers=cookie(ANA) | {"Origin": "http://evil.example"})
         await app.post(headers=cookie(ANA))
         assert app.checker.asked == []
 
 
 async def test_a_yes_is_remembered_for_30_seconds_and_a_no_for_5() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for after, expected in ((0.0, 200), (29.9, 200), (0.2, 401), (4.9, 401), (0.2, 200)):
             app.clock.now += after
             assert (await app.get(headers=bearer(ANA)))[0] == expected
@@ -255,14 +255,14 @@ async def test_a_yes_is_remembered_for_30_seconds_and_a_no_for_5() -> None:
 
 
 async def test_reading_and_writing_are_remembered_apart() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         assert (await app.get(headers=bearer(BOB)))[0] == 200
         assert (await app.post(headers=bearer(BOB)))[0] == 403
         assert (await app.get(headers=bearer(BOB)))[0] == 200
 
 
 async def test_many_requests_at_once_are_one_question() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         app.checker.go_on.clear()
         requests = [asyncio.create_task(app.get(headers=bearer(ANA))) for _ in range(20)]
         await until(lambda: app.checker.asked, "the question")
@@ -273,11 +273,11 @@ async def test_many_requests_at_once_are_one_question() -> None:
 
 
 async def test_the_others_get_their_answer_although_the_first_goes_away() -> None:
-    app = GateApp()
+    app = AuthorizerApp()
     app.checker.go_on.clear()
 
     async def check() -> str:
-        return (await app.gate.check(ANA, Permission.READ)).name
+        return (await app.authorizer.check(ANA, Permission.READ)).name
 
     first, second = asyncio.create_task(check()), asyncio.create_task(check())
     await until(lambda: app.checker.asked, "the question")
@@ -292,7 +292,7 @@ async def test_an_api_server_that_cannot_answer_is_503_and_asked_again_at_once()
     lines: list[str] = []
     sink = logger.add(lines.append, format="{message} {extra}")
     try:
-        async with gate_app() as app:
+        async with authorizer_app() as app:
             app.checker.trouble = KubernetesError("HTTP 500: etcd is down")
             for _ in range(3):
                 async with app.client.get("/read", headers=bearer(ANA)) as answer:
@@ -309,18 +309,18 @@ async def test_an_api_server_that_cannot_answer_is_503_and_asked_again_at_once()
 
 
 async def test_an_api_server_that_hangs_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.ops.auth.authorizer.CHECK_SECONDS", 0.05)
-    async with gate_app() as app:
+    monkeypatch.setattr("controller.ops.auth.authorizer.CHECK_TIMEOUT", 0.05)
+    async with authorizer_app() as app:
         app.checker.go_on.clear()
         assert (await app.get(headers=bearer(ANA)))[0] == 503
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_cache, "MAX_DECISIONS", 3)
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for token in (ANA, "one", "two", "three"):
             await app.get(headers=bearer(token))
-        assert len(app.gate._admissions._kept) == 3
+        assert len(app.authorizer._decisions._decided) == 3
         await app.get(headers=bearer("three"))
         await app.get(headers=bearer(ANA))
         assert app.checker.asked == [ANA, "one", "two", "three", ANA]
@@ -328,7 +328,7 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_somebody_who_tries_out_tokens_does_not_flood_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_cache, "MAX_UNDER_WAY", 2)
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         assert (await app.get(headers=bearer(ANA)))[0] == 200
         app.checker.go_on.clear()
         tries = [asyncio.create_task(app.get(headers=bearer(f"guess-{number}"))) for number in range(2)]
@@ -341,9 +341,9 @@ async def test_somebody_who_tries_out_tokens_does_not_flood_the_api_server(monke
 
 
 async def test_nothing_that_is_printed_or_kept_holds_a_token() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for token in (ANA, "guessed-token"):
             await app.get(headers=bearer(token))
-        kept = f"{vars(app.gate)} {app.gate._admissions._kept}"
+        kept = f"{vars(app.authorizer)} {app.authorizer._decisions._decided}"
         for token in (ANA, VIEWER, OPERATOR, "guessed-token"):
             assert token not in kept

@@ -93,7 +93,8 @@ def test_each_bad_setting_has_one_line() -> None:
     assert all(line.startswith("eureka-drain: ") for line in lines)
 
 
-def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--comments",)], ids=str)
+def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: Path, options: tuple[str, ...]) -> None:
     file, secrets = tmp_path / "settings.yaml", tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "regions__us__password").write_text(f"file-{CANARY}")
@@ -103,9 +104,7 @@ def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: 
     ops = {"viewer_token": f"viewer-token-{CANARY}"}
     file.write_text(yaml.safe_dump({"regions": {"eu": node, "us": us}, "retention": "90s", "ops": ops}))
     ended = drain(
-        "config",
-        "--config",
-        str(file),
+        *("config", *options, "--config", str(file)),
         EUREKA_DRAIN_BROKER__URL=f"amqps://user-{CANARY}:p%40ss-{CANARY}@broker:5671/",
         EUREKA_DRAIN_SECRETS_DIR=str(secrets),
     )
@@ -113,6 +112,7 @@ def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: 
     shown = yaml.safe_load(ended.stdout)
     assert shown["retention"] == "90s"
     assert shown["watch"]["cluster"] == "default"
+    assert ("# Part of every drain's id" in ended.stdout) == bool(options)
     for kind in ("user", "pass", "yaml", "file", "token"):
         assert f"{kind}-{CANARY}" not in ended.stdout
     assert f"name-{CANARY}" not in ended.stdout

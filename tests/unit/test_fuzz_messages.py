@@ -7,20 +7,22 @@ from datetime import timedelta
 from typing import Any
 
 from controller.domain.causes import Cause
-from controller.domain.commands import DrainCommand, Stage
-from controller.domain.events import Event, Outcome, make_event
+from controller.domain.commands import DrainCommand, RestoreCommand, Stage, WorkItem, make_restore
+from controller.domain.events import LogEntry, Outcome, make_event, make_takeover_event
+from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Condition
-from controller.domain.ledger import HeldInstance, Ledger
+from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
-from controller.domain.takeover import RestoreCommand, WorkItem, make_restore
+from controller.domain.reason import Reason, ReasonCode
 from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
     EVENT_TYPE,
     MAX_BODY_BYTES,
     RESTORE_TYPE,
-    decode_event,
-    encode_event,
+    TAKEOVER_TYPE,
+    decode_entry,
+    encode_entry,
     encode_item,
     type_of,
 )
@@ -55,6 +57,10 @@ def a_drawn_pod(draw: Draw) -> Pod:
     return terminating(a_pod(**facts))
 
 
+def a_drawn_reason(draw: Draw) -> Reason:
+    return Reason(code=draw.choice(list(ReasonCode)), detail=draw.text())
+
+
 def a_drawn_command(draw: Draw) -> DrainCommand:
     facts: dict[str, Any] = {"cause": draw.choice(list(Cause))}
     if draw.maybe(0.3):
@@ -65,9 +71,10 @@ def a_drawn_command(draw: Draw) -> DrainCommand:
                 stage=draw.choice(list(Stage)),
                 due_at=at(draw.choice((-60, 0, 0, 0, 400, 90_000))),
                 renewals=draw.choice(({}, {"http://eureka/eureka": at(80)}, {"http://eureka/eureka": at(-10)})),
-                looked_at=draw.choice((None, at(-500), at(0))),
+                silent_since=draw.choice((None, at(-500), at(0))),
+                may_have_override=draw.maybe(0.3),
                 attempt=draw.choice((1, 2, 5, 2**40)),
-                trouble=draw.choice(("", draw.text())),
+                trouble=draw.choice((None, a_drawn_reason(draw))),
                 trouble_since=draw.choice((None, at(-1), at(-7_200))),
                 id=draw.choice(("orders-0:orders:8080", draw.text()[:600])),
                 app=draw.choice(("ORDERS", draw.text()[:600])),
@@ -80,7 +87,7 @@ def a_drawn_command(draw: Draw) -> DrainCommand:
                 step=draw.choice((0, 7, 2**63 - 1)),
                 attempt=draw.choice((1, 3, 10**9)),
                 first_look_at=draw.choice((None, at(-1), at(-36))),
-                trouble=draw.choice(("", draw.text())),
+                trouble=draw.choice((None, a_drawn_reason(draw))),
                 trouble_since=draw.choice((None, at(-1), at(-7_200))),
             )
         }
@@ -108,15 +115,15 @@ def a_drawn_restore(draw: Draw) -> RestoreCommand:
     return replace(item, progress=draw.choice((None, a_progress(step=3), a_progress(due_at=at(90)))))
 
 
-def some_orders() -> list[tuple[str, str]]:
+def some_items() -> list[tuple[str, str]]:
     """Bodies, each with its message type."""
-    draws = [Draw(f"order {number}") for number in range(DIFFERENT)]
-    orders: list[WorkItem] = [a_drawn_restore(draw) if draw.maybe(0.15) else a_drawn_command(draw) for draw in draws]
-    return [(encode_item(item).decode(), type_of(item)) for item in orders]
+    draws = [Draw(f"item {number}") for number in range(DIFFERENT)]
+    items: list[WorkItem] = [a_drawn_restore(draw) if draw.maybe(0.15) else a_drawn_command(draw) for draw in draws]
+    return [(encode_item(item).decode(), type_of(item)) for item in items]
 
 
-def a_drawn_message(draw: Draw, orders: list[tuple[str, str]]) -> Delivered:
-    whole, type_ = draw.choice(orders)
+def a_drawn_message(draw: Draw, items: list[tuple[str, str]]) -> Delivered:
+    whole, type_ = draw.choice(items)
     body = draw.document(whole, untouched=0.15)
     if draw.maybe(0.003):
         body += b" " * MAX_BODY_BYTES
@@ -135,11 +142,16 @@ def is_parked_as_it_came(message: Delivered, one: Published) -> bool:
         one.exchange == names.DEAD
         and (one.message.body, one.message.type, one.message.content_type, one.message.message_id)
         == (message.body, message.type, message.content_type, message.message_id)
-        and 0 < len((one.message.headers or {})["x-reason"]) <= 500  # type: ignore[arg-type]
+        and 0 < len(header(one, "x-reason")) <= 500
+        and header(one, "x-reason-code") in ("invalid_message", "internal_error")
     )
 
 
-async def seen_through(draw: Draw, orders: list[tuple[str, str]]) -> str:
+def header(one: Published, name: str) -> str:
+    return str((one.message.headers or {})[name])
+
+
+async def seen_through(draw: Draw, items: list[tuple[str, str]]) -> str:
     session = RecordedSession()
     session.listed = [registration()]
     bench = Bench(session, instance_id_templates=("{name}:{ip}:{port}",))
@@ -151,7 +163,7 @@ async def seen_through(draw: Draw, orders: list[tuple[str, str]]) -> str:
         return await handle(item, redelivered)
 
     bench.consumer._handle = noting
-    message = a_drawn_message(draw, orders)
+    message = a_drawn_message(draw, items)
     published = await bench.take(message)
     if not handled:
         assert [is_parked_as_it_came(message, one) for one in published] == [True]
@@ -162,19 +174,18 @@ async def seen_through(draw: Draw, orders: list[tuple[str, str]]) -> str:
     if any(is_parked_as_it_came(message, one) for one in dead):
         return "handled, and its next step could not be written"
     if dead:
-        reason = str((dead[0].message.headers or {})["x-reason"])
-        return "given up: a mistake" if reason.startswith("unexpected") else "given up"
+        return "given up: our error" if header(dead[0], "x-reason-code") == "internal_error" else "given up"
     await bench.follow(published, steps=2)
     return "handled"
 
 
-def test_every_message_is_handled_or_parked_with_its_reason_and_none_is_dropped() -> None:
-    orders = some_orders()
-    assert {type_ for _, type_ in orders} == {COMMAND_TYPE, RESTORE_TYPE}
+def test_every_message_is_handled_or_parked_with_its_reason() -> None:
+    items = some_items()
+    assert {type_ for _, type_ in items} == {COMMAND_TYPE, RESTORE_TYPE}
 
     @in_virtual_time
     async def record() -> None:
-        tally = await fuzz_story("bodies", lambda draw: seen_through(draw, orders))
+        tally = await fuzz_story("bodies", lambda draw: seen_through(draw, items))
         for became in ("parked", "handled", "given up"):
             assert tally[became] > 100, tally
 
@@ -182,39 +193,44 @@ def test_every_message_is_handled_or_parked_with_its_reason_and_none_is_dropped(
         record()
 
 
-def some_events() -> list[str]:
+def some_entries() -> list[tuple[str, str]]:
+    """Entries of the event log, each with its message type."""
     draws = [Draw(f"event {number}") for number in range(60)]
-    events = [
+    entries: list[LogEntry] = [
         make_event(
             a_drawn_command(draw),
             draw.choice(list(Outcome)),
             at(draw.randint(-100, 100)),
-            reason=draw.text(),
+            reason=draw.choice((None, a_drawn_reason(draw))),
             target=draw.choice((None, a_target())),
             nodes=readings(out(), None, Condition.failing),
         )
         for draw in draws
     ]
-    return [encode_event(event).decode() for event in events]
+    restores = [a_drawn_restore(draw) for draw in draws[:20]]
+    entries += [make_takeover_event(restore, restore.held[0], at(3)) for restore in restores]
+    return [(encode_entry(entry).decode(), type_of(entry)) for entry in entries]
 
 
 def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
-    events = some_events()
-    noted: list[Event] = []
+    entries = some_entries()
+    assert {type_ for _, type_ in entries} == {EVENT_TYPE, TAKEOVER_TYPE}
+    noted: list[LogEntry] = []
 
     async def read(draw: Draw) -> str:
         ledger = Ledger("test")
-        log = StreamFollower(
+        log: StreamFollower[LogEntry] = StreamFollower(
             settings=BrokerSettings(),
             stream=names.EVENTS,
-            decode=decode_event,
+            decode=decode_entry,
             look_back=timedelta(hours=1),
             clock=virtual_clock,
         )
         log.readers = [ledger.apply, noted.append]
         before = len(noted)
         for offset in range(3):
-            message = Delivered(draw.document(draw.choice(events), untouched=0.3), type_=EVENT_TYPE)
+            whole, type_ = draw.choice(entries)
+            message = Delivered(draw.document(whole, untouched=0.3), type_=type_)
             message.headers["x-stream-offset"] = offset
             await log._on_message(message)  # type: ignore[arg-type]
         assert log._next == 3

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from controller.app.watch_parts import build_watch
 from controller.domain.addressing import is_region_name
 from controller.domain.events import Outcome, make_event
 from controller.domain.ledger import Ledger
@@ -15,10 +16,9 @@ from controller.domain.routing import Publish, Routing, make_commands
 from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError
 from controller.flows.priority import PriorityGate
-from controller.flows.watch import Watch
 from controller.kube.feed import KubePodFeed
 from controller.kube.pod_decoder import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
-from controller.messages.codec import encode_event, encode_item
+from controller.messages.codec import encode_entry, encode_item
 from controller.rabbit import names
 from controller.settings import WatchSettings as Settings
 from tests.fakes.log import FakeLog
@@ -111,10 +111,11 @@ def drained(pod: Pod, cause: Any, tracker: Tracker) -> str:
             assert is_region_name(decision.command.region)
             if is_credible(pod):
                 assert encode_item(decision.command)
-                assert encode_event(make_event(decision.command, Outcome.requested, at(0)))
+                assert encode_entry(make_event(decision.command, Outcome.requested, at(0)))
         else:
-            assert decision.reason
-            assert is_credible(pod) is False or encode_event(make_event(decision.command, Outcome.refused, at(0)))
+            assert decision.reason.detail
+            refused = make_event(decision.command, Outcome.refused, at(0), reason=decision.reason)
+            assert is_credible(pod) is False or encode_entry(refused)
     return type(decisions[0]).__name__ if decisions else "switched off"
 
 
@@ -175,7 +176,7 @@ async def watched(draw: Draw) -> str:
     api = Api(draw)
     settings = Settings(label_selector="app" if draw.maybe(0.3) else "")
     outbox = RecordedOutbox()
-    watch = Watch(
+    parts = build_watch(
         feeds=[KubePodFeed(api, settings, clock=virtual_clock)],  # type: ignore[arg-type]
         outbox=outbox,
         routing=ROUTING,
@@ -184,9 +185,9 @@ async def watched(draw: Draw) -> str:
         priority=PriorityGate(),
         ledger=Ledger(),
         log=FakeLog(),
-        positions=FakeLog(),
+        positions_log=FakeLog(),
     )
-    running = asyncio.create_task(watch.run())
+    running = asyncio.create_task(parts.run())
     try:
         for _ in range(10_000):
             await asyncio.sleep(1)

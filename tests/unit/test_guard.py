@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.events import Outcome, make_event
 from controller.domain.guard import GuardPolicy, RecentTakeOuts, heartbeats_again, may_heartbeat
-from controller.domain.stages import renewals
+from controller.domain.instances import renewals
 from tests.unit.building import NODES, a_command, a_target, an_instance, at, readings
 
 
@@ -41,7 +41,7 @@ def test_a_renewal_time_that_lies_behind_us_is_silence_and_one_ahead_is_not() ->
 
 def test_two_equal_looks_further_apart_than_a_heartbeat_are_silence() -> None:
     now = readings(an_instance(renewed_at=at(80)))
-    looked = a_target(looked_at=at(0), renewals=renewals(now))
+    looked = a_target(silent_since=at(0), renewals=renewals(now))
     assert may_heartbeat(looked, now, at(34))
     assert not may_heartbeat(looked, now, at(35))
     assert not heartbeats_again(looked, now)

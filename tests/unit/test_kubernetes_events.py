@@ -1,4 +1,4 @@
-"""What becomes a notice, under which name, and what is left of hostile words in it."""
+"""What becomes a Kubernetes Event, under which name, and what is left of hostile words in it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from controller.domain.kubernetes_events import (
     drain_event,
     shutdown_event,
 )
+from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.verdict import shutdown_of
-from tests.unit.building import NOON, STATEFUL_SET, a_command, a_pod, a_target, at
-from tests.unit.shutdowns import an_end, begun, left, out, short_by, story_of
+from tests.unit.building import NOON, STATEFUL_SET, a_command, a_pod, a_reason, a_target, at
+from tests.unit.shutdowns import an_end, begun, out, record_of, short_by, shut_down
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -31,7 +32,7 @@ def an_event(outcome: Outcome = Outcome.out_of_service, /, **facts: Any) -> Even
     return replace(make_event(a_command(), outcome, at(0.4), target=a_target()), **facts)
 
 
-def notice(event: Event) -> KubernetesEvent:
+def made_of(event: Event) -> KubernetesEvent:
     found = drain_event(event)
     assert found is not None
     return found
@@ -50,19 +51,19 @@ IT = "app ORDERS, instance orders-0:orders:8080"
             f"Out of service at every node of Eureka region eu 0.4 s after the pod began to go ({IT})",
         ),
         (
-            an_event(Outcome.refused, reason="it is another pod's"),
+            an_event(Outcome.refused, reason=a_reason("it is another pod's", ReasonCode.not_its_own)),
             "DrainRefused",
             True,
             f"Drain refused in Eureka region eu 0.4 s after the pod began to go ({IT}): it is another pod's",
         ),
         (
-            an_event(Outcome.failed, reason="http://eureka-0: HTTP 403", at=at(3600)),
+            an_event(Outcome.failed, reason=a_reason("http://eureka-0: HTTP 403", ReasonCode.denied), at=at(3600)),
             "DrainFailed",
             True,
             f"Drain given up in Eureka region eu 3600 s after the pod began to go ({IT}): http://eureka-0: HTTP 403",
         ),
         (
-            an_event(Outcome.restored, reason="a newer process holds the id"),
+            an_event(Outcome.restored, reason=a_reason("a newer process holds the id", ReasonCode.taken_over)),
             "Restored",
             False,
             "Its id is back in service at every node of Eureka region eu 0.4 s after the pod began to go "
@@ -71,40 +72,56 @@ IT = "app ORDERS, instance orders-0:orders:8080"
     ],
     ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
 )
-def test_what_is_told(event: Event, reason: str, warning: bool, message: str) -> None:
-    told = notice(event)
-    assert (told.reason, told.warning, told.message) == (reason, warning, message)
-    assert (told.namespace, told.pod, told.uid, told.at) == ("shop", "orders-0", "uid-1", event.at)
-    assert told.name == f"orders-0.{event.event_id[:16]}"
-    assert told.owner is None
+def test_an_outcome_that_concerns_a_team_becomes_an_event(
+    event: Event, reason: str, warning: bool, message: str
+) -> None:
+    made = made_of(event)
+    assert (made.reason, made.warning, made.message) == (reason, warning, message)
+    assert (made.namespace, made.pod, made.uid, made.at) == ("shop", "orders-0", "uid-1", event.at)
+    assert made.name == f"orders-0.{event.event_id[:16]}"
+    assert made.owner is None
 
 
 @pytest.mark.parametrize(
     "outcome",
-    [Outcome.requested, Outcome.removed, Outcome.already_gone, Outcome.not_registered, Outcome.superseded],
+    [
+        Outcome.requested,
+        Outcome.retrying,
+        Outcome.removed,
+        Outcome.already_gone,
+        Outcome.not_registered,
+        Outcome.superseded,
+    ],
 )
-def test_what_nobody_asks_for_is_not_told(outcome: Outcome) -> None:
+def test_an_outcome_that_nobody_asks_for_becomes_none(outcome: Outcome) -> None:
     assert drain_event(an_event(outcome)) is None
 
 
-def test_a_refusal_without_region_and_instance_is_told_all_the_same() -> None:
-    event = an_event(Outcome.refused, region="", app="", instance_id="", since_at=None, reason="region 'x y' is none")
-    assert notice(event).message == "Drain refused in Eureka: region 'x y' is none"
+def test_a_refusal_without_region_and_instance_becomes_an_event() -> None:
+    event = an_event(
+        Outcome.refused,
+        region="",
+        app="",
+        instance_id="",
+        since_at=None,
+        reason=a_reason("region 'x y' is none", ReasonCode.invalid_annotation),
+    )
+    assert made_of(event).message == "Drain refused in Eureka: region 'x y' is none"
 
 
-def test_what_a_person_asked_for_is_not_told_as_the_pods_end() -> None:
-    told = notice(an_event(cause=Cause.asked)).message
-    assert "0.4 s after the pod was to be drained" in told
+def test_what_a_person_asked_for_does_not_read_as_the_pods_end() -> None:
+    made = made_of(an_event(cause=Cause.asked)).message
+    assert "0.4 s after the pod was to be drained" in made
 
 
-def test_clocks_that_differ_tell_no_negative_seconds() -> None:
-    assert " 0.0 s after" in notice(an_event(at=at(-5), since_at=NOON)).message
+def test_clocks_that_differ_give_no_negative_seconds() -> None:
+    assert " 0.0 s after" in made_of(an_event(at=at(-5), since_at=NOON)).message
 
 
 def test_every_replica_gives_the_same_notice_and_another_change_another_name() -> None:
-    assert notice(an_event()) == notice(an_event())
+    assert made_of(an_event()) == made_of(an_event())
     names = {
-        notice(event).name
+        made_of(event).name
         for event in (
             an_event(),
             make_event(a_command(), Outcome.failed, at(1), target=a_target()),
@@ -115,17 +132,17 @@ def test_every_replica_gives_the_same_notice_and_another_change_another_name() -
     assert len(names) == 4
 
 
-def test_the_owner_is_told_which_of_its_pods_it_was() -> None:
-    told = notice(an_event())
-    moved = addressed_to(told, STATEFUL_SET)
-    assert moved == replace(told, owner=STATEFUL_SET, message=f"Pod orders-0: {told.message}")
+def test_an_owner_reads_which_of_its_pods_it_was() -> None:
+    made = made_of(an_event())
+    moved = addressed_to(made, STATEFUL_SET)
+    assert moved == replace(made, owner=STATEFUL_SET, message=f"Pod orders-0: {made.message}")
 
 
 @pytest.mark.parametrize(
     "pod", ["", "A B", "../../secrets", "x" * 300, "a." * 150, "a..b", "-", "a" * 235 + "-.-b", "日本", "\ud800"]
 )
 def test_the_name_is_a_subdomain_whatever_the_pods_is(pod: str) -> None:
-    name = notice(an_event(pod=pod)).name
+    name = made_of(an_event(pod=pod)).name
     assert SUBDOMAIN.fullmatch(name)
     assert len(name) <= 253
 
@@ -144,7 +161,7 @@ def test_the_name_is_a_subdomain_whatever_the_pods_is(pod: str) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_ours_or_any_pods_is_not_told(facts: dict[str, str]) -> None:
+def test_what_cannot_be_ours_or_any_pods_becomes_none(facts: dict[str, str]) -> None:
     assert drain_event(an_event(**facts)) is None
 
 
@@ -153,41 +170,46 @@ def test_what_cannot_be_ours_or_any_pods_is_not_told(facts: dict[str, str]) -> N
 )
 @pytest.mark.parametrize("name", ["reason", "app", "instance_id", "region", "pod"])
 def test_hostile_words_become_one_printable_line_of_bounded_length(name: str, text: str) -> None:
-    told = notice(an_event(Outcome.refused, **{name: text}))
-    for one in (told, addressed_to(told, STATEFUL_SET)):
+    made = made_of(an_event(Outcome.refused, **{name: text}))
+    for one in (made, addressed_to(made, STATEFUL_SET)):
         assert one.message.isprintable()
         assert len(one.message.encode()) <= MAX_MESSAGE_BYTES
 
 
 def test_a_long_id_leaves_room_for_the_reason() -> None:
-    event = an_event(Outcome.refused, app="A" * 600, instance_id="i" * 600, reason="not addressable")
-    assert notice(event).message.endswith("…): not addressable")
+    event = an_event(
+        Outcome.refused,
+        app="A" * 600,
+        instance_id="i" * 600,
+        reason=a_reason("not addressable", ReasonCode.not_addressable),
+    )
+    assert made_of(event).message.endswith("…): not addressable")
 
 
 words = st.text(max_size=400)
 
 
 @given(outcome=st.sampled_from(Outcome), pod=words, namespace=words, reason=words, app=words, instance=words)
-def test_anything_is_a_bounded_notice_or_none(
+def test_anything_becomes_one_bounded_event_or_none(
     outcome: Outcome, pod: str, namespace: str, reason: str, app: str, instance: str
 ) -> None:
     for where in (namespace, "shop"):
-        event = an_event(outcome, pod=pod, namespace=where, reason=reason, app=app, instance_id=instance)
-        told = drain_event(event)
-        if told is not None:
-            assert SUBDOMAIN.fullmatch(told.name)
-            assert told.message.isprintable()
-            assert len(addressed_to(told, STATEFUL_SET).message.encode()) <= MAX_MESSAGE_BYTES
+        event = an_event(outcome, pod=pod, namespace=where, reason=a_reason(reason), app=app, instance_id=instance)
+        made = drain_event(event)
+        if made is not None:
+            assert SUBDOMAIN.fullmatch(made.name)
+            assert made.message.isprintable()
+            assert len(addressed_to(made, STATEFUL_SET).message.encode()) <= MAX_MESSAGE_BYTES
 
 
-def leave_notice(record: DrainRecord) -> KubernetesEvent | None:
+def event_of(record: DrainRecord) -> KubernetesEvent | None:
     return shutdown_event(record, shutdown_of(record))
 
 
-def test_a_leave_that_was_not_graceful_is_told_with_its_reason_its_times_and_its_region() -> None:
-    told = leave_notice(short_by(94))
-    assert told == KubernetesEvent(
-        name=told.name if told else "",
+def test_an_event_of_an_early_end_has_its_reason_times_and_region() -> None:
+    made = event_of(short_by(94))
+    assert made == KubernetesEvent(
+        name=made.name if made else "",
         namespace="shop",
         pod="orders-0",
         uid="uid-1",
@@ -197,45 +219,45 @@ def test_a_leave_that_was_not_graceful_is_told_with_its_reason_its_times_and_its
         "callers in Eureka region eu may have used it until 12:01:35Z",
         at=at(1),
     )
-    assert SUBDOMAIN.fullmatch(told.name)
-    assert told.name.startswith("orders-0.")
+    assert SUBDOMAIN.fullmatch(made.name)
+    assert made.name.startswith("orders-0.")
 
 
-def test_a_graceful_leave_is_told_without_a_warning() -> None:
-    told = leave_notice(left(at(100)))
-    assert told is not None
-    assert (told.reason, told.warning) == ("Graceful", False)
+def test_an_event_of_a_graceful_shutdown_is_no_warning() -> None:
+    made = event_of(shut_down(at(100)))
+    assert made is not None
+    assert (made.reason, made.warning) == ("Graceful", False)
     message = "Graceful. It ended at 12:01:40Z; callers in Eureka region eu may have used it until 12:01:35Z"
-    assert told.message == message
+    assert made.message == message
 
 
-def test_a_leave_while_callers_were_still_given_it_is_told_without_times_that_nobody_knows() -> None:
-    told = leave_notice(story_of(begun(), make_event(a_command(), Outcome.failed, at(9), target=a_target()), an_end(3)))
-    assert told is not None
-    assert told.message == "Not graceful: it ended while callers were still given it (Eureka region eu)"
+def test_an_event_of_an_end_in_service_has_no_unknown_times() -> None:
+    made = event_of(record_of(begun(), make_event(a_command(), Outcome.failed, at(9), target=a_target()), an_end(3)))
+    assert made is not None
+    assert made.message == "Not graceful: it ended while callers were still given it (Eureka region eu)"
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        story_of(begun(), out()),
-        story_of(begun(), an_end(1)),
-        story_of(begun(), out(), an_end(None)),
-        story_of(begun(), make_event(a_command(), Outcome.not_registered, at(9)), an_end(1)),
+        record_of(begun(), out()),
+        record_of(begun(), an_end(1)),
+        record_of(begun(), out(), an_end(None)),
+        record_of(begun(), make_event(a_command(), Outcome.not_registered, at(9)), an_end(1)),
         short_by(94, pod=a_pod(namespace="../shop")),
     ],
     ids=["it serves", "not out yet", "nobody saw it", "never registered", "no namespace can be called so"],
 )
-def test_a_leave_that_says_nothing_to_a_team_is_not_told(record: DrainRecord) -> None:
-    assert leave_notice(record) is None
+def test_a_verdict_that_helps_nobody_makes_no_event(record: DrainRecord) -> None:
+    assert event_of(record) is None
 
 
-def test_every_replica_gives_the_same_name_to_a_leave_and_each_drain_another_one() -> None:
+def test_replicas_give_one_name_to_a_shutdown_and_drains_different_ones() -> None:
     end = an_end(1)
     replica = replace(end, at=at(7), why="it has no preStop hook")
-    one, other = (leave_notice(story_of(begun(), out(), told)) for told in (end, replica))
-    of_us = leave_notice(short_by(94, drain_id="of-us", region="us"))
-    drained = notice(out())
+    one, other = (event_of(record_of(begun(), out(), made)) for made in (end, replica))
+    of_us = event_of(short_by(94, drain_id="of-us", region="us"))
+    drained = made_of(out())
     assert one is not None
     assert other is not None
     assert of_us is not None
@@ -244,13 +266,11 @@ def test_every_replica_gives_the_same_name_to_a_leave_and_each_drain_another_one
 
 
 @given(st.text(), st.text(max_size=3_000), st.text(max_size=300))
-def test_whatever_a_pod_is_called_and_its_hook_does_its_leave_is_one_printable_bounded_line(
-    pod: str, why: str, region: str
-) -> None:
-    told = leave_notice(short_by(94, pod=a_pod(name=pod), region=region, why=why))
-    assert told is not None
-    assert told.message.isprintable()
-    assert len(told.message.encode()) <= MAX_MESSAGE_BYTES
-    assert SUBDOMAIN.fullmatch(told.name)
-    assert told.message.startswith("Not graceful, 94 s short")
-    assert len(addressed_to(told, STATEFUL_SET).message.encode()) <= MAX_MESSAGE_BYTES
+def test_a_shutdown_event_is_one_printable_bounded_line_for_any_pod(pod: str, why: str, region: str) -> None:
+    made = event_of(short_by(94, pod=a_pod(name=pod), region=region, why=why))
+    assert made is not None
+    assert made.message.isprintable()
+    assert len(made.message.encode()) <= MAX_MESSAGE_BYTES
+    assert SUBDOMAIN.fullmatch(made.name)
+    assert made.message.startswith("Not graceful, 94 s short")
+    assert len(addressed_to(made, STATEFUL_SET).message.encode()) <= MAX_MESSAGE_BYTES

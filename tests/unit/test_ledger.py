@@ -75,18 +75,18 @@ def test_a_lost_node_first_and_a_deletion_later_is_a_deletion() -> None:
 
 def test_trouble_that_is_told_is_an_answer_and_the_watchs_own_word_is_none() -> None:
     assert not ledger_of(told(Outcome.requested)).is_answered(KEY[0])
-    assert ledger_of(told(Outcome.requested, reason="a node is away")).is_answered(KEY[0])
+    assert ledger_of(told(Outcome.retrying)).is_answered(KEY[0])
 
 
 def test_a_successor_that_is_drained_itself_is_not_freed_of_its_own_drains_override() -> None:
     heir = an_instance(ip="10.1.0.99", registered_at=at(40))
     theirs = told(Outcome.out_of_service, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99")
-    assert ledger_of(told(Outcome.out_of_service), theirs).is_taken_again(KEY, "eu", heir, at(60))
+    assert ledger_of(told(Outcome.out_of_service), theirs).is_drained_anew(KEY, "eu", heir, at(60))
     earlier = told(Outcome.out_of_service, 30, drain_id="earlier")
-    assert not ledger_of(told(Outcome.out_of_service), earlier).is_taken_again(KEY, "eu", heir, at(60))
+    assert not ledger_of(told(Outcome.out_of_service), earlier).is_drained_anew(KEY, "eu", heir, at(60))
     asked = ledger_of(told(Outcome.requested, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99"))
-    assert asked.is_taken_again(KEY, "eu", heir, at(60))
-    assert not asked.is_taken_again(KEY, "eu", heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
+    assert asked.is_drained_anew(KEY, "eu", heir, at(60))
+    assert not asked.is_drained_anew(KEY, "eu", heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
 
 
 @given(st.lists(st.sampled_from(sorted(Outcome)), max_size=8), st.data())

@@ -109,12 +109,12 @@ def test_any_text_makes_exactly_one_line(
         assert json.loads(line)["message"] == message
 
 
-def test_a_json_line_tells_time_level_message_and_facts(output: Output) -> None:
+def test_a_json_line_has_time_level_message_and_facts(output: Output) -> None:
     set_up("json")
     logger.bind(drain="d", attempt=2, region="").error("not confirmed")
-    told: dict[str, Any] = json.loads(output.line())
-    assert told.pop("time")
-    assert told == {"level": "ERROR", "message": "not confirmed", "drain": "d", "attempt": 2}
+    line: dict[str, Any] = json.loads(output.line())
+    assert line.pop("time")
+    assert line == {"level": "ERROR", "message": "not confirmed", "drain": "d", "attempt": 2}
 
 
 def test_what_is_below_the_level_is_not_written(output: Output) -> None:
@@ -152,7 +152,7 @@ def test_an_exception_never_shows_local_variables(output: Output, style: Literal
 def test_an_exception_that_is_logged_can_be_found_in_the_log(
     output: Output, style: Literal["text", "json"], by: str
 ) -> None:
-    # At DEBUG whoever mends a mistake needs at least its kind, its text and where it was raised.
+    # At DEBUG whoever looks for a mistake needs at least its kind, its text and where it was raised.
     set_up(style, "DEBUG")
     try:
         fail()

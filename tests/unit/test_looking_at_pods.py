@@ -46,7 +46,7 @@ REPLICA_SETS = {
 
 async def looked(monkeypatch: pytest.MonkeyPatch, api: OpenedApi, **settings: Any) -> ShutdownSurvey:
     monkeypatch.setattr(windows, "KubeApi", lambda: api)
-    return await windows.look_at_pods(Settings.model_validate(settings))
+    return await windows.survey_pods(Settings.model_validate(settings))
 
 
 async def test_the_owners_tell_which_template_is_newest_although_its_pod_is_older(

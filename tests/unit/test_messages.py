@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.commands import DrainCommand, Stage, Target
-from controller.domain.events import Event, Outcome, make_event
+from controller.domain.causes import Cause
+from controller.domain.commands import DrainCommand, RestoreCommand, Stage, Target, WorkItem, make_restore
+from controller.domain.events import Event, Outcome, TakeoverEvent, make_event, make_takeover_event
+from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Condition
+from controller.domain.pods import Pod
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
-from controller.domain.takeover import WorkItem
 from controller.errors import MessageError
 from controller.messages import v1
 from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
+    EVENT_TYPE,
     MAX_BODY_BYTES,
+    RESTORE_TYPE,
+    TAKEOVER_TYPE,
     decode_end,
-    decode_event,
+    decode_entry,
     decode_item,
     encode_end,
-    encode_event,
+    encode_entry,
     encode_item,
+    type_of,
 )
 from tests.unit.building import (
     STATEFUL_SET,
@@ -42,9 +50,11 @@ from tests.unit.building import (
     readings,
     terminating,
 )
-from tests.unit.messages_drawn import commands, targets, words
+from tests.unit.messages_drawn import commands, pods, reasons, targets
 
 GOLDEN = Path(__file__).parent / "golden"
+UNREACHABLE = Reason(code=ReasonCode.unreachable, detail="http://eureka-1:8761/eureka: unreachable")
+DENIED = Reason(code=ReasonCode.denied, detail="HTTP 403")
 
 
 def decoded(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | None = CONTENT_TYPE) -> WorkItem:
@@ -62,9 +72,9 @@ def test_a_command_comes_back_as_it_was_sent(command: DrainCommand) -> None:
     assert decoded(encode_item(command)) == command
 
 
-@given(commands, st.sampled_from(Outcome), words, st.none() | targets, st.integers(1, 100))
-def test_an_event_says_on_the_wire_what_it_said(
-    command: DrainCommand, outcome: Outcome, reason: str, target: Target | None, attempt: int
+@given(commands, st.sampled_from(Outcome), st.none() | reasons, st.none() | targets, st.integers(1, 100))
+def test_an_event_comes_back_as_it_was_written(
+    command: DrainCommand, outcome: Outcome, reason: Reason | None, target: Target | None, attempt: int
 ) -> None:
     event = make_event(
         command,
@@ -76,15 +86,42 @@ def test_an_event_says_on_the_wire_what_it_said(
         attempt=attempt,
     )
     if not any(reading.instance for reading in event.nodes):
-        assert decode_event(encode_event(event)) == event
-    wire = msgspec.json.decode(encode_event(event), type=v1.EventV1)
+        assert decode_entry(encode_entry(event)) == event
+    wire = msgspec.json.decode(encode_entry(event), type=v1.EventV1)
     assert wire.version == 1
     for name in Event.__dataclass_fields__:
-        if name not in ("nodes", "facts"):
+        if name not in ("nodes", "facts", "reason"):
             assert getattr(wire, name) == getattr(event, name), name
+    assert wire.reason == (None if reason is None else v1.ReasonV1(code=reason.code, detail=reason.detail))
     assert [(node.node, node.condition, node.detail) for node in wire.nodes] == [
         (node.node, node.condition, node.detail) for node in event.nodes
     ]
+
+
+@given(pods, st.sampled_from(("", "restore-1")))
+def test_a_takeover_comes_back_as_it_was_written(pod: Pod, requested_by: str) -> None:
+    takeover = make_takeover_event(restore(pod, requested_by=requested_by), HELD, at(3))
+    assert type_of(takeover) == TAKEOVER_TYPE
+    assert decode_entry(encode_entry(takeover), TAKEOVER_TYPE) == takeover
+
+
+HELD = HeldInstance(
+    drain_id="u4ogxdsnands54l3",
+    region="eu",
+    app="ORDERS",
+    id="orders-0:orders:8080",
+    cause=Cause.terminating,
+    namespace="shop",
+    pod="orders-0",
+    uid="uid-1",
+    ip="10.1.0.7",
+    since_at=at(0),
+    out_at=at(0.75),
+)
+
+
+def restore(pod: Pod, **facts: Any) -> RestoreCommand:
+    return replace(make_restore("test", "eu", pod, (HELD,), at(2)), **facts)
 
 
 def full_command() -> DrainCommand:
@@ -100,15 +137,18 @@ def full_command() -> DrainCommand:
         )
     )
     target = a_target(
-        stage=Stage.retire,
+        stage=Stage.retain,
         due_at=at(35.5),
         renewals={"http://eureka-0:8761/eureka": at(80)},
-        looked_at=at(0.5),
+        silent_since=at(0.5),
+        may_have_override=True,
         attempt=2,
-        trouble="http://eureka-1:8761/eureka: unreachable",
+        trouble=UNREACHABLE,
         trouble_since=at(1),
     )
-    progress = a_progress(target, attempt=3, trouble="t", first_look_at=at(0.25))
+    progress = a_progress(
+        target, step=7, chain="2", attempt=3, trouble=DENIED, trouble_since=at(2), first_look_at=at(0.25)
+    )
     other = a_living_pod(host_network=True, ports=(8080, 9090))
     return a_command(
         pod, living=(other,), requested_by="ana", requested_at=at(-1), requested_why="late", progress=progress
@@ -120,7 +160,7 @@ def full_event() -> Event:
         full_command(),
         Outcome.out_of_service,
         at(0.75),
-        reason="why",
+        reason=UNREACHABLE,
         target=a_target(attempt=2),
         nodes=readings(out(), None, Condition.failing),
         retention_ends_at=at(330),
@@ -149,12 +189,29 @@ def first_event() -> Event:
     return make_event(full_command(), Outcome.requested, at(0), published_at=at(0.1))
 
 
+def retrying_event() -> Event:
+    """What stands in the way of a drain."""
+    return make_event(full_command(), Outcome.retrying, at(0.5), reason=DENIED, target=a_target(attempt=2))
+
+
+def full_restore() -> RestoreCommand:
+    successor = a_pod("uid-3", created_at=at(1), owner=STATEFUL_SET)
+    return restore(successor, requested_by="ana", requested_at=at(4), requested_why="late", progress=a_progress(step=3))
+
+
+def full_takeover() -> TakeoverEvent:
+    return make_takeover_event(full_restore(), HELD, at(3))
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
         ("command.v1.json", encode_item(full_command())),
-        ("event.v1.json", encode_event(full_event())),
-        ("requested.v1.json", encode_event(first_event())),
+        ("restore.v1.json", encode_item(full_restore())),
+        ("requested.v1.json", encode_entry(first_event())),
+        ("retrying.v1.json", encode_entry(retrying_event())),
+        ("event.v1.json", encode_entry(full_event())),
+        ("takeover.v1.json", encode_entry(full_takeover())),
         ("end.v1.json", encode_end(full_end())),
     ],
 )
@@ -162,12 +219,50 @@ def test_the_bytes_of_version_1_are_frozen(name: str, body: bytes) -> None:
     assert body == (GOLDEN / name).read_bytes().rstrip(b"\n")
 
 
-def test_a_command_that_was_written_by_the_first_release_is_still_read() -> None:
-    assert decoded((GOLDEN / "command.v1.json").read_bytes()) == full_command()
+def golden(name: str) -> bytes:
+    return (GOLDEN / f"{name}.v1.json").read_bytes()
 
 
-def test_an_end_that_was_written_by_the_first_release_is_still_read() -> None:
-    assert decode_end((GOLDEN / "end.v1.json").read_bytes()) == full_end()
+def test_what_the_first_release_has_written_is_still_read() -> None:
+    assert decoded(golden("command")) == full_command()
+    assert decoded(golden("restore"), RESTORE_TYPE) == full_restore()
+    assert decode_entry(golden("requested"), EVENT_TYPE) == first_event()
+    assert decode_entry(golden("retrying"), EVENT_TYPE) == retrying_event()
+    assert decode_entry(golden("takeover"), TAKEOVER_TYPE) == full_takeover()
+    assert decode_end(golden("end")) == full_end()
+    nodes = tuple(replace(reading, instance=None) for reading in full_event().nodes)
+    assert decode_entry(golden("event")) == replace(full_event(), nodes=nodes), "instances stay with the worker"
+
+
+def test_a_reason_code_of_a_newer_version_stays_readable() -> None:
+    body = {**json.loads(golden("retrying")), "reason": {"code": "made_up_later", "detail": "why"}}
+    entry = decode_entry(json.dumps(body).encode())
+    assert isinstance(entry, Event)
+    assert entry.reason == Reason(code=ReasonCode.other, detail="why")
+
+
+@pytest.mark.parametrize("reason", ["why", 7, {}, {"detail": "why"}, {"code": 7}, {"code": "x" * 300}, ["denied"]])
+def test_a_reason_without_a_code_is_refused(reason: Any) -> None:
+    body = {**json.loads(golden("retrying")), "reason": reason}
+    with pytest.raises(MessageError, match=r"drain\.event"):
+        decode_entry(json.dumps(body).encode())
+
+
+def test_a_takeover_is_no_event_and_an_event_no_takeover() -> None:
+    with pytest.raises(MessageError, match=r"drain\.event"):
+        decode_entry(golden("takeover"), EVENT_TYPE)
+    with pytest.raises(MessageError, match=r"drain\.takeover"):
+        decode_entry(golden("event"), TAKEOVER_TYPE)
+
+
+@pytest.mark.parametrize(
+    "field", ["event_id", "drain_id", "at", "cluster", "region", "app", "instance_id", "successor"]
+)
+def test_a_takeover_without_what_it_needs_is_refused(field: str) -> None:
+    body = json.loads(golden("takeover"))
+    del body[field]
+    with pytest.raises(MessageError, match=field):
+        decode_entry(json.dumps(body).encode(), TAKEOVER_TYPE)
 
 
 @pytest.mark.parametrize("field", ["drain_ids", "uid", "at", "end_cause"])
@@ -223,6 +318,7 @@ def test_a_missing_field_is_named(name: str) -> None:
         ("pod.name", "x" * 300),
         ("living", [{}]),
         ("progress", {"first_at": None}),
+        ("progress", {**json.loads(encode_item(full_command()))["progress"], "trouble": "a text"}),
     ],
 )
 def test_a_field_of_another_kind_or_beyond_its_bounds_is_refused(path: str, value: Any) -> None:

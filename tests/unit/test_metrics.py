@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
-from controller.domain.events import Outcome, make_event
-from controller.domain.reasons import OF, Kind
+from controller.domain.events import CODES, Outcome, make_event
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.ops.metrics import Metrics
 from controller.ops.metrics.metrics_reference import measures, rendered
@@ -57,7 +57,7 @@ def test_names_and_help_texts_follow_the_rules(measure: object) -> None:
     assert re.fullmatch(r"eureka_drain(_[a-z]+)+", one.name)
     assert (one.type == "counter") == one.name.endswith("_total")
     assert not re.search(r"_(ms|milliseconds|minutes|hours|age)$", one.name), "base units"
-    assert one.help.endswith(f" From {one.told_by}."), "a help text ends with the roles that give it"
+    assert one.help.endswith(f" From {one.shown_by}."), "a help text ends with the roles that give it"
 
 
 def test_each_role_shows_only_what_it_sets() -> None:
@@ -79,14 +79,15 @@ def test_a_worker_shows_every_outcome_and_reason_before_the_first() -> None:
     for region in ("eu", "us"):
         for outcome in Outcome:
             assert samples["eureka_drain_events_total", region, outcome] == 0
-        for outcome, kinds in OF.items():
-            for kind in (*kinds, Kind.other):
-                assert samples["eureka_drain_not_drained_total", region, outcome, kind] == 0
+        for outcome, codes in CODES.items():
+            for code in codes:
+                assert samples["eureka_drain_not_drained_total", region, outcome, code] == 0
 
 
-def test_events_are_counted_by_region_outcome_and_kind_of_reason() -> None:
+def test_events_are_counted_by_region_outcome_and_code_of_the_reason() -> None:
     metrics = Metrics(regions=["eu"], work=["eu"])
-    metrics.recorded(make_event(a_command(), Outcome.refused, at(1), reason="ambiguous: the id also lives in app 'X'"))
+    ambiguous = Reason(code=ReasonCode.ambiguous, detail="the id also lives in app 'X'")
+    metrics.recorded(make_event(a_command(), Outcome.refused, at(1), reason=ambiguous))
     metrics.recorded(make_event(a_command(), Outcome.restored, at(1)))
     samples = shown(metrics)
     assert samples["eureka_drain_events_total", "eu", "refused"] == 1
@@ -95,16 +96,21 @@ def test_events_are_counted_by_region_outcome_and_kind_of_reason() -> None:
     assert sum(value for (name, *_), value in samples.items() if name == "eureka_drain_not_drained_total") == 1
 
 
+def test_a_failure_without_a_reason_is_counted_as_other() -> None:
+    metrics = Metrics(regions=["eu"], work=["eu"])
+    metrics.recorded(make_event(a_command(), Outcome.failed, at(1)))
+    assert shown(metrics)["eureka_drain_not_drained_total", "eu", "failed", "other"] == 1
+
+
 def test_a_region_that_a_pod_has_made_up_is_no_label() -> None:
     metrics = Metrics(regions=["eu"], watch=True)
     for number in range(50):
         metrics.recorded(make_event(a_command(region=f"made-up-{number}"), Outcome.requested, NOON))
-    metrics.recorded(
-        make_event(a_command(region=""), Outcome.refused, NOON, reason="annotation eureka.drain/region=''")
-    )
+    no_region = Reason(code=ReasonCode.invalid_annotation, detail="annotation eureka.drain/region=''")
+    metrics.recorded(make_event(a_command(region=""), Outcome.refused, NOON, reason=no_region))
     samples = shown(metrics)
     assert samples["eureka_drain_events_total", "(other)", "requested"] == 50
-    assert samples["eureka_drain_not_drained_total", "(none)", "refused", "annotation"] == 1
+    assert samples["eureka_drain_not_drained_total", "(none)", "refused", "invalid_annotation"] == 1
     assert {labels[0] for name, *labels in samples if name == "eureka_drain_events_total"} == {"(other)", "(none)"}
 
 

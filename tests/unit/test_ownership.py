@@ -8,6 +8,7 @@ import pytest
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, may_share, ownership_of
+from controller.domain.reason import ReasonCode
 from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, an_instance, at, terminating
 
 NEIGHBOUR = {"host_name": "orders-9", "ip": "10.1.0.99"}
@@ -160,9 +161,11 @@ def test_a_reason_is_given_for_each_refusal() -> None:
     foreign = ownership_of(an_instance(**NEIGHBOUR), a_command(), PodAnnotations())
     newer = ownership_of(an_instance(registered_at=at(100)), a_command(), PodAnnotations())
     assert isinstance(foreign, Foreign)
-    assert "10.1.0.99" in foreign.reason
+    assert foreign.reason.code is ReasonCode.not_its_own
+    assert "10.1.0.99" in foreign.reason.detail
     assert isinstance(newer, TakenOver)
-    assert newer.reason
+    assert newer.reason.code is ReasonCode.taken_over
+    assert newer.reason.detail
 
 
 @pytest.mark.parametrize(

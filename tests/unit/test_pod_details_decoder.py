@@ -1,8 +1,9 @@
-"""The API server's bytes, decoded as far as it decides how long pods stay."""
+"""The API server's bytes, decoded as far as it decides how long pods serve."""
 
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from controller.domain.shutdown.findings import ShutdownSurvey, WindowCoverage, by_workload, survey_workloads
 from controller.domain.shutdown.hooks import read_hook
 from controller.domain.shutdown.pod_details import (
+    MAX_HOOK_BYTES,
     Container,
     ContainerEnd,
     Exec,
@@ -24,27 +26,24 @@ from controller.domain.shutdown.pod_details import (
 from controller.domain.shutdown.workloads import Template, Workload
 from controller.errors import KubernetesError
 from controller.kube.client import KubeForbiddenError, NotFoundError
+from controller.kube.listing import list_details
+from controller.kube.owner_revisions import read_revisions
 from controller.kube.pod_decoder import decode_pod
-from controller.kube.pod_details_decoder import (
-    MAX_CONTAINERS,
-    decode_details_page,
-    list_details,
-    read_details,
-    read_revisions,
-)
+from controller.kube.pod_details_decoder import MAX_CONTAINERS, decode_details_page, details_of
+from controller.ops.answers import json_text
 from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
 from controller.settings import WatchSettings
-from tests.unit.building import a_pod, at
+from tests.unit.building import at
 from tests.unit.fuzz_drawn import Draw
 from tests.unit.test_pod_decoder import an_object
-from tests.unit.windows import ROUTING, USUAL, WINDOWS, a_stay
+from tests.unit.windows import ROUTING, USUAL, WINDOWS, pod_details
 
 
 def page(*pods: dict[str, Any], more: str = "") -> bytes:
     return json.dumps({"metadata": {"resourceVersion": "7", "continue": more}, "items": list(pods)}).encode()
 
 
-def stay_of(whole: dict[str, Any]) -> PodDetails:
+def details_from(whole: dict[str, Any]) -> PodDetails:
     ([one], _, _) = decode_details_page(page(whole))
     return one
 
@@ -63,7 +62,7 @@ HOOKS: list[tuple[Any, Any]] = [
     ({}, None),
     ({"exec": {"command": ["sleep", "30"]}}, Exec(("sleep", "30"))),
     ({"exec": {}}, Exec(())),
-    ({"exec": {"command": None}}, Exec(())),
+    ({"exec": {"command": []}}, Exec(())),
     ({"httpGet": {"path": "/stop", "port": "http", "scheme": "HTTP"}}, HttpGet("/stop")),
     ({"httpGet": {"port": 8080}}, HttpGet("/")),
     ({"tcpSocket": {"port": 8080}}, TcpSocket()),
@@ -74,29 +73,29 @@ HOOKS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("may_have_override", "hook"), HOOKS, ids=str)
-def test_each_kind_of_hook_is_read(may_have_override: Any, hook: Any) -> None:
-    (container,) = stay_of(an_object(spec=spec_of(a_container(may_have_override)))).containers
+@pytest.mark.parametrize(("handler", "hook"), HOOKS, ids=str)
+def test_each_kind_of_hook_is_read(handler: Any, hook: Any) -> None:
+    (container,) = details_from(an_object(spec=spec_of(a_container(handler)))).containers
     assert container == Container(name="main", hook=hook, ports=(8080,))
 
 
 def test_a_post_start_hook_is_none_of_our_business() -> None:
-    found = stay_of(an_object(spec=spec_of(a_container(lifecycle={"postStart": {"sleep": {"seconds": 5}}}))))
+    found = details_from(an_object(spec=spec_of(a_container(lifecycle={"postStart": {"sleep": {"seconds": 5}}}))))
     assert found.containers[0].hook is None
 
 
 def test_native_sidecars_are_kept_and_other_init_containers_are_not() -> None:
     inits = [a_container(name="migrate"), a_container(name="proxy", restartPolicy="Always"), a_container(name="x")]
-    found = stay_of(an_object(spec=spec_of(a_container(), initContainers=inits)))
+    found = details_from(an_object(spec=spec_of(a_container(), initContainers=inits)))
     assert [(one.name, one.native_sidecar) for one in found.containers] == [("main", False), ("proxy", True)]
 
 
 @pytest.mark.parametrize(
-    ("may_have_override", "grace"),
+    ("spec", "grace"),
     [({}, 30), ({"terminationGracePeriodSeconds": 0}, 0), ({"terminationGracePeriodSeconds": 90}, 90)],
 )
-def test_the_grace_period_is_30_s_where_nobody_wrote_one(may_have_override: dict[str, int], grace: int) -> None:
-    assert stay_of(an_object(spec=may_have_override)).grace_seconds == grace
+def test_the_grace_period_is_30_s_where_nobody_wrote_one(spec: dict[str, int], grace: int) -> None:
+    assert details_from(an_object(spec=spec)).grace_seconds == grace
 
 
 @pytest.mark.parametrize(
@@ -113,14 +112,14 @@ def test_the_grace_period_is_30_s_where_nobody_wrote_one(may_have_override: dict
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_pods_template_is_told_by_its_labels(labels: Any, template: str, generation: int, rollout: bool) -> None:
-    found = stay_of(an_object(meta={"labels": labels}))
+def test_a_pods_template_is_read_from_its_labels(labels: Any, template: str, generation: int, rollout: bool) -> None:
+    found = details_from(an_object(meta={"labels": labels}))
     assert (found.template, found.generation, found.rollout) == (template, generation, rollout)
 
 
 def test_a_mirror_of_a_static_pod_is_known_by_its_annotation() -> None:
-    assert stay_of(an_object(meta={"annotations": {"kubernetes.io/config.mirror": "x"}})).mirror
-    assert not stay_of(an_object()).mirror
+    assert details_from(an_object(meta={"annotations": {"kubernetes.io/config.mirror": "x"}})).mirror
+    assert not details_from(an_object()).mirror
 
 
 def test_the_pods_of_one_template_share_their_containers() -> None:
@@ -202,14 +201,14 @@ def replica_set(revision: Any) -> dict[str, Any]:
 
 
 async def revisions(api: Api, kind: str) -> dict[str, int]:
-    templates = [Template(name, [a_stay(template=name)]) for name in ("old", "new")]
+    templates = [Template(name, [pod_details(template=name)]) for name in ("old", "new")]
     return await read_revisions(api, Workload("shop", kind, "orders"), templates)  # type: ignore[arg-type]
 
 
 APPS = "/apis/apps/v1/namespaces/shop"
 
 
-async def test_a_deployments_replica_sets_tell_which_template_is_newest() -> None:
+async def test_a_deployments_replica_sets_know_which_template_is_newest() -> None:
     answers = {
         f"{APPS}/replicasets/orders-old": [replica_set("9")],
         f"{APPS}/replicasets/orders-new": [replica_set("10")],
@@ -217,7 +216,7 @@ async def test_a_deployments_replica_sets_tell_which_template_is_newest() -> Non
     assert await revisions(Api(answers), "Deployment") == {"old": 9, "new": 10}
 
 
-async def test_a_stateful_set_tells_which_template_is_newest() -> None:
+async def test_a_stateful_set_knows_which_template_is_newest() -> None:
     answer = {"metadata": {}, "status": {"updateRevision": "orders-new", "currentRevision": "orders-old"}}
     assert await revisions(Api({f"{APPS}/statefulsets/orders": [answer]}), "StatefulSet") == {"orders-new": 1}
 
@@ -241,20 +240,20 @@ def a_status(name: str, **state: Any) -> dict[str, Any]:
     return {"name": name, "state": state, "lastState": {"terminated": {"finishedAt": "2025-06-01T11:00:00Z"}}}
 
 
-def test_the_ends_of_containers_are_read_and_of_those_that_run_again_there_is_none() -> None:
+def test_the_ends_of_containers_are_read_unless_they_run_again() -> None:
     ended = {"finishedAt": "2025-06-01T12:00:06Z", "exitCode": 143, "reason": "Error"}
     statuses = [
         a_status("main", terminated=ended),
         a_status("again", running={"startedAt": "2025-06-01T11:00:01Z"}),
         a_status("crashing", waiting={"reason": "CrashLoopBackOff"}),
-        a_status("untold", terminated={"exitCode": 0}),
+        a_status("undated", terminated={"exitCode": 0}),
         {"name": "new"},
     ]
     sidecars = [a_status("envoy", terminated={**ended, "finishedAt": "2025-06-01T12:00:08Z", "exitCode": 0})]
     body = json.dumps(an_object(containerStatuses=statuses, initContainerStatuses=sidecars)).encode()
-    stay = read_details(decode_pod(body)[0], body)
-    assert stay is not None
-    assert stay.ends == (
+    details = details_of(*decode_pod(body))
+    assert details is not None
+    assert details.ends == (
         ContainerEnd(name="main", finished_at=at(6), exit_code=143, reason="Error"),
         ContainerEnd(name="envoy", finished_at=at(8), exit_code=0, reason="Error"),
     )
@@ -263,9 +262,9 @@ def test_the_ends_of_containers_are_read_and_of_those_that_run_again_there_is_no
 def test_a_pod_without_statuses_has_no_ends() -> None:
     for statuses in ({}, {"containerStatuses": None, "initContainerStatuses": None}):
         body = json.dumps(an_object(**statuses)).encode()
-        stay = read_details(decode_pod(body)[0], body)
-        assert stay is not None
-        assert stay.ends == ()
+        details = details_of(*decode_pod(body))
+        assert details is not None
+        assert details.ends == ()
 
 
 NAMES = st.one_of(
@@ -337,27 +336,27 @@ PODS = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(PODS, max_size=4), st.sampled_from([None, 40, 80, 140]))
-def test_whatever_pods_there_are_each_workload_gets_a_verdict_that_can_be_printed(
+def test_each_workload_of_any_pods_gets_a_verdict_that_can_be_printed(
     pods: list[dict[str, Any]], width: int | None
 ) -> None:
-    stays, _, _ = decode_details_page(page(*pods))
-    told_of_all(stays, width)
+    found, _, _ = decode_details_page(page(*pods))
+    check_survey(found, width)
 
 
-def told_of_all(stays: list[PodDetails], width: int | None) -> None:
-    workloads = by_workload(stays)
+def check_survey(pods: list[PodDetails], width: int | None) -> None:
+    workloads = by_workload(pods)
     found = survey_workloads(workloads, WINDOWS, {}, ROUTING)
     assert {one.workload for one in found} == set(workloads)
     for one in found:
         judged = one.verdict is not WindowCoverage.left_out
         assert judged is (one.window is not None)
         assert (one.short_by_seconds > 0) is (one.verdict is WindowCoverage.too_short)
-        assert (one.fix is not None) is (one.verdict in (WindowCoverage.too_short, WindowCoverage.unjudged))
-        assert one.stays_seconds is None or 0 <= one.stays_seconds <= max(one.grace_seconds or 0, 1)
+        assert (one.fix is not None) is (one.verdict in (WindowCoverage.too_short, WindowCoverage.not_judged))
+        assert one.serves_seconds is None or 0 <= one.serves_seconds <= max(one.grace_seconds or 0, 1)
         if one.fix is not None:
             assert (one.fix.patch is None) is bool(one.fix.by_hand)
             assert one.fix.grace_seconds >= one.fix.sleep_seconds + 30
-        assert json.loads(json.dumps(finding_answer(one)))["why"] == one.why
+        assert json.loads(json_text(finding_answer(one)))["why"] == one.why
     looked = ShutdownSurvey(findings=tuple(found), usual=USUAL)
     for text in (survey_text(looked, width=width), patches_text(looked)):
         assert all(line.isprintable() for line in text.split("\n"))
@@ -369,12 +368,12 @@ def test_a_thousand_spoilt_pods_are_judged_or_refused() -> None:
     whole = json.dumps({"metadata": {"resourceVersion": "7"}, "items": [RICH, an_object(meta={"uid": "2"})]})
     judged = 0
     for number in range(1_000):
-        draw = Draw(f"stays {number}")
+        draw = Draw(f"details {number}")
         try:
-            stays, _, _ = decode_details_page(draw.document(whole))
+            pods, _, _ = decode_details_page(draw.document(whole))
         except KubernetesError:
             continue
-        told_of_all(stays, draw.choice((None, 80)))
+        check_survey(pods, draw.choice((None, 80)))
         judged += 1
     assert judged > 100
 
@@ -395,17 +394,39 @@ RICH = an_object(
 )
 
 
-def test_a_pod_whose_hooks_cannot_be_read_is_one_all_the_same() -> None:
-    body = json.dumps(an_object(spec={"containers": [{"name": 7}]})).encode()
-    assert read_details(a_pod(), body) is None
+def test_a_pod_whose_hooks_cannot_be_read_is_drained_all_the_same() -> None:
+    hook = {"exec": {"command": "sleep 30"}}
+    pod, whole = decode_pod(json.dumps(an_object(spec=spec_of(a_container(hook)))).encode())
+    assert pod.uid == "uid-1"
+    assert details_of(pod, whole) is None
 
 
-def test_what_pods_write_into_hooks_is_kept_up_to_a_bound_for_each_pod() -> None:
+def test_hooks_are_kept_up_to_a_bound_for_each_pod() -> None:
     hooks = [{"exec": {"command": ["sh", "-c", "x" * 9_000]}}, {"httpGet": {"path": "/" + "x" * 9_000}}]
-    many = [{"name": f"c{n}", "lifecycle": {"preStop": hooks[n % 2]}} for n in range(150)]
-    many[5] = {"name": "c5", "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
-    stay = read_details(a_pod(), json.dumps(an_object(spec={"containers": many})).encode())
-    assert stay is not None
-    assert [type(one.hook) for one in stay.containers[:6]] == [Exec, HttpGet, TooLong, TooLong, TooLong, Sleep]
-    assert len(stay.containers) == MAX_CONTAINERS
-    assert read_hook(TooLong()).course.unknown == "is too long to be judged"
+    many = [a_container(hooks[number % 2], name=f"c{number}") for number in range(150)]
+    many[5] = a_container({"sleep": {"seconds": 5}}, name="c5")
+    containers = details_from(an_object(spec={"containers": many})).containers
+    assert [type(one.hook) for one in containers[:6]] == [Exec, HttpGet, TooLong, TooLong, TooLong, Sleep]
+    assert len(containers) == MAX_CONTAINERS
+    assert read_hook(TooLong()).unknown == "is too long"
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        {"exec": {"command": [""] * 700_000}},
+        {"exec": {"command": ["sh", "-c", "x" * MAX_HOOK_BYTES]}},
+        {"httpGet": {"path": "/", "httpHeaders": [{}] * 700_000}},
+    ],
+    ids=["empty strings", "a long text", "headers"],
+)
+def test_a_hook_of_any_size_costs_its_bytes_once_and_nothing_is_kept(hook: Any) -> None:
+    body = json.dumps(an_object(spec=spec_of(a_container(hook)))).encode()
+    tracemalloc.start()
+    details = details_of(*decode_pod(body))
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert details is not None
+    assert details.containers[0].hook == TooLong()
+    assert peak < 100_000, "no object for each of its elements"
+    assert kept < 20_000

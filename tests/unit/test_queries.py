@@ -11,14 +11,14 @@ import yaml
 
 import controller
 from controller.domain.events import Outcome
-from controller.domain.reasons import Kind
+from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.pod_end import EndCause
 from controller.domain.shutdown.verdict import ShutdownVerdict
 from controller.domain.shutdown.workloads import Workload
 from controller.ops.metrics.metrics_reference import measures
 
 COMPONENTS = Path(__file__).parents[2] / "manifests" / "components"
-ROLES = Path(controller.__file__).parent / "app" / "roles.py"
+ROLES = Path(controller.__file__).parent / "app" / "process.py"
 TARGET = {"job", "namespace", "pod"}
 """Labels that every sample bears that the PodMonitor has scraped."""
 LABELS = {name: TARGET | set(one.labels) for one in measures() for name in one.series} | {"up": TARGET}
@@ -79,9 +79,9 @@ def check_value(name: str, label: str, operator: str, value: str) -> None:
         case "reason" if name.startswith("eureka_drain_shutdowns"):
             assert set(values) <= {*EndCause, *Outcome}
         case "reason":
-            assert set(values) <= set(Kind)
-        case "grace":
-            assert set(values) <= {one.name for one in ShutdownVerdict}
+            assert set(values) <= set(ReasonCode)
+        case "verdict":
+            assert set(values) <= set(ShutdownVerdict)
         case "workload":
             kinds = ("deployment", "statefulset", "job", "cronjob", "pod")
             workloads = {kind: str(Workload("shop", kind, "orders")) for kind in kinds}

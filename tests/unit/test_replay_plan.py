@@ -10,21 +10,23 @@ import pytest
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
+from controller.domain.decisions import Observation
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import FINAL, Event, Outcome, make_event
 from controller.domain.instances import Condition, Instance
+from controller.domain.reason import ReasonCode
 from controller.domain.replay_plan import (
     ReplayAction,
     ReplayDecision,
     Requester,
-    combine,
+    combine_decisions,
     decide_instance,
     is_settled,
     is_under_way,
     replay_command,
     requested,
 )
-from tests.unit.building import NOON, a_command, a_progress, a_target, an_instance, at, out, readings
+from tests.unit.building import NOON, a_command, a_progress, a_reason, a_target, an_instance, at, out, readings
 
 ANN = Requester(by="ann@desk", at=at(3_600), why="INC-1")
 HOUR = timedelta(hours=1)
@@ -32,78 +34,97 @@ ONE, OTHER = a_target(), a_target(id="orders-0:orders:9090")
 KEYS = ((ONE.app, ONE.id), (OTHER.app, OTHER.id))
 
 
-def told(outcome: Outcome, seconds: float = 0, command: DrainCommand | None = None, /, **facts: Any) -> Event:
+def an_event(outcome: Outcome, seconds: float = 0, command: DrainCommand | None = None, /, **facts: Any) -> Event:
     return make_event(command or a_command(), outcome, at(seconds), **facts)
 
 
-def story_of(*events: Event) -> DrainRecord:
+def record_of(*events: Event) -> DrainRecord:
     record = new_record(events[0])
     for event in events:
         record.apply(event, timeline=False)
     return record
 
 
-def test_a_command_is_composed_again_from_what_the_log_tells() -> None:
-    again = replay_command(story_of(told(Outcome.requested), told(Outcome.removed, 400, target=ONE)), ANN)
+def observed(*shown: Instance | Condition | None) -> Observation:
+    return Observation(
+        command=a_command(),
+        annotations=PodAnnotations(),
+        target=ONE,
+        readings=readings(*shown),
+        now=ANN.at,
+        retention=timedelta(0),
+        window=timedelta(0),
+    )
+
+
+def test_a_command_is_composed_again_from_what_the_log_says() -> None:
+    again = replay_command(record_of(an_event(Outcome.requested), an_event(Outcome.removed, 400, target=ONE)), ANN)
     assert again == a_command(
         observed_at=ANN.at, requested_by="ann@desk", requested_at=ANN.at, requested_why="INC-1", progress=None
     )
 
 
 def test_without_its_beginning_a_drain_cannot_be_asked_for_again() -> None:
-    judged = replay_command(story_of(told(Outcome.removed, 400, target=ONE)), ANN)
-    assert isinstance(judged, ReplayDecision)
-    assert judged.verdict is ReplayAction.refuse
-    assert "--since" in judged.reason
+    decision = replay_command(record_of(an_event(Outcome.removed, 400, target=ONE)), ANN)
+    assert isinstance(decision, ReplayDecision)
+    assert decision.action is ReplayAction.refuse
+    assert "--since" in decision.reason
 
 
 def test_what_was_put_back_in_service_or_taken_out_by_hand_is_not_replayed() -> None:
-    out = told(Outcome.out_of_service, 1, target=ONE)
-    restored = replay_command(story_of(told(Outcome.requested), out, told(Outcome.restored, 9, target=ONE)), ANN)
+    out = an_event(Outcome.out_of_service, 1, target=ONE)
+    restored = replay_command(
+        record_of(an_event(Outcome.requested), out, an_event(Outcome.restored, 9, target=ONE)), ANN
+    )
     by_hand = a_command(cause=Cause.asked)
-    taken_out = replay_command(story_of(told(Outcome.requested, 0, by_hand)), ANN)
-    for judged, words in ((restored, "put back in service"), (taken_out, "by hand")):
-        assert isinstance(judged, ReplayDecision)
-        assert judged.verdict is ReplayAction.refuse
-        assert words in judged.reason
+    taken_out = replay_command(record_of(an_event(Outcome.requested, 0, by_hand)), ANN)
+    for decision, words in ((restored, "put back in service"), (taken_out, "by hand")):
+        assert isinstance(decision, ReplayDecision)
+        assert decision.action is ReplayAction.refuse
+        assert words in decision.reason
 
 
-def test_who_asks_starts_from_the_beginning_with_his_name_on_it() -> None:
+def test_whoever_asks_starts_from_the_beginning_and_is_named() -> None:
     again = requested(a_command(progress=a_progress(ONE), requested_by="bob"), ANN)
     assert (again.requested_by, again.requested_at, again.progress) == ("ann@desk", ANN.at, None)
-    assert (again.since_at, again.end_at) == (NOON, at(30)), "the pod's own times are what the fences go by"
+    assert (again.since_at, again.end_at) == (NOON, at(30)), "the pod's own times are what ownership goes by"
 
 
 @pytest.mark.parametrize(
     ("events", "reason"),
     [
-        ((told(Outcome.requested, 3_000),), "asked for by the watch"),
-        ((told(Outcome.requested, 3_000), told(Outcome.requested, 3_001, reason="a node is away")), "a node is away"),
-        ((told(Outcome.requested), told(Outcome.removed, 9, target=ONE)), None),
-        ((told(Outcome.requested), told(Outcome.failed, 3_001, target=ONE)), None),
-        ((told(Outcome.requested, -100),), None),
+        ((an_event(Outcome.requested, 3_000),), "asked for by the watch"),
+        (
+            (an_event(Outcome.requested, 3_000), an_event(Outcome.retrying, 3_001, reason=a_reason("a node is away"))),
+            "a node is away",
+        ),
+        ((an_event(Outcome.requested), an_event(Outcome.removed, 9, target=ONE)), None),
+        ((an_event(Outcome.requested), an_event(Outcome.failed, 3_001, target=ONE)), None),
+        ((an_event(Outcome.requested, -100),), None),
     ],
 )
-def test_what_a_worker_still_has_is_under_way_until_it_would_have_given_up(
+def test_a_drain_is_under_way_until_its_worker_would_have_given_up(
     events: tuple[Event, ...], reason: str | None
 ) -> None:
-    judged = is_under_way(story_of(*events), ANN.at, HOUR)
-    assert judged == (None if reason is None else ReplayDecision(verdict=ReplayAction.under_way, reason=reason))
+    decision = is_under_way(record_of(*events), ANN.at, HOUR)
+    assert decision == (None if reason is None else ReplayDecision(action=ReplayAction.under_way, reason=reason))
 
 
 @pytest.mark.parametrize("before", [Outcome.out_of_service, Outcome.removed, Outcome.failed, Outcome.superseded])
-def test_what_somebody_has_just_asked_for_again_is_under_way_whatever_it_was_before(before: Outcome) -> None:
+def test_what_was_just_asked_for_again_is_under_way(before: Outcome) -> None:
     bob = a_command(requested_by="bob", requested_at=at(3_590))
-    record = story_of(told(Outcome.requested), told(before, 9, target=ONE), told(Outcome.requested, 3_590, bob))
-    assert is_under_way(record, ANN.at, HOUR) == ReplayDecision(
-        verdict=ReplayAction.under_way, reason="asked for by bob"
+    record = record_of(
+        an_event(Outcome.requested), an_event(before, 9, target=ONE), an_event(Outcome.requested, 3_590, bob)
     )
-    record.apply(told(Outcome.out_of_service, 3_591, bob, target=ONE), timeline=False)
+    assert is_under_way(record, ANN.at, HOUR) == ReplayDecision(
+        action=ReplayAction.under_way, reason="asked for by bob"
+    )
+    record.apply(an_event(Outcome.out_of_service, 3_591, bob, target=ONE), timeline=False)
     assert is_under_way(record, ANN.at, HOUR) is None
 
 
 @pytest.mark.parametrize(
-    ("shown", "verdict", "reason"),
+    ("shown", "action", "reason"),
     [
         ((an_instance(), an_instance()), ReplayAction.drain, ""),
         ((out(), an_instance()), ReplayAction.drain, ""),
@@ -120,38 +141,38 @@ def test_what_somebody_has_just_asked_for_again_is_under_way_whatever_it_was_bef
     ],
     ids=str,
 )
-def test_each_answer_of_the_nodes_has_its_verdict(
-    shown: tuple[Instance | Condition | None, ...], verdict: ReplayAction, reason: str
+def test_each_answer_of_the_nodes_has_its_decision(
+    shown: tuple[Instance | Condition | None, ...], action: ReplayAction, reason: str
 ) -> None:
-    judged = decide_instance(a_command(), PodAnnotations(), ONE, readings(*shown))
-    assert judged.verdict is verdict
-    assert reason in judged.reason
+    decision = decide_instance(observed(*shown))
+    assert decision.action is action
+    assert reason in decision.reason
 
 
-def test_a_drain_of_several_instances_is_drained_when_one_of_them_would_be() -> None:
-    verdicts = [ReplayDecision(verdict=verdict) for verdict in reversed(ReplayAction)]
-    assert combine(verdicts).verdict is ReplayAction.drain
-    assert combine(verdicts[:-1]).verdict is ReplayAction.refuse
-    assert combine(verdicts[:1]).verdict is ReplayAction.gone
+def test_a_drain_is_sent_when_one_of_its_instances_would_be_drained() -> None:
+    decisions = [ReplayDecision(action=action) for action in reversed(ReplayAction)]
+    assert combine_decisions(decisions).action is ReplayAction.drain
+    assert combine_decisions(decisions[:-1]).action is ReplayAction.refuse
+    assert combine_decisions(decisions[:1]).action is ReplayAction.gone
 
 
 @pytest.mark.parametrize("outcome", sorted(FINAL))
 def test_an_outcome_of_the_whole_settles_it(outcome: Outcome) -> None:
-    assert is_settled(story_of(told(outcome)), KEYS)
+    assert is_settled(record_of(an_event(outcome)), KEYS)
 
 
-def test_every_instance_that_was_to_be_drained_must_have_come_to_something() -> None:
+def test_every_instance_that_was_to_be_drained_needs_an_outcome() -> None:
     assert not is_settled(None, KEYS)
-    assert not is_settled(story_of(told(Outcome.requested)), KEYS)
-    half = told(Outcome.out_of_service, 1, target=ONE)
-    held_back = told(Outcome.requested, 2, target=OTHER, reason="held back")
-    assert not is_settled(story_of(half), KEYS)
-    assert not is_settled(story_of(half, held_back), KEYS)
-    assert is_settled(story_of(half, held_back, told(Outcome.refused, 3, target=OTHER)), KEYS)
-    assert is_settled(story_of(half), KEYS[:1])
+    assert not is_settled(record_of(an_event(Outcome.requested)), KEYS)
+    half = an_event(Outcome.out_of_service, 1, target=ONE)
+    held_back = an_event(Outcome.retrying, 2, target=OTHER, reason=a_reason("held back", ReasonCode.rate_limited))
+    assert not is_settled(record_of(half), KEYS)
+    assert not is_settled(record_of(half, held_back), KEYS)
+    assert is_settled(record_of(half, held_back, an_event(Outcome.refused, 3, target=OTHER)), KEYS)
+    assert is_settled(record_of(half), KEYS[:1])
 
 
-def test_for_instances_that_nobody_knew_before_anything_that_is_told_of_one_settles_it() -> None:
-    assert is_settled(story_of(told(Outcome.out_of_service, target=ONE)), ())
-    assert not is_settled(story_of(told(Outcome.requested)), ())
-    assert not is_settled(story_of(told(Outcome.requested, reason="no node answers")), ())
+def test_an_outcome_of_any_instance_settles_a_drain_without_known_ones() -> None:
+    assert is_settled(record_of(an_event(Outcome.out_of_service, target=ONE)), ())
+    assert not is_settled(record_of(an_event(Outcome.requested)), ())
+    assert not is_settled(record_of(an_event(Outcome.retrying, reason=a_reason("no node answers"))), ())

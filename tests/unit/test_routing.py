@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from controller.domain.causes import MAX_FINISHED_AGE, Cause, cause_of, is_worth_draining
 from controller.domain.commands import drain_id
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.routing import Publish, Refuse, Routing, make_commands, span
 from tests.unit.building import NOON, a_living_pod, a_pod, at, terminating
 
@@ -27,7 +28,7 @@ def regions(pod: Pod, routing: Routing = ROUTING) -> list[str]:
     return [decision.command.region for decision in decisions]
 
 
-def refusal(pod: Pod, routing: Routing = ROUTING) -> str:
+def refusal(pod: Pod, routing: Routing = ROUTING) -> Reason:
     [decision] = make_commands(pod, Cause.terminating, NOON, routing)
     assert isinstance(decision, Refuse)
     return decision.reason
@@ -96,15 +97,17 @@ def test_a_default_of_all_regions_means_every_known_one() -> None:
     assert regions(terminating(a_pod()), replace(ROUTING, default=("*",))) == ["eu", "us"]
 
 
-def test_a_pod_that_asks_for_all_regions_where_none_is_known_is_refused_and_not_forgotten() -> None:
-    assert refusal(terminating(a_pod(annotations={"region": "*"})), replace(ROUTING, known=()))
+def test_a_pod_that_asks_for_all_regions_where_none_is_known_is_refused() -> None:
+    reason = refusal(terminating(a_pod(annotations={"region": "*"})), replace(ROUTING, known=()))
+    assert reason.code is ReasonCode.no_region
 
 
 @pytest.mark.parametrize("text", ["EU", "eu.west", "#", "eu west", "../eu", "eu\nus", "ü", "*.eu", "eu,#", "", " , "])
-def test_what_cannot_be_a_region_is_refused_with_the_annotation_in_the_reason(text: str) -> None:
+def test_what_cannot_be_a_region_is_refused_and_the_annotation_is_named(text: str) -> None:
     reason = refusal(terminating(a_pod(annotations={"region": text})))
-    assert "eureka.drain/region" in reason
-    assert "\n" not in reason
+    assert reason.code is ReasonCode.invalid_annotation
+    assert "eureka.drain/region" in reason.detail
+    assert "\n" not in reason.detail
 
 
 @pytest.mark.parametrize("text", ["false", "False", " FALSE "])
@@ -118,10 +121,11 @@ def test_a_pod_that_is_switched_on_is_drained(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no", "0", "", "flase", "{}", "\x1b[31m"])
-def test_a_switch_that_says_neither_is_refused_with_its_reason(text: str) -> None:
+def test_a_switch_that_says_neither_is_refused_and_the_annotation_is_named(text: str) -> None:
     reason = refusal(terminating(a_pod(annotations={"enabled": text})))
-    assert "eureka.drain/enabled" in reason
-    assert reason.isprintable()
+    assert reason.code is ReasonCode.invalid_annotation
+    assert "eureka.drain/enabled" in reason.detail
+    assert reason.detail.isprintable()
 
 
 def test_a_command_carries_the_pod_its_times_and_its_living_neighbours() -> None:

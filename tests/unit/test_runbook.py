@@ -12,18 +12,17 @@ from typer.exceptions import TyperException
 
 import controller
 from controller.cli import app
-from controller.domain.events import Outcome
-from controller.domain.instances import Condition
-from controller.domain.reasons import BEGINNINGS, OF, Kind
-from controller.domain.resolve import MAX_ADDRESS_LENGTH, MAX_INSTANCES
+from controller.domain.candidates import MAX_ADDRESS_LENGTH, MAX_INSTANCES
+from controller.domain.events import CODES, Outcome
+from controller.domain.instances import Condition, Reading, trouble_of
+from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.pod_end import EndCause
 from controller.domain.shutdown.verdict import NEVER_TAKEN_OUT
-from controller.domain.stages import DENIED_ATTEMPTS
-from controller.flows.retire import DELETE_ATTEMPTS
+from controller.domain.stages import MAX_DELETES, MAX_DENIED_ATTEMPTS
 from controller.rabbit.dead_letter_queue import NO_REASON
 from controller.rabbit.topology import DELIVERY_LIMIT
 from controller.settings import Settings
-from controller.settings_sources import load
+from controller.settings.sources import Sources
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(controller.__file__).parent
@@ -62,10 +61,20 @@ def test_every_outcome_has_a_section(outcome: Outcome) -> None:
     assert section(outcome).strip()
 
 
-@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.other}))
-def test_every_kind_of_reason_is_explained(kind: Kind) -> None:
-    where = "Dead letters" if kind in OF[Outcome.failed] else "Outcomes"
-    assert f"`{kind}`" in section(where)
+@pytest.mark.parametrize("code", [*CODES[Outcome.refused], *CODES[Outcome.superseded]])
+def test_every_code_of_what_is_left_alone_is_explained(code: ReasonCode) -> None:
+    assert f"`{code}`" in section("Outcomes")
+
+
+@pytest.mark.parametrize("code", CODES[Outcome.failed])
+def test_every_code_of_what_was_given_up_has_a_section(code: ReasonCode) -> None:
+    headings = re.findall(r"^### (.+)$", section("Dead letters"), re.MULTILINE)
+    assert code in {name for heading in headings for name in heading.split(", ")}
+
+
+@pytest.mark.parametrize("code", re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section("Dead letters") + section("refused")))
+def test_a_code_that_is_named_is_one(code: str) -> None:
+    assert code in {*ReasonCode, *Outcome, "reason_code", "eureka_drain_not_drained_total", "ca_file"}
 
 
 @pytest.mark.parametrize("reason", [*EndCause, Outcome.failed, *NEVER_TAKEN_OUT])
@@ -73,17 +82,20 @@ def test_every_reason_of_a_verdict_is_explained(reason: str) -> None:
     assert f"`{reason}`" in section("A pod that was not graceful")
 
 
-def test_every_reason_of_a_dead_letter_has_a_section() -> None:
-    letters = section("Dead letters")
-    headings = re.findall(r"^### (.+)$", letters, re.MULTILINE)
-    failures = {beginning for beginning, kind in BEGINNINGS.items() if kind in OF[Outcome.failed]}
-    for beginning in (*failures, NO_REASON, "its next step cannot be written"):
-        assert any(beginning.startswith(one) or one.startswith(beginning.strip(" :")) for one in headings), beginning
-    for condition in set(Condition) - {Condition.out, Condition.absent}:
-        assert any(one.startswith("NODE: ") and condition in one for one in headings), condition
+def test_a_letter_without_a_reason_is_explained() -> None:
+    assert NO_REASON.startswith("the broker gave it up")
+    assert "delivered it" in section("the broker gave it up")
+
+
+@pytest.mark.parametrize("condition", sorted(set(Condition) - {Condition.out, Condition.absent}))
+def test_what_a_node_is_said_to_answer_is_explained_under_its_code(condition: Condition) -> None:
+    code = trouble_of((Reading(node="NODE", condition=condition),)).code
+    [heading] = [one for one in HEADINGS if code in one.split(", ")]
+    assert f'"NODE: {condition}"' in " ".join(section(heading).split())
 
 
 def test_every_message_that_is_not_ours_is_explained() -> None:
+    assert f"`{ReasonCode.invalid_message}`" in section("Not ours")
     rows = re.findall(r"^\| (.+?) \|", section("Not ours"), re.MULTILINE)
     patterns = [re.compile(".*".join(map(re.escape, row.split("…")))) for row in rows if row not in ("reason", "---")]
     for path in ("messages/codec.py", "rabbit/consumer.py"):
@@ -114,7 +126,7 @@ def test_commands_can_be_typed_as_they_stand(line: str) -> None:
     # Takes the words apart as at a terminal, and complains of what it does not know; runs nothing.
     given = command.make_context(name, arguments).params
     assert set(given.get("state") or ()) <= {*Outcome, "STATE"}
-    load(assignments=given["assignments"] or [], environ={})
+    Sources(assignments=given["assignments"] or [], environ={}).load()
 
 
 def test_a_command_that_does_not_exist_would_be_noticed() -> None:
@@ -125,9 +137,9 @@ def test_a_command_that_does_not_exist_would_be_noticed() -> None:
 
 def test_its_numbers_are_the_programs() -> None:
     assert Settings().retry.give_up_after.total_seconds() == 3600
-    assert "For an hour (`retry.give_up_after`)" in PROSE
-    assert (DENIED_ATTEMPTS, "401 or 403, twelve times" in PROSE) == (12, True)
-    assert (DELETE_ATTEMPTS, "Three DELETEs at every node" in PROSE) == (3, True)
+    assert "for an hour (`retry.give_up_after`)" in PROSE
+    assert (MAX_DENIED_ATTEMPTS, "401 or 403, twelve times" in PROSE) == (12, True)
+    assert (MAX_DELETES, "Three DELETEs at every node" in PROSE) == (3, True)
     assert f"delivered it {DELIVERY_LIMIT} times" in PROSE
     assert f"more than {MAX_INSTANCES} instances, or an address longer than {MAX_ADDRESS_LENGTH} characters" in PROSE
 

@@ -11,16 +11,16 @@ import pytest
 from controller.errors import KubernetesError
 from controller.ops.auth.session import local_path
 from tests.stack.waiting import until
-from tests.unit.authorizer_app import ANA, EVE, VIEWER, GateApp, cookie, gate_app
+from tests.unit.authorizer_app import ANA, EVE, VIEWER, AuthorizerApp, authorizer_app, cookie
 
 
-async def sign_in(app: GateApp, token: str, **options: Any) -> tuple[int, str]:
+async def sign_in(app: AuthorizerApp, token: str, **options: Any) -> tuple[int, str]:
     return await app.post("/sign-in", data={"token": token}, allow_redirects=False, **options)
 
 
 @pytest.mark.parametrize("forwarded", ["http", "https"])
 async def test_a_right_token_becomes_a_cookie_that_no_script_and_no_other_site_can_use(forwarded: str) -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         form = {"token": f" {ANA}\n", "next": "/drains?state=failed"}
         headers = {"X-Forwarded-Proto": forwarded}
         async with app.client.post("/sign-in", data=form, allow_redirects=False, headers=headers) as answer:
@@ -36,7 +36,7 @@ async def test_a_right_token_becomes_a_cookie_that_no_script_and_no_other_site_c
     "token", ["a-token-with=equal+signs/and~more==", 'a";\\,token-that-is-odd', "!#$%&'*^`|{}[]()<>@?:"]
 )
 async def test_every_token_comes_back_as_it_was_set(token: str) -> None:
-    async with gate_app(viewer_token=token) as app:
+    async with authorizer_app(viewer_token=token) as app:
         async with app.client.post("/sign-in", data={"token": token}, allow_redirects=False) as answer:
             pair = answer.headers["Set-Cookie"].partition("; ")[0]
         assert await app.get(headers={"Cookie": pair}) == (200, "viewer token")
@@ -47,7 +47,7 @@ async def test_every_token_comes_back_as_it_was_set(token: str) -> None:
     [("wrong", 401), ("", 401), ("two words", 401), ("\u00fc", 401), ("x" * 3_501, 401), (EVE, 403)],
 )
 async def test_a_wrong_token_shows_the_page_again_with_what_is_wrong(token: str, status: int) -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         data = {"token": token, "next": "/drains"}
         async with app.client.post("/sign-in", data=data, allow_redirects=False) as answer:
             assert answer.status == status
@@ -58,7 +58,7 @@ async def test_a_wrong_token_shows_the_page_again_with_what_is_wrong(token: str,
 
 
 async def test_an_api_server_that_cannot_answer_is_no_wrong_token() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         app.checker.trouble = KubernetesError("down")
         for _ in range(12):
             assert (await sign_in(app, ANA))[0] == 503
@@ -67,7 +67,7 @@ async def test_an_api_server_that_cannot_answer_is_no_wrong_token() -> None:
 
 
 async def test_ten_wrong_tokens_in_a_minute_and_no_more_not_even_the_right_one() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for number in range(10):
             app.clock.now += 1
             assert (await sign_in(app, f"guess-{number}"))[0] == 401
@@ -80,13 +80,13 @@ async def test_ten_wrong_tokens_in_a_minute_and_no_more_not_even_the_right_one()
 
 
 async def test_right_tokens_use_up_no_attempts() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         assert {(await sign_in(app, VIEWER))[0] for _ in range(15)} == {303}
         assert {(await sign_in(app, EVE))[0] for _ in range(15)} == {403}
 
 
 async def test_guesses_at_the_same_time_are_counted_before_they_are_checked() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         app.checker.go_on.clear()
         guesses = [asyncio.create_task(sign_in(app, f"guess-{number}")) for number in range(30)]
         await until(lambda: sum(guess.done() for guess in guesses) == 20, "those that are too many")
@@ -97,7 +97,7 @@ async def test_guesses_at_the_same_time_are_counted_before_they_are_checked() ->
 
 
 async def test_another_sites_form_signs_nobody_in_or_out() -> None:
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for path in ("/sign-in", "/sign-out"):
             elsewhere = {"Origin": "https://evil.example"}
             async with app.client.post(path, data={"token": VIEWER}, headers=elsewhere) as answer:
@@ -106,7 +106,10 @@ async def test_another_sites_form_signs_nobody_in_or_out() -> None:
 
 
 async def test_signing_out_deletes_the_cookie() -> None:
-    async with gate_app() as app, app.client.post("/sign-out", allow_redirects=False, headers=cookie(ANA)) as answer:
+    async with (
+        authorizer_app() as app,
+        app.client.post("/sign-out", allow_redirects=False, headers=cookie(ANA)) as answer,
+    ):
         assert (answer.status, answer.headers["Location"]) == (303, "/")
         [morsel] = SimpleCookie(answer.headers["Set-Cookie"]).values()
         assert (morsel.key, morsel.value, morsel["max-age"], morsel["path"]) == ("eureka-drain-token", "", "0", "/")
@@ -127,7 +130,7 @@ async def test_a_form_that_is_none_is_refused(body: bytes, kind: str, status: in
     async def in_chunks() -> Any:
         yield body
 
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         for data in (body, in_chunks()):
             assert (await app.post("/sign-in", data=data, headers={"Content-Type": kind}))[0] == status
 
@@ -164,7 +167,7 @@ def test_a_path_of_ours_is_gone_to(path: str) -> None:
 )
 async def test_a_path_that_may_lead_elsewhere_leads_to_the_first_page(path: str) -> None:
     assert local_path(path) == "/"
-    async with gate_app() as app:
+    async with authorizer_app() as app:
         form = {"token": VIEWER, "next": path}
         async with app.client.post("/sign-in", data=form, allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (303, "/")

@@ -147,7 +147,7 @@ def test_the_tokens_of_ops_are_never_shown() -> None:
 
 @pytest.mark.parametrize("name", ["viewer_token", "operator_token"])
 @pytest.mark.parametrize("token", [CANARY, f"{CANARY} with spaces in it", CANARY * 1_000])
-def test_a_token_that_cannot_be_used_is_told_without_showing_it(name: str, token: str) -> None:
+def test_the_error_for_a_bad_token_does_not_show_it(name: str, token: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(ops={name: token})  # type: ignore[arg-type]
     assert "16 to 3500 visible" in str(caught.value)
@@ -163,7 +163,7 @@ def test_a_ca_file_is_a_path() -> None:
     assert BrokerSettings(ca_file=Path("/etc/ca.pem")).ca_file == Path("/etc/ca.pem")
 
 
-def test_the_window_is_that_of_stock_caches_and_an_apps_own_where_it_has_one() -> None:
+def test_the_window_is_that_of_stock_caches_or_an_apps_own() -> None:
     window = Settings.model_validate({"window": {"apps": {"orders": {"client_fetch": "0s"}}}}).window
     stock = (timedelta(seconds=30), timedelta(seconds=30), timedelta(seconds=35))
     assert (window.server_cache, window.client_fetch, window.load_balancer) == stock
@@ -179,7 +179,7 @@ def test_a_client_certificate_and_its_key_are_set_both_or_not_at_all(alone: str)
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_where_a_url_leads_is_told_without_its_user_and_password(password: str) -> None:
+def test_the_place_of_a_url_has_neither_user_nor_password(password: str) -> None:
     assert SecretUrl(f"amqps://user:{password}@broker:5671/vhost").place == "amqps://broker:5671/vhost"
     assert SecretUrl("amqps://broker:5671/vhost").place == "amqps://broker:5671/vhost"
 

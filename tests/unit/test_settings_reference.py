@@ -1,27 +1,28 @@
-"""The page of settings is made from the code, names every one of them, and what it says of each is true."""
+"""The page of settings is made from the code, names every one of them, and is right about each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from pydantic import BaseModel
 
 from controller.domain.durations import format_duration
 from controller.errors import SettingsError
-from controller.settings import Settings, WindowOverrideSettings
-from controller.settings_reference import FREE_NAME, Setting, all_settings, rendered
-from controller.settings_sources import load
+from controller.settings import Settings
+from controller.settings.reference import Setting, all_settings, page
+from controller.settings.sources import Sources
+from controller.settings.tree import FREE_NAME
+from controller.settings.yaml_file import description, plain
+from tests.unit.other_settings import OTHER
 
 ROOT = Path(__file__).parents[2]
 ALL = all_settings()
 NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://eureka-0:8761/eureka"}
-DEFAULTS = load(environ=NODES)
-STEP = timedelta(milliseconds=1)
+DEFAULTS = Sources(environ=NODES).load()
 FREE = {"regions": "eu", "window.regions": "eu", "window": "ORDERS", "": "shop"}
 each = pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
 
@@ -40,41 +41,47 @@ def value_at(settings: Settings, one: Setting) -> Any:
 
 
 def given(one: Setting, text: str) -> Settings:
-    return load(environ=NODES | {chosen(one).variable: text})
+    return Sources(environ=NODES | {chosen(one).variable: text}).load()
+
+
+def written(value: Any) -> str:
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def limits() -> Iterator[tuple[Setting, Any, Any]]:
+    """Yield each limit: the last value that is taken, and the next one."""
+    for one in ALL:
+        for name, inside, outside in (("ge", 0, -1), ("le", 0, 1), ("gt", 1, 0)):
+            if (bound := one.bound(name)) is not None:
+                step = timedelta(milliseconds=1) if isinstance(bound, timedelta) else 1
+                yield one, bound + inside * step, bound + outside * step
+
+
+LIMITS = list(limits())
 
 
 def test_the_page_is_what_the_code_says() -> None:
-    assert (ROOT / "docs" / "configuration.md").read_text() == rendered(), "run: make docs"
+    assert (ROOT / "docs" / "configuration.md").read_text() == page(), "run: make docs"
 
 
-def test_every_setting_of_the_reference_file_is_on_the_page_and_no_other() -> None:
-    reference = yaml.safe_load((ROOT / "config" / "controller.yaml").read_text())
+def test_every_setting_is_on_the_page_and_no_other() -> None:
+    def paths(value: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+        inner = value.items() if isinstance(value, dict) else ()
+        return {found for name, one in inner for found in paths(one, (*path, name))} or {path}
 
-    def names(value: object, path: str) -> set[str]:
-        if not isinstance(value, dict) or not value:
-            return {path}
-        return {name for key, inner in value.items() for name in names(inner, f"{path}.{key}".lstrip("."))}
-
-    of_a_region = {f"regions.{FREE_NAME}.{name}" for name in type(DEFAULTS.regions["eu"]).model_fields}
-    own = {
-        f"window.{of}.{FREE_NAME}.{name}" for of in ("apps", "regions") for name in WindowOverrideSettings.model_fields
-    }
-    free = {"regions", "routing.namespaces", "window.apps", "window.regions"}
-    expected = names(reference, "") - free | {f"routing.namespaces.{FREE_NAME}"}
-    assert {one.name for one in ALL} == expected | of_a_region | own
+    assert {chosen(one).path for one in ALL} == paths(OTHER)
 
 
 @each
 def test_every_setting_says_what_it_means(one: Setting) -> None:
-    assert len(one.meaning) > 10, f"{one.name}: write a docstring below it in controller/settings.py"
-    assert "\n" not in one.meaning
+    assert len(description(one.field)) > 10, f"{one.name}: write a docstring below it in controller/settings/model.py"
 
 
 @each
-def test_the_variable_is_the_one_that_is_read_and_the_default_can_be_written_so(one: Setting) -> None:
+def test_the_variable_is_read_and_takes_the_default(one: Setting) -> None:
     if one.default is None:
         with pytest.raises(SettingsError, match="regions"):
-            load(environ={"EUREKA_DRAIN_REGIONS__EU__TIMEOUT": "3s"})
+            Sources(environ={"EUREKA_DRAIN_REGIONS__EU__TIMEOUT": "3s"}).load()
     elif one.default:
         assert value_at(given(one, one.default), one) == value_at(DEFAULTS, one)
     elif FREE_NAME in one.path and one.path[0] == "routing":
@@ -93,30 +100,15 @@ def test_the_variable_is_the_one_that_is_read_and_the_default_can_be_written_so(
         assert value_at(given(one, ""), one) == value_at(DEFAULTS, one)
 
 
-@pytest.mark.parametrize("one", [one for one in ALL if one.lowest is not None], ids=lambda one: one.name)
-def test_the_lowest_value_is_taken_and_what_is_below_is_not(one: Setting) -> None:
-    assert value_at(given(one, _may_have_override(one.lowest)), one) == one.lowest
+@pytest.mark.parametrize(("one", "inside", "outside"), LIMITS, ids=lambda value: getattr(value, "name", str(value)))
+def test_a_limit_is_taken_and_what_is_beyond_it_is_not(one: Setting, inside: Any, outside: Any) -> None:
+    assert value_at(given(one, written(inside)), one) == inside
     with pytest.raises(SettingsError, match=chosen(one).name):
-        given(one, _may_have_override(_next(one.lowest, -1)))
+        given(one, written(outside))
 
 
-@pytest.mark.parametrize("one", [one for one in ALL if one.highest is not None], ids=lambda one: one.name)
-def test_the_highest_value_is_taken_and_what_is_above_is_not(one: Setting) -> None:
-    assert value_at(given(one, _may_have_override(one.highest)), one) == one.highest
-    with pytest.raises(SettingsError, match=chosen(one).name):
-        given(one, _may_have_override(_next(one.highest, 1)))
-
-
-@pytest.mark.parametrize("one", [one for one in ALL if one.above is not None], ids=lambda one: one.name)
-def test_what_must_be_more_is_not_taken_when_it_is_not(one: Setting) -> None:
-    with pytest.raises(SettingsError, match=chosen(one).name):
-        given(one, _may_have_override(one.above))
-    assert value_at(given(one, _may_have_override(_next(one.above, 1))), one) == _next(one.above, 1)
-
-
-def test_there_are_bounds_to_check() -> None:
-    assert sum(one.lowest is not None for one in ALL) > 5
-    assert sum(one.above is not None for one in ALL) > 5
+def test_there_are_limits_to_check() -> None:
+    assert len(LIMITS) > 15
 
 
 @each
@@ -127,21 +119,9 @@ def test_a_setting_is_marked_secret_when_and_only_when_it_is_masked(one: Setting
     if one.name == "broker.url":
         hidden = hidden.replace("http://", "amqp://")
     if one.kind not in ("URL", "list: URL", "text"):
-        assert not one.secret
+        assert not one.is_secret
         return
     if one.name == "tracing.endpoint":
         hidden = "http://hush-hush-hush:4318"
-    shown = yaml.safe_dump(_dumped(given(one, hidden)))
-    assert ("hush" not in shown) == one.secret
-
-
-def _dumped(settings: BaseModel) -> Any:
-    return settings.model_dump(mode="json")
-
-
-def _next(bound: object, direction: int) -> Any:
-    return bound + direction * (STEP if isinstance(bound, timedelta) else 1)  # type: ignore[operator]
-
-
-def _may_have_override(bound: object) -> str:
-    return format_duration(bound) if isinstance(bound, timedelta) else str(bound)
+    shown = plain(given(one, hidden))
+    assert ("hush" not in shown) == one.is_secret

@@ -1,4 +1,4 @@
-"""Where settings come from, which source wins, and how mistakes are told."""
+"""Where settings come from, which source wins, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import yaml
 
 from controller.errors import SettingsError
 from controller.settings import Settings
-from controller.settings_sources import load
+from controller.settings.sources import Sources
 
 CANARY = "c4narY"
 REGION = {"nodes": ["http://eureka-0:8761/eureka"]}
 
 
-class Sources:
+class Folder:
     """A temporary folder with a settings file and a secrets directory."""
 
     def __init__(self, folder: Path) -> None:
@@ -38,11 +38,11 @@ class Sources:
         for name, value in (secrets or {}).items():
             (self.secrets / name).write_text(value, encoding="utf-8")
         surroundings = {"PATH": "/bin", "EUREKA_DRAIN_SECRETS_DIR": str(self.secrets), **(environ or {})}
-        return load(self.file, assignments=assignments, environ=surroundings)
+        return Sources(config=self.file, assignments=assignments, environ=surroundings).load()
 
-    def mistakes(self, *sources: Any, **named: Any) -> list[str]:
+    def mistakes(self, *given: Any, **named: Any) -> list[str]:
         with pytest.raises(SettingsError) as caught:
-            self.load(*sources, **named)
+            self.load(*given, **named)
         problems = caught.value.problems
         assert all("\n" not in problem and CANARY not in problem for problem in problems), problems
         assert CANARY not in f"{caught.value!r} {caught.value}"
@@ -50,12 +50,12 @@ class Sources:
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Sources:
-    return Sources(tmp_path)
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
 
 
-def test_the_command_line_goes_before_the_environment_before_secrets_before_the_file_before_defaults(
-    sources: Sources,
+def test_the_first_of_the_sources_wins(
+    folder: Folder,
 ) -> None:
     layers: dict[str, Any] = {
         "content": {"http": {"port": 1}},
@@ -65,14 +65,14 @@ def test_the_command_line_goes_before_the_environment_before_secrets_before_the_
     }
     expected = [("assignments", 4), ("environ", 3), ("secrets", 2), ("content", 1)]
     for name, port in expected:
-        assert sources.load(**layers).http.port == port
+        assert folder.load(**layers).http.port == port
         del layers[name]
-        (sources.secrets / "http__port").unlink(missing_ok=True)
-    assert sources.load().http.port == 8080
+        (folder.secrets / "http__port").unlink(missing_ok=True)
+    assert folder.load().http.port == 8080
 
 
-def test_sources_add_up_within_one_group(sources: Sources) -> None:
-    settings = sources.load(
+def test_sources_add_up_within_one_group(folder: Folder) -> None:
+    settings = folder.load(
         {"regions": {"eu": REGION}, "http": {"host": "127.0.0.1"}},
         environ={"EUREKA_DRAIN_REGIONS__EU__USERNAME": "ana", "EUREKA_DRAIN_HTTP__PORT": "1"},
         secrets={"regions__eu__password": "s3cret\n"},
@@ -85,8 +85,8 @@ def test_sources_add_up_within_one_group(sources: Sources) -> None:
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 1)
 
 
-def test_a_region_with_hyphens_can_be_set_from_the_environment(sources: Sources) -> None:
-    settings = sources.load(
+def test_a_region_with_hyphens_can_be_set_from_the_environment(folder: Folder) -> None:
+    settings = folder.load(
         environ={
             "EUREKA_DRAIN_REGIONS__EU_WEST_1__NODES": "http://a:1/eureka,http://b:1/eureka",
             "EUREKA_DRAIN_ROUTING__NAMESPACES__TEAM_A": "eu-west-1",
@@ -96,12 +96,10 @@ def test_a_region_with_hyphens_can_be_set_from_the_environment(sources: Sources)
     assert settings.routing.namespaces == {"team-a": ["eu-west-1"]}
 
 
-@pytest.mark.parametrize("may_have_override", ["ORDERS", "orders", "Orders"])
-def test_an_apps_window_comes_from_several_sources_whatever_the_case_of_its_name(
-    sources: Sources, may_have_override: str
-) -> None:
-    apps = sources.load(
-        {"window": {"apps": {may_have_override: {"client_fetch": "5s", "load_balancer": "5s"}}}},
+@pytest.mark.parametrize("name", ["ORDERS", "orders", "Orders"])
+def test_sources_of_an_apps_window_add_up_whatever_its_case(folder: Folder, name: str) -> None:
+    apps = folder.load(
+        {"window": {"apps": {name: {"client_fetch": "5s", "load_balancer": "5s"}}}},
         environ={"EUREKA_DRAIN_WINDOW__APPS__ORDERS__CLIENT_FETCH": "6s"},
         assignments=["window.apps.Orders.server_cache=7s"],
     ).window.apps
@@ -111,29 +109,29 @@ def test_an_apps_window_comes_from_several_sources_whatever_the_case_of_its_name
     assert found == (timedelta(seconds=7), timedelta(seconds=6), timedelta(seconds=5))
 
 
-def test_an_app_that_one_source_has_twice_is_a_mistake(sources: Sources) -> None:
-    [problem] = sources.mistakes({"window": {"apps": {"orders": {}, "Orders": {}}}})
+def test_an_app_that_one_source_has_twice_is_a_mistake(folder: Folder) -> None:
+    [problem] = folder.mistakes({"window": {"apps": {"orders": {}, "Orders": {}}}})
     assert problem.startswith("window.apps: 'ORDERS' is there twice")
 
 
 @pytest.mark.parametrize("text", ["a,b", " a , b ,", '["a", "b"]'])
-def test_a_list_may_be_written_with_commas_or_as_json(sources: Sources, text: str) -> None:
-    assert sources.load(environ={"EUREKA_DRAIN_WATCH__NAMESPACES": text}).watch.namespaces == ["a", "b"]
-    assert sources.load(assignments=[f"watch.namespaces={text}"]).watch.namespaces == ["a", "b"]
+def test_a_list_may_be_written_with_commas_or_as_json(folder: Folder, text: str) -> None:
+    assert folder.load(environ={"EUREKA_DRAIN_WATCH__NAMESPACES": text}).watch.namespaces == ["a", "b"]
+    assert folder.load(assignments=[f"watch.namespaces={text}"]).watch.namespaces == ["a", "b"]
 
 
-def test_a_whole_group_may_be_written_as_json(sources: Sources) -> None:
+def test_a_whole_group_may_be_written_as_json(folder: Folder) -> None:
     text = '{"eu": {"nodes": ["http://a:1"]}}'
-    assert list(sources.load(environ={"EUREKA_DRAIN_REGIONS": text}).regions) == ["eu"]
+    assert list(folder.load(environ={"EUREKA_DRAIN_REGIONS": text}).regions) == ["eu"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("30s", 30), ("2h", 7200), ("1d", 86_400), ("0s", 0)])
-def test_durations_have_units_in_every_source(sources: Sources, text: str, seconds: float) -> None:
+def test_durations_have_units_in_every_source(folder: Folder, text: str, seconds: float) -> None:
     expected = timedelta(seconds=seconds)
-    assert sources.load({"retention": text}).retention == expected
-    assert sources.load(environ={"EUREKA_DRAIN_RETENTION": text}).retention == expected
-    assert sources.load(secrets={"retention": text}).retention == expected
-    assert sources.load(assignments=[f"retention={text}"]).retention == expected
+    assert folder.load({"retention": text}).retention == expected
+    assert folder.load(environ={"EUREKA_DRAIN_RETENTION": text}).retention == expected
+    assert folder.load(secrets={"retention": text}).retention == expected
+    assert folder.load(assignments=[f"retention={text}"]).retention == expected
 
 
 @pytest.mark.parametrize(
@@ -166,16 +164,16 @@ def test_durations_have_units_in_every_source(sources: Sources, text: str, secon
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_a_misspelt_name_is_told_with_the_nearest_right_one(
-    sources: Sources, given: dict[str, Any], wrong: str, right: str
+def test_a_misspelt_name_is_reported_with_the_nearest_right_one(
+    folder: Folder, given: dict[str, Any], wrong: str, right: str
 ) -> None:
-    [problem] = sources.mistakes(**given)
+    [problem] = folder.mistakes(**given)
     assert wrong in problem
     assert right in problem.split("did you mean")[-1]
 
 
-def test_every_mistake_has_its_own_line(sources: Sources) -> None:
-    problems = sources.mistakes(
+def test_every_mistake_has_its_own_line(folder: Folder) -> None:
+    problems = folder.mistakes(
         {"retenton": "5m", "http": {"port": "x"}, "regions": {"eu": {"nodes": []}}},
         environ={"EUREKA_DRAIN_WATHC__CLUSTER": "x"},
         secrets={"nothing": "x"},
@@ -205,10 +203,10 @@ def test_every_mistake_has_its_own_line(sources: Sources) -> None:
         "EUREKA_DRAIN_OPS_SERVICE_HOST",
     ],
 )
-def test_what_kubernetes_sets_for_a_service_named_eureka_drain_is_no_mistake(sources: Sources, name: str) -> None:
+def test_what_kubernetes_sets_for_a_service_is_no_mistake(folder: Folder, name: str) -> None:
     # In a pod beside such a Service these variables appear by themselves (enableServiceLinks is on by default).
     value = "10.0.0.1" if name.endswith(("HOST", "ADDR")) else "8080" if "SERVICE" in name else "tcp://10.0.0.1:8080"
-    assert sources.load(environ={name: value}) == Settings()
+    assert folder.load(environ={name: value}) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -231,12 +229,12 @@ def test_what_kubernetes_sets_for_a_service_named_eureka_drain_is_no_mistake(sou
     ],
     ids=lambda text: repr(text[:20]),
 )
-def test_a_broken_file_is_told_in_one_line_a_mistake(sources: Sources, text: str) -> None:
-    assert sources.mistakes(text)
+def test_a_broken_file_is_reported_in_one_line_a_mistake(folder: Folder, text: str) -> None:
+    assert folder.mistakes(text)
 
 
 @pytest.mark.parametrize(
-    "may_have_override",
+    "password",
     [
         CANARY + ": x",
         f"*{CANARY}",
@@ -251,8 +249,8 @@ def test_a_broken_file_is_told_in_one_line_a_mistake(sources: Sources, text: str
         f"`{CANARY}",
     ],
 )
-def test_a_password_that_yaml_trips_over_is_not_shown(sources: Sources, may_have_override: str) -> None:
-    assert sources.mistakes(f"regions:\n  eu:\n    nodes: [http://e:1]\n    password: {may_have_override}\n")
+def test_a_password_that_yaml_trips_over_is_not_shown(folder: Folder, password: str) -> None:
+    assert folder.mistakes(f"regions:\n  eu:\n    nodes: [http://e:1]\n    password: {password}\n")
 
 
 @pytest.mark.parametrize(
@@ -280,36 +278,36 @@ def test_a_password_that_yaml_trips_over_is_not_shown(sources: Sources, may_have
     ],
     ids=str,
 )
-def test_no_mistake_shows_a_value(sources: Sources, given: dict[str, Any]) -> None:
-    assert sources.mistakes(**given)
+def test_no_mistake_shows_a_value(folder: Folder, given: dict[str, Any]) -> None:
+    assert folder.mistakes(**given)
 
 
 def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.yaml"):
-        load(tmp_path / "absent.yaml", environ={})
+        Sources(config=tmp_path / "absent.yaml", environ={}).load()
 
 
 def test_a_missing_secrets_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="EUREKA_DRAIN_SECRETS_DIR"):
-        load(environ={"EUREKA_DRAIN_SECRETS_DIR": str(tmp_path / "absent")})
+        Sources(environ={"EUREKA_DRAIN_SECRETS_DIR": str(tmp_path / "absent")}).load()
 
 
-def test_a_secret_that_cannot_be_read_is_named(sources: Sources) -> None:
-    (sources.secrets / "broker__url").write_bytes(b"\xff\xfe")
-    [problem] = sources.mistakes()
+def test_a_secret_that_cannot_be_read_is_named(folder: Folder) -> None:
+    (folder.secrets / "broker__url").write_bytes(b"\xff\xfe")
+    [problem] = folder.mistakes()
     assert "broker__url" in problem
 
 
-def test_the_links_of_a_mounted_secret_are_passed_over(sources: Sources) -> None:
-    data = sources.secrets / "..2025_06_01"
+def test_the_links_of_a_mounted_secret_are_passed_over(folder: Folder) -> None:
+    data = folder.secrets / "..2025_06_01"
     data.mkdir()
     (data / "http__port").write_text("9\n")
-    (sources.secrets / "..data").symlink_to(data)
-    (sources.secrets / "http__port").symlink_to(sources.secrets / "..data" / "http__port")
-    assert sources.load().http.port == 9
+    (folder.secrets / "..data").symlink_to(data)
+    (folder.secrets / "http__port").symlink_to(folder.secrets / "..data" / "http__port")
+    assert folder.load().http.port == 9
 
 
 def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text("remove: false\nwatch:\n")
-    assert load(environ={"EUREKA_DRAIN_CONFIG": str(file)}).remove is False
+    assert Sources(environ={"EUREKA_DRAIN_CONFIG": str(file)}).load().remove is False

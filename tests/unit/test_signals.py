@@ -31,7 +31,7 @@ async def test_a_signal_runs_stop_first_and_only_then_cancels_the_tasks(number: 
     assert record == ["stop begins", "stop ends", "task cancelled"]
 
 
-async def test_a_task_that_ends_by_itself_ends_the_group_with_an_error_that_names_it() -> None:
+async def test_a_task_that_ends_by_itself_ends_the_group_with_its_name() -> None:
     cancelled = asyncio.Event()
     stopped = False
 
@@ -79,7 +79,7 @@ async def test_a_task_that_fails_while_stopping_is_not_hidden_by_the_stop() -> N
     assert caught.group_contains(LookupError)
 
 
-async def test_a_stop_that_fails_is_told() -> None:
+async def test_a_stop_that_fails_is_reported() -> None:
     async def serve() -> None:
         asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""The next step of one instance, for every combination of what one to three nodes say."""
+"""What each stage decides about one instance, for every combination of what one to three nodes say."""
 
 from __future__ import annotations
 
@@ -11,32 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.annotations import PodAnnotations
+from controller.domain.commands import Stage, Target
+from controller.domain.decisions import Continue, Decision, Delete, Finish, Observation, Obstructed, TakeOut
 from controller.domain.events import Outcome
-from controller.domain.instances import Condition, Instance
-from controller.domain.stages import (
-    DENIED_ATTEMPTS,
-    Delete,
-    Finish,
-    Hold,
-    Look,
-    Settled,
-    TakeOut,
-    Wait,
-    check_ownership,
-    decide_absent,
-    decide_delete,
-    decide_retention,
-    decide_take_out,
-    is_hopeless,
-    renewals,
-)
+from controller.domain.instances import Condition, Instance, renewals
+from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL
+from controller.domain.reason import ReasonCode
+from controller.domain.stages import COMES_BACK, MAX_DELETES, MAX_DENIED_ATTEMPTS, STAGES, check_ownership, is_hopeless
 from tests.unit.building import NODES, a_command, a_target, an_instance, at, out, readings
 
 SAYS: dict[str, Instance | Condition | None] = {
     "up": an_instance(),
     "starting": an_instance(status="STARTING"),
     "down": an_instance(status="DOWN"),
-    "stubborn": an_instance(status="OUT_OF_SERVICE"),
+    "out by itself": an_instance(status="OUT_OF_SERVICE"),
     "flipped": an_instance(status="UP", override="OUT_OF_SERVICE"),
     "out": out(),
     "out, starting": out(status="STARTING"),
@@ -45,147 +33,191 @@ SAYS: dict[str, Instance | Condition | None] = {
     "failing": Condition.failing,
     "denied": Condition.denied,
 }
-SERVING = {"up", "starting", "down", "stubborn", "flipped"}
+SERVING = {"up", "starting", "down", "out by itself", "flipped"}
 SILENT = {"unreachable", "failing", "denied"}
 EVERY = [states for size in (1, 2, 3) for states in product(SAYS, repeat=size)]
 
 
-def heard(states: tuple[str, ...]) -> tuple[Any, ...]:
-    return readings(*(SAYS[state] for state in states))
+def observe(
+    target: Target, *answers: Any, now: float = 100_000, end: float = 30, retention: float = 0, **facts: Any
+) -> Observation:
+    return Observation(
+        command=a_command(end_at=at(end)),
+        annotations=PodAnnotations(),
+        target=target,
+        readings=readings(*answers),
+        now=at(now),
+        retention=timedelta(seconds=retention),
+        window=timedelta(seconds=95),
+        **facts,
+    )
 
 
-def expected_first(states: tuple[str, ...]) -> object:
-    """The rules: write where it may serve; else wait for who is silent; else it is settled."""
-    serving = tuple(node for node, state in zip(NODES, states, strict=False) if state in SERVING)
-    if serving:
-        return TakeOut(nodes=serving, stubborn=tuple(n for n, s in zip(NODES, states, strict=False) if s == "stubborn"))
-    if SILENT & set(states):
-        return Wait
-    return Settled()
+def decide(target: Target, *answers: Any, **facts: Any) -> Decision:
+    return STAGES[target.stage](observe(target, *answers, **facts))
 
 
-def shape(decision: object) -> object:
-    """What of a decision the rules speak of."""
-    if isinstance(decision, Wait):
-        assert decision.trouble
-        return Wait
-    return decision.outcome if isinstance(decision, Finish) else decision
+def heard(states: tuple[str, ...]) -> list[Any]:
+    return [SAYS[state] for state in states]
 
 
-def test_taking_out_follows_the_rules_in_every_combination() -> None:
+@pytest.mark.parametrize("stage", [Stage.take_out, Stage.retain])
+def test_where_it_may_serve_it_is_taken_out_and_nowhere_else(stage: Stage) -> None:
     for states in EVERY:
-        assert shape(decide_take_out(heard(states))) == expected_first(states), states
+        serving = tuple(node for node, state in zip(NODES, states, strict=False) if state in SERVING)
+        decision = decide(a_target(stage=stage), *heard(states))
+        assert isinstance(decision, TakeOut) == bool(serving), states
+        if isinstance(decision, TakeOut):
+            assert decision.nodes == serving, states
 
 
-def test_retiring_follows_the_same_rules_before_it_asks_for_silence() -> None:
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_node_that_does_not_answer_proves_nothing(stage: Stage) -> None:
     for states in EVERY:
-        now = heard(states)
-        target = a_target(looked_at=at(100), renewals=renewals(now))
-        decision = decide_retention(target, now, at(100_000), end_at=at(30), retention=timedelta(0))
-        first = expected_first(states)
-        at_rest = Outcome.already_gone if set(states) == {"absent"} else Delete(nodes=NODES[: len(states)])
-        assert shape(decision) == (at_rest if first == Settled() else first), states
+        if SILENT & set(states):
+            decision = decide(a_target(stage=stage), *heard(states))
+            assert isinstance(decision, TakeOut | Obstructed | Delete | Continue), states
+            report = getattr(decision, "report", None)
+            assert report is None, f"{states}: {report}"
 
 
-def test_what_no_node_holds_is_gone_only_when_it_has_stayed_away_for_longer_than_a_heartbeat() -> None:
-    absent = heard(("absent", "absent"))
-    decided = [
-        decide_absent(a_target(looked_at=since, renewals=renewed), absent, at(100))
-        for since, renewed in ((None, {}), (at(50), {"http://eureka-0:8761/eureka": at(0)}), (at(66), {}), (at(64), {}))
-    ]
-    assert [type(decision) for decision in decided] == [Look, Look, Look, Finish]
-    assert decide_absent(a_target(looked_at=at(0)), heard(("absent", "out")), at(100)) is None
-
-
-def test_a_deletion_is_done_only_when_every_node_has_said_that_it_is_gone() -> None:
+def test_what_is_out_at_every_node_is_reported_and_retained() -> None:
     for states in EVERY:
-        decision = decide_delete(a_target(renewals=renewals(heard(states))), heard(states))
+        if set(states) <= {"out", "out, starting", "absent"} and set(states) != {"absent"}:
+            decision = decide(a_target(), *heard(states), now=10)
+            assert isinstance(decision, Continue), states
+            assert decision.target.stage is Stage.retain
+            assert decision.report is not None
+            assert decision.report.outcome is Outcome.out_of_service
+            assert decision.report.safe_at == at(10 + 95)
+
+
+def test_without_removal_the_drain_ends_when_it_is_out() -> None:
+    decision = decide(a_target(), out(), remove=False)
+    assert isinstance(decision, Finish)
+    assert decision.report.outcome is Outcome.out_of_service
+    assert decision.report.retention_ends_at is None
+
+
+@pytest.mark.parametrize(
+    ("since", "renewed", "is_gone"),
+    [(None, {}, False), (50, {NODES[0]: at(0)}, False), (66, {}, False), (64, {}, True)],
+)
+@pytest.mark.parametrize("stage", [Stage.take_out, Stage.retain])
+def test_what_no_node_holds_is_gone_only_after_a_heartbeats_time(
+    since: float | None, renewed: Any, is_gone: bool, stage: Stage
+) -> None:
+    target = a_target(stage=stage, silent_since=None if since is None else at(since), renewals=renewed)
+    decision = decide(target, None, None, now=100)
+    if is_gone:
+        assert isinstance(decision, Finish)
+        assert decision.report.outcome is Outcome.already_gone
+    else:
+        assert isinstance(decision, Continue)
+        assert decision.report is None
+        assert decision.target.renewals == {}
+
+
+def test_it_is_removed_only_when_every_node_has_said_that_it_is_gone() -> None:
+    for states in EVERY:
+        decision = decide(a_target(stage=Stage.delete, renewals=renewals(readings(*heard(states)))), *heard(states))
         if set(states) - SILENT - {"absent"}:
             assert isinstance(decision, Delete), states
         elif SILENT & set(states):
-            assert isinstance(decision, Wait), states
+            assert isinstance(decision, Obstructed), states
         else:
-            assert shape(decision) == Outcome.removed, states
+            assert isinstance(decision, Finish), states
+            assert decision.report.outcome is Outcome.removed
 
 
 def test_what_shows_another_renewal_than_the_one_noted_is_not_deleted() -> None:
     noted = {node: at(-1) for node in NODES}
     for states in EVERY:
-        decision = decide_delete(a_target(renewals=noted), heard(states))
+        decision = decide(a_target(stage=Stage.delete, renewals=noted), *heard(states))
         assert not isinstance(decision, Delete), states
         if set(states) - SILENT - {"absent"}:
-            assert isinstance(decision, Look), states
+            assert isinstance(decision, Continue), states
+            assert decision.target.stage is Stage.retain
 
 
-def test_the_trouble_names_each_node_that_stands_in_the_way_and_no_other() -> None:
-    decision = decide_take_out(heard(("out", "unreachable", "failing")))
-    assert isinstance(decision, Wait)
-    assert NODES[0] not in decision.trouble
-    assert f"{NODES[1]}: unreachable" in decision.trouble
-    assert f"{NODES[2]}: failing (HTTP 500)" in decision.trouble
+def test_after_three_deletes_it_is_said_to_come_back() -> None:
+    known = renewals(readings(out()))
+    tries = [
+        decide(a_target(stage=Stage.delete, renewals=known, attempt=attempt), out())
+        for attempt in range(1, MAX_DELETES + 3)
+    ]
+    assert [isinstance(one, Delete) for one in tries] == [True, True, True, False, True]
+    assert tries[MAX_DELETES] == Obstructed(reason=COMES_BACK)
 
 
-def retire(target: Any, *answers: Any, now: float, retention: float = 0, end: float = 30) -> object:
-    return decide_retention(target, readings(*answers), at(now), end_at=at(end), retention=timedelta(seconds=retention))
+def test_the_trouble_names_each_node_that_stands_in_the_way() -> None:
+    decision = decide(a_target(), *heard(("out", "unreachable", "failing")))
+    assert isinstance(decision, Obstructed)
+    assert decision.reason.code is ReasonCode.unreachable
+    assert decision.reason.detail == f"{NODES[1]}: unreachable; {NODES[2]}: failing (HTTP 500)"
+
+
+def retain(target: Target, *answers: Any, **facts: Any) -> Continue:
+    decision = decide(target, *answers, **facts)
+    assert isinstance(decision, Continue)
+    return decision
 
 
 def test_the_first_look_only_notes() -> None:
-    assert isinstance(retire(a_target(), out(), out(), now=10_000), Look)
+    decision = retain(a_target(stage=Stage.retain), out(), out(), now=10_000)
+    assert decision.target.stage is Stage.retain
+    assert decision.target.silent_since == at(10_000)
 
 
 @given(
     interval=st.integers(1, 300),
     elapsed=st.integers(0, 1_000),
     retention=st.integers(0, 600),
-    end=st.integers(-100, 600),
+    end=st.integers(0, 600),
     looked=st.integers(0, 300),
 )
-def test_silence_takes_two_looks_further_apart_than_a_renewal_and_the_retention(
+def test_silence_takes_two_looks_further_apart_than_a_renewal(
     interval: int, elapsed: int, retention: int, end: int, looked: int
 ) -> None:
-    now = out(renewal_interval=timedelta(seconds=interval))
-    target = a_target(looked_at=at(looked), renewals=renewals(readings(now, now)))
-    decision = retire(target, now, now, now=looked + elapsed, retention=retention, end=end)
-    ended_at = min(looked + interval + 5, end)
-    if isinstance(decision, Delete):
+    shown = out(renewal_interval=timedelta(seconds=interval))
+    target = a_target(stage=Stage.retain, silent_since=at(looked), renewals=renewals(readings(shown, shown)))
+    now = looked + elapsed
+    onward = retain(target, shown, shown, now=now, retention=retention, end=end).target
+    if onward.stage is Stage.delete:
         assert elapsed > interval
-        assert looked + elapsed >= ended_at + retention
-        assert decision.nodes == NODES[:2]
+        assert now >= min(looked + interval, end) + retention
     else:
-        assert isinstance(decision, Hold)
-        assert elapsed < interval + 5 or looked + elapsed < ended_at + retention
-        assert timedelta(0) < decision.after <= timedelta(seconds=max(interval + 5, retention) + looked + 100)
+        assert elapsed < interval + 5 or now < min(looked + interval + 5, end) + retention
+        assert at(now) < onward.due_at <= at(now + max(interval + 5, retention) + looked + 100)
 
 
 @pytest.mark.parametrize("minutes", [6, 10, 30])
-def test_a_client_that_renews_seldom_is_not_taken_for_dead_between_two_of_its_heartbeats(minutes: int) -> None:
-    now = out(renewal_interval=timedelta(minutes=minutes))
-    target = a_target(looked_at=at(100), renewals=renewals(readings(now)))
-    assert not isinstance(retire(target, now, now=100 + 60), Delete)
+def test_a_client_that_renews_seldom_is_not_taken_for_dead(minutes: int) -> None:
+    shown = out(renewal_interval=timedelta(minutes=minutes))
+    target = a_target(stage=Stage.retain, silent_since=at(100), renewals=renewals(readings(shown)))
+    assert retain(target, shown, now=100 + 60).target.stage is Stage.retain
 
 
 @given(
-    st.lists(st.sampled_from(["same", "newer", "older", "absent", "untold"]), min_size=1, max_size=3),
+    st.lists(st.sampled_from(["same", "newer", "older", "absent", "unknown"]), min_size=1, max_size=3),
     st.integers(0, 10**6),
 )
-def test_nothing_is_deleted_while_any_node_shows_another_renewal_than_before(changes: list[str], elapsed: int) -> None:
-    before = readings(*(None if change == "untold" else out() for change in changes))
+def test_another_renewal_at_any_node_keeps_it_from_being_deleted(changes: list[str], elapsed: int) -> None:
+    before = readings(*(None if change == "unknown" else out() for change in changes))
     shown = {"same": out(), "newer": out(renewed_at=at(81)), "older": out(renewed_at=at(79)), "absent": None}
     after = [shown.get(change, out()) for change in changes]
-    decision = retire(a_target(looked_at=at(100), renewals=renewals(before)), *after, now=100 + elapsed)
+    target = a_target(stage=Stage.retain, silent_since=at(100), renewals=renewals(before))
+    decision = decide(target, *after, now=100 + elapsed)
     if set(changes) != {"same"}:
-        assert not isinstance(decision, Delete)
+        assert not (isinstance(decision, Continue) and decision.target.stage is Stage.delete)
 
 
-def test_a_process_that_heartbeats_after_the_deadline_is_looked_at_less_and_less_often() -> None:
+def test_a_process_that_still_heartbeats_is_looked_at_again_and_again() -> None:
     beating = out(renewed_at=at(500))
-    waits = []
-    for attempt in range(1, 12):
-        decision = retire(a_target(looked_at=at(400), attempt=attempt), beating, now=600)
-        assert isinstance(decision, Look)
-        waits.append(decision.after)
-    assert waits == sorted(waits)
-    assert waits[-1] <= timedelta(minutes=5)
+    target = a_target(stage=Stage.retain, silent_since=at(400), renewals={NODES[0]: at(470)})
+    onward = retain(target, beating, now=600).target
+    assert onward.due_at == at(600) + HEARTBEAT_CHECK_INTERVAL
+    assert onward.silent_since == at(600), "its silence is to be proved anew"
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
@@ -203,20 +235,19 @@ def test_one_node_that_shows_another_holder_is_enough_to_end_it(
 ) -> None:
     answers: list[Any] = [out(), out(), out()]
     answers[position] = holder
-    decision = check_ownership(a_target(), a_command(), PodAnnotations(), readings(*answers))
+    decision = check_ownership(observe(a_target(), *answers))
     assert isinstance(decision, Finish)
-    assert decision.outcome is outcome
-    assert decision.reason
+    assert decision.report.outcome is outcome
+    assert decision.report.reason
 
 
-def test_the_guard_lets_pass_what_is_still_the_pods_or_not_told() -> None:
-    now = readings(out(), None, Condition.unreachable)
-    assert check_ownership(a_target(), a_command(), PodAnnotations(), now) is None
+def test_what_is_still_the_pods_or_not_known_passes() -> None:
+    assert check_ownership(observe(a_target(), out(), None, Condition.unreachable)) is None
 
 
 @pytest.mark.parametrize(
     ("state", "attempt", "hopeless"),
-    [("denied", DENIED_ATTEMPTS, True), ("denied", DENIED_ATTEMPTS - 1, False), ("failing", 1_000, False)],
+    [("denied", MAX_DENIED_ATTEMPTS, True), ("denied", MAX_DENIED_ATTEMPTS - 1, False), ("failing", 1_000, False)],
 )
 def test_only_a_node_that_goes_on_denying_us_is_hopeless(state: str, attempt: int, hopeless: bool) -> None:
-    assert is_hopeless(heard(("out", state)), attempt) is hopeless
+    assert is_hopeless(readings(*heard(("out", state))), attempt) is hopeless

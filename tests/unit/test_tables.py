@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem
@@ -16,57 +17,56 @@ from controller.domain.timeline import moments
 from controller.ops.tables import (
     counted,
     dead_letters_table,
+    drain_text,
     drains_table,
     duration_text,
     plan_table,
     printable,
-    story_text,
     table,
 )
-from controller.rabbit.dead_letter_queue import DeadMessage
-from tests.unit.building import a_command, a_pod, a_target, at, readings, terminating
+from tests.unit.building import a_command, a_pod, a_reason, a_target, at, readings, terminating
 
 WIDTHS = (80, 100, 140)
 LONG = "x" * 120
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\r\n\t\x00\x9b31m\u202eevil\ud800"
 
 
-def told(outcome: Outcome, reason: str = "", **facts: str) -> Event:
+def an_event(outcome: Outcome, detail: str = "", **facts: str) -> Event:
     pod = terminating(a_pod(**{"name": "orders-7cd9c4fbcc-nlttw", **facts}))
     command = a_command(pod, requested_by=f"ann@{LONG}", requested_at=at(0), requested_why=f"because {LONG}")
     target = a_target(app=f"ORDERS{LONG}", id=f"10.1.0.7:orders:{LONG}")
-    return make_event(command, outcome, at(1), target=target, reason=reason, nodes=readings(None, None))
+    return make_event(
+        command, outcome, at(1), target=target, reason=a_reason(detail) if detail else None, nodes=readings(None, None)
+    )
 
 
-def a_story(reason: str = f"a reason of some length {LONG}", **facts: str) -> DrainRecord:
-    events = [told(Outcome.requested, **facts), told(Outcome.out_of_service, reason, **facts)]
-    events += [told(Outcome.refused, f"{reason} {number}", **facts) for number in range(3)]
+def a_record(detail: str = f"a reason of some length {LONG}", **facts: str) -> DrainRecord:
+    events = [an_event(Outcome.requested, **facts), an_event(Outcome.out_of_service, detail, **facts)]
+    events += [an_event(Outcome.refused, f"{detail} {number}", **facts) for number in range(3)]
     record = new_record(events[0])
     for event in events:
         record.apply(event, timeline=True)
     return record
 
 
-def an_item(verdict: ReplayAction) -> ReplayItem:
+def an_item(action: ReplayAction) -> ReplayItem:
     return ReplayItem(
         drain_id="u4ogxdsnands54l3",
         region="eu-central-1",
         pod=f"shop/orders-{LONG}",
         apps=("ORDERS", "PAYMENTS"),
-        judged=ReplayDecision(verdict=verdict, reason=f"a reason {LONG}"),
+        decision=ReplayDecision(action=action, reason=f"a reason {LONG}"),
     )
 
 
-def a_letter(number: int) -> DeadMessage:
+def a_dead_message(number: int) -> DeadMessage:
     item = a_command() if number else None
     return DeadMessage(
         number=number,
         region="r" * 63,
         reason=f"HTTP 403 {LONG}",
-        body=b"{}",
         type="drain.command",
         message_id=LONG,
-        content_type="application/json",
         died_at=at(0),
         item=item,
         problem="" if item else "not a valid drain.command",
@@ -75,12 +75,12 @@ def a_letter(number: int) -> DeadMessage:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_table_fits_its_terminal(width: int) -> None:
-    record = a_story()
+    record = a_record()
     for now in (at(60), at(200_000)):
-        fits(drains_table([record, a_story("")], now, width=width), width)
-    fits(plan_table([an_item(verdict) for verdict in ReplayAction], width=width), width)
-    fits(dead_letters_table([a_letter(number) for number in range(3)], width=width), width)
-    timeline = story_text(record, moments(record, at(60)), at(60), width=width).partition("\n\n")[2]
+        fits(drains_table([record, a_record("")], now, width=width), width)
+    fits(plan_table([an_item(action) for action in ReplayAction], width=width), width)
+    fits(dead_letters_table([a_dead_message(number) for number in range(3)], width=width), width)
+    timeline = drain_text(record, moments(record, at(60)), at(60), width=width).partition("\n\n")[2]
     assert timeline.startswith("TIME ")
     fits(timeline, width)
 
@@ -91,12 +91,12 @@ def fits(text: str, width: int) -> None:
 
 
 def test_in_a_pipe_nothing_is_cut() -> None:
-    record = a_story()
+    record = a_record()
     texts = [
         drains_table([record], at(60), width=None),
         plan_table([an_item(ReplayAction.drain)], width=None),
-        dead_letters_table([a_letter(1)], width=None),
-        story_text(record, moments(record, at(60)), at(60), width=None),
+        dead_letters_table([a_dead_message(1)], width=None),
+        drain_text(record, moments(record, at(60)), at(60), width=None),
     ]
     for text in texts:
         assert LONG in text
@@ -104,21 +104,21 @@ def test_in_a_pipe_nothing_is_cut() -> None:
 
 
 def test_the_state_and_the_drains_id_are_never_cut() -> None:
-    line = drains_table([a_story()], at(60), width=80).splitlines()[1]
+    line = drains_table([a_record()], at(60), width=80).splitlines()[1]
     assert Outcome.refused.value in line
-    assert line.endswith(a_story().drain_id)
+    assert line.endswith(a_record().drain_id)
 
 
 def test_a_terminal_as_narrow_as_can_be_gets_whole_states_and_no_error() -> None:
     for width in (1, 20, 40):
-        assert Outcome.refused.value in drains_table([a_story()], at(60), width=width)
+        assert Outcome.refused.value in drains_table([a_record()], at(60), width=width)
 
 
 def test_nothing_that_a_pod_or_a_node_wrote_commands_the_terminal() -> None:
-    record = a_story(HOSTILE, name=HOSTILE, namespace=HOSTILE)
+    record = a_record(HOSTILE, name=HOSTILE, namespace=HOSTILE)
     texts = [
         drains_table([record], at(60), width=None),
-        story_text(record, moments(record, at(60)), at(60), width=None),
+        drain_text(record, moments(record, at(60)), at(60), width=None),
         plan_table([an_item(ReplayAction.drain)], width=80),
     ]
     for text in texts:
@@ -149,15 +149,15 @@ def test_without_drains_there_is_no_table() -> None:
 
 
 def test_what_follows_has_no_second_head() -> None:
-    assert len(drains_table([a_story()], at(0), width=80, head=False).splitlines()) == 1
+    assert len(drains_table([a_record()], at(0), width=80, head=False).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0, "0 ms"), (0.9996, "1 s"), (59.6, "1 min"), (59.4, "59 s"), (9.96, "10 s"), (3_599.9, "1 h"), (86_400, "1 d")],
 )
-def test_a_duration_is_told_with_its_next_larger_unit_once_it_is_rounded_up_to_it(seconds: float, said: str) -> None:
-    assert duration_text(timedelta(seconds=seconds)) == said
+def test_a_duration_has_the_larger_unit_once_it_is_rounded_up_to_it(seconds: float, text: str) -> None:
+    assert duration_text(timedelta(seconds=seconds)) == text
 
 
 def test_things_are_counted_the_most_frequent_first() -> None:

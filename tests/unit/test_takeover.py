@@ -9,11 +9,11 @@ import pytest
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import Cause
+from controller.domain.decisions import GiveBack, Obstructed
+from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import OUT_OF_SERVICE, Condition
-from controller.domain.ledger import HeldInstance
-from controller.domain.stages import LiftOverride, Look, Settled, Wait
-from controller.domain.takeover import decide_restore, may_have_taken_over
-from tests.unit.building import NODES, POD_IP, a_pod, an_instance, at, out, readings
+from controller.domain.takeover import LookAgain, Restored, decide_restore, may_have_taken_over
+from tests.unit.building import POD_IP, a_pod, an_instance, at, out, readings
 
 NEW_IP = "10.1.0.99"
 TAKEN = HeldInstance(
@@ -46,13 +46,13 @@ def decide(
 @pytest.mark.parametrize(
     ("answers", "decision"),
     [
-        ((HELD, HELD), LiftOverride(nodes=NODES[:2])),
-        ((HELD, UP), LiftOverride(nodes=NODES[:2])),
-        ((HELD, None), LiftOverride(nodes=NODES[:2])),
-        ((HELD, Condition.unreachable), LiftOverride(nodes=NODES[:2])),
-        ((UP, SPLIT), LiftOverride(nodes=NODES[:2], split=True)),
-        ((UP, UP), Settled()),
-        ((SPLIT, SPLIT), Settled()),
+        ((HELD, HELD), GiveBack()),
+        ((HELD, UP), GiveBack()),
+        ((HELD, None), GiveBack()),
+        ((HELD, Condition.unreachable), GiveBack()),
+        ((UP, SPLIT), GiveBack()),
+        ((UP, UP), Restored()),
+        ((SPLIT, SPLIT), Restored()),
     ],
 )
 def test_what_is_ours_is_lifted_at_every_node_and_what_the_process_says_itself_is_left(
@@ -65,29 +65,27 @@ def test_what_is_ours_is_lifted_at_every_node_and_what_the_process_says_itself_i
 def test_it_is_looked_at_again_while_it_starts_or_any_node_shows_the_old_process_or_none(
     answers: tuple[Any, ...],
 ) -> None:
-    assert isinstance(decide(*answers), Look)
+    assert isinstance(decide(*answers), LookAgain)
 
 
 def test_a_node_that_does_not_answer_is_waited_for() -> None:
-    assert isinstance(decide(UP, Condition.unreachable), Wait)
+    assert isinstance(decide(UP, Condition.unreachable), Obstructed)
 
 
 def test_at_the_same_address_the_registration_must_be_younger_than_the_drain_and_the_pod() -> None:
     reused = a_pod("uid-2", name="other", created_at=at(5))
-    assert isinstance(decide(out(registered_at=at(-1)), pod=reused), Look), "a short-lived pod's own registration"
-    assert isinstance(decide(out(registered_at=at(7)), pod=reused), LiftOverride)
+    assert isinstance(decide(out(registered_at=at(-1)), pod=reused), LookAgain), "a short-lived pod's own registration"
+    assert isinstance(decide(out(registered_at=at(7)), pod=reused), GiveBack)
     late = replace(reused, created_at=at(500))
-    assert isinstance(decide(out(registered_at=at(7)), pod=late), Look)
+    assert isinstance(decide(out(registered_at=at(7)), pod=late), LookAgain)
 
 
 def test_on_the_nodes_network_the_port_or_an_explicit_id_speaks_for_it() -> None:
     shared = a_pod("uid-2", name="other", host_network=True, ports=(9090,), created_at=at(40))
     registered = out(registered_at=at(50))
-    assert isinstance(decide(registered, pod=shared), Look)
-    assert isinstance(
-        decide(registered, pod=shared, annotations=PodAnnotations(instance_id=registered.id)), LiftOverride
-    )
-    assert isinstance(decide(registered, pod=replace(shared, ports=(8080,))), LiftOverride)
+    assert isinstance(decide(registered, pod=shared), LookAgain)
+    assert isinstance(decide(registered, pod=shared, annotations=PodAnnotations(instance_id=registered.id)), GiveBack)
+    assert isinstance(decide(registered, pod=replace(shared, ports=(8080,))), GiveBack)
 
 
 def test_the_very_pod_comes_back_only_from_a_lost_node() -> None:
@@ -95,7 +93,7 @@ def test_the_very_pod_comes_back_only_from_a_lost_node() -> None:
     assert not may_have_taken_over(back, TAKEN)
     lost = replace(TAKEN, cause=Cause.node_lost)
     assert may_have_taken_over(back, lost)
-    assert isinstance(decide(out(), pod=back, held=lost), LiftOverride)
+    assert isinstance(decide(out(), pod=back, held=lost), GiveBack)
 
 
 def test_on_a_nodes_address_only_who_came_lately_and_from_the_same_namespace_may_hold_it() -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.domain.resolve import MAX_INSTANCES
+from controller.domain.candidates import MAX_INSTANCES
 from controller.flows.pod_events import MIN_INTERVAL
 from controller.ops.auth.decision_cache import ALLOWED_TTL, DENIED_TTL
-from controller.ops.auth.headers import MAX_BODY_BYTES, REQUEST_SECONDS
-from controller.ops.auth.session import ATTEMPT_INTERVAL, ATTEMPTS
+from controller.ops.auth.headers import MAX_BODY_BYTES, REQUEST_TIMEOUT
+from controller.ops.auth.session import ATTEMPT_INTERVAL, MAX_ATTEMPTS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text()
@@ -99,5 +99,5 @@ def test_its_numbers_are_the_programs() -> None:
     assert f"more than {MAX_INSTANCES} instances of one pod" in TEXT
     assert f"{1 / MIN_INTERVAL.total_seconds():.0f} a second" in TEXT
     assert (f"forgotten after {ALLOWED_TTL.seconds} s", DENIED_TTL.seconds) == ("forgotten after 30 s", 5)
-    assert f"{REQUEST_SECONDS:.0f} s a request, {MAX_BODY_BYTES // 1024} KiB a body" in TEXT
-    assert (ATTEMPTS, ATTEMPT_INTERVAL.seconds, "ten wrong ones a minute" in TEXT) == (10, 60, True)
+    assert f"{REQUEST_TIMEOUT:.0f} s a request, {MAX_BODY_BYTES // 1024} KiB a body" in TEXT
+    assert (MAX_ATTEMPTS, ATTEMPT_INTERVAL.seconds, "ten wrong ones a minute" in TEXT) == (10, 60, True)

@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a server that speak TLS, or only one of them: real handshakes, told in words."""
+"""What goes wrong between a client and a server that speak TLS, or only one of them: real handshakes, explained."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def a_client(folder: Path, shows: Authority | None = None, *, expired: bool = Fa
     return context
 
 
-def told(server: ssl.SSLContext | None, client: ssl.SSLContext) -> str:
-    """What is to be told of one exchange, in memory; empty when it succeeds. None: a server without TLS."""
+def explained(server: ssl.SSLContext | None, client: ssl.SSLContext) -> str:
+    """Explain one exchange, in memory; empty if it succeeds. ``server`` None: a server without TLS."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     ours = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
     theirs = server.wrap_bio(to_server, to_client, server_side=True) if server else None
@@ -45,7 +45,7 @@ def told(server: ssl.SSLContext | None, client: ssl.SSLContext) -> str:
         try:
             with suppress(ssl.SSLWantReadError):
                 ours.do_handshake()
-                # From TLS 1.3 on, the server judges our certificate when we have done with the handshake.
+                # From TLS 1.3 on, the server checks our certificate after our part of the handshake.
                 if ours.read(5) == b"hello":
                     return ""
         except OSError as error:
@@ -86,21 +86,21 @@ def test_each_way_to_miss_each_other_has_its_own_words(
     client: Callable[[Path], ssl.SSLContext],
     expected: str,
 ) -> None:
-    said = told(server(tmp_path), client(tmp_path))
-    assert (expected in said) if expected else (said == ""), said
-    assert "\n" not in said
-    assert "_ssl.c" not in said
+    text = explained(server(tmp_path), client(tmp_path))
+    assert (expected in text) if expected else (text == ""), text
+    assert "\n" not in text
+    assert "_ssl.c" not in text
 
 
-def test_an_old_version_of_tls_is_told(tmp_path: Path) -> None:
+def test_an_old_version_of_tls_is_explained(tmp_path: Path) -> None:
     client = a_client(tmp_path)
     server = a_server(tmp_path)
     server.maximum_version = ssl.TLSVersion.TLSv1_2
     client.minimum_version = ssl.TLSVersion.TLSv1_3
-    assert told(server, client) == "the server speaks no version of TLS that we accept"
+    assert explained(server, client) == "the server speaks no version of TLS that we accept"
 
 
-async def test_a_server_that_hangs_up_in_the_handshake_is_told(tmp_path: Path) -> None:
+async def test_a_server_that_hangs_up_in_the_handshake_is_explained(tmp_path: Path) -> None:
     to_client = ssl.MemoryBIO()
     to_client.write_eof()
     with pytest.raises(ssl.SSLError) as caught:
@@ -124,22 +124,22 @@ def test_what_is_no_trouble_with_tls_is_left_to_others() -> None:
     assert explain(ConnectionResetError()) == ""
 
 
-def test_a_reason_that_has_no_words_of_ours_is_told_in_openssls(tmp_path: Path) -> None:
+def test_a_reason_without_words_of_ours_is_explained_in_openssls(tmp_path: Path) -> None:
     server, client = a_server(tmp_path), a_client(tmp_path)
     server.maximum_version = ssl.TLSVersion.TLSv1_2
     server.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
     client.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
-    assert told(server, client) == "no TLS connection: sslv3 alert handshake failure"
+    assert explained(server, client) == "no TLS connection: sslv3 alert handshake failure"
     refused = ssl.SSLCertVerificationError(1, "x")
     refused.verify_code, refused.verify_message = 23, "Certificate Revoked"
     assert explain(refused) == "the certificate is not accepted: certificate revoked"
 
 
-def test_a_librarys_error_that_has_only_the_class_of_openssls_does_not_hide_what_it_came_from(tmp_path: Path) -> None:
-    told_by_openssl = ssl.SSLCertVerificationError(1, "x")
-    told_by_openssl.verify_code = 10
+def test_a_librarys_error_in_openssls_class_does_not_hide_its_cause(tmp_path: Path) -> None:
+    of_openssl = ssl.SSLCertVerificationError(1, "x")
+    of_openssl.verify_code = 10
     outer = ssl.SSLCertVerificationError("of a library")
-    outer.__cause__ = told_by_openssl
+    outer.__cause__ = of_openssl
     assert explain(outer) == "the certificate has expired"
     assert explain(ssl.SSLError("of a library")) == "no TLS connection"
 

@@ -35,7 +35,7 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_is_carried() -> None:
         assert tracing.carried() == {}
 
 
-def test_replicas_tell_the_same_drain_in_the_same_trace(spans: Any) -> None:
+def test_replicas_record_a_drain_in_the_same_trace(spans: Any) -> None:
     for _ in range(2):
         with tracing.span("drain.publish", drain_id="d1"):
             pass
@@ -66,7 +66,7 @@ def test_a_header_that_is_none_of_ours_begins_another_trace(spans: Any, header: 
         assert tracing.carried()
 
 
-def test_an_endpoint_without_the_libraries_is_told_with_the_way_to_mend_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_the_libraries_is_an_error_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(SettingsError, match=r"eureka-drain\[tracing\]"):
         tracing.configure("http://127.0.0.1:4318")

@@ -13,10 +13,10 @@ from controller.domain.shutdown.findings import ShutdownSurvey
 from controller.domain.shutdown.pod_details import Container
 from controller.ops.shutdown_tables import patches_text
 from controller.settings import Settings, WindowSettings
-from tests.unit.windows import USUAL, WINDOWS, a_stay, finding, shell
+from tests.unit.windows import USUAL, WINDOWS, finding, pod_details, shell
 
 PAGE = (Path(__file__).parents[2] / "docs" / "window.md").read_text()
-ORDERS = replace(a_stay(grace=60), containers=(Container(name="orders", hook=shell("sleep 30")),))
+ORDERS = replace(pod_details(grace=60), containers=(Container(name="orders", hook=shell("sleep 30")),))
 
 
 def test_the_patch_that_the_page_shows_is_the_one_that_is_printed() -> None:

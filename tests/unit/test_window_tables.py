@@ -1,4 +1,4 @@
-"""How long pods stay, as people and programs read it: tables that fit, patches fit for a shell, JSON."""
+"""How long pods serve, as people and programs read it: tables that fit, patches for a shell, JSON."""
 
 from __future__ import annotations
 
@@ -6,42 +6,44 @@ import json
 import shlex
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from controller.app.assembly import windows_of
-from controller.domain.shutdown.findings import ShutdownSurvey
-from controller.domain.shutdown.pod_details import PodDetails, Sleep
+from controller.domain.shutdown.findings import ShutdownSurvey, WorkloadFinding
+from controller.domain.shutdown.pod_details import Exec, PodDetails, Sleep
 from controller.domain.shutdown.window import WindowOverride, Windows
+from controller.ops.answers import json_text
 from controller.ops.shutdown_tables import finding_answer, patches_text, survey_table, survey_text
-from controller.settings import WindowSettings as WindowSettings
+from controller.settings import WindowSettings
 from tests.unit.test_tables import HOSTILE, LONG
-from tests.unit.windows import USUAL, WINDOWS, a_stay, finding, findings, owned, shell
+from tests.unit.windows import USUAL, WINDOWS, finding, findings, owned, pod_details, shell
 
-ENOUGH = owned(a_stay(Sleep(95), grace=125, uid="b"), "StatefulSet", "stock")
-CURL = owned(a_stay(shell("curl -X PUT x/status?value=OUT_OF_SERVICE && sleep 30"), uid="c"), "DaemonSet", "edge")
-SCRIPT = owned(a_stay(shell("/stop.sh"), grace=125, uid="d"), "StatefulSet", "legacy")
-JOB = owned(a_stay(uid="e"), "Job", "nightly-29134567")
+ENOUGH = owned(pod_details(Sleep(95), grace=125, uid="b"), "StatefulSet", "stock")
+CURL = owned(pod_details(shell("curl -X PUT x/status?value=OUT_OF_SERVICE; sleep 30"), uid="c"), "DaemonSet", "edge")
+SCRIPT = owned(pod_details(Exec(("/stop.sh",)), grace=125, uid="d"), "StatefulSet", "legacy")
+JOB = owned(pod_details(uid="e"), "Job", "nightly-29134567")
 
 
 def looked(*pods: PodDetails, windows: Windows = WINDOWS, doubts: tuple[str, ...] = ()) -> ShutdownSurvey:
     return ShutdownSurvey(findings=tuple(findings(pods, windows=windows)), usual=windows.usual, doubts=doubts)
 
 
-ALL = looked(a_stay(), ENOUGH, CURL, SCRIPT, JOB)
+ALL = looked(pod_details(), ENOUGH, CURL, SCRIPT, JOB)
 
 
 def test_the_table_has_a_line_for_each_workload_the_worst_first() -> None:
     assert survey_table(ALL, width=None).splitlines() == [
-        "VERDICT            WORKLOAD                 PODS  STAYS  WINDOW  GRACE  WHY",
-        "too short by 65 s  shop/daemonset/edge      1     30 s   95 s    30 s   its exec hook waits 30 s; its grace "
+        "VERDICT            WORKLOAD                 PODS  SERVES  WINDOW  GRACE  WHY",
+        "too short by 65 s  shop/daemonset/edge      1     30 s    95 s    30 s   its exec hook waits 30 s; its grace "
         "period is over after 30 s",
-        "too short by 95 s  shop/deployment/orders   1     0 s    95 s    30 s   it has no preStop hook; its grace "
+        "too short by 95 s  shop/deployment/orders   1     0 s     95 s    30 s   it has no preStop hook; its grace "
         "period is over after 30 s",
-        "cannot be judged   shop/statefulset/legacy  1     0 s    95 s    125 s  its exec hook runs /stop.sh, which "
+        "cannot be judged   shop/statefulset/legacy  1     0 s     95 s    125 s  its exec hook runs /stop.sh, which "
         "cannot be judged",
-        "long enough        shop/statefulset/stock   1     95 s   95 s    125 s  its sleep hook waits 95 s",
-        "not applicable     shop/cronjob/nightly     1     -      -       -      a Job's pods end by themselves: no "
+        "long enough        shop/statefulset/stock   1     95 s    95 s    125 s  its sleep hook waits 95 s",
+        "not applicable     shop/cronjob/nightly     1     -       -       -      a Job's pods end by themselves: no "
         "preStop hook runs then",
     ]
 
@@ -49,7 +51,7 @@ def test_the_table_has_a_line_for_each_workload_the_worst_first() -> None:
 @pytest.mark.parametrize("width", [80, 90, 100, 140])
 def test_everything_fits_the_terminal(width: int) -> None:
     long = looked(
-        *(owned(a_stay(facts={"namespace": LONG}), "StatefulSet", LONG), CURL, SCRIPT, JOB), doubts=(LONG * 2,)
+        *(owned(pod_details(facts={"namespace": LONG}), "StatefulSet", LONG), CURL, SCRIPT, JOB), doubts=(LONG * 2,)
     )
     for line in survey_text(long, width=width).splitlines():
         assert len(line) <= width, line
@@ -67,34 +69,34 @@ def test_in_a_pipe_nothing_is_cut_or_folded() -> None:
     assert sum("OUT_OF_SERVICE" in line or "out of service" in line for line in text.splitlines()) == 1
 
 
-def test_below_the_table_stands_what_else_is_worth_knowing_and_how_the_window_comes_about() -> None:
+def test_below_the_table_stand_the_advice_and_how_the_window_comes_about() -> None:
     text = survey_text(replace(ALL, doubts=("the ages of pods were believed",)), width=None)
     assert "shop/daemonset/edge: the hook of main takes the instance out of service itself" in text
     assert "window: server cache 30 s + client fetch 30 s + load balancer 35 s = 95 s; the request in flight" in text
     assert text.endswith("the ages of pods were believed\n")
 
 
-def test_an_app_with_a_window_of_its_own_is_told() -> None:
+def test_an_app_with_a_window_of_its_own_is_named() -> None:
     windows = Windows(USUAL, {"ORDERS": WindowOverride(client_fetch=timedelta(seconds=5))})
-    text = survey_text(looked(a_stay(facts={"app_label": "orders"}), windows=windows), width=None)
+    text = survey_text(looked(pod_details(facts={"app_label": "orders"}), windows=windows), width=None)
     assert "window of ORDERS: server cache 30 s + client fetch 5 s + load balancer 35 s = 70 s" in text
 
 
-def test_without_pods_only_the_window_is_told() -> None:
+def test_without_pods_only_the_window_is_printed() -> None:
     assert survey_table(looked(), width=None) == ""
     assert survey_text(looked(), width=80).startswith("window: ")
 
 
 def test_nothing_that_somebody_wrote_commands_the_terminal_or_the_shell() -> None:
-    pod = a_stay(shell(f"/stop{HOSTILE}"), facts={"namespace": HOSTILE, "name": HOSTILE, "owner": None})
-    found = looked(pod, a_stay(facts={"annotations": {"app": HOSTILE}}))
+    pod = pod_details(shell(f"/stop{HOSTILE}"), facts={"namespace": HOSTILE, "name": HOSTILE, "owner": None})
+    found = looked(pod, pod_details(facts={"annotations": {"app": HOSTILE}}))
     for text in (survey_text(found, width=None), survey_text(found, width=80), patches_text(found)):
         assert all(line.isprintable() for line in text.split("\n"))
     assert {line[:2] for line in patches_text(found).splitlines()} == {"# ", "ku"}
 
 
-def test_a_patch_is_one_line_for_a_shell_below_a_comment_that_says_whose_it_is() -> None:
-    comment, line = patches_text(looked(a_stay(shell("sleep 30"), grace=60))).splitlines()
+def test_a_patch_is_one_line_for_a_shell_below_a_comment() -> None:
+    comment, line = patches_text(looked(pod_details(shell("sleep 30"), grace=60))).splitlines()
     assert comment == "# shop/deployment/orders: too short by 65 s"
     words = shlex.split(line)
     head = ["kubectl", "patch", "deployment", "orders", "-n", "shop", "--type", "strategic", "-p"]
@@ -127,8 +129,13 @@ def test_what_is_long_enough_or_left_out_needs_no_patch() -> None:
     assert patches_text(looked(ENOUGH, JOB)) == ""
 
 
+def in_json(found: WorkloadFinding) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(json_text(finding_answer(found)))
+    return answer
+
+
 def test_a_finding_as_json_has_everything() -> None:
-    answer = finding_answer(finding(a_stay(grace=60, facts={"app_label": "orders"})))
+    answer = in_json(finding(pod_details(grace=60, facts={"app_label": "orders"})))
     assert answer == {
         "namespace": "shop",
         "kind": "Deployment",
@@ -138,7 +145,7 @@ def test_a_finding_as_json_has_everything() -> None:
         "why": "it has no preStop hook; its grace period is over after 60 s",
         "pods": 1,
         "containers": ["main"],
-        "stays_seconds": 0,
+        "serves_seconds": 0,
         "window_seconds": 95.0,
         "window": {"server_cache_seconds": 30.0, "client_fetch_seconds": 30.0, "load_balancer_seconds": 35.0},
         "grace_seconds": 60,
@@ -152,15 +159,15 @@ def test_a_finding_as_json_has_everything() -> None:
 
 
 def test_json_says_null_where_something_does_not_apply() -> None:
-    answer = finding_answer(finding(JOB))
-    for name in ("stays_seconds", "window_seconds", "window", "grace_seconds", "needs", "patch", "by_hand"):
+    answer = in_json(finding(JOB))
+    for name in ("serves_seconds", "window_seconds", "window", "grace_seconds", "needs", "patch", "by_hand"):
         assert answer[name] is None
-    by_hand = finding_answer(finding(SCRIPT))
-    assert (by_hand["patch"], by_hand["verdict"]) == (None, "unjudged")
+    by_hand = in_json(finding(SCRIPT))
+    assert (by_hand["patch"], by_hand["verdict"]) == (None, "not_judged")
     assert "by hand" in by_hand["by_hand"]
 
 
-def test_the_settings_become_windows_that_take_from_the_usual_what_an_app_does_not_say() -> None:
+def test_an_apps_window_takes_from_the_usual_what_is_not_set() -> None:
     settings = WindowSettings.model_validate({"server_cache": "10s", "apps": {"orders": {"client_fetch": "1s"}}})
     windows = windows_of(settings)
     assert windows.usual.length == timedelta(seconds=75)

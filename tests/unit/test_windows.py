@@ -12,9 +12,9 @@ from controller.domain.shutdown.findings import WorkloadFinding, by_workload, su
 from controller.domain.shutdown.pod_details import Sleep
 from controller.domain.shutdown.window import STOCK, Window, WindowOverride, Windows
 from controller.errors import SettingsError
-from controller.settings import WindowSettings as WindowSettings
-from controller.settings_sources import load
-from tests.unit.windows import USUAL, a_stay
+from controller.settings import WindowSettings
+from controller.settings.sources import Sources
+from tests.unit.windows import USUAL, pod_details
 
 
 def own(**seconds: float) -> WindowOverride:
@@ -50,15 +50,15 @@ def test_an_apps_own_goes_before_its_regions_one_cache_at_a_time() -> None:
     assert both.of("ORDERS", "eu") == own(client_fetch=1, load_balancer=5).over(USUAL)
 
 
-def test_what_the_nodes_tell_of_their_cache_goes_before_what_is_set_even_when_it_is_nothing() -> None:
-    assert length(WINDOWS.of("CART", "us", told=timedelta(seconds=3))) == 68
-    assert length(WINDOWS.of("CART", "us", told=timedelta(0))) == 65
+def test_the_cache_that_nodes_report_goes_before_the_settings_even_when_0() -> None:
+    assert length(WINDOWS.of("CART", "us", server_cache=timedelta(seconds=3))) == 68
+    assert length(WINDOWS.of("CART", "us", server_cache=timedelta(0))) == 65
 
 
 def test_what_the_pod_says_is_the_whole_of_it() -> None:
-    said = WINDOWS.of("CART", "us", said=timedelta(seconds=20), told=timedelta(seconds=3))
-    assert (length(said), said.whole_seconds) == (20, 20)
-    assert length(WINDOWS.of("CART", "us", said=timedelta(0))) == 0
+    annotated = WINDOWS.of("CART", "us", annotated=timedelta(seconds=20), server_cache=timedelta(seconds=3))
+    assert (length(annotated), annotated.whole_seconds) == (20, 20)
+    assert length(WINDOWS.of("CART", "us", annotated=timedelta(0))) == 0
 
 
 def test_the_settings_give_each_region_and_each_app_its_window() -> None:
@@ -72,14 +72,14 @@ REGION = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://eureka-0:8761/eureka"}
 
 
 def test_a_regions_window_may_come_from_the_environment() -> None:
-    window = load(environ={**REGION, "EUREKA_DRAIN_WINDOW__REGIONS__EU__CLIENT_FETCH": "5s"}).window
+    window = Sources(environ={**REGION, "EUREKA_DRAIN_WINDOW__REGIONS__EU__CLIENT_FETCH": "5s"}).load().window
     assert window.regions["eu"].client_fetch == timedelta(seconds=5)
     assert window.regions["eu"].server_cache is None
 
 
-def test_a_window_for_a_region_that_is_none_is_an_error_that_names_it_and_how_to_mend_it() -> None:
+def test_a_window_for_an_unknown_region_is_an_error_that_names_it() -> None:
     with pytest.raises(SettingsError) as error:
-        load(environ={**REGION, "EUREKA_DRAIN_WINDOW__REGIONS__UE__CLIENT_FETCH": "5s"})
+        Sources(environ={**REGION, "EUREKA_DRAIN_WINDOW__REGIONS__UE__CLIENT_FETCH": "5s"}).load()
     assert "'ue' is no region of these settings; name it under regions, too" in str(error.value)
 
 
@@ -90,13 +90,13 @@ def test_a_region_that_is_only_routed_to_may_have_a_window(routing: str) -> None
         f"EUREKA_DRAIN_ROUTING__{routing}": "us",
         "EUREKA_DRAIN_WINDOW__REGIONS__US__CLIENT_FETCH": "5s",
     }
-    assert set(load(environ=environ).window.regions) == {"us"}
+    assert set(Sources(environ=environ).load().window.regions) == {"us"}
 
 
 def judged(*, regions: tuple[str, ...] = ("eu",), **annotations: str) -> WorkloadFinding:
     """A pod that waits for 80 s."""
     routing = Routing(cluster="test", known=("eu", "us"), default=regions, namespaces={})
-    stay = a_stay(Sleep(80), grace=120, facts={"app_label": "cart", "annotations": annotations})
+    stay = pod_details(Sleep(80), grace=120, facts={"app_label": "cart", "annotations": annotations})
     (one,) = survey_workloads(by_workload([stay]), WINDOWS, {}, routing)
     return one
 

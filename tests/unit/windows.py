@@ -1,4 +1,4 @@
-"""Builders for the tests of how long pods stay: a pod with hooks, and where it comes from."""
+"""Builders for the tests of how long pods serve: a pod with hooks, and where it comes from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUTING = Routing(cluster="default", known=("eu",), default=("eu",), namespaces=
 
 
 def shell(text: str) -> Exec:
-    """As people write it."""
+    """A hook as people write it."""
     return Exec(("/bin/sh", "-c", text))
 
 
@@ -37,7 +37,7 @@ def an_owner(kind: str, name: str, api_version: str = "apps/v1") -> Owner:
     return Owner(api_version=api_version, kind=kind, name=name, uid=f"uid-of-{name}")
 
 
-def a_stay(
+def pod_details(
     hook: Hook = None,
     *more: Container,
     uid: str = "uid-1",

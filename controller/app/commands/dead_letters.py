@@ -1,31 +1,24 @@
-"""``dead``: the dead letters of each region, with their reasons; sending them again, or dropping them for good."""
+"""``dead``: list the dead letters of each region with their reasons, send them again, or drop them for good."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Literal
 
-from controller.app.assembly import now
-from controller.app.commands.dead_letter_plan import apps_of, hold_messages, was_meant
-from controller.app.exit_status import FAILED, finished, report, terminal_width
-from controller.domain.commands import DrainCommand
-from controller.domain.events import Outcome, make_event
+from controller.app.assembly import now, open_outbox
+from controller.app.exit_status import report, terminal_width
+from controller.domain.dead_messages import DeadMessage
 from controller.domain.replay_plan import Requester
 from controller.domain.selection import Selection
-from controller.errors import BrokerError, SettingsError
-from controller.ops.answers import dead_message_answer
+from controller.errors import SettingsError
+from controller.flows.ports import DeadLetterQueue, Outbox
+from controller.flows.requeue import drop, hold_messages, requeue
+from controller.ops.answers import dead_message_answer, json_text
 from controller.ops.tables import counted, dead_letters_table
-from controller.rabbit.dead_letter_queue import DeadLetterQueue, DeadMessage
-from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.settings import Settings
-from controller.signals import beside
-
-CONNECT_TIMEOUT = 10.0
-"""Seconds that a command waits for the broker before it writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,94 +32,64 @@ class DeadLetterRequest:
     yes: bool = False
 
 
-def dead(settings: Settings, wish: DeadLetterRequest) -> int:
-    """List, send again, or drop; the exit status."""
-    region = wish.selection.region
+async def dead(settings: Settings, request: DeadLetterRequest) -> int:
+    """List, send again, or drop; return the exit status."""
+    region = request.selection.region
     if region and region not in settings.regions:
         known = ", ".join(settings.regions) or "(none)"
         raise SettingsError([f"--region {region}: no such region in the settings; known: {known}"])
     if not settings.regions:
         raise SettingsError(["regions: none is configured; there are no dead letters to look for"])
-    ended = finished(_dead(settings, wish), plain=True)
-    return 1 if ended is FAILED else ended
-
-
-async def _dead(settings: Settings, wish: DeadLetterRequest) -> int:
-    names = [wish.selection.region] if wish.selection.region else list(settings.regions)
+    names = [region] if region else list(settings.regions)
     async with AsyncExitStack() as opened:
-        held = {
-            name: await opened.enter_async_context(DeadLetterQueue(settings=settings.broker, region=name))
-            for name in names
-        }
-        letters = [one for one in await hold_messages(held) if was_meant(one, wish.selection)]
-        if not letters:
-            report("no dead letters" + (" that fit" if wish.selection != Selection() else ""))
+        queues = await dead_letter_queues(settings, names, opened)
+        messages = await hold_messages(queues, request.selection)
+        if not messages:
+            report("no dead letters" + (" that fit" if request.selection != Selection() else ""))
             return 0
-        if wish.action == "requeue":
-            outbox = await opened.enter_async_context(_outbox(settings))
-            return await _requeue(letters, held, outbox, wish)
-        if wish.action == "drop" and wish.yes:
-            outbox = await opened.enter_async_context(_outbox(settings))
-            return await _drop(letters, held, outbox, wish)
-        if wish.as_json:
-            for letter in letters:
-                print(json.dumps(dead_message_answer(letter, apps_of(letter))))
+        if request.action == "requeue" or (request.action == "drop" and request.yes):
+            outbox = await open_outbox(settings, opened)
+            return await _settle(messages, queues, outbox, request)
+        if request.as_json:
+            for message in messages:
+                print(json_text(dead_message_answer(message)))
         else:
-            print(dead_letters_table(letters, width=terminal_width()), end="")
-        report(f"{len(letters)} dead letters: {counted(letter.region for letter in letters)}")
-        if wish.action == "drop":
+            print(dead_letters_table(messages, width=terminal_width()), end="")
+        report(f"{len(messages)} dead letters: {counted(message.region for message in messages)}")
+        if request.action == "drop":
             report("nothing was dropped; --yes drops these for good")
         return 0
 
 
-@asynccontextmanager
-async def _outbox(settings: Settings) -> AsyncIterator[RabbitOutbox]:
-    outbox = RabbitOutbox(settings=settings.broker, regions=list(settings.regions))
-    async with beside(outbox.link.run):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await outbox.link.wait_until_up()
-        if not outbox.link.up:
-            raise BrokerError(f"the broker cannot be written to: {outbox.link.trouble or 'it does not answer'}")
-        yield outbox
-
-
-async def _requeue(
-    letters: Sequence[DeadMessage], held: dict[str, DeadLetterQueue], outbox: RabbitOutbox, wish: DeadLetterRequest
+async def _settle(
+    messages: Sequence[DeadMessage],
+    queues: Mapping[str, DeadLetterQueue],
+    outbox: Outbox,
+    request: DeadLetterRequest,
 ) -> int:
-    """Send each order again as it was given up: what it had proved goes with it, and every fence holds."""
-    sent = 0
-    for letter in letters:
-        item = letter.item
-        if item is None:
-            report(
-                f"left where it is: {letter.message_id or 'a message without id'} of {letter.region}: {letter.problem}"
-            )
-            continue
-        requester = wish.requester
-        why = requester.why or "sent again from the dead letters"
-        item = replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=why)
-        await outbox.send(item)
-        if isinstance(item, DrainCommand):
-            await outbox.record(make_event(item, Outcome.requested, requester.at, published_at=now()))
-        await held[letter.region].settle(letter.number)
-        sent += 1
-    report(f"{sent} of {len(letters)} sent again; follow them with: eureka-drain drains --follow")
-    return 0 if sent == len(letters) else 1
+    """Send each of them again, or drop it; return the exit status."""
+    unreadable = 0
+    for message in messages:
+        queue = queues[message.region]
+        if request.action == "drop":
+            await drop(message, queue, outbox, request.requester, now)
+        elif not await requeue(message, queue, outbox, request.requester, now):
+            unreadable += 1
+            name = message.message_id or "a message without id"
+            report(f"left where it is: {name} of {message.region}: {message.problem}")
+    settled = len(messages) - unreadable
+    if request.action == "drop":
+        report(f"{settled} dropped")
+    else:
+        report(f"{settled} of {len(messages)} sent again; follow them with: eureka-drain drains --follow")
+    return 1 if unreadable else 0
 
 
-async def _drop(
-    letters: Sequence[DeadMessage], held: dict[str, DeadLetterQueue], outbox: RabbitOutbox, wish: DeadLetterRequest
-) -> int:
-    """Drop them. The event log keeps who did so, and what the letter was about."""
-    for letter in letters:
-        if isinstance(letter.item, DrainCommand):
-            requester = wish.requester
-            item = replace(
-                letter.item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why
-            )
-            reason = f"dropped from the dead letters: {letter.reason}"
-            await outbox.record(make_event(item, Outcome.failed, now(), reason=reason))
-        await held[letter.region].settle(letter.number)
-    report(f"{len(letters)} dropped")
-    return 0
+async def dead_letter_queues(
+    settings: Settings, regions: Sequence[str], opened: AsyncExitStack
+) -> dict[str, RabbitDeadLetterQueue]:
+    """Return the dead letter queue of each region; what was held goes back when the stack is left."""
+    return {
+        name: await opened.enter_async_context(RabbitDeadLetterQueue(settings=settings.broker, region=name))
+        for name in regions
+    }

@@ -1,75 +1,68 @@
-"""``doctor``: everything that the controller needs, looked at once, each with what mends it."""
+"""``doctor``: check once everything that the controller needs, and name the fix of what is wrong."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from controller.app.assembly import now, open_regions, policy_of, routing_of, track
-from controller.app.commands.windows import look_at_pods
-from controller.app.exit_status import FAILED, finished, terminal_width
+from controller.app.assembly import now, open_regions, routing_of, track
+from controller.app.commands.windows import survey_pods
+from controller.app.exit_status import report, terminal_width
 from controller.domain.diagnostics import MATCHES, Check, Severity, check_matches
 from controller.domain.roles import Role
-from controller.domain.shutdown.findings import WindowCoverage as StayVerdict
+from controller.domain.shutdown.findings import WindowCoverage
 from controller.errors import KubernetesError, RegistryError
-from controller.eureka import region_checks as eureka_inspection
+from controller.eureka import region_checks
 from controller.eureka.region import EurekaRegion
 from controller.flows.finder import Finder
 from controller.flows.matching import Matcher
-from controller.kube import kube_checks as kube_inspection
+from controller.kube import kube_checks
 from controller.kube.client import KubeApi
 from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch
-from controller.ops.answers import check_answer
+from controller.ops.answers import check_answer, json_text
 from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
 from controller.ops.tables import checks_text, counted
-from controller.rabbit import broker_checks as rabbit_inspection
+from controller.rabbit import broker_checks
 from controller.settings import Settings
 
 KUBERNETES = frozenset({Role.watch, Role.ops, Role.sweep})
 """Roles that speak to the API server."""
 
 
-def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:
-    """Look at everything and print it; the exit status."""
-    checks = finished(_look(settings, roles), plain=True)
-    if checks is FAILED:
-        return 1
+async def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:
+    """Check everything and print it; return the exit status."""
+    checks = await _checks(settings, roles)
     if as_json:
         for check in checks:
-            print(json.dumps(check_answer(check)))
+            print(json_text(check_answer(check)))
     else:
         print(checks_text(checks, width=terminal_width()), end="")
     wrong = sum(check.severity is Severity.wrong for check in checks)
-    print(f"{len(checks)} checks, {wrong} wrong" if wrong else f"{len(checks)} checks, nothing wrong", file=sys.stderr)
+    report(f"{len(checks)} checks, {wrong or 'nothing'} wrong")
     return 1 if wrong else 0
 
 
-def doctor_of_pods(settings: Settings, *, patch: bool, as_json: bool) -> int:
-    """Look at how long the cluster's pods stay, and print it, or the patches that mend it; the exit status."""
-    looked = finished(look_at_pods(settings), plain=True)
-    if looked is FAILED:
-        return 1
+async def doctor_of_pods(settings: Settings, *, patch: bool, as_json: bool) -> int:
+    """Print how long the cluster's pods serve, or the patches that fix it; return the exit status."""
+    survey = await survey_pods(settings)
     if as_json:
-        for finding in looked.findings:
-            print(json.dumps(finding_answer(finding)))
+        for finding in survey.findings:
+            print(json_text(finding_answer(finding)))
     elif patch:
-        print(patches_text(looked), end="")
+        print(patches_text(survey), end="")
     else:
-        print(survey_text(looked, width=terminal_width()), end="")
+        print(survey_text(survey, width=terminal_width()), end="")
     if as_json or patch:
-        for doubt in looked.doubts:
-            print(doubt, file=sys.stderr)
-    short = len(looked.of(StayVerdict.too_short))
-    told = f"{len(looked.findings)} workloads, {counted(one.verdict.value for one in looked.findings)}"
-    print(told, file=sys.stderr)
+        for doubt in survey.doubts:
+            report(doubt)
+    short = len(survey.of(WindowCoverage.too_short))
+    report(f"{len(survey.findings)} workloads, {counted(one.verdict.value for one in survey.findings)}")
     if short and not patch:
-        print("the patches that mend it: eureka-drain doctor --pods --patch", file=sys.stderr)
+        report("the patches that fix it: eureka-drain doctor --pods --patch")
     return 1 if short else 0
 
 
-async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:
+async def _checks(settings: Settings, roles: Sequence[Role]) -> list[Check]:
     async with AsyncExitStack() as opened:
         checks: list[Check] = []
         if not settings.regions:
@@ -77,42 +70,42 @@ async def _look(settings: Settings, roles: Sequence[Role]) -> list[Check]:
             found = "none is configured: there is nothing to drain from"
             checks.append(Check(area="settings", what="regions", severity=Severity.wrong, found=found, fix=fix))
         api: KubeApi | None = None
-        # Nothing said: the page's account is another one than the watch's, whose rights are looked at.
-        asked = roles or [Role.watch, Role.work]
-        if KUBERNETES & {*asked}:
+        # By default not ops: its account is another one than the watch's, whose rights are checked.
+        wanted = roles or [Role.watch, Role.work]
+        if KUBERNETES & {*wanted}:
             try:
                 api = await opened.enter_async_context(KubeApi())
             except KubernetesError as error:
                 what = "credentials"
                 fix = "from a machine outside the cluster: KUBECONFIG=FILE eureka-drain doctor"
                 checks.append(
-                    Check(area=kube_inspection.AREA, what=what, severity=Severity.wrong, found=str(error), fix=fix)
+                    Check(area=kube_checks.AREA, what=what, severity=Severity.wrong, found=str(error), fix=fix)
                 )
             else:
-                checks += await _kubernetes(settings, api, asked, only_asked=bool(roles))
-        # A sweep that reports only reads the event log, as everybody does.
+                checks += await _kubernetes(settings, api, wanted, only_wanted=bool(roles))
+        # A sweep that only reports reads the event log, as everybody does.
         reports = settings.sweep.policy == "report"
-        writing = [role for role in asked if not (reports and role is Role.sweep)]
-        checks += await rabbit_inspection.inspect(settings.broker, regions=list(settings.regions), roles=writing)
+        writing = [role for role in wanted if not (reports and role is Role.sweep)]
+        checks += await broker_checks.inspect(settings.broker, regions=list(settings.regions), roles=writing)
         regions = await open_regions(settings, opened)
         for name, region in regions.items():
-            checks += await eureka_inspection.inspect(name, region, now)
-        if api is not None and Role.watch in asked:
+            checks += await region_checks.inspect(name, region, now)
+        if api is not None and Role.watch in wanted:
             checks += await _matches(settings, api, regions)
         return checks
 
 
-async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *, only_asked: bool) -> list[Check]:
+async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *, only_wanted: bool) -> list[Check]:
     watching, scopes = Role.watch in roles, settings.watch.scopes
     needs = needs_of_watch(scopes, kubernetes_events=settings.watch.kubernetes_events) if watching else []
     if Role.sweep in roles:
         needs += needs_of_sweep(scopes)
     if Role.ops in roles:
         needs += needs_of_ops()
-    return await kube_inspection.inspect(
+    return await kube_checks.inspect(
         api,
         needs=needs,
-        useful=() if only_asked else needs_of_ops(),
+        useful=() if only_wanted else needs_of_ops(),
         scopes=scopes if watching else (),
         clock=now,
     )
@@ -134,7 +127,7 @@ async def _matches(settings: Settings, api: KubeApi, regions: dict[str, EurekaRe
     ]
     checks = []
     for name, region in regions.items():
-        finder = Finder(registry=region, policy=policy_of(settings))
+        finder = Finder(registry=region, instance_id_templates=settings.instance_id_templates)
         matcher = Matcher(region=name, finder=finder, routing=routing_of(settings), clock=now)
         area = f"region {name}"
         try:

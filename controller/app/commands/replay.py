@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
-from controller.app.assembly import event_log, living_pods, now, open_regions, policy_of, read_log
-from controller.app.commands.dead_letter_plan import hold_messages, planned_message, was_meant
-from controller.app.exit_status import FAILED, finished, progress, report, terminal_width
-from controller.domain.drain_index import DrainIndex
+from controller.app.assembly import event_log, make_planner, now, open_regions, read_log
+from controller.app.commands.dead_letters import dead_letter_queues
+from controller.app.commands.drains import read_selected
+from controller.app.exit_status import progress, report, terminal_width
 from controller.domain.replay_plan import GOOD_ACTIONS, GOOD_ENDS, ReplayAction, ReplayItem, Requester
 from controller.domain.selection import Selection
+from controller.flows.ports import DeadLetterQueue
+from controller.flows.publisher import Publisher
 from controller.flows.replay_planner import ReplayPlanner
 from controller.flows.replayer import Replayer
+from controller.flows.requeue import hold_messages
 from controller.ops.tables import counted, drains_table, plan_table
-from controller.rabbit.dead_letter_queue import DeadLetterQueue
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from controller.signals import beside, until_interrupted
 
-EXTRA_LOOKBACK = timedelta(hours=1)
-"""How much further back than asked the log is read: a drain may have begun before, and its beginning is needed."""
 MAX_DRAINS = 200_000
 """Drains that are planned at a time."""
 OUTCOME_TIMEOUT = timedelta(minutes=2)
@@ -39,119 +40,90 @@ class ReplayRequest:
     dead: bool = False
     again: bool = False
     yes: bool = False
-    a_second: float = 50.0
+    per_second: float = 50.0
 
 
-def replay(settings: Settings, wish: ReplayRequest) -> int:
-    """Plan, print, execute when that is wished; the exit status."""
-    ended = finished(_replay(settings, wish), plain=True)
-    return 1 if ended is FAILED else ended
-
-
-async def _replay(settings: Settings, wish: ReplayRequest) -> int:
+async def replay(settings: Settings, request: ReplayRequest) -> int:
+    """Plan, print, and execute when that is requested; return the exit status."""
     async with AsyncExitStack() as opened:
-        planner, regions = await opened.enter_async_context(_planner(settings))
-        held: dict[str, DeadLetterQueue] = {}
+        regions = await open_regions(settings, opened)
+        planner, doubt = await make_planner(settings, regions)
+        if doubt:
+            report(f"living pods are not known, the registries alone decide: {doubt}")
+        queues: dict[str, DeadLetterQueue] = {}
         begun = time.monotonic()
-        if wish.dead:
-            for name in regions:
-                letters = DeadLetterQueue(settings=settings.broker, region=name)
-                held[name] = await opened.enter_async_context(letters)
-            items = await _plan_letters(planner, held, wish)
+        if request.dead:
+            queues.update(await dead_letter_queues(settings, list(regions), opened))
+            items = await _plan_dead_letters(planner, queues, request)
         else:
-            items = await _plan_history(settings, planner, wish)
+            items = await _plan_drains(settings, planner, request)
         if not items:
             report("nothing to replay: no drain fits")
             return 0
         took = time.monotonic() - begun
         print(plan_table(items, width=terminal_width()), end="")
-        report(f"{len(items)} planned in {took:.1f} s: {counted(item.judged.verdict.value for item in items)}")
-        to_drain = [item for item in items if item.judged.verdict is ReplayAction.drain]
-        refused = sum(item.judged.verdict not in {*GOOD_ACTIONS, ReplayAction.drain} for item in items)
-        if not wish.yes:
+        report(f"{len(items)} planned in {took:.1f} s: {counted(item.decision.action.value for item in items)}")
+        to_drain = [item for item in items if item.decision.action is ReplayAction.drain]
+        refused = sum(item.decision.action not in {*GOOD_ACTIONS, ReplayAction.drain} for item in items)
+        if not request.yes:
             report("nothing was changed; --yes executes this plan")
             return 0
-        good = not to_drain or await _execute(settings, wish, to_drain, held)
+        good = not to_drain or await _execute(settings, request, to_drain, queues)
         return 0 if good and not refused else 1
 
 
-@asynccontextmanager
-async def _planner(settings: Settings) -> AsyncIterator[tuple[ReplayPlanner, list[str]]]:
-    async with AsyncExitStack() as opened:
-        regions = await open_regions(settings, opened)
-        living, why = await living_pods(settings)
-        if living is None:
-            report(f"living pods are not known, the registries alone decide: {why}")
-        yield ReplayPlanner(regions=regions, policy=policy_of(settings), clock=now, living=living), list(regions)
+async def _plan_drains(settings: Settings, planner: ReplayPlanner, request: ReplayRequest) -> list[ReplayItem]:
+    records = await read_selected(settings, request.selection, limit=MAX_DRAINS)
+    with progress("planning", len(records)) as show:
+        done = count(1)
+        return await planner.plan(records, request.requester, again=request.again, report=lambda: show(next(done)))
 
 
-async def _plan_history(settings: Settings, planner: ReplayPlanner, wish: ReplayRequest) -> list[ReplayItem]:
-    selection = wish.selection
-    history = DrainIndex(limit=MAX_DRAINS)
-    since = selection.since or now() - settings.broker.events_kept
-    marks = [one.encode() for one in selection.ids]
-    wanted: Callable[[bytes], bool] = (lambda body: any(mark in body for mark in marks)) if marks else (lambda _: True)
-    log = event_log(settings, look_back=now() - since + EXTRA_LOOKBACK, wanted=wanted)
-    log.readers.append(history.apply)
-    async with beside(log.link.run):
-        await read_log(log)
-    records = history.select(selection)
-    with progress("planning", len(records)) as advance:
-        return await planner.plan(records, wish.requester, again=wish.again, told=advance)
-
-
-async def _plan_letters(
-    planner: ReplayPlanner, held: dict[str, DeadLetterQueue], wish: ReplayRequest
+async def _plan_dead_letters(
+    planner: ReplayPlanner, queues: Mapping[str, DeadLetterQueue], request: ReplayRequest
 ) -> list[ReplayItem]:
-    letters = [one for one in await hold_messages(held) if was_meant(one, wish.selection)]
-    with progress("planning", len(letters)) as advance:
-        items = []
-        for letter in letters:
-            items.append(await planned_message(planner, letter, wish.requester))
-            advance()
-        return items
+    messages = await hold_messages(queues, request.selection)
+    items: list[ReplayItem] = []
+    with progress("planning", len(messages)) as show:
+        for message in messages:
+            items.append(await planner.plan_dead_message(message, request.requester))
+            show(len(items))
+    return items
 
 
 async def _execute(
-    settings: Settings, wish: ReplayRequest, items: Sequence[ReplayItem], held: dict[str, DeadLetterQueue]
+    settings: Settings, request: ReplayRequest, items: Sequence[ReplayItem], queues: Mapping[str, DeadLetterQueue]
 ) -> bool:
-    """Send and wait; whether everything came to a good end."""
+    """Send and wait; return whether everything came to a good end."""
     outbox = RabbitOutbox(settings=settings.broker, regions=list(settings.regions))
-    run = Replayer(outbox=outbox, clock=now, requested_at=wish.requester.at)
+    replayer = Replayer(publisher=Publisher(outbox=outbox, clock=now), requested_at=request.requester.at)
+    run = replayer.progress
     log = event_log(settings, look_back=timedelta(minutes=1))
-    log.readers.append(run.apply)
+    log.readers.append(replayer.apply)
     begun = time.monotonic()
     async with beside(outbox.link.run), beside(log.link.run):
         await read_log(log)
-        with progress("sending", len(items)) as advance:
+        with progress("sending", len(items)) as show:
 
             async def sent(item: ReplayItem) -> None:
-                if item.letter is not None:
-                    await held[item.region].settle(item.letter)
-                advance()
+                if item.dead_number is not None:
+                    await queues[item.region].settle(item.dead_number)
+                show(len(run.sent))
 
-            whole = await until_interrupted(run.send(items, a_second=wish.a_second, sent=sent))
+            whole = await until_interrupted(replayer.send(items, per_second=request.per_second, sent=sent))
         took = max(time.monotonic() - begun, 0.001)
-        report(f"{len(run.came.sent)} of {len(items)} sent in {took:.1f} s ({len(run.came.sent) / took:.0f} a second)")
-        with progress("outcomes", len(run.came.sent)) as advance:
-            known = 0
-
-            def told(_: object) -> None:
-                nonlocal known
-                for _more in range(len(run.came.settled) - known):
-                    advance()
-                known = len(run.came.settled)
-
-            if whole:  # who has stopped it wants to go on with something else
-                await until_interrupted(run.wait(OUTCOME_TIMEOUT, told=told))
-    ended = list(run.came.settled.values())
+        report(f"{len(run.sent)} of {len(items)} sent in {took:.1f} s ({len(run.sent) / took:.0f} a second)")
+        if whole:  # somebody who has stopped it wants to go on with something else
+            with progress("outcomes", len(run.sent)) as show:
+                waiting = replayer.wait(OUTCOME_TIMEOUT, report=lambda one: show(len(one.settled)))
+                await until_interrupted(waiting)
+    ended = list(run.settled.values())
     bad = [record for record in ended if record.state not in GOOD_ENDS]
-    print(
-        drains_table([*bad, *(record for record in ended if record not in bad)], now(), width=terminal_width()), end=""
-    )
-    report(f"outcomes: {counted(record.state.value for record in ended)}; {len(run.came.open)} without one yet")
-    if run.came.open:
-        report("what has none yet goes on by itself: eureka-drain drains --state requested")
+    good = [record for record in ended if record.state in GOOD_ENDS]
+    print(drains_table([*bad, *good], now(), width=terminal_width()), end="")
+    report(f"outcomes: {counted(record.state.value for record in ended)}; {len(run.open)} without one yet")
+    if run.open:
+        report("what has none yet goes on by itself: eureka-drain drains --state requested,retrying")
     if not whole:
         report("stopped before everything was sent; run it again to continue")
-    return whole and not bad and not run.came.open
+    return whole and not bad and not run.open

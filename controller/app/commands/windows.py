@@ -1,4 +1,4 @@
-"""``doctor --pods``: whether the cluster's pods stay until nobody calls them any more."""
+"""``doctor --pods``: whether the cluster's pods serve until nobody calls them any more."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.workloads import Workload
 from controller.errors import KubernetesError
 from controller.kube.client import KubeApi
-from controller.kube.pod_details_decoder import list_details, read_revisions
+from controller.kube.listing import list_details
+from controller.kube.owner_revisions import read_revisions
 from controller.settings import Settings
 
 
-async def look_at_pods(settings: Settings) -> ShutdownSurvey:
+async def survey_pods(settings: Settings) -> ShutdownSurvey:
     """List the pods that are watched, and judge their workloads.
 
-    KubernetesError unless every list is complete. Needs the verb list on pods; get on replicasets and statefulsets
-    tells which template is the newest while a rollout is under way, and the pods' ages do without it.
+    KubernetesError unless every list is complete. Needs the verb list on pods. With get on replicasets and statefulsets
+    the newest template is known during a rollout; without it, the pods' ages decide.
     """
     async with KubeApi() as api:
         workloads = by_workload(await list_details(api, settings.watch))
@@ -34,7 +35,7 @@ async def look_at_pods(settings: Settings) -> ShutdownSurvey:
 async def _revisions(
     api: KubeApi, workloads: Mapping[Workload, Sequence[PodDetails]]
 ) -> tuple[dict[tuple[Workload, str], int], list[str]]:
-    """Ask the owners of those workloads that have pods of several templates; and say what could not be asked."""
+    """Ask the owners of workloads that have pods of several templates; return their revisions and what is in doubt."""
     found: dict[tuple[Workload, str], int] = {}
     doubts = {}
     for workload, pods in workloads.items():
@@ -46,7 +47,7 @@ async def _revisions(
         except KubernetesError as error:
             doubts[workload.kind] = (
                 f"which template of {workload.namespace}/{workload.name} and of any other {workload.kind} in a rollout "
-                f"is the newest was told by its pods' ages: {error}"
+                f"is the newest was taken from the pods' ages: {error}"
             )
             continue
         found.update({(workload, template): revision for template, revision in revisions.items()})

@@ -1,6 +1,11 @@
-"""How long pods must stay, and how long they do: from what was asked of the API server to verdicts and their mends.
+"""How long pods must serve after the request to delete them, and how long they do.
 
-In the order of the story: ``window`` (how long callers go on), ``pods`` (what is known of a pod), ``hooks`` (what a
-preStop hook does, with ``shell``, ``programs`` and ``course``), ``serving`` (when the serving container ends),
-``workloads`` (whose pods they are), ``mend`` (what to change), ``findings`` (one verdict a workload).
+window       how long callers go on
+pod_details  what is known of a pod: hooks, grace, ends of containers
+hooks        what a preStop hook does
+serving      when each container ends
+workloads    whose pods they are
+findings     whether the pods of a workload serve for the window, and in fix what to change
+serving_end  when a drained pod ended serving, and what ended it; pod_end is what is published of it
+verdict      whether it served until no caller used it any more
 """

@@ -1,4 +1,4 @@
-"""One verdict a workload: whether its pods serve until nobody calls them any more."""
+"""One finding for each workload: whether its pods serve until nobody calls them any more."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from enum import StrEnum
 from controller.domain.annotations import AnnotationError, annotated_window, is_enabled, read_annotations
 from controller.domain.routing import Routing, regions_of
 from controller.domain.shutdown.fix import Fix, make_fix
-from controller.domain.shutdown.hook_course import EXITS
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.serving import (
     KNOWN_PROXIES,
     MIN_SIGTERM_SECONDS,
     ContainerShutdown,
     container_shutdowns,
+    seconds_text,
     serving_containers,
     whole_seconds_up,
 )
@@ -24,15 +24,15 @@ from controller.domain.shutdown.workloads import Revisions, Template, Workload, 
 
 
 class WindowCoverage(StrEnum):
-    """What is said of a workload, the worst first."""
+    """Whether a workload's pods serve for the whole window, the worst first."""
 
     too_short = "too short"
-    unjudged = "cannot be judged"
+    not_judged = "cannot be judged"
     enough = "long enough"
     left_out = "not applicable"
 
 
-_RANK = {verdict: rank for rank, verdict in enumerate(WindowCoverage)}
+_RANK = {coverage: rank for rank, coverage in enumerate(WindowCoverage)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,13 @@ class WorkloadFinding:
     verdict: WindowCoverage
     why: str
     pods: int
-    """Those that the verdict is about: living ones of the newest template."""
+    """How many it is about: living ones of the newest template."""
     app: str = ""
-    """Its Eureka app, as the pod tells it; only the window depends on it."""
+    """Its Eureka app by the pod's annotation or label; only the window depends on it."""
     window: Window | None = None
     grace_seconds: int | None = None
-    stays_seconds: int | None = None
-    """From the request to delete it to the end of serving, for certain; no longer than the grace period."""
+    serves_seconds: int | None = None
+    """For certain, from the request to delete the pod to the end of serving; no longer than the grace period."""
     short_by_seconds: int = 0
     containers: tuple[str, ...] = ()
     """Those that serve."""
@@ -65,15 +65,15 @@ class ShutdownSurvey:
     usual: Window
     """Of apps that have none of their own."""
     doubts: tuple[str, ...] = ()
-    """What could not be asked, and what was believed instead."""
+    """What could not be asked, and what was assumed instead."""
 
     def of(self, verdict: WindowCoverage) -> list[WorkloadFinding]:
-        """The findings with this verdict."""
+        """Return the findings with this verdict."""
         return [finding for finding in self.findings if finding.verdict is verdict]
 
 
 def by_workload(pods: Iterable[PodDetails]) -> dict[Workload, list[PodDetails]]:
-    """The pods of each workload."""
+    """Gather pods under their workloads."""
     found: dict[Workload, list[PodDetails]] = {}
     for pod in pods:
         found.setdefault(workload_of(pod), []).append(pod)
@@ -81,7 +81,7 @@ def by_workload(pods: Iterable[PodDetails]) -> dict[Workload, list[PodDetails]]:
 
 
 def living_templates(pods: Iterable[PodDetails]) -> list[Template]:
-    """The templates of the pods that a verdict can be about. With more than one, their owners know the newest."""
+    """Return the templates of the pods that can be judged. With more than one, their owners know the newest."""
     return templates_of(pod for pod in pods if not left_out(pod))
 
 
@@ -110,7 +110,7 @@ def _order(finding: WorkloadFinding) -> tuple[int, int]:
 
 
 def left_out(pod: PodDetails) -> str:
-    """Why nothing is said about this pod; empty when something is."""
+    """Return why this pod is not judged; empty when it is."""
     if pod.mirror or (pod.pod.owner is not None and pod.pod.owner.kind == "Node"):
         return "a static pod: its node's kubelet has it from a file"
     if pod.pod.owner is not None and pod.pod.owner.kind == "Job":
@@ -119,7 +119,7 @@ def left_out(pod: PodDetails) -> str:
         if not is_enabled(pod.pod):
             return 'eureka.drain/enabled is "false"'
     except AnnotationError:
-        pass  # the drain of such a pod is refused; how long it stays can be told all the same
+        pass  # the drain of such a pod is refused; how long it serves can be judged all the same
     if pod.pod.finished:
         return "it has ended: no preStop hook runs when a pod completes or fails"
     if pod.pod.terminating:
@@ -129,15 +129,15 @@ def left_out(pod: PodDetails) -> str:
 
 def check_pod(workload: Workload, pod: PodDetails, windows: Windows, routing: Routing) -> WorkloadFinding:
     """Judge a pod by its serving containers: all of them must go on for the whole window."""
-    app, port, regions, trouble = _told_of_itself(pod, routing)
-    window = windows.of(app, *regions, said=annotated_window(pod.pod))
+    app, port, regions, problems = _annotated(pod, routing)
+    window = windows.of(app, *regions, annotated=annotated_window(pod.pod))
     needed = window.length.total_seconds()
-    stays = container_shutdowns(pod)
-    counting = serving_containers(stays, port)
-    wanting = [stay for stay in counting if stay.at_least < needed]
-    short = [stay for stay in wanting if stay.at_most < needed]
-    decisive = min(short, key=_bounds) if short else min(wanting or counting, key=lambda stay: stay.at_least)
-    verdict = WindowCoverage.too_short if short else WindowCoverage.unjudged if wanting else WindowCoverage.enough
+    shutdowns = container_shutdowns(pod)
+    serving = serving_containers(shutdowns, port)
+    wanting = [one for one in serving if one.at_least < needed]
+    short = [one for one in wanting if one.at_most < needed]
+    decisive = min(short, key=_bounds) if short else min(wanting or serving, key=lambda one: one.at_least)
+    verdict = WindowCoverage.too_short if short else WindowCoverage.not_judged if wanting else WindowCoverage.enough
     return WorkloadFinding(
         workload=workload,
         verdict=verdict,
@@ -146,20 +146,20 @@ def check_pod(workload: Workload, pod: PodDetails, windows: Windows, routing: Ro
         app=app,
         window=window,
         grace_seconds=pod.grace_seconds,
-        stays_seconds=int(decisive.at_least),
-        short_by_seconds=whole_seconds_up(needed - min(stay.at_most for stay in short)) if short else 0,
-        containers=tuple(stay.container.name for stay in counting),
-        advice=tuple(dict.fromkeys([*_advice(stays, counting, needed), *_of_its_place(pod, port), *trouble])),
+        serves_seconds=int(decisive.at_least),
+        short_by_seconds=whole_seconds_up(needed - min(one.at_most for one in short)) if short else 0,
+        containers=tuple(one.container.name for one in serving),
+        advice=tuple(dict.fromkeys([*_advice(shutdowns, serving, needed), *_network_advice(pod, port), *problems])),
         fix=make_fix(workload, wanting, window, grace_seconds=pod.grace_seconds) if wanting else None,
     )
 
 
-def _bounds(stay: ContainerShutdown) -> tuple[float, float]:
-    return stay.at_most, stay.at_least
+def _bounds(shutdown: ContainerShutdown) -> tuple[float, float]:
+    return shutdown.at_most, shutdown.at_least
 
 
-def _told_of_itself(pod: PodDetails, routing: Routing) -> tuple[str, int | None, tuple[str, ...], list[str]]:
-    """Its app, its port, its regions, and what is wrong with its annotations."""
+def _annotated(pod: PodDetails, routing: Routing) -> tuple[str, int | None, tuple[str, ...], list[str]]:
+    """Return its app, its port, its regions, and what is wrong with its annotations."""
     try:
         is_enabled(pod.pod)
         annotations = read_annotations(pod.pod)
@@ -169,62 +169,39 @@ def _told_of_itself(pod: PodDetails, routing: Routing) -> tuple[str, int | None,
     return annotations.app or pod.pod.app_label.upper(), annotations.port, regions, []
 
 
-def _why(stay: ContainerShutdown, needed: float, *, alone: bool) -> str:
-    told = hook_text(stay)
-    if stay.grace_seconds < needed:
-        told += f"; its grace period is over after {stay.grace_seconds} s"
-    return told if alone else f"{stay.container.name}: {told}"
+def _why(shutdown: ContainerShutdown, needed: float, *, alone: bool) -> str:
+    text = shutdown.hook_text
+    if shutdown.grace_seconds < needed:
+        text += f"; its grace period is over after {shutdown.grace_seconds} s"
+    return text if alone else f"{shutdown.container.name}: {text}"
 
 
-def hook_text(stay: ContainerShutdown) -> str:
-    """What a container's hook does, in words."""
-    course, kind = stay.reading.course, stay.reading.kind
-    if stay.unknown:
-        told = f"{f'its {kind} hook' if course.unknown else 'it'} {stay.unknown}, which cannot be judged"
-        if course.seconds > 0:
-            told += f"; before that it waits {_seconds(course.seconds)}"
-    elif kind == "none" and not stay.hook_seconds:
-        told = "it has no preStop hook"
-    elif not stay.hook_seconds:
-        told = course.notes[0] if course.notes else f"its {kind} hook waits for nothing"
-    elif stay.hook_seconds > course.seconds:
-        told = f"it ends after the others, which wait {_seconds(stay.hook_seconds)}"
-    else:
-        told = f"its {kind} hook waits {_seconds(stay.hook_seconds)}"
-    return told
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 10**9 else "without end"
-
-
-def _advice(stays: Sequence[ContainerShutdown], counting: Sequence[ContainerShutdown], needed: float) -> list[str]:
+def _advice(shutdowns: Sequence[ContainerShutdown], serving: Sequence[ContainerShutdown], needed: float) -> list[str]:
     found = []
-    for stay in counting:
-        name, course = stay.container.name, stay.reading.course
-        if stay.reading.sets_status:
+    for one in serving:
+        name, reading = one.container.name, one.reading
+        if reading.sets_status:
             found.append(
                 f"the hook of {name} takes the instance out of service itself: the controller does that now, at every "
                 "node, and reads it back; only the waiting has to stay (docs/migrating.md)"
             )
-        found += [f"{name}: {note}" for note in course.notes]
-        if course.over and course.over != EXITS:
-            found.append(f"{name}: {course.over}; what its hook does afterwards is not counted")
-        if stay.cut_off:
+        if reading.note:
+            found.append(f"{name}: {reading.note}")
+        if one.is_cut_off:
             found.append(
-                f"the hook of {name} uses up the grace period of {stay.grace_seconds} s: its rest is cut off, and "
+                f"the hook of {name} uses up the grace period of {one.grace_seconds} s: its rest is cut off, and "
                 f"the application gets {MIN_SIGTERM_SECONDS} s between SIGTERM and SIGKILL"
             )
-    for stay in stays:
-        if stay not in counting and stay.container.name in KNOWN_PROXIES and stay.at_least < needed:
-            found.append(
-                f"{stay.container.name} may get its SIGTERM after {_seconds(stay.at_least)}, and calls through it may "
-                "end then: make it a native sidecar, or let it wait as long as the application"
-            )
+    found += [
+        f"{one.container.name} may get its SIGTERM after {seconds_text(one.at_least)}, and calls through it may end "
+        "then: make it a native sidecar, or let it wait as long as the application"
+        for one in shutdowns
+        if one not in serving and one.container.name in KNOWN_PROXIES and one.at_least < needed
+    ]
     return found
 
 
-def _of_its_place(pod: PodDetails, port: int | None) -> list[str]:
+def _network_advice(pod: PodDetails, port: int | None) -> list[str]:
     facts = pod.pod
     if not facts.host_network or port or facts.ports or "instance-id" in facts.annotations:
         return []

@@ -1,4 +1,4 @@
-"""What makes a workload's pods stay long enough: the numbers, and the patch where one can be made."""
+"""What makes a workload's pods serve long enough: the numbers, and the patch where one can be made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ON_A_COMMAND_LINE = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
-    """``patch`` or ``by_hand``, never both."""
+    """What to change: ``patch`` or ``by_hand``, never both."""
 
     sleep_seconds: int
     """How long each serving container's hook has to wait: the window."""
@@ -32,13 +32,13 @@ class Fix:
 
 
 def make_fix(workload: Workload, short: Sequence[ContainerShutdown], window: Window, *, grace_seconds: int) -> Fix:
-    """Mend the containers that do not stay long enough for certain (at least one)."""
+    """Make a fix for the containers (at least one) that do not serve long enough for certain."""
     sleep = window.whole_seconds
     # How much of its grace period a hook uses that cannot be judged is not known.
     left = (
         0
-        if any(stay.unknown for stay in short)
-        else grace_seconds - min(whole_seconds_up(stay.hook_seconds) for stay in short)
+        if any(one.unknown for one in short)
+        else grace_seconds - min(whole_seconds_up(one.hook_seconds) for one in short)
     )
     grace = max(sleep + max(left, DEFAULT_GRACE_SECONDS), grace_seconds)
     if why := _by_hand(workload, short):
@@ -48,31 +48,31 @@ def make_fix(workload: Workload, short: Sequence[ContainerShutdown], window: Win
 
 
 def _by_hand(workload: Workload, short: Sequence[ContainerShutdown]) -> str:
-    names = [workload.namespace, workload.name, *(stay.container.name for stay in short)]
+    names = [workload.namespace, workload.name, *(one.container.name for one in short)]
     if workload.kind == "Pod":
-        return "nobody makes this pod anew, and the hook of a pod cannot be changed; create it again"
+        return "no workload owns this pod, and the hook of a pod cannot be changed; create it again"
     if workload.kind not in PATCHABLE_KINDS:
         return f"change the pod's template where this {workload.kind} has it"
     if not all(_ON_A_COMMAND_LINE.fullmatch(name) for name in names):
         return "its names cannot be written on a command line; edit it by hand"
-    for stay in short:
-        hook = f"the {stay.reading.kind} hook of {stay.container.name}"
-        if stay.reading.course.unknown:
+    for one in short:
+        hook = f"the {one.reading.kind} hook of {one.container.name}"
+        if one.reading.unknown:
             return f"what {hook} does cannot be judged; look at it by hand"
-        if stay.unknown:
-            return f"{stay.container.name} {stay.unknown}; look at them by hand"
-        if not stay.only_waits:
+        if one.unknown:
+            return f"{one.container.name} {one.unknown}; look at them by hand"
+        if not one.only_waits:
             return f"{hook} does more than wait; edit it by hand"
     return ""
 
 
 def _patch(short: Sequence[ContainerShutdown], sleep: int, grace: int) -> Mapping[str, Any]:
-    """Containers are merged by name; a hook of another kind goes, for a hook has one kind."""
+    """Compose it: containers are merged by name, and a hook of another kind is removed, for a hook has one kind."""
     spec: dict[str, Any] = {"terminationGracePeriodSeconds": grace}
-    for stay in short:
+    for one in short:
         hook: dict[str, Any] = {"sleep": {"seconds": sleep}}
-        if stay.reading.kind not in ("none", "sleep"):
-            hook[stay.reading.kind] = None
-        where = "initContainers" if stay.container.native_sidecar else "containers"
-        spec.setdefault(where, []).append({"name": stay.container.name, "lifecycle": {"preStop": hook}})
+        if one.reading.kind not in ("none", "sleep"):
+            hook[one.reading.kind] = None
+        where = "initContainers" if one.container.native_sidecar else "containers"
+        spec.setdefault(where, []).append({"name": one.container.name, "lifecycle": {"preStop": hook}})
     return {"spec": {"template": {"spec": spec}}}

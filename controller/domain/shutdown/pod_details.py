@@ -1,4 +1,4 @@
-"""What is known of a pod that decides how long it serves after its deletion is asked for."""
+"""What is known of a pod that decides how long it serves after the request to delete it."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ from controller.domain.pods import Pod
 
 DEFAULT_GRACE_SECONDS = 30
 """``terminationGracePeriodSeconds`` where nobody wrote one."""
+MAX_HOOK_BYTES = 20_000
+"""Bytes of JSON that are kept of the hooks of one pod together; nobody writes more by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exec:
-    """Runs a command in the container, without a shell."""
+    """Run a command in the container, without a shell."""
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HttpGet:
-    """Sends a GET to the container, and waits for its answer."""
+    """Send a GET to the container, and wait for its answer."""
 
-    path: str
+    path: str = "/"
 
 
 @dataclass(frozen=True, slots=True)
 class TcpSocket:
-    """Deprecated: the API server takes it, and the kubelet cannot do it."""
+    """Open a connection: deprecated, accepted by the API server, and impossible for the kubelet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """The kubelet waits; nothing is needed in the image."""
+    """Let the kubelet wait; nothing is needed in the image."""
 
-    seconds: int
+    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """More text than a person writes there, which is not kept."""
+    """A hook of any kind that is larger than ``MAX_HOOK_BYTES`` and is not kept."""
 
 
 Hook = Exec | HttpGet | TcpSocket | Sleep | TooLong | None
@@ -60,7 +62,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerEnd:
-    """How a container ended, as its node tells it; times are whole seconds, cut off."""
+    """How a container ended, as its node reports it; times are whole seconds, cut off."""
 
     name: str
     finished_at: datetime
@@ -87,4 +89,4 @@ class PodDetails:
     mirror: bool = False
     """A static pod: its node's kubelet reads it from a file."""
     ends: tuple[ContainerEnd, ...] = ()
-    """Of its containers, init containers among them, that have ended and are not running again."""
+    """One for each container, init containers among them, that has ended and is not running again."""

@@ -1,4 +1,4 @@
-"""The end of a drained pod's serving, as a watch saw it: one half of the verdict on how it went (see ``leave``)."""
+"""The end of a drained pod's serving, as a watch saw it: one half of the shutdown verdict (see ``verdict``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TIME_RESOLUTION = timedelta(seconds=1)
 
 
 class EndCause(StrEnum):
-    """What ended a pod's serving just then."""
+    """What ended a pod's serving."""
 
     no_hook = "no_hook"
     """No preStop hook: SIGTERM came at once."""
@@ -20,7 +20,7 @@ class EndCause(StrEnum):
     grace = "grace"
     """Its grace period was over, or shorter than its own."""
     killed = "killed"
-    """By force, for want of memory, or by its node."""
+    """By force, out of memory, or by its node."""
     by_itself = "by_itself"
     """It completed, or failed."""
     unknown = "unknown"
@@ -28,7 +28,7 @@ class EndCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodEnd:
-    """Told once for all drains of a pod; every replica of the watch tells the same."""
+    """Published once for all drains of a pod; every replica of the watch publishes the same."""
 
     cluster: str
     drain_ids: tuple[str, ...]
@@ -36,12 +36,12 @@ class PodEnd:
     pod: str
     uid: str
     kind: str
-    """Of its workload: Deployment, StatefulSet … or Pod, for one that nobody controls."""
+    """Of its workload: Deployment, StatefulSet … or Pod, for one that nothing controls."""
     workload: str
     at: datetime
     """When it was seen."""
     ended_at: datetime | None
-    """When the first of its serving containers ended, or its object was removed; None: nobody watched."""
+    """When the first of its serving containers ended, or its object was removed; None: no watch saw it."""
     end_cause: EndCause = EndCause.unknown
     why: str = ""
     """The same for people."""

@@ -20,17 +20,19 @@ class Window:
     server_cache: timedelta
     client_fetch: timedelta
     load_balancer: timedelta
-    said: timedelta | None = None
-    """The whole of it, where the pod itself says what its callers need."""
+    annotated: timedelta | None = None
+    """The whole of it, where the pod's annotation says what its callers need."""
 
     @property
     def length(self) -> timedelta:
-        """From OUT_OF_SERVICE to the last request that is sent."""
-        return self.server_cache + self.client_fetch + self.load_balancer if self.said is None else self.said
+        """Return the time from OUT_OF_SERVICE to the last request that is sent."""
+        if self.annotated is not None:
+            return self.annotated
+        return self.server_cache + self.client_fetch + self.load_balancer
 
     @property
     def whole_seconds(self) -> int:
-        """The length as a hook can sleep it: rounded up."""
+        """Return the length as a hook can sleep it: rounded up."""
         return math.ceil(self.length.total_seconds())
 
 
@@ -43,7 +45,7 @@ class WindowOverride:
     load_balancer: timedelta | None = None
 
     def over(self, window: Window) -> Window:
-        """The window with what differs."""
+        """Return the window with what differs."""
         return Window(
             server_cache=_first(self.server_cache, window.server_cache),
             client_fetch=_first(self.client_fetch, window.client_fetch),
@@ -60,24 +62,26 @@ class Windows:
     """By the app's name in upper case, as Eureka keeps it."""
     of_regions: Mapping[str, WindowOverride] = field(default_factory=dict)
 
-    def of(self, app: str, *regions: str, said: timedelta | None = None, told: timedelta | None = None) -> Window:
-        """The longest window of the app in these regions; what is not known of them is as usual.
+    def of(
+        self, app: str, *regions: str, annotated: timedelta | None = None, server_cache: timedelta | None = None
+    ) -> Window:
+        """Return the longest window of the app in these regions; what is not known of them is as usual.
 
-        ``said``: what the pod says its callers need. ``told``: the age of the server's cache as the region's nodes
-        tell it themselves, who know it best.
+        ``annotated``: what the pod's annotation says that its callers need. ``server_cache``: the age of the server's
+        cache as the region's own nodes report it, which know it best.
         """
         own = self.of_apps.get(app.upper(), WindowOverride())
         windows = [
             own.over(self.of_regions.get(region, WindowOverride()).over(self.usual)) for region in regions or ("",)
         ]
         longest = max(windows, key=lambda window: window.length)
-        return replace(longest, said=said, server_cache=_first(told, longest.server_cache))
+        return replace(longest, annotated=annotated, server_cache=_first(server_cache, longest.server_cache))
 
 
 STOCK = Windows(
     Window(server_cache=timedelta(seconds=30), client_fetch=timedelta(seconds=30), load_balancer=timedelta(seconds=35))
 )
-"""Of servers, clients and Spring Cloud LoadBalancer as they come; see docs/window.md."""
+"""The defaults of servers, clients and Spring Cloud LoadBalancer; see docs/window.md."""
 
 
 def _first(own: timedelta | None, usual: timedelta) -> timedelta:

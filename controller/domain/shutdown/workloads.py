@@ -27,7 +27,7 @@ class Workload:
 
 
 def workload_of(pod: PodDetails) -> Workload:
-    """The end of the pod's chain of owners, as far as names tell it; the pod itself when nobody controls it."""
+    """Return the end of the pod's chain of owners, as far as names show it; the pod itself when nothing controls it."""
     namespace, owner = pod.pod.namespace, pod.pod.owner
     if owner is None:
         return Workload(namespace, "Pod", pod.pod.name)
@@ -48,23 +48,23 @@ class Template:
 
     @property
     def made_by(self) -> str:
-        """The name of the owner of its pods: a Deployment has a ReplicaSet for each template."""
+        """Return the name of the owner of its pods: a Deployment has a ReplicaSet for each template."""
         owner = self.pods[0].pod.owner
         return owner.name if owner else ""
 
     @property
     def newest_at(self) -> datetime:
-        """When its youngest pod was created."""
+        """Return when its youngest pod was created."""
         return max((pod.pod.created_at or _LONG_AGO for pod in self.pods), default=_LONG_AGO)
 
     @property
     def generation(self) -> int:
-        """The largest one of its pods."""
+        """Return the largest one of its pods."""
         return max((pod.generation for pod in self.pods), default=0)
 
 
 def templates_of(pods: Iterable[PodDetails]) -> list[Template]:
-    """One workload's pods by their template."""
+    """Gather one workload's pods under their templates."""
     found: dict[str, Template] = {}
     for pod in pods:
         found.setdefault(pod.template, Template(pod.template)).pods.append(pod)
@@ -72,11 +72,11 @@ def templates_of(pods: Iterable[PodDetails]) -> list[Template]:
 
 
 Revisions = Mapping[tuple[Workload, str], int]
-"""What their owners said of templates, by workload and hash: the larger, the newer."""
+"""How new templates are by their owners, by workload and hash: the larger, the newer."""
 
 
 def newest_of(workload: Workload, templates: Sequence[Template], revisions: Revisions) -> Template:
-    """The newest template: by what its owner says, else by a DaemonSet's generation, else by its youngest pod."""
+    """Return the newest template: by its owner, else by a DaemonSet's generation, else by its youngest pod."""
     return max(
         templates, key=lambda one: (revisions.get((workload, one.hash), -1), one.generation, one.newest_at, one.hash)
     )

@@ -1,6 +1,6 @@
-"""Who may come in, how they are told no, and what every answer carries.
+"""Sign-in and rights, refusals, and what every answer carries.
 
-gate        each route asks here first: the token, what its user may, where a write comes from
-signing_in  with a browser: the token goes into a cookie
+authorizer  each route asks here first: the token, what its user may do, where a write comes from
+session     sign-in with a browser: the token goes into a cookie
 headers     the security headers, limits of time and size
 """

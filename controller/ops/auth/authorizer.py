@@ -1,4 +1,4 @@
-"""Who may come in. Every route asks here first; see ``refusals`` for how a no is told.
+"""Authorize requests. Every route asks here first; ``refusals`` answers those that are refused.
 
 Order: where a write comes from; the token of the header or the cookie; the two tokens of the settings; the API server.
 A token goes no further than that, and into no log.
@@ -24,17 +24,17 @@ from controller.ops.auth.origin import Sender, sender_of
 from controller.ops.auth.refusals import OpsForbiddenError, RefusedError, UnauthorizedError, UnavailableError
 from controller.settings import OpsSettings
 
-CHECK_SECONDS = 10.0
-"""For both reviews together: somebody waits."""
-QUIET_SECONDS = 10.0
-"""Between two lines of log that say the same: anybody can cause one."""
+CHECK_TIMEOUT = 10.0
+"""Seconds for both reviews together: somebody waits."""
+LOG_INTERVAL = 10.0
+"""Seconds between two log lines of the same kind: anybody can cause one."""
 MAX_NAME_LENGTH = 200
 """Characters of a user's name."""
 ANONYMOUS = User("anonymous", known=False)
 
 
 class Permission(Enum):
-    """What is asked for: the verb and the resource of ``eureka.drain`` that grant it."""
+    """What a request needs: the verb and the resource of ``eureka.drain`` that grant it."""
 
     READ = ("get", "drains")
     WRITE = ("create", "replays")
@@ -44,10 +44,10 @@ class Checker(Protocol):
     """The API server, which knows whose a token is. KubernetesError when it cannot say."""
 
     async def who(self, token: str) -> Identity | None:
-        """None: nobody's."""
+        """Return whose token it is; None for nobody's."""
 
     async def may(self, identity: Identity, verb: str, resource: str) -> tuple[bool, str]:
-        """Whether, and why."""
+        """Return whether that user may, and why."""
 
 
 class Authorizer:
@@ -56,20 +56,20 @@ class Authorizer:
     def __init__(
         self, settings: OpsSettings, checker: Checker | None = None, *, clock: Monotonic = time.monotonic
     ) -> None:
-        """Without a checker only the tokens of the settings open it."""
+        """Without a checker only the tokens of the settings are valid."""
         self._settings = settings
         self._checker = checker if settings.kubernetes else None
-        self._admissions = DecisionCache(clock)
+        self._decisions = DecisionCache(clock)
         self._clock = clock
         self._quiet_until = 0.0
         self._static = _static_of(settings)
 
     def renew(self, settings: OpsSettings) -> None:
-        """Take over the tokens of the settings: the old ones open nothing from now on."""
+        """Use new tokens of the settings: the old ones are invalid from now on."""
         self._static = _static_of(settings)
 
-    async def admit(self, request: web.Request, need: Permission) -> User:
-        """Let the request in, and tell who sent it; RefusedError otherwise.
+    async def authorize(self, request: web.Request, need: Permission) -> User:
+        """Return who sent the request; RefusedError unless that user has this permission.
 
         A write must be a POST, and from none but our own pages where a browser sends it.
         """
@@ -84,17 +84,17 @@ class Authorizer:
                 return ANONYMOUS
             raise UnauthorizedError("sign in, or send a token: Authorization: Bearer …")
         if need is Permission.WRITE and credentials.from_cookie:
-            self.refuse_foreign(request, untold=True)
+            self.refuse_foreign(request, unknown=True)
         try:
             return await self.check(credentials.token, need)
         except RefusedError:
-            # A cookie that has lost its worth must not show less than no cookie.
+            # A cookie whose token is no longer valid must not show less than no cookie.
             if may_be_anybody and credentials.from_cookie:
                 return ANONYMOUS
             raise
 
     async def may_write(self, request: web.Request) -> bool:
-        """Tell whether a page should offer its sender to write. The write itself is judged anew."""
+        """Return whether a page should offer its reader to write. The write itself is authorized again."""
         try:
             credentials = credentials_of(request)
             if credentials is None:
@@ -105,33 +105,33 @@ class Authorizer:
         return True
 
     async def check(self, token: str, need: Permission) -> User:
-        """Tell whose token it is, if that user has this access; RefusedError otherwise."""
+        """Return whose token it is; RefusedError unless that user has this permission."""
         digest = _digest(token)
         decision = self._by_settings(digest, need)
         if decision is None and self._checker is not None:
             checker = self._checker
             key = digest + need.name.encode()
-            decision = await self._admissions.of(key, lambda: self._by_kubernetes(checker, token, need))
+            decision = await self._decisions.get(key, lambda: self._by_kubernetes(checker, token, need))
         if decision is None:
             raise UnauthorizedError("the token is not valid")
         if isinstance(decision, Refused):
             raise decision.error()
         return decision
 
-    def refuse_foreign(self, request: web.Request, *, untold: bool = False) -> None:
-        """Refuse what another site's page made a browser send; with ``untold`` also what does not say."""
+    def refuse_foreign(self, request: web.Request, *, unknown: bool = False) -> None:
+        """Refuse what another site's page made a browser send; with ``unknown`` also what names no page."""
         sender = sender_of(request, trust_forwarded=self._settings.trust_forwarded)
         if sender is Sender.FOREIGN:
             raise OpsForbiddenError(
                 "the request comes from another site's page, or a proxy changed its Host (see ops.trust_forwarded)"
             )
-        if untold and sender is Sender.UNTOLD:
+        if unknown and sender is Sender.UNKNOWN:
             raise OpsForbiddenError(
                 "with a cookie, a write needs the Origin header; programs send Authorization: Bearer …"
             )
 
     def _by_settings(self, digest: bytes, need: Permission) -> Decision | None:
-        # Each is compared, whatever the one before said: the time taken tells nothing.
+        # All are compared, so that the time taken reveals nothing.
         found = [(user, may) for known, user, may in self._static if hmac.compare_digest(known, digest)]
         if not found:
             return None
@@ -141,14 +141,14 @@ class Authorizer:
     async def _by_kubernetes(self, checker: Checker, token: str, need: Permission) -> Decision:
         verb, resource = need.value
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(CHECK_TIMEOUT):
                 identity = await checker.who(token)
                 if identity is None:
                     return Refused(UnauthorizedError, "the token is not valid")
                 allowed, reason = await checker.may(identity, verb, resource)
         except (KubernetesError, TimeoutError) as error:
             if self._clock() >= self._quiet_until:
-                self._quiet_until = self._clock() + QUIET_SECONDS
+                self._quiet_until = self._clock() + LOG_INTERVAL
                 why = str(error) or "no answer in time"
                 logger.bind(error=why).warning("the API server cannot check tokens")
             return Refused(UnavailableError, "the API server cannot check tokens now: try again")

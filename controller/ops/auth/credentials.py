@@ -22,7 +22,7 @@ _AUTHORIZATION = re.compile(r"bearer +([\x21-\x7e]+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Credentials:
-    """A token, not looked into yet."""
+    """A token that is not checked yet."""
 
     token: str = field(repr=False)
     from_cookie: bool
@@ -30,14 +30,14 @@ class Credentials:
 
 
 def is_token(text: str) -> bool:
-    """Whether this can be a token at all: visible ASCII, of bearable length."""
+    """Return whether this can be a token at all: visible ASCII, not too long."""
     return len(text) <= MAX_TOKEN_LENGTH and _TOKEN.fullmatch(text) is not None
 
 
 def credentials_of(request: web.Request) -> Credentials | None:
-    """Find the request's token; None when it brings none. UnauthorizedError when its header holds none.
+    """Return the request's token, or None. UnauthorizedError when there is a header that holds none.
 
-    A header that cannot be used is refused even beside a usable cookie: who sends it means it.
+    A header that cannot be used is refused even beside a usable cookie, since its sender chose it.
     """
     headers = request.headers.getall(hdrs.AUTHORIZATION, [])
     if len(headers) > 1:

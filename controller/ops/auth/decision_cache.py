@@ -1,6 +1,6 @@
-"""Decisions that are remembered for a short while, so that a page with many requests asks the API server once.
+"""Remember decisions for a short while, so that a page with many requests asks the API server once.
 
-A yes lasts longer than a no: rights that were just granted should work at once, and what was taken away, soon.
+A yes lasts longer than a no: rights that were just granted work at once, and a right that was withdrawn ends soon.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DENIED_TTL = timedelta(seconds=5)
 MAX_DECISIONS = 1_000
 """Decisions; the oldest goes first."""
 MAX_UNDER_WAY = 64
-"""Different tokens that are being checked: somebody who tries out tokens must not turn into a flood of reviews."""
+"""Tokens that are checked at a time: somebody who tries out tokens must not cause a flood of reviews."""
 
 Monotonic = Callable[[], float]
 """Seconds that only go forward, whatever is done to the machine's clock."""
@@ -26,22 +26,22 @@ Monotonic = Callable[[], float]
 
 @dataclass(frozen=True)
 class User:
-    """Who asks. The name comes from outside, and may hold anything: escape it."""
+    """Who sent a request. The name comes from outside, and may hold anything: escape it."""
 
     name: str
     known: bool = True
-    """False: anybody."""
+    """False: anybody, without a token."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A no; a plain value, because an exception would keep what it has seen alive, the token too."""
+    """A no. It is a plain value, because an exception would keep its frames alive, and with them the token."""
 
     kind: type[RefusedError]
     why: str
 
     def error(self) -> RefusedError:
-        """Make what is raised."""
+        """Make the exception to raise."""
         return self.kind(self.why)
 
 
@@ -49,16 +49,16 @@ Decision = User | Refused
 
 
 class DecisionCache:
-    """What was decided lately, by key; one decision at a time for each key."""
+    """The newest decisions by key; each is made once, however many wait for it."""
 
     def __init__(self, clock: Monotonic) -> None:
         self._clock = clock
-        self._kept: dict[bytes, tuple[float, Decision]] = {}
+        self._decided: dict[bytes, tuple[float, Decision]] = {}
         self._under_way: dict[bytes, asyncio.Task[Decision]] = {}
 
-    async def of(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, Decision]]) -> Decision:
-        """Give the decision that is remembered, or the one that is being made, or let it be made."""
-        until, decision = self._kept.get(key, (0.0, None))
+    async def get(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, Decision]]) -> Decision:
+        """Return the decision that is remembered, or the one that is being made, or make it."""
+        until, decision = self._decided.get(key, (0.0, None))
         if decision is not None and self._clock() < until:
             return decision
         task = self._under_way.get(key)
@@ -66,7 +66,7 @@ class DecisionCache:
             if len(self._under_way) >= MAX_UNDER_WAY:
                 return Refused(UnavailableError, "too many tokens are being checked: try again")
             task = self._under_way[key] = asyncio.create_task(self._make(key, decide))
-        # Who asked first may go away, and the others still wait for it.
+        # The first request may end early while others still wait for its decision.
         return await asyncio.shield(task)
 
     async def _make(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, Decision]]) -> Decision:
@@ -78,10 +78,10 @@ class DecisionCache:
             del self._under_way[key]
 
     def _keep(self, key: bytes, decision: Decision) -> None:
-        self._kept.pop(key, None)
+        self._decided.pop(key, None)
         if isinstance(decision, Refused) and decision.kind is UnavailableError:
             return
-        if len(self._kept) >= MAX_DECISIONS:
-            del self._kept[next(iter(self._kept))]
-        kept = DENIED_TTL if isinstance(decision, Refused) else ALLOWED_TTL
-        self._kept[key] = (self._clock() + kept.total_seconds(), decision)
+        if len(self._decided) >= MAX_DECISIONS:
+            del self._decided[next(iter(self._decided))]
+        ttl = DENIED_TTL if isinstance(decision, Refused) else ALLOWED_TTL
+        self._decided[key] = (self._clock() + ttl.total_seconds(), decision)

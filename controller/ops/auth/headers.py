@@ -60,8 +60,8 @@ SERVER_OPTIONS: dict[str, Any] = {
     "lingering_time": 5.0,
 }
 """For ``web.AppRunner``: what is logged; bytes of the request line and of one header; seconds."""
-REQUEST_SECONDS = 30.0
-"""From the request's headers to its answer."""
+REQUEST_TIMEOUT = 30.0
+"""Seconds from the request's headers to its answer."""
 ENDLESS = web.RequestKey("endless", bool)
 """``request[ENDLESS] = True``: server-sent events, which have no end."""
 
@@ -74,7 +74,7 @@ def protect(application: web.Application) -> None:
 async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-    # The name and versions of the libraries are nobody's business.
+    # The name and versions of the libraries would only help an attacker.
     response.headers.popall(hdrs.SERVER, None)
 
 
@@ -85,11 +85,11 @@ async def time_limit(request: web.Request, handler: Handler) -> web.StreamRespon
     async with asyncio.timeout(None) as limit:
 
         def expire() -> None:
-            # It is looked at only now: the handler finds out by itself that it has no end.
+            # Checked only now, because the handler marks its own request as endless.
             if not request.get(ENDLESS):
                 limit.reschedule(loop.time())
 
-        timer = loop.call_later(REQUEST_SECONDS, expire)
+        timer = loop.call_later(REQUEST_TIMEOUT, expire)
         try:
             return await handler(request)
         finally:

@@ -1,7 +1,7 @@
-"""Whether a browser sent the request from one of our own pages.
+"""Find out whether a browser sent the request from one of our own pages.
 
-A browser adds a cookie to what any page makes it send, and says with ``Origin`` and ``Sec-Fetch-Site`` which page that
-was; no script can change these two. Programs send neither.
+A browser adds a cookie to every request that any page causes, and names that page in ``Origin`` and ``Sec-Fetch-Site``;
+no script can change these two headers. Programs send neither.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Sender(Enum):
 
     OURS = auto()
     FOREIGN = auto()
-    UNTOLD = auto()
-    """Not a browser, or one that is too old to say."""
+    UNKNOWN = auto()
+    """Not a browser, or one that is too old to name the page."""
 
 
 def sender_of(request: web.Request, *, trust_forwarded: bool) -> Sender:
-    """Compare what the browser says with where it sent the request to. Every header that is there must agree."""
+    """Compare the page that the browser names with the request's own address. Every header that is there must agree."""
     sites = request.headers.getall("Sec-Fetch-Site", [])
     origins = request.headers.getall(hdrs.ORIGIN, [])
     if not sites and not origins:
-        return Sender.UNTOLD
+        return Sender.UNKNOWN
     if sites and [site.strip().lower() for site in sites] != ["same-origin"]:
         return Sender.FOREIGN
     if origins:
@@ -41,9 +41,9 @@ def sender_of(request: web.Request, *, trust_forwarded: bool) -> Sender:
 
 
 def is_https(request: web.Request) -> bool:
-    """Whether the browser came by https, as far as anybody says.
+    """Return whether the browser came by https, directly or by a proxy's word.
 
-    A proxy is believed here in any case: who lies only gets a cookie that is kept more strictly.
+    Any proxy is believed here: a false word only makes the cookie stricter.
     """
     return request.secure or _first(request, "X-Forwarded-Proto").lower() == "https"
 
@@ -60,7 +60,7 @@ def _own_place(request: web.Request, *, trust_forwarded: bool) -> Place | None:
 
 
 def _first(request: web.Request, name: str) -> str:
-    """Of several proxies the outermost, which the browser spoke to."""
+    """Return the word of the outermost of several proxies, which the browser spoke to."""
     return request.headers.get(name, "").split(",")[0].strip()
 
 

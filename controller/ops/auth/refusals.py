@@ -1,11 +1,12 @@
-"""Why a request is not let in, and how that is told: 401, 403, 429 or 503. No text holds a token.
+"""Refused requests: 401, 403, 429 or 503. No text holds a token.
 
-Each error says what its sender can do about it. ``refusals`` is the middleware that answers them.
+Each error says what the sender can do about it. ``refusals`` is the middleware that answers them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from aiohttp import web
@@ -13,36 +14,28 @@ from aiohttp.typedefs import Handler, Middleware
 
 from controller.errors import DrainControllerError
 
-Answerer = Callable[[web.Request, "RefusedError"], Awaitable[web.Response]]
+Answerer = Callable[[web.Request, "RefusedError"], web.Response]
 """Writes the answer's body; its status and headers are set afterwards."""
 
 
 class RefusedError(DrainControllerError):
-    """The request is not let in. Its text is for a person; it may hold a user's name, which may hold anything."""
+    """The request is refused. Its text is for a person; it may hold a user's name, which may hold anything."""
 
     status: ClassVar[int] = 403
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the answer needs beside its status."""
-        return {}
+    headers: Mapping[str, str] = MappingProxyType({})
+    """What the answer needs beside its status."""
 
 
 class UnauthorizedError(RefusedError):
-    """Nobody known asks: sign in, or send a token that is valid."""
+    """The sender is unknown: sign in, or send a token that is valid."""
 
     status = 401
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Without a realm or an error code: there is nothing to choose between."""
-        return {"WWW-Authenticate": "Bearer"}
+    # Without a realm or an error code: there is nothing to choose between.
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class OpsForbiddenError(RefusedError):
     """The user is known and may not, or the request came from another site's page."""
-
-    status = 403
 
 
 class TooManyAttemptsError(RefusedError):
@@ -52,31 +45,22 @@ class TooManyAttemptsError(RefusedError):
 
     def __init__(self, text: str, *, seconds: int) -> None:
         super().__init__(text)
-        self.seconds = seconds
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """How long to wait."""
-        return {"Retry-After": str(self.seconds)}
+        self.headers = {"Retry-After": str(seconds)}
 
 
 class UnavailableError(RefusedError):
-    """Nobody can say now who that is: try again."""
+    """The sender cannot be checked now: try again."""
 
     status = 503
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The API server is asked anew each time."""
-        return {"Retry-After": "5"}
+    headers = MappingProxyType({"Retry-After": "5"})
 
 
-async def answer_as_json(_: web.Request, refusal: RefusedError) -> web.Response:
-    """Tell it to a program."""
+def answer_as_json(_: web.Request, refusal: RefusedError) -> web.Response:
+    """Answer a program."""
     return web.json_response({"error": str(refusal)})
 
 
-def refusals(tell: Answerer = answer_as_json) -> Middleware:
+def refusals(answerer: Answerer = answer_as_json) -> Middleware:
     """Make the middleware that answers every refusal below it."""
 
     @web.middleware
@@ -84,14 +68,13 @@ def refusals(tell: Answerer = answer_as_json) -> Middleware:
         try:
             return await handler(request)
         except RefusedError as refusal:
-            return await answered(request, refusal, tell)
+            return refused(answerer(request, refusal), refusal)
 
     return answer
 
 
-async def answered(request: web.Request, refusal: RefusedError, tell: Answerer) -> web.Response:
-    """Answer one refusal."""
-    response = await tell(request, refusal)
+def refused(response: web.Response, refusal: RefusedError) -> web.Response:
+    """Give an answer the status and the headers of the refusal."""
     response.set_status(refusal.status)
     response.headers.update(refusal.headers)
     return response

@@ -1,4 +1,4 @@
-"""Signing in and out with a browser: the token goes into a cookie.
+"""Sign in and out with a browser: the token goes into a cookie.
 
 Order of a sign-in: not from another site's page; the form; an attempt is left; the token may read; the cookie, and on
 to where the person wanted to go.
@@ -10,7 +10,7 @@ import math
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
@@ -19,20 +19,20 @@ from aiohttp import web
 from controller.ops.auth.authorizer import Authorizer, Permission
 from controller.ops.auth.credentials import forget, is_token, keep_signed_in
 from controller.ops.auth.decision_cache import Monotonic
-from controller.ops.auth.refusals import RefusedError, TooManyAttemptsError, UnauthorizedError, answered
+from controller.ops.auth.refusals import RefusedError, TooManyAttemptsError, UnauthorizedError, refused
 from controller.settings import MAX_COOKIE_LENGTH
 
 MAX_FORM_BYTES = 32 * 1024
 """Bytes."""
-ATTEMPTS = 10
-"""Wrong tokens that the whole process takes within the window: behind a proxy everybody has the same address."""
+MAX_ATTEMPTS = 10
+"""Wrong tokens of the whole process within the interval: behind a proxy everybody has the same address."""
 ATTEMPT_INTERVAL = timedelta(minutes=1)
 MAX_PATH_LENGTH = 2_048
 """Characters."""
 _LOCAL_PATH = re.compile(r"/[\x21-\x7e]*")
 
-Page = Callable[[web.Request, str, RefusedError], Awaitable[web.Response]]
-"""Shows the sign-in page again: where to go afterwards (a safe path), and what was wrong. Its status is set here."""
+SignInPage = Callable[[str, str], web.Response]
+"""Renders the sign-in page again: where to go afterwards (a safe path), and what was wrong."""
 
 
 class Attempts:
@@ -43,18 +43,18 @@ class Attempts:
         self._taken: deque[float] = deque()
 
     def take(self) -> float:
-        """Count one; TooManyAttemptsError when there is none left."""
+        """Count one, and return its handle; TooManyAttemptsError when none is left."""
         now, window = self._clock(), ATTEMPT_INTERVAL.total_seconds()
         while self._taken and self._taken[0] <= now - window:
             self._taken.popleft()
-        if len(self._taken) >= ATTEMPTS:
+        if len(self._taken) >= MAX_ATTEMPTS:
             seconds = max(1, math.ceil(self._taken[0] + window - now))
             raise TooManyAttemptsError(f"too many wrong tokens: try again in {seconds} s", seconds=seconds)
         self._taken.append(now)
         return now
 
     def give_back(self, held: float) -> None:
-        """It was no wrong token after all."""
+        """Uncount it: it was no wrong token."""
         if held in self._taken:
             self._taken.remove(held)
 
@@ -62,30 +62,26 @@ class Attempts:
 class SessionPages:
     """The handlers of ``POST /sign-in`` and ``POST /sign-out``."""
 
-    def __init__(self, gate: Authorizer, page: Page, *, clock: Monotonic = time.monotonic) -> None:
-        self._gate = gate
+    def __init__(self, authorizer: Authorizer, page: SignInPage, *, clock: Monotonic = time.monotonic) -> None:
+        self._authorizer = authorizer
         self._page = page
         self._attempts = Attempts(clock)
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Check the form's ``token``, set the cookie, and go to ``next``; or show the page again with what is wrong."""
-        self._gate.refuse_foreign(request)
+        self._authorizer.refuse_foreign(request)
         token, after = await _read_form(request)
         try:
             await self._check(token)
         except RefusedError as refusal:
-
-            async def show(request: web.Request, refusal: RefusedError) -> web.Response:
-                return await self._page(request, after, refusal)
-
-            return await answered(request, refusal, show)
+            return refused(self._page(after, str(refusal)), refusal)
         response = _go_to(after)
         keep_signed_in(request, response, token)
         return response
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """Delete the cookie."""
-        self._gate.refuse_foreign(request)
+        self._authorizer.refuse_foreign(request)
         response = _go_to("/")
         forget(request, response)
         return response
@@ -98,7 +94,7 @@ class SessionPages:
         held = self._attempts.take()
         wrong = False
         try:
-            await self._gate.check(token, Permission.READ)
+            await self._authorizer.check(token, Permission.READ)
         except UnauthorizedError:
             wrong = True
             raise
@@ -108,7 +104,7 @@ class SessionPages:
 
 
 def local_path(text: str) -> str:
-    """Give a path of this server, to go to after signing in; ``/`` for everything that may lead elsewhere.
+    """Return a path of this server, to go to after signing in; ``/`` for everything that may lead elsewhere.
 
     >>> local_path("/drains?state=failed"), local_path("//evil.example"), local_path("https://evil.example")
     ('/drains?state=failed', '/', '/')

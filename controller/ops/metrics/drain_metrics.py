@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from controller.domain.events import Event, Outcome
-from controller.domain.reasons import OF, Kind, kind_of
+from controller.domain.events import CODES, Event, Outcome
+from controller.domain.reason import ReasonCode
 
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 900)
 """Seconds. Fine below 1 s, where it should be; 10 to 30 s is when callers notice; 900 s is past every patience."""
@@ -30,7 +30,7 @@ class DrainMetrics:
         )
         self._not_drained = Counter(
             "eureka_drain_not_drained",
-            "Instances, or whole drains, that were refused, superseded or failed, by kind of reason. "
+            "Instances, or whole drains, that were refused, superseded or failed, by the reason's code. "
             "From watch and work.",
             ["region", "outcome", "reason"],
             registry=registry,
@@ -45,7 +45,7 @@ class DrainMetrics:
         )
         self._retries = Counter(
             "eureka_drain_retries",
-            "Steps sent back through the delay ladder because something stood in their way. From work.",
+            "Steps sent back through the delay queues because something stood in their way. From work.",
             ["region"],
             registry=registry if work else None,
         )
@@ -57,16 +57,16 @@ class DrainMetrics:
         self._retries.labels(region)
         for outcome in Outcome:
             self._events.labels(region, outcome.value)
-            for kind in (*OF[outcome], Kind.other) if outcome in OF else ():
-                self._not_drained.labels(region, outcome.value, kind.value)
+            for code in CODES.get(outcome, ()):
+                self._not_drained.labels(region, outcome.value, code.value)
 
     def recorded(self, event: Event) -> None:
-        """Count an event, and the latency of what it tells."""
+        """Count an event, and how long it took to come to it."""
         region = self._label(event.region)
         self._events.labels(region, event.outcome.value).inc()
-        kind = kind_of(event)
-        if kind is not None:
-            self._not_drained.labels(region, event.outcome.value, kind.value).inc()
+        if event.outcome in CODES:
+            code = event.reason.code if event.reason else ReasonCode.other
+            self._not_drained.labels(region, event.outcome.value, code.value).inc()
         if event.outcome is Outcome.out_of_service and event.since_at is not None and not event.requested_by:
             self._latency.labels(region).observe(max(0.0, (event.at - event.since_at).total_seconds()))
 

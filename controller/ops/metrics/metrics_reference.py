@@ -20,8 +20,8 @@ HEAD = """\
 # Metrics
 
 Every process serves them at `/metrics` on `http.port`; which ones depends on its roles (`run` has all). A worker's
-counters begin at 0 for each outcome and reason of its regions. Sum what `watch` and `work` tell over processes; take
-the largest of what `ops` tells, since each of its replicas sees the same. Two replicas of the watch count `requested`,
+counters begin at 0 for each outcome and reason of its regions. Sum what `watch` and `work` count over processes; take
+the largest of what `ops` shows, since each of its replicas sees the same. Two replicas of the watch count `requested`,
 and commands, twice.
 
 The alerts made of them are in [manifests/components/prometheus](../manifests/components/prometheus), what to do about
@@ -45,8 +45,8 @@ class Measure:
     help: str
 
     @property
-    def told_by(self) -> str:
-        """Its roles, in words; its help text ends with them."""
+    def shown_by(self) -> str:
+        """Name its roles; its help text ends with them."""
         return " and ".join(self.roles) if len(self.roles) < len(ROLES) else "every role"
 
     @property
@@ -56,7 +56,7 @@ class Measure:
 
 
 def measures() -> list[Measure]:
-    """All of them, as processes of each role show them."""
+    """Return all of them, as processes of each role show them."""
     found: dict[str, Measure] = {}
     for role, runs in ROLES.items():
         for one in _shown(role, Metrics(**runs)):
@@ -72,7 +72,7 @@ def _shown(role: str, metrics: Metrics) -> Iterable[Measure]:
     nodes = (NodeState(node="http://eureka-0:8761/eureka", reachable=True),)
     now = datetime.now(UTC)
     metrics.surveyed(RegionState(region="eu", looked_at=now, work=counted, dead=counted, nodes=nodes))
-    metrics.judged(_a_story(now), Shutdown(grace=ShutdownVerdict.not_graceful, short_by=timedelta(0)))
+    metrics.shut_down(_a_record(now), Shutdown(verdict=ShutdownVerdict.not_graceful, short_by=timedelta(0)))
     for family in metrics.registry.collect():
         labels = {name: None for sample in family.samples for name in sample.labels if name != "le"}
         ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
@@ -85,7 +85,7 @@ def _shown(role: str, metrics: Metrics) -> Iterable[Measure]:
         )
 
 
-def _a_story(at: datetime) -> DrainRecord:
+def _a_record(at: datetime) -> DrainRecord:
     return DrainRecord(
         drain_id="",
         cluster="",
@@ -101,12 +101,12 @@ def _a_story(at: datetime) -> DrainRecord:
 
 
 def rendered() -> str:
-    """The whole page."""
+    """Write the whole page."""
     rows = ["| name | type | labels | role | meaning |", "|---|---|---|---|---|"]
     for one in measures():
         labels = ", ".join(f"`{label}`" for label in one.labels)
-        meaning = one.help.removesuffix(f" From {one.told_by}.")
-        rows.append(f"| `{one.name}` | {one.type} | {labels} | {one.told_by} | {meaning} |")
+        meaning = one.help.removesuffix(f" From {one.shown_by}.")
+        rows.append(f"| `{one.name}` | {one.type} | {labels} | {one.shown_by} | {meaning} |")
     return HEAD + "\n".join(rows) + "\n"
 
 

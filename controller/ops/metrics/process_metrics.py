@@ -1,18 +1,12 @@
-"""What every process tells of itself, and one object for all who have something to be counted."""
+"""What every process shows of itself, and one object for everything that counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics, generate_latest
 
-from controller.domain.causes import Cause
-from controller.domain.drain_record import DrainRecord
-from controller.domain.events import Event
-from controller.domain.region_state import RegionState
-from controller.domain.shutdown.verdict import Shutdown
 from controller.ops.metrics.drain_metrics import DrainMetrics
 from controller.ops.metrics.region_metrics import RegionMetrics
 from controller.ops.metrics.shutdown_metrics import ShutdownMetrics
@@ -40,46 +34,20 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
-        self._drains = DrainMetrics(self.registry if watch or work else None, known={*regions, *work}, work=work)
-        self._watch = WatchMetrics(self.registry if watch else None)
-        self._regions = RegionMetrics(self.registry if ops else None)
-        self._leaves = ShutdownMetrics(self.registry if ops else None)
+        drains = DrainMetrics(self.registry if watch or work else None, known={*regions, *work}, work=work)
+        watched = WatchMetrics(self.registry if watch else None)
+        self.recorded, self.retried = drains.recorded, drains.retried
+        self.published, self.tracked, self.watch_silence = watched.published, watched.tracked, watched.silence
+        self.surveyed = RegionMetrics(self.registry if ops else None).surveyed
+        self.shut_down = ShutdownMetrics(self.registry if ops else None).shut_down
 
     def readiness(self, checks: Mapping[str, Callable[[], bool]]) -> None:
         """Make these checks at each scrape."""
         for name, check in checks.items():
             self._ready.labels(name).set_function(check)
 
-    def published(self, cause: Cause) -> None:
-        """Count a confirmed command."""
-        self._watch.published(cause)
-
-    def tracked(self, pods: int, backlog: int) -> None:
-        """Show what the watch holds."""
-        self._watch.tracked(pods, backlog)
-
-    def watch_silence(self, silence: Callable[[], timedelta]) -> None:
-        """Ask at each scrape how long the API server has been silent."""
-        self._watch.silence(silence)
-
-    def recorded(self, event: Event) -> None:
-        """Count an event, and what it tells."""
-        self._drains.recorded(event)
-
-    def retried(self, region: str) -> None:
-        """Count a retry."""
-        self._drains.retried(region)
-
-    def surveyed(self, state: RegionState) -> None:
-        """Show a region's newest state."""
-        self._regions.surveyed(state)
-
-    def judged(self, record: DrainRecord, shutdown: Shutdown) -> None:
-        """Count how a pod took its leave."""
-        self._leaves.judged(record, shutdown)
-
     def exposition(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self.registry)
 
 

@@ -1,4 +1,4 @@
-"""How drained pods took their leave, by workload: which services lose requests in a rollout, and why."""
+"""Shutdown verdicts by workload: which services lose requests in a rollout, and why."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict
 from controller.domain.shutdown.workloads import Workload
 
 MAX_WORKLOADS = 2_000
-"""Whose series are kept apart: whoever may create pods names them."""
+"""How many have series of their own: whoever may create pods names them."""
 OTHER, BARE = "(other)", "(bare)"
-"""No workload can have such a name."""
+"""Names that no workload can have."""
 
 
 class ShutdownMetrics:
-    """Counts verdicts. Without a registry, nobody sees them."""
+    """Counts verdicts; without a registry they are not exposed."""
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
         # Not by a label `namespace`: that is the scraped pod's own.
-        self._left = Counter(
+        self._shutdowns = Counter(
             "eureka_drain_shutdowns",
-            "Drained pods that have ended since this process began, by workload: graceful, not_graceful, or unjudged; "
-            "and what ended them just then, or why nothing is said. From ops.",
-            ["workload", "grace", "reason"],
+            "Drained pods that have ended since this process began, by workload: graceful, not_graceful or not_judged; "
+            "and what ended them, or why they are not judged. From ops.",
+            ["workload", "verdict", "reason"],
             registry=registry,
         )
         self._short = Counter(
@@ -36,10 +36,10 @@ class ShutdownMetrics:
         )
         self._seen: set[str] = set()
 
-    def judged(self, record: DrainRecord, shutdown: Shutdown) -> None:
+    def shut_down(self, record: DrainRecord, shutdown: Shutdown) -> None:
         """Count one."""
         workload = self._workload(record)
-        self._left.labels(workload, shutdown.grace.name, _reason(record, shutdown)).inc()
+        self._shutdowns.labels(workload, shutdown.verdict.value, _reason(record, shutdown)).inc()
         if shutdown.short_by is not None:
             self._short.labels(workload).inc(shutdown.short_by.total_seconds())
 
@@ -47,7 +47,7 @@ class ShutdownMetrics:
         if record.end is None:
             return OTHER
         kind, name = record.end.kind.lower(), record.end.workload
-        # Pods of nobody have names that do not come again.
+        # A pod without an owner has a name that does not come again.
         workload = str(Workload(record.namespace, kind, name if kind != "pod" else BARE))
         if workload not in self._seen and len(self._seen) >= MAX_WORKLOADS:
             return OTHER
@@ -56,8 +56,8 @@ class ShutdownMetrics:
 
 
 def _reason(record: DrainRecord, shutdown: Shutdown) -> str:
-    """One word of a fixed set."""
-    if shutdown.grace is ShutdownVerdict.graceful:
+    """Return one word of a fixed set."""
+    if shutdown.verdict is ShutdownVerdict.graceful:
         return ""
     if record.safe_at is None and record.state is not Outcome.out_of_service:
         return record.state.value

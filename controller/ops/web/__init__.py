@@ -1,9 +1,7 @@
-"""The page and the API of ``ops``: two faces of the event log.
+"""The page and the API of ``ops``: two views of the event log.
 
 site     what every route is given, and the application that they live in
 pages    HTML, complete without JavaScript; api: the same as JSON; live: server-sent events
-listing  what the pages show: drains in their groups; picture: a timeline; course: a replay under way
-markup   the templates and the static files
-replays  plans and their executions, for both
-openapi  what the API promises
+queries  what can be asked; openapi: what the API promises
+groups   drains as the first page lists them; picture: a timeline; markup: the templates and the static files
 """

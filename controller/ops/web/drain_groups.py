@@ -1,4 +1,4 @@
-"""The drains of the first page: what did not happen stands first, then what is waited for, then the rest. Pure."""
+"""The drains of the first page: what did not happen comes first, then what is under way, then the rest. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from controller.domain.drain_record import STATE_PRECEDENCE, DrainRecord
-from controller.domain.events import Outcome
+from controller.domain.events import OPEN, Outcome
 
-SHOWN = 200
-"""Drains of one page; more are a matter of filters."""
+MAX_SHOWN = 200
+"""Drains of one page; filters show others."""
 NOT_DONE = frozenset({Outcome.failed, Outcome.refused})
-WAITING = frozenset({Outcome.requested})
 GROUPS = (
     ("Did not happen", Outcome.failed, NOT_DONE),
-    ("Under way", Outcome.requested, WAITING),
-    ("Happened", Outcome.removed, frozenset(Outcome) - NOT_DONE - WAITING),
+    ("Under way", Outcome.requested, OPEN),
+    ("Happened", Outcome.removed, frozenset(Outcome) - NOT_DONE - OPEN),
 )
 
 
@@ -43,19 +42,19 @@ class StateChip:
     href: str
 
 
-def groups_of(records: Sequence[DrainRecord], most: int = SHOWN) -> list[DrainGroup]:
-    """Group drains that are given the oldest first; what is cut off at the end is the least urgent, and the oldest."""
+def groups_of(records: Sequence[DrainRecord], limit: int = MAX_SHOWN) -> list[DrainGroup]:
+    """Group drains, which are given the oldest first; what exceeds the limit is the least urgent and the oldest."""
     found = []
     for title, tone, states in GROUPS:
         drains = [record for record in reversed(records) if record.state in states]
         if drains:
-            found.append(DrainGroup(title=title, tone=tone, count=len(drains), drains=drains[:most]))
-        most -= min(most, len(drains))
+            found.append(DrainGroup(title=title, tone=tone, count=len(drains), drains=drains[:limit]))
+        limit -= min(limit, len(drains))
     return found
 
 
 def chips_of(counts: Counter[Outcome], given: Mapping[str, Any]) -> list[StateChip]:
-    """One for each state that is there or chosen, the urgent ones first."""
+    """Make one for each state that is there or chosen, the urgent ones first."""
     chosen = set(given["state"])
     return [
         StateChip(
@@ -70,6 +69,6 @@ def chips_of(counts: Counter[Outcome], given: Mapping[str, Any]) -> list[StateCh
 
 
 def query_of(given: Mapping[str, Any]) -> str:
-    """The filters as a link carries them on."""
+    """Write the filters as the query of a link."""
     pairs = [(name, one) for name, value in given.items() for one in (value if isinstance(value, list) else [value])]
     return urlencode([(name, value) for name, value in pairs if value])

@@ -1,4 +1,4 @@
-"""The templates: everything that they are given is escaped, and what their filters make is text, never markup."""
+"""The templates: everything that they are given is escaped, and their filters return text, never markup."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
 from controller.domain.replay_plan import ReplayAction
+from controller.domain.selection import FILTERS
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import WHY, Moment, short_node
 from controller.ops.tables import duration_text, printable
@@ -22,6 +23,7 @@ PACKAGE = "controller.ops.web"
 STATIC = {"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
 MARKS = {
     Outcome.requested: "…",
+    Outcome.retrying: "▲",
     Outcome.out_of_service: "◐",
     Outcome.removed: "✓",
     Outcome.already_gone: "✓",
@@ -40,12 +42,12 @@ CONDITION_MARKS = {
     Condition.failing: "✗",
     Condition.denied: "✗",
 }
-LEAVE_MARKS = {
+SHUTDOWN_MARKS = {
     ShutdownVerdict.graceful: "✓",
     ShutdownVerdict.not_graceful: "✗",
-    ShutdownVerdict.unjudged: "–",
+    ShutdownVerdict.not_judged: "–",
 }
-VERDICT_MARKS = {
+ACTION_MARKS = {
     ReplayAction.drain: "▶",
     ReplayAction.refuse: "!",
     ReplayAction.under_way: "…",
@@ -56,7 +58,7 @@ VERDICT_MARKS = {
 
 
 def environment() -> Environment:
-    """The templates. Everything is escaped; a name that is not given is a mistake."""
+    """Make the environment of the templates: a name that is not given is a mistake."""
     made = Environment(
         loader=PackageLoader(PACKAGE),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -64,64 +66,57 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "after": after,
-        "iso": iso,
-        "leave": shutdown_of,
-        "node": short_node,
-        "plain": printable,
-        "precise": precise,
-        "safe_after": safe_after,
-        "segment": segment,
-        "shell": shell,
-        "span": duration_text,
-        "told": told,
-        "utc": utc,
-        "words": words,
-    }
+    named = (after, iso, precise, safe_after, segment, shell, state, utc, words)
+    made.filters |= {one.__name__: one for one in named}
+    made.filters |= {"node": short_node, "plain": plain, "shutdown": shutdown_of, "span": duration_text}
     made.globals |= {
         "causes": WHY,
         "condition_marks": CONDITION_MARKS,
-        "leave_marks": LEAVE_MARKS,
+        "shutdown_marks": SHUTDOWN_MARKS,
         "marks": MARKS,
-        "outcomes": list(Outcome),
+        "form_filters": FILTERS,
         "static": static,
-        "verdict_marks": VERDICT_MARKS,
-        "Grace": ShutdownVerdict,
-        "Verdict": ReplayAction,
+        "action_marks": ACTION_MARKS,
+        "Action": ReplayAction,
+        "ShutdownVerdict": ShutdownVerdict,
     }
     return made
 
 
+def plain(text: object) -> str:
+    """Write a text without control characters; nothing for None."""
+    return "" if text is None else printable(str(text))
+
+
 def iso(at: datetime) -> str:
-    """A time for machines: the script finds it there and shows it in the reader's zone."""
+    """Write a time for machines: the script shows it in the reader's zone."""
     return at.isoformat()
 
 
 def utc(at: datetime) -> str:
-    """A time for people, wherever they are."""
+    """Write a time for people, wherever they are."""
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def precise(at: datetime) -> str:
-    """A time of a timeline, where the first second matters."""
+    """Write a time of a timeline, where the first second matters."""
     return at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
 def after(length: timedelta | None) -> str:
-    """How long after the beginning; clocks of several machines may put it before."""
+    """Write how long after the beginning; clocks of several machines may put it before."""
     if length is None:
         return ""
     return f"−{duration_text(-length)}" if length < timedelta(0) else f"+{duration_text(length)}"
 
 
-def told(moment: Moment) -> Outcome | None:
-    """The state that a moment brought; None for a step. That a drain was asked for is a step, unless it got stuck."""
-    return None if moment.outcome is Outcome.requested and moment.what != "trouble" else moment.outcome
+def state(moment: Moment) -> Outcome | None:
+    """Return the state that a moment brought; None for a step, such as a request."""
+    return None if moment.outcome is Outcome.requested else moment.outcome
 
 
 def words(name: str) -> str:
-    """A state as people say it, and as a screen reader can.
+    """Write a state as people say it, and as a screen reader can.
 
     >>> words("out_of_service")
     'out of service'
@@ -130,7 +125,7 @@ def words(name: str) -> str:
 
 
 def segment(text: str) -> str:
-    """One segment of a path, whatever it holds.
+    """Write one segment of a path, whatever it holds.
 
     >>> segment("a/../b")
     'a%2F..%2Fb'
@@ -139,17 +134,17 @@ def segment(text: str) -> str:
 
 
 def shell(text: str) -> str:
-    """A word of a command that somebody will paste into a shell."""
+    """Quote a word of a command that somebody will paste into a shell."""
     return shlex.quote(printable(text))
 
 
 @cache
 def static(name: str) -> str:
-    """Where a file is served; a new version has a new address, so that no browser mixes two."""
+    """Return where a file is served; a new version has a new address, so that no browser mixes two."""
     return f"/static/{name}?v={sha256(content(name)).hexdigest()[:12]}"
 
 
 @cache
 def content(name: str) -> bytes:
-    """A file of ``STATIC``."""
+    """Read a file of ``STATIC``."""
     return (files(PACKAGE) / "static" / name).read_bytes()

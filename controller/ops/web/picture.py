@@ -1,7 +1,7 @@
 """A drain's timeline as a picture: how far along a line each moment lies. The template draws it as SVG.
 
 The first second matters as much as the five minutes after it, so the line is logarithmic. Each moment has a row of its
-own and places are per cent of the width: at any width nothing overlaps, and letters keep their size.
+own, and places are per cent of the width: at any width nothing overlaps, and the text keeps its size.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from controller.domain.timeline import Moment
 from controller.ops.tables import duration_text
 
 MIN_SECONDS = 0.01
-"""Seconds that are told apart."""
+"""Seconds that are distinguished."""
 TICKS = (0.01, 0.1, 1, 10, 60, 600, 3_600, 36_000, 360_000)
 MARGIN = 3.0
 WIDTH = 94.0
 ROW = 26
 TOP = 24
 MAX_ROWS = 40
-"""More are a matter for the table: the first half of them and the last are drawn."""
-CLOSEST_TICKS = 9.0
+"""Of more, the first half and the last are drawn; the table has all."""
+MIN_TICK_DISTANCE = 9.0
 """Per cent between two labels of the scale, so that they stay apart on a phone."""
 
 
@@ -40,7 +40,7 @@ class Point:
 
     @property
     def is_left(self) -> bool:
-        """Whether there is more room for words on its right."""
+        """Whether there is more room for text on its right."""
         return self.x < 50
 
 
@@ -55,7 +55,7 @@ class Picture:
 
 
 def picture(moments: Sequence[Moment]) -> Picture | None:
-    """Lay the moments out; None when nobody knows when the pod began to go."""
+    """Lay the moments out; None when it is not known when the pod began to go."""
     dated = [(number, one, one.after) for number, one in enumerate(moments, 1) if one.after is not None]
     if not dated:
         return None
@@ -78,7 +78,7 @@ def _ticks(longest: float) -> list[tuple[float, str]]:
     ticks = [(MARGIN, "0")]
     for tick in TICKS:
         x = _x(tick, longest)
-        if tick <= longest and x - ticks[-1][0] >= CLOSEST_TICKS:
+        if tick <= longest and x - ticks[-1][0] >= MIN_TICK_DISTANCE:
             ticks.append((x, duration_text(timedelta(seconds=tick))))
     return ticks
 

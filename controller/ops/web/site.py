@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from loguru import logger
 
+from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
-from controller.domain.selection import Selection, SelectionError, select
-from controller.errors import DrainControllerError
+from controller.domain.selection import Selection, SelectionError
+from controller.errors import BusyError, DrainControllerError
 from controller.flows.overview import Overview
+from controller.flows.ports import Clock
+from controller.flows.replay_runs import ReplayRun, ReplayRuns
+from controller.ops.answers import ErrorAnswer, JsonAnswer, json_text
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.headers import MAX_BODY_BYTES, protect, time_limit
 from controller.ops.auth.refusals import RefusedError, refusals
 from controller.ops.web.live import Live
-from controller.ops.web.replays import Replays
 from controller.settings import Settings
 
-FILTERS = ("since", "until", "region", "app", "namespace", "pod")
-"""The filters that are one text each; ``state`` and ``id`` may come again and again."""
 API = "/api/"
-MAX_MESSAGES = 500
-"""Dead letters of one region that the page shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,106 +32,92 @@ class Site:
     """What the routes are given."""
 
     settings: Settings
-    gate: Authorizer
-    history: DrainIndex
+    authorizer: Authorizer
+    drains: DrainIndex
     overview: Overview
     live: Live
-    replays: Replays
-    clock: Callable[[], datetime]
+    replay_runs: ReplayRuns
+    clock: Clock
     is_read: Callable[[], bool]
     """Whether the event log has been read: before, the page cannot say that there is nothing."""
-    older: Callable[[Selection], Awaitable[list[DrainRecord]]]
-    """Reads further back than ``history`` does."""
+    read_older: Callable[[Selection], Awaitable[list[DrainRecord]]]
+    """Reads further back than ``drains`` does."""
     find: Callable[[str], Awaitable[DrainRecord | None]]
     """One drain with its timeline, however old."""
-    letters: Callable[[], Awaitable[Any]]
+    dead_messages: Callable[[], Awaitable[tuple[list[DeadMessage], list[str]]]]
+    """The dead letters that can be read, and what is wrong with the regions whose cannot."""
 
     async def select(self, selection: Selection) -> list[DrainRecord]:
-        """The drains that are wanted, from memory, or from the log where memory does not reach back that far."""
+        """Return the drains that are wanted, from memory, or from the log where memory does not reach back that far."""
         reach = self.clock() - self.settings.broker.event_lookback
         if selection.since is not None and selection.since < reach:
-            return await self.older(selection)
-        return self.history.select(selection)
+            return await self.read_older(selection)
+        return self.drains.select(selection)
 
-    async def record(self, drain_id: str) -> DrainRecord | None:
-        """One drain with its timeline."""
-        record = self.history.get(drain_id)
-        if record is not None and record.facts is not None:
-            return record
-        return await self.find(drain_id) or record
+    async def record(self, drain_id: str) -> DrainRecord:
+        """Return one drain with its timeline."""
+        record = self.drains.get(drain_id)
+        if record is None or record.facts is None:
+            record = await self.find(drain_id) or record
+        if record is None:
+            raise web.HTTPNotFound(reason="the event log holds nothing about this drain")
+        return record
 
-
-def selection_of(request: web.Request, now: datetime, given: dict[str, Any] | None = None) -> Selection:
-    """The filters of a query, or of a body; SelectionError names the one that is wrong."""
-    if given is None:
-        texts = {name: _text(name, request.query.get(name, "")) for name in FILTERS}
-        states, ids = request.query.getall("state", []), _texts("id", request.query.getall("id", []))
-    else:
-        texts = {name: _text(name, given.get(name, "")) for name in FILTERS}
-        states, ids = _texts("state", given.get("state", [])), _texts("id", given.get("id", []))
-    return select(now=now, states=[one for one in states if one], ids=ids, **texts)
+    def replay_run(self, request: web.Request) -> ReplayRun:
+        """Return the replay that the path names."""
+        run = self.replay_runs.get(request.match_info["id"])
+        if run is None:
+            raise web.HTTPNotFound(reason="no such replay; only this process's newest ones are known")
+        return run
 
 
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 300:
-        raise SelectionError(f"{name}: not a text of at most 300 characters")
-    return value
+Render = Callable[[web.Request, int, str], web.Response]
+"""Makes the page for a mistake."""
 
 
-def _texts(name: str, value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list) or len(value) > 10_000:
-        raise SelectionError(f"{name}: not a list of texts")
-    return [_text(name, one) for one in value]
+def application(render: Render) -> web.Application:
+    """Make the empty application."""
 
+    def answer(request: web.Request, status: int, text: str) -> web.Response:
+        if request.path.startswith(API):
+            return json_response(ErrorAnswer(error=text), status=status)
+        return render(request, status, text)
 
-def application(show: Callable[[web.Request, int, str], Awaitable[web.Response]]) -> web.Application:
-    """The empty application; ``show`` makes the page for a mistake."""
-
-    async def tell(request: web.Request, refusal: RefusedError) -> web.Response:
-        return await _answer(request, refusal.status, str(refusal), show)
+    def refuse(request: web.Request, refusal: RefusedError) -> web.Response:
+        return answer(request, refusal.status, str(refusal))
 
     @web.middleware
     async def mistakes(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except SelectionError as error:
-            return await _answer(request, 400, str(error), show)
+            return answer(request, 400, str(error))
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            response = await _answer(request, error.status, error.reason, show)
+            response = answer(request, error.status, error.reason)
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
             return response
-        except RefusedError:
+        except (RefusedError, ConnectionError):
             raise
+        except BusyError as error:
+            return answer(request, 409, str(error))
         except DrainControllerError as error:
-            return await _answer(request, 503, str(error), show)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+            return answer(request, 503, str(error))
         except Exception as error:
             # Which mistake of ours it was is for the log; whoever asked can do nothing with it.
             logger.bind(path=request.path, error=f"{type(error).__name__}: {error}").error("a request failed")
             logger.opt(exception=error).debug("where it failed")
-            return await _answer(request, 500, "a mistake of this program; its log says more", show)
+            return answer(request, 500, "a mistake of this program; its log says more")
 
-    made = web.Application(middlewares=[time_limit, refusals(tell), mistakes], client_max_size=MAX_BODY_BYTES)
+    made = web.Application(middlewares=[time_limit, refusals(refuse), mistakes], client_max_size=MAX_BODY_BYTES)
     protect(made)
     return made
 
 
-async def _answer(
-    request: web.Request, status: int, text: str, show: Callable[[web.Request, int, str], Awaitable[web.Response]]
-) -> web.Response:
-    if request.path.startswith(API):
-        return web.json_response({"error": text}, status=status)
-    return await show(request, status, text)
-
-
-def json_answer(thing: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """An answer of the API."""
+def json_response(answer: JsonAnswer, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer a program."""
     return web.Response(
-        body=json.dumps(thing).encode(), status=status, content_type="application/json", headers=headers
+        body=json_text(answer).encode(), status=status, content_type="application/json", headers=headers
     )

@@ -6,9 +6,9 @@
 "use strict";
 
 const EVENTS = "/api/v1/events?ends=1";
-const GATHER = 400; // milliseconds in which several events are one
-const AGAIN = 3000; // milliseconds before the next try when the connection is lost
-const PATIENCE = 25000; // milliseconds for one answer
+const GATHER_INTERVAL = 400; // milliseconds in which several events are one
+const RETRY_INTERVAL = 3000; // milliseconds before the next try when the connection is lost
+const ANSWER_TIMEOUT = 25000; // milliseconds for one answer
 const LISTENING = "Live.";
 
 const byId = (id) => document.getElementById(id);
@@ -70,19 +70,19 @@ async function refresh() {
   due = Infinity;
   // What nobody looks at is fetched when somebody does.
   if (leaving || document.hidden) return;
-  if (busy) return ask(GATHER);
+  if (busy) return ask(GATHER_INTERVAL);
   busy = true;
   try {
     const address = new URL(location.href);
     address.searchParams.set("fragment", "1");
     address.hash = "";
-    const signal = AbortSignal.timeout(PATIENCE);
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT);
     const answer = await fetch(address, { credentials: "same-origin", cache: "no-store", signal });
     if (answer.status === 401) return signIn();
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
     const text = await answer.text();
     byId("lost").hidden = true;
-    if (isReading()) return ask(AGAIN);
+    if (isReading()) return ask(RETRY_INTERVAL);
     exchange(new DOMParser().parseFromString(text, "text/html"));
     found();
   } catch (error) {
@@ -121,7 +121,7 @@ function exchange(answer) {
   });
   if (focus) focus();
   if (anchor) anchor();
-  if (summary) byId("said").textContent = `Updated. ${summary}`;
+  if (summary) byId("announcement").textContent = `Updated. ${summary}`;
 }
 
 const keyOf = (element) => element.id || element.getAttribute("href") || element.getAttribute("name") || element.tagName;
@@ -160,7 +160,7 @@ function anchorOf() {
 
 function found() {
   known = new Date();
-  tell();
+  showStatus();
   const every = live().map((part) => Number(part.dataset.every || 0)).filter((seconds) => seconds > 0);
   if (every.length) ask(Math.min(...every) * 1000);
 }
@@ -179,11 +179,11 @@ function lose(error) {
   }
   const answered = String(error.message).startsWith("the server");
   banner.querySelector(".reason").textContent = answered ? `(${error.message})` : "";
-  tell();
-  ask(AGAIN);
+  showStatus();
+  ask(RETRY_INTERVAL);
 }
 
-function tell() {
+function showStatus() {
   const state = byId("live");
   if (!state) return;
   state.textContent = !byId("lost").hidden ? "Not connected." : listening ? LISTENING : "Connecting…";
@@ -195,20 +195,20 @@ function listen() {
   source = new EventSource(EVENTS);
   source.onopen = () => {
     listening = true;
-    tell();
-    ask(0); // what was told since the page was made, or while nobody listened
+    showStatus();
+    ask(0); // what happened since the page was made, or while nobody listened
   };
   for (const kind of ["drain", "end"]) {
     source.addEventListener(kind, (event) => {
-      if (concerns(event)) ask(GATHER);
+      if (concerns(event)) ask(GATHER_INTERVAL);
     });
   }
   source.onerror = () => {
     if (leaving) return;
     listening = false;
-    tell();
+    showStatus();
     ask(0); // finds out whether it is the network, the server, or a session that has ended
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN);
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_INTERVAL);
   };
 }
 
@@ -216,8 +216,8 @@ function concerns(event) {
   const [drain] = live().filter((part) => part.dataset.drain);
   if (!drain) return true;
   try {
-    const told = JSON.parse(event.data);
-    return (told.drain_ids ?? [told.drain_id]).includes(drain.dataset.drain);
+    const data = JSON.parse(event.data);
+    return (data.drain_ids ?? [data.drain_id]).includes(drain.dataset.drain);
   } catch {
     return true;
   }
@@ -225,7 +225,7 @@ function concerns(event) {
 
 function begin() {
   if (!live().length) return;
-  tell();
+  showStatus();
   found();
   listen();
   document.addEventListener("visibilitychange", () => {
@@ -265,12 +265,12 @@ document.addEventListener("formdata", (event) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  const told = form.querySelector(".busy");
-  if (!told) return;
+  const notice = form.querySelector(".busy");
+  if (!notice) return;
   // A plan takes its time: a second press must not ask for a second one.
   if (form.getAttribute("aria-busy") === "true") return event.preventDefault();
   form.setAttribute("aria-busy", "true");
-  told.hidden = false;
+  notice.hidden = false;
 });
 
 document.documentElement.classList.add("has-script");

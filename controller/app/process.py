@@ -1,0 +1,261 @@
+"""The roles: processes that stay until a signal ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+from loguru import logger
+
+from controller.app.assembly import ends_log, event_log, now, policy_of, routing_of
+from controller.app.exit_status import finished
+from controller.app.ops_role import OpsRole, api_of, has_tokens
+from controller.app.watch_parts import build_watch
+from controller.app.worker_parts import build_worker
+from controller.domain.events import LogEntry
+from controller.domain.guard import RecentTakeOuts
+from controller.domain.ledger import Ledger
+from controller.domain.shutdown.pod_end import PodEnd
+from controller.errors import SettingsError
+from controller.eureka.region import EurekaRegion
+from controller.flows.priority import PriorityGate
+from controller.kube.client import KubeApi
+from controller.kube.event_recorder import KubeEventRecorder
+from controller.kube.feed import feeds
+from controller.kube.reviews import Reviews
+from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
+from controller.messages.codec import decode_position
+from controller.ops.http import Checks, serve
+from controller.ops.metrics import Metrics
+from controller.rabbit import names
+from controller.rabbit.consumer import RegionConsumer
+from controller.rabbit.link import Link
+from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.stream import StreamFollower
+from controller.rotation import Rotation
+from controller.settings import Settings
+from controller.settings.sources import Sources
+from controller.signals import run_until_stopped
+from controller.tls.context import TlsAccess
+
+POSITION_LOOKBACK = timedelta(minutes=10)
+"""An API server remembers what it told for five."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """What the roles of one process share, and what each adds to it."""
+
+    settings: Settings
+    opened: AsyncExitStack
+    metrics: Metrics
+    outbox: RabbitOutbox
+    log: StreamFollower[LogEntry]
+    ends: StreamFollower[PodEnd]
+    tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    checks: Checks = field(default_factory=dict)
+    finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
+    """What finishes what is in flight at SIGTERM, within a budget."""
+    regions: dict[str, EurekaRegion] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    renewals: list[Callable[[Settings], None]] = field(default_factory=list)
+    """Who else takes over what was rotated."""
+    application: web.Application | None = None
+
+    def keep(self, name: str, link: Link) -> None:
+        """Keep a link up, and its credentials new."""
+        self.tasks[name] = link.run
+        self.links.append(link)
+
+    async def region(self, name: str) -> EurekaRegion:
+        """Return a region's nodes, opened once."""
+        if name not in self.regions:
+            region = EurekaRegion(name, self.settings.regions[name], clock=now)
+            self.regions[name] = await self.opened.enter_async_context(region)
+        return self.regions[name]
+
+    def renew(self, access: TlsAccess) -> None:
+        """Hand over what was rotated to all who use it."""
+        self.settings = access.settings
+        for link in self.links:
+            link.renew(access.settings.broker, access.broker)
+        for name, region in self.regions.items():
+            region.renew(access.settings.regions[name], access.regions[name])
+        for renew in self.renewals:
+            renew(access.settings)
+
+
+def start(
+    settings: Settings, sources: Sources, *, watch: bool = False, work: Sequence[str] = (), ops: bool = False
+) -> int:
+    """Run the roles; the process's exit status. What may be rotated is read again from the sources."""
+    check_regions(settings, watch=watch, work=work)
+    rotation = Rotation(sources, settings, regions=list(settings.regions) if ops else work)
+    rotation.check()
+    return finished(run_roles(settings, rotation, watch=watch, work=work, ops=ops))
+
+
+def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
+    """Refuse roles that the settings give nothing to do."""
+    problems = [
+        f"--region {name}: no such region in the settings; known: {', '.join(settings.regions) or '(none)'}"
+        for name in work
+        if name not in settings.regions
+    ]
+    if watch and not (settings.regions or settings.routing.default_regions or settings.routing.namespaces):
+        problems.append("regions: none is configured; name at least one with its nodes, or routing.default_regions")
+    if problems:
+        raise SettingsError(problems)
+
+
+async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work: Sequence[str], ops: bool) -> None:
+    """Run the watch, the work of these regions, and the page, until a signal."""
+    # A watch, or the page, may start before the first worker of a region.
+    declared = list(settings.regions) if watch or ops else list(work)
+    async with AsyncExitStack() as opened:
+        process = Process(
+            settings=settings,
+            opened=opened,
+            metrics=Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops),
+            outbox=RabbitOutbox(settings=settings.broker, regions=declared),
+            log=event_log(settings, look_back=settings.broker.event_lookback),
+            ends=ends_log(settings, look_back=settings.broker.event_lookback),
+        )
+        process.keep("publish link", process.outbox.link)
+        process.keep("event log", process.log.link)
+        if (watch and settings.watch.kubernetes_events) or ops:
+            process.keep("ends", process.ends.link)
+        process.tasks["rotation"] = partial(rotation.run, process.renew)
+        process.checks["broker connected"] = lambda: process.outbox.link.up
+        process.checks["event log read"] = lambda: process.log.caught_up
+        watch_urgency, priorities = PriorityGate(), {name: PriorityGate() for name in work}
+        # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions
+        # do not wait for each other.
+        watch_urgency.yield_to(*priorities.values())
+        for priority in priorities.values():
+            priority.yield_to(watch_urgency)
+        if watch:
+            await _add_watch(process, watch_urgency)
+        if work:
+            await _add_work(process, priorities)
+        if ops:
+            await _add_ops(process, alone=not watch)
+        served = serve(settings.http, process.metrics, process.checks, process.application)
+        await opened.enter_async_context(served)
+
+        async def stop() -> None:
+            logger.info("stopping")
+            await asyncio.gather(*(finish(settings.shutdown_timeout) for finish in process.finishing))
+
+        await run_until_stopped(process.tasks, stop=stop)
+    logger.info("stopped")
+
+
+async def _add_watch(process: Process, priority: PriorityGate) -> None:
+    settings = process.settings
+    api = await process.opened.enter_async_context(KubeApi())
+    pod_feeds = feeds(api, settings.watch, clock=now)
+    positions = StreamFollower(
+        settings=settings.broker,
+        stream=names.POSITIONS,
+        decode=decode_position,
+        look_back=POSITION_LOOKBACK,
+        clock=now,
+    )
+    ledger = Ledger(settings.watch.cluster)
+    parts = build_watch(
+        feeds=pod_feeds,
+        outbox=process.outbox,
+        routing=routing_of(settings),
+        clock=now,
+        observer=process.metrics,
+        priority=priority,
+        ledger=ledger,
+        log=process.log,
+        positions_log=positions,
+        event_recorder=KubeEventRecorder(api) if settings.watch.kubernetes_events else None,
+    )
+    positions.readers.append(parts.positions.apply)
+    process.log.readers.append(parts.takeovers.apply)
+    if parts.pod_events is not None:
+        process.log.readers.append(parts.pod_events.apply)
+        process.ends.readers.append(parts.pod_events.apply_end)
+    process.log.when_caught_up.append(parts.takeovers.log_read)
+    process.keep("positions", positions.link)
+    process.tasks["watch"] = parts.run
+    process.finishing.append(parts.finish)
+    _add_rights(
+        process,
+        "watch",
+        Rights(api, needs_of_watch(settings.watch.scopes, kubernetes_events=settings.watch.kubernetes_events)),
+    )
+    process.metrics.watch_silence(lambda: max((feed.silence for feed in pod_feeds), default=timedelta(0)))
+    process.checks["first list done"] = lambda: parts.watch.ready
+    process.checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
+
+
+async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> None:
+    settings = process.settings
+    ledger, recent_take_outs = Ledger(), RecentTakeOuts()
+    process.log.readers += [ledger.apply, recent_take_outs.apply]
+    for name, priority in priorities.items():
+        region = await process.region(name)
+        worker = build_worker(
+            registry=region,
+            outbox=process.outbox,
+            policy=policy_of(settings),
+            clock=now,
+            observer=process.metrics,
+            priority=priority,
+            ledger=ledger,
+            log=process.log,
+            recent_take_outs=recent_take_outs,
+        )
+        consumer = RegionConsumer(
+            settings=settings.broker,
+            region=name,
+            prefetch=settings.work.prefetch,
+            outbox=process.outbox,
+            handle=worker.handle,
+        )
+        process.finishing.append(consumer.stop)
+        process.keep(f"consume {name}", consumer.link)
+        process.tasks |= {
+            f"index {name}": region.index.keep_fresh,
+            f"caches {name}": region.caches.keep_fresh,
+            f"unrouted {name}": consumer.bring_back_unrouted,
+        }
+        process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
+
+
+async def _add_ops(process: Process, *, alone: bool) -> None:
+    settings = process.settings
+    api = await api_of(settings, process.opened)
+    # Readiness of a process that also watches must not hang on its page, nor where the settings' tokens let people in.
+    if api is not None and alone and not has_tokens(settings.ops):
+        _add_rights(process, "ops", Rights(api, needs_of_ops()))
+    role = OpsRole(
+        settings,
+        log=process.log,
+        ends=process.ends,
+        outbox=process.outbox,
+        metrics=process.metrics,
+        regions={name: await process.region(name) for name in settings.regions},
+        reviews=Reviews(api, audiences=settings.ops.audiences) if api else None,
+    )
+    process.keep("counts", role.counter.link)
+    process.tasks["overview"] = role.overview.run
+    process.renewals.append(role.renew)
+    process.finishing.append(role.finish)
+    process.application = role.application
+
+
+def _add_rights(process: Process, role: str, rights: Rights) -> None:
+    process.tasks[f"rights {role}"] = rights.run
+    process.checks |= {f"may {need}": partial(rights.has, need) for need in rights.needs}

@@ -1,0 +1,103 @@
+"""The watch, put together from its ports: who listens to whom is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controller.domain.ledger import Ledger
+from controller.domain.routing import Routing
+from controller.domain.tracking import Tracker
+from controller.flows.dispatcher import Dispatcher
+from controller.flows.end_publisher import EndPublisher
+from controller.flows.pod_events import PodEvents
+from controller.flows.ports import Clock, EventLog, EventRecorder, Observer, Outbox, PodFeed
+from controller.flows.positions import Positions
+from controller.flows.priority import PriorityGate
+from controller.flows.publisher import Publisher
+from controller.flows.resend import Resender
+from controller.flows.resume import Resume
+from controller.flows.takeovers import Takeovers
+from controller.flows.watch import Watch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchParts:
+    """Everything that runs in the role ``watch``."""
+
+    watch: Watch
+    dispatcher: Dispatcher
+    takeovers: Takeovers
+    """Reads the event log."""
+    resender: Resender
+    ends: EndPublisher
+    positions: Positions
+    """Reads the stream of positions."""
+    resume: Resume
+    pod_events: PodEvents | None
+    """Reads the event log and the stream of pods' ends; None where no Kubernetes Events are created."""
+
+    async def run(self) -> None:
+        """Run all of it, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.watch.run(), name="watch")
+            tasks.create_task(self.dispatcher.run(), name="dispatch")
+            tasks.create_task(self.takeovers.run(), name="takeovers")
+            tasks.create_task(self.resender.run(), name="resend")
+            tasks.create_task(self.ends.run(), name="ends")
+            tasks.create_task(self.resume.run(), name="resume")
+            if self.pod_events is not None:
+                tasks.create_task(self._run_pod_events(self.pod_events), name="pod events")
+
+    async def _run_pod_events(self, pod_events: PodEvents) -> None:
+        await self.watch.all_listed.wait()  # only then is it known which pods are there
+        await pod_events.run()
+
+    async def finish(self, within: timedelta) -> None:
+        """Give what is under way this long to be confirmed."""
+        await self.dispatcher.finish(within)
+
+
+def build_watch(
+    *,
+    feeds: Sequence[PodFeed],
+    outbox: Outbox,
+    routing: Routing,
+    clock: Clock,
+    observer: Observer,
+    priority: PriorityGate,
+    ledger: Ledger,
+    log: EventLog,
+    positions_log: EventLog,
+    event_recorder: EventRecorder | None = None,
+) -> WatchParts:
+    """Put a watch together. Without an ``event_recorder`` no Kubernetes Events are created."""
+    tracker = Tracker()
+    publisher = Publisher(outbox=outbox, clock=clock, observer=observer, priority=priority)
+    resender = Resender(ledger=ledger, log=log, outbox=outbox, routing=routing, clock=clock)
+    dispatcher = Dispatcher(tracker=tracker, routing=routing, publisher=publisher, resender=resender, observer=observer)
+    takeovers = Takeovers(cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox)
+    ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
+    positions = Positions(cluster=routing.cluster, follower=positions_log, outbox=outbox, clock=clock)
+    watch = Watch(feeds=feeds, tracker=tracker, listeners=(dispatcher, takeovers, ends), clock=clock)
+    pod_events = None
+    if event_recorder is not None:
+        pod_events = PodEvents(
+            cluster=routing.cluster,
+            scopes=[feed.scope for feed in feeds],
+            event_recorder=event_recorder,
+            is_there=tracker.has,
+            clock=clock,
+        )
+    return WatchParts(
+        watch=watch,
+        dispatcher=dispatcher,
+        takeovers=takeovers,
+        resender=resender,
+        ends=ends,
+        positions=positions,
+        resume=Resume(watch=watch, positions=positions, resender=resender),
+        pod_events=pod_events,
+    )

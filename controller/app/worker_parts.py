@@ -1,0 +1,49 @@
+"""One region's worker, put together from its ports."""
+
+from __future__ import annotations
+
+from controller.domain.guard import RecentTakeOuts
+from controller.domain.ledger import Ledger
+from controller.flows.drain_log import DrainLog
+from controller.flows.finder import Finder
+from controller.flows.guard_checks import GuardChecks
+from controller.flows.instance_access import InstanceAccess
+from controller.flows.lifecycle import DrainLifecycle
+from controller.flows.policy import Policy
+from controller.flows.ports import Clock, EventLog, Observer, Outbox, Registry
+from controller.flows.priority import PriorityGate
+from controller.flows.publisher import Publisher
+from controller.flows.restorer import Restorer
+from controller.flows.target_finder import TargetFinder
+from controller.flows.worker import Worker
+
+
+def build_worker(
+    *,
+    registry: Registry,
+    outbox: Outbox,
+    policy: Policy,
+    clock: Clock,
+    observer: Observer,
+    priority: PriorityGate,
+    ledger: Ledger,
+    log: EventLog,
+    recent_take_outs: RecentTakeOuts,
+) -> Worker:
+    """Put a worker together. ``ledger`` and ``recent_take_outs`` are kept up to date by whoever follows the log."""
+    publisher = Publisher(outbox=outbox, clock=clock, observer=observer, priority=priority)
+    drain_log = DrainLog(ledger=ledger, follower=log, publisher=publisher)
+    access = InstanceAccess(
+        registry=registry,
+        guard=GuardChecks(registry=registry, policy=policy.guard, recent_take_outs=recent_take_outs),
+        priority=priority,
+        concurrency=policy.concurrency,
+        windows=policy.windows,
+    )
+    finder = Finder(registry=registry, instance_id_templates=policy.instance_id_templates)
+    targets = TargetFinder(finder=finder, registry=registry, log=drain_log, policy=policy, clock=clock)
+    return Worker(
+        lifecycle=DrainLifecycle(finder=targets, access=access, log=drain_log, policy=policy, clock=clock),
+        restorer=Restorer(access=access, log=drain_log, policy=policy, clock=clock),
+        clock=clock,
+    )

@@ -1,0 +1,52 @@
+"""A dead letter as a person sees it: what was given up, why, and when. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.domain.commands import DrainCommand, WorkItem
+from controller.domain.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadMessage:
+    """One dead letter. ``item`` is None when it is no message of ours; ``problem`` then says why."""
+
+    number: int
+    """The handle to settle it: its place in the queue, from 1."""
+    region: str
+    reason: str
+    type: str = ""
+    message_id: str = ""
+    died_at: datetime | None = None
+    item: WorkItem | None = None
+    problem: str = ""
+
+    @property
+    def drain_id(self) -> str | None:
+        """The drain that it belongs to; None when it cannot be read."""
+        return self.item.drain_id if self.item else None
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The apps that it names; none when its drain had not found its instance yet."""
+        if self.item is None:
+            return ()
+        if isinstance(self.item, DrainCommand):
+            targets = self.item.progress.targets if self.item.progress else ()
+            return tuple(dict.fromkeys(target.app for target in targets))
+        return tuple(dict.fromkeys(held.app for held in self.item.held))
+
+    def fits(self, selection: Selection) -> bool:
+        """Return whether the filters choose it. What cannot be read fits no filter but its region's."""
+        if self.item is None:
+            others = replace(selection, region="", since=None, until=None, states=frozenset())
+            return others == Selection() and selection.region in ("", self.region)
+        return selection.fits(
+            region=self.region,
+            namespace=self.item.pod.namespace,
+            pod=self.item.pod.key,
+            apps=self.apps,
+            drain_id=self.item.drain_id,
+        )

@@ -1,0 +1,99 @@
+"""What a stage of a drain decides from, and what it may decide: values that flows/lifecycle makes and performs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.domain.annotations import PodAnnotations
+from controller.domain.commands import DrainCommand, Target
+from controller.domain.events import Outcome
+from controller.domain.instances import Instance, Readings
+from controller.domain.ownership import Owned, is_same, ownership_of
+from controller.domain.reason import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """All that a stage decides from."""
+
+    command: DrainCommand
+    annotations: PodAnnotations
+    target: Target
+    readings: Readings
+    now: datetime
+    retention: timedelta
+    window: timedelta
+    """How long callers may go on using the instance once it is out at every node."""
+    remove: bool = True
+    """False: it is only taken out of service."""
+    drained_anew: bool = False
+    """The newer process under the id is itself drained by now: that drain is the one that holds it."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Every node."""
+        return tuple(reading.node for reading in self.readings)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether some node did not answer: then nothing is proved."""
+        return any(not reading.answered for reading in self.readings)
+
+    def is_its_own(self, instance: Instance) -> bool:
+        """Whether this is still the process that is drained."""
+        owner = ownership_of(instance, self.command, self.annotations)
+        return isinstance(owner, Owned) and is_same(instance, self.target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOut:
+    """Set these nodes' instance OUT_OF_SERVICE, read it back, and ask again."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveBack:
+    """Lift our override at every node: a newer process says UP and is kept out of service by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Delete the instance at every node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is written to the log with a decision."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    retention_ends_at: datetime | None = None
+    safe_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continue:
+    """Go on with this target when it is due."""
+
+    target: Target
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Nothing more is to be done about this instance."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstructed:
+    """Something stands in the way: try again with backoff, and give up when it lasts too long."""
+
+    reason: Reason
+    safe_at: datetime | None = None
+
+
+Decision = TakeOut | GiveBack | Delete | Continue | Finish | Obstructed

@@ -1,0 +1,35 @@
+"""What a drain holds out of service, by the event log: an override of ours that somebody may inherit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.domain.causes import Cause
+
+InstanceKey = tuple[str, str, str]
+"""Drain id, app and instance id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldInstance:
+    """One instance that a drain took out of service, and that nobody has deleted or given back since."""
+
+    drain_id: str
+    region: str
+    app: str
+    id: str
+    cause: Cause
+    namespace: str
+    pod: str
+    uid: str
+    ip: str
+    since_at: datetime
+    """When the drained pod began to go."""
+    out_at: datetime
+    """When OUT_OF_SERVICE was proved."""
+
+    @property
+    def key(self) -> InstanceKey:
+        """What identifies the instance."""
+        return self.drain_id, self.app, self.id

@@ -1,0 +1,44 @@
+"""How far the watches of one cluster have come, as they note it in the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loguru import logger
+
+from controller.domain.position import Position
+from controller.errors import BrokerError
+from controller.flows.ports import Clock, EventLog, Outbox
+
+
+class Positions:
+    """Reads where another watch has ended, and notes how far this one has come."""
+
+    def __init__(self, *, cluster: str, follower: EventLog, outbox: Outbox, clock: Clock) -> None:
+        self._cluster = cluster
+        self._follower = follower
+        self._outbox = outbox
+        self._clock = clock
+        self._last: Position | None = None
+        self._frozen = False
+
+    def apply(self, position: Position) -> None:
+        """Take the next position of the stream; only those of earlier watches count."""
+        newer = self._last is None or position.at > self._last.at
+        if position.cluster == self._cluster and newer and not self._frozen:
+            self._last = position
+
+    async def last(self) -> Mapping[str, str]:
+        """Return the resourceVersion that the last watch had come to, by scope."""
+        await self._follower.wait_until_read()
+        self._frozen = True
+        return self._last.versions if self._last else {}
+
+    async def record(self, versions: dict[str, str]) -> bool:
+        """Note how far this watch has come; return whether the broker has confirmed it."""
+        try:
+            await self._outbox.record_position(Position(cluster=self._cluster, at=self._clock(), versions=versions))
+        except BrokerError as error:
+            logger.bind(error=str(error)).debug("position not recorded")
+            return False
+        return True

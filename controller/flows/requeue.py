@@ -1,0 +1,62 @@
+"""What a person decides about dead letters: hold them to look at, send one again, or drop it for good.
+
+What follows from a decision is confirmed before the dead letter is settled: after a crash in between it is still there,
+and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from controller.domain.commands import DrainCommand, WorkItem
+from controller.domain.dead_messages import DeadMessage
+from controller.domain.events import Outcome, make_event
+from controller.domain.reason import Reason, ReasonCode
+from controller.domain.replay_plan import Requester
+from controller.domain.selection import Selection
+from controller.flows.ports import MAX_DEAD_MESSAGES, Clock, DeadLetterQueue, Outbox
+from controller.flows.publisher import Publisher
+
+Item = TypeVar("Item", bound=WorkItem)
+
+
+async def hold_messages(
+    queues: Mapping[str, DeadLetterQueue], selection: Selection, *, limit: int = MAX_DEAD_MESSAGES
+) -> list[DeadMessage]:
+    """Hold at most ``limit`` dead letters of each region, and return those that the filters choose."""
+    held = [message for queue in queues.values() for message in await queue.hold(limit)]
+    return [message for message in held if message.fits(selection)]
+
+
+async def requeue(
+    message: DeadMessage, queue: DeadLetterQueue, outbox: Outbox, requester: Requester, clock: Clock
+) -> bool:
+    """Send it again as it was given up, with the progress that it had; False when it is no message of ours."""
+    if message.item is None:
+        return False
+    why = requester.why or "sent again from the dead letters"
+    item = _requested(message.item, replace(requester, why=why))
+    if isinstance(item, DrainCommand):
+        await Publisher(outbox=outbox, clock=clock).send(item)
+    else:
+        await outbox.send(item)
+    await queue.settle(message.number)
+    return True
+
+
+async def drop(
+    message: DeadMessage, queue: DeadLetterQueue, outbox: Outbox, requester: Requester, clock: Clock
+) -> None:
+    """Drop it for good. The event log keeps who did so, and what it was about."""
+    item = message.item
+    if isinstance(item, DrainCommand):
+        item = _requested(item, requester)
+        reason = Reason(code=ReasonCode.dropped, detail=f"dropped from the dead letters: {message.reason}")
+        await outbox.record(make_event(item, Outcome.failed, clock(), reason=reason))
+    await queue.settle(message.number)
+
+
+def _requested(item: Item, requester: Requester) -> Item:
+    return replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why)

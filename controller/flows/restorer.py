@@ -1,0 +1,141 @@
+"""Back in service: a living pod holds an id that a drain took out, and the override on it is ours to lift."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import assert_never
+
+from loguru import logger
+
+from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
+from controller.domain.commands import RestoreCommand, new_progress
+from controller.domain.decisions import GiveBack, Obstructed
+from controller.domain.events import make_restored_event, make_takeover_event
+from controller.domain.held_instances import HeldInstance
+from controller.domain.instances import Readings, present
+from controller.domain.intervals import REPLICATION_INTERVAL
+from controller.domain.reason import Reason, ReasonCode
+from controller.domain.takeover import LookAgain, Restored, decide_restore
+from controller.flows.drain_log import DrainLog
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResults
+from controller.flows.instance_access import InstanceAccess
+from controller.flows.lifecycle import EARLY_TOLERANCE
+from controller.flows.policy import Policy
+from controller.flows.ports import Clock
+
+REGISTRATION_TIMEOUT = timedelta(minutes=15)
+"""How long a new process may take until it has registered and says UP; afterwards the drain's own looks find it."""
+LOG_RETRY_INTERVAL = timedelta(seconds=1)
+VERIFY_AGAIN = LookAgain(after=REPLICATION_INTERVAL)
+
+
+class Restorer:
+    """Takes restores of one region one step further."""
+
+    def __init__(self, *, access: InstanceAccess, log: DrainLog, policy: Policy, clock: Clock) -> None:
+        self._access = access
+        self._log = log
+        self._policy = policy
+        self._clock = clock
+
+    async def handle(self, command: RestoreCommand) -> HandlerResults:
+        """Look at each id; lift what is ours to lift; come back until nothing is left."""
+        now = self._clock()
+        progress = command.progress or new_progress(now)
+        command = replace(command, progress=progress)
+        if progress.due_at > now + EARLY_TOLERANCE:
+            return (Delay(item=command, after=progress.due_at - now),)
+        if not self._log.caught_up:
+            # Only the log says whether the pod has begun to go meanwhile.
+            return (Delay(item=command, after=LOG_RETRY_INTERVAL),)
+        if not progress.step:
+            await self._record_takeover(command)
+        annotations = _annotations_of(command)
+        decisions = await asyncio.gather(*(self._restore(command, annotations, held) for held in command.held))
+        pairs = zip(command.held, decisions, strict=True)
+        left = tuple(held for held, decision in pairs if not isinstance(decision, Restored))
+        command = replace(command, held=left)
+        troubles = [decision.reason for decision in decisions if isinstance(decision, Obstructed)]
+        if troubles:
+            return self._retry(command, troubles[0])
+        now = self._clock()
+        if not left or now - progress.first_at > REGISTRATION_TIMEOUT:
+            return (Ack(),)
+        after = min(decision.after for decision in decisions if isinstance(decision, LookAgain))
+        later = replace(progress, due_at=now + after, attempt=1, trouble=None, trouble_since=None)
+        return (Delay(item=replace(command, progress=later), after=after),)
+
+    async def _record_takeover(self, command: RestoreCommand) -> None:
+        """Before anything is lifted: the drain that goes on looking at the id must not undo it."""
+        for held in command.held:
+            if not self._log.ledger.has_ended(held.key, held.out_at):
+                await self._log.record(make_takeover_event(command, held, self._clock()))
+
+    async def _restore(
+        self, command: RestoreCommand, annotations: PodAnnotations, held: HeldInstance
+    ) -> Restored | LookAgain | Obstructed:
+        """Read every node, decide, lift the override if it is to be lifted, and prove it."""
+        registry, ledger = self._access.registry, self._log.ledger
+
+        def decide(readings: Readings) -> Restored | LookAgain | Obstructed | GiveBack:
+            return decide_restore(held, command.pod, annotations, readings)
+
+        async with self._access.slot():
+            readings = await registry.read(held.app, held.id)
+            decision = decide(readings)
+            if ledger.is_going(command.pod.uid, command.observed_at):
+                return Restored()
+            if not isinstance(decision, GiveBack):
+                return decision
+            if not command.requested_by and self._is_drained_anew(command, held, readings):
+                return Restored()
+            await registry.restore(held.app, held.id, readings)
+            readings = await self._access.read_back(
+                held.app,
+                held.id,
+                readings,
+                tuple(reading.node for reading in readings),
+                until=lambda fresh: isinstance(decide(fresh), Restored),
+            )
+        match decide(readings):
+            case Restored():
+                if not ledger.has_ended(held.key, held.out_at):
+                    reason = Reason(code=ReasonCode.taken_over, detail=f"{command.pod.key} holds the id now")
+                    event = make_restored_event(command, held, self._clock(), nodes=readings, reason=reason)
+                    await self._log.record(event)
+                return VERIFY_AGAIN
+            case GiveBack():
+                return VERIFY_AGAIN
+            case LookAgain() | Obstructed() as other:
+                return other
+            case never:
+                assert_never(never)
+
+    def _is_drained_anew(self, command: RestoreCommand, held: HeldInstance, readings: Readings) -> bool:
+        """Return whether the override is another drain's by now: of a living pod, only a person's."""
+        return any(
+            one.registered_at is not None
+            and self._log.ledger.is_held_by_another(held.key, command.region, one.registered_at)
+            for one in present(readings)
+        )
+
+    def _retry(self, command: RestoreCommand, reason: Reason) -> HandlerResults:
+        now = self._clock()
+        assert command.progress is not None
+        if reason != command.progress.trouble:
+            log = logger.bind(drain=command.drain_id, pod=command.pod.key, region=command.region, reason=str(reason))
+            log.warning("restore held up")
+        later = self._policy.retry(command.progress, reason, now)
+        if later is None:
+            return (DeadLetter(item=replace(command, progress=new_progress(now)), reason=reason),)
+        return (Delay(item=replace(command, progress=later), after=later.due_at - now),)
+
+
+def _annotations_of(command: RestoreCommand) -> PodAnnotations:
+    """Read what can be read: a broken annotation does not keep a living pod out of service."""
+    try:
+        return read_annotations(command.pod)
+    except AnnotationError:
+        return PodAnnotations()

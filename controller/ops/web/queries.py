@@ -1,0 +1,93 @@
+"""What the API is asked: the filters, and what each request has besides. The OpenAPI document is made from these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import GenericAlias
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import asdict
+from multidict import MultiMapping
+
+from controller.domain.selection import FILTERS, Filter, Selection, SelectionError, select, split
+
+MAX_TEXT = 300
+"""Characters of one filter."""
+MAX_VALUES = 10_000
+"""Texts of a filter that is repeatable."""
+MAX_PROBLEM = 300
+"""Characters of what is answered to a query that cannot be followed."""
+
+
+class Query(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a request asks for."""
+
+
+class DrainsOptions(Query):
+    """Beside the filters, for a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=5_000, description="At most so many.")] = 500
+
+
+class ReplayOptions(Query):
+    """Beside the filters, for a replay."""
+
+    execute: Annotated[bool, Meta(description="Run it; else only its plan is made.")] = False
+    again: Annotated[bool, Meta(description="Also what a worker still has under way.")] = False
+    rps: Annotated[float, Meta(ge=0.01, le=1_000, description="Drains to send in a second.")] = 50.0
+    reason: Annotated[str, Meta(max_length=2_000, description="Why; kept in the event log.")] = ""
+
+
+class EventsQuery(Query):
+    """What server-sent events are wanted."""
+
+    ends: Annotated[Literal["", "1"], Meta(description="1: the ends of drained pods, too.")] = ""
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def _field(one: Filter) -> tuple[str, Any, Any]:
+    extra: dict[str, Any] = {"enum": list(one.choices)} if one.choices else {}
+    extra |= {"pattern": one.pattern} if one.pattern else {}
+    about = one.about
+    if not one.repeatable:
+        return one.name, Annotated[str, Meta(max_length=MAX_TEXT, description=about, extra_json_schema=extra)], ""
+    text = Annotated[str, Meta(max_length=MAX_TEXT, extra_json_schema=extra)]
+    texts = Annotated[GenericAlias(list, (text,)), Meta(max_length=MAX_VALUES, description=about)]  # type: ignore[valid-type]
+    return one.name, texts, msgspec.field(default_factory=list)
+
+
+def _with_filters(name: str, options: type[Q]) -> type[Q]:
+    made = msgspec.defstruct(name, [_field(one) for one in FILTERS], bases=(options,), kw_only=True)
+    return cast("type[Q]", made)
+
+
+Filters = _with_filters("Filters", Query)
+DrainsQuery = _with_filters("DrainsQuery", DrainsOptions)
+ReplayBody = _with_filters("ReplayBody", ReplayOptions)
+
+
+def given_in(query: MultiMapping[Any]) -> dict[str, Any]:
+    """Return what a URL or a form gives for each filter: one text, or a list where it is repeatable."""
+    found = {one: split(one, [str(text) for text in query.getall(one.name, [])]) for one in FILTERS}
+    return {one.name: texts if one.repeatable else "".join(texts) for one, texts in found.items()}
+
+
+def read(kind: type[Q], given: Mapping[str, Any], *, strict: bool = True) -> Q:
+    """Read a query, a form (not ``strict``: texts become numbers) or a body; SelectionError names what is wrong."""
+    lists = {one.name: [given[one.name]] for one in FILTERS if one.repeatable and isinstance(given.get(one.name), str)}
+    try:
+        return msgspec.convert({**given, **lists}, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at `$.")
+        text = f"{place.rstrip('`')}: {problem}" if place else problem
+        raise SelectionError(text[:MAX_PROBLEM]) from None
+
+
+def selection_of(query: Query, now: datetime) -> Selection:
+    """Read the filters of a query."""
+    return select(asdict(query), now)

@@ -1,0 +1,114 @@
+"""From what stands in the registry to the pod's own instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller.domain.annotations import PodAnnotations
+from controller.domain.candidates import MAX_INSTANCES, Resolution, resolve
+from controller.domain.instances import Instance
+from controller.domain.reason import ReasonCode
+from tests.unit.building import POD_IP, a_command, a_living_pod, an_instance, at
+
+
+def resolved(
+    *candidates: Instance, annotations: PodAnnotations | None = None, holders: tuple[Instance, ...] = (), **facts: Any
+) -> Resolution:
+    return resolve(a_command(**facts), annotations or PodAnnotations(), candidates, (*candidates, *holders))
+
+
+def test_each_of_several_instances_of_one_pod_is_its_own() -> None:
+    several = (an_instance(), an_instance(app="ADMIN", id="a", port=8081), an_instance(id="b", port=8082))
+    assert resolved(*several).own == several
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        (PodAnnotations(), ["x", "y"]),
+        (PodAnnotations(app="ORDERS"), ["x"]),
+        (PodAnnotations(instance_id="y"), ["y"]),
+        (PodAnnotations(port=8081), ["y"]),
+        (PodAnnotations(app="ORDERS", instance_id="y"), []),
+    ],
+    ids=str,
+)
+def test_annotations_narrow_the_search(annotations: PodAnnotations, expected: list[str]) -> None:
+    found = resolved(an_instance(id="x"), an_instance(app="ADMIN", id="y", port=8081), annotations=annotations)
+    assert [instance.id for instance in found.own] == expected
+    assert found.rejected == ()
+
+
+def test_an_instance_that_tells_no_port_is_not_excluded_by_an_annotated_one() -> None:
+    assert resolved(an_instance(port=0), annotations=PodAnnotations(port=9090)).own
+
+
+def test_an_annotation_that_names_somebody_elses_id_is_refused() -> None:
+    victim = an_instance(id="victim", ip="10.1.0.99", host_name="bank-0")
+    found = resolved(victim, annotations=PodAnnotations(instance_id="victim"))
+    assert found.own == ()
+    [rejected] = found.rejected
+    assert rejected.instance is victim
+    assert rejected.reason.code is ReasonCode.not_its_own
+    assert not rejected.is_taken_over
+
+
+def test_an_id_that_is_somebody_elses_in_another_app_is_ambiguous() -> None:
+    other = an_instance(app="BANK", ip="10.1.0.99", host_name="bank-0")
+    found = resolved(an_instance(), holders=(other,))
+    assert found.own == ()
+    [rejected] = found.rejected
+    assert rejected.reason.code is ReasonCode.ambiguous
+    assert "BANK" in rejected.reason.detail
+
+
+def test_an_id_that_lives_in_two_apps_of_the_same_pod_is_drained_in_both() -> None:
+    both = (an_instance(), an_instance(app="ADMIN"))
+    assert resolved(*both).own == both
+
+
+def test_an_id_that_a_newer_process_holds_in_another_app_is_refused() -> None:
+    newer = an_instance(app="BANK", registered_at=at(500))
+    assert resolved(an_instance(), holders=(newer,)).own == ()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"id": "a/b"},
+        {"id": ".."},
+        {"id": "."},
+        {"id": ""},
+        {"id": "x" * 600},
+        {"id": "a\nb"},
+        {"app": "A/B"},
+        {"app": ".."},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_addressed_is_refused_in_one_short_line(facts: dict[str, str]) -> None:
+    found = resolved(an_instance(**facts), an_instance(id="good"))
+    assert [instance.id for instance in found.own] == ["good"]
+    [rejected] = found.rejected
+    assert rejected.reason.code is ReasonCode.not_addressable
+    assert rejected.reason.detail.isprintable()
+    assert len(rejected.reason.detail) < 250
+
+
+def test_what_a_successor_holds_is_rejected_as_taken_over() -> None:
+    successor = a_living_pod(ip=POD_IP, created_at=at(5))
+    [rejected] = resolved(an_instance(registered_at=at(20)), living=(successor,)).rejected
+    assert rejected.is_taken_over
+
+
+@pytest.mark.parametrize(("count", "believed"), [(MAX_INSTANCES, True), (MAX_INSTANCES + 1, False)])
+def test_a_pod_with_too_many_registrations_is_not_believed(count: int, believed: bool) -> None:
+    found = resolved(*(an_instance(id=f"i-{number}") for number in range(count)))
+    assert bool(found.own) is believed
+    assert [one.reason.code for one in found.rejected] == ([] if believed else [ReasonCode.implausible])
+
+
+def test_nothing_in_the_registry_is_nothing_found() -> None:
+    assert resolved() == Resolution()
