@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller.domain.events import LogEntry
-from controller.domain.guard import GuardPolicy
+from controller.domain.guard_policy import GuardPolicy
 from controller.domain.pods import Pod
 from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_end import PodEnd
@@ -17,8 +17,8 @@ from controller.domain.shutdown.window import Window, WindowOverride, Windows
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
-from controller.flows.policy import Policy
 from controller.flows.replay_planner import LivingPods, ReplayPlanner
+from controller.flows.worker_policy import WorkerPolicy
 from controller.kube.client import KubeApi
 from controller.kube.listing import Census
 from controller.messages.codec import decode_end, decode_entry
@@ -50,9 +50,9 @@ def routing_of(settings: Settings) -> Routing:
     )
 
 
-def policy_of(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> WorkerPolicy:
     """How the settings let a worker proceed."""
-    return Policy(
+    return WorkerPolicy(
         retention=settings.retention,
         remove=settings.remove,
         give_up_after=settings.retry.give_up_after,

@@ -13,7 +13,7 @@ from loguru import logger
 from controller.errors import DrainControllerError, SettingsError
 
 
-def finished(task: Coroutine[Any, Any, int | None], *, plain: bool = False) -> int:
+def run_to_exit_status(task: Coroutine[Any, Any, int | None], *, plain: bool = False) -> int:
     """Run a task to its end, and return its exit status; what went wrong is reported in lines that a person can use.
 
     A role logs these lines; a command that a person waits for (``plain``) prints them.

@@ -29,9 +29,9 @@ from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.session import SessionPages
 from controller.ops.metrics import Metrics
 from controller.ops.web.api import Api
-from controller.ops.web.live import Live
 from controller.ops.web.markup import environment
 from controller.ops.web.pages import MAX_MESSAGES, Pages, mistake_page, sign_in_page
+from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.rabbit.counts import QueueCounter
 from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
@@ -54,6 +54,8 @@ class OpsRole:
         *,
         log: StreamFollower[LogEntry],
         ends: StreamFollower[PodEnd],
+        drains: DrainIndex,
+        verdicts: ShutdownVerdicts,
         outbox: RabbitOutbox,
         metrics: Metrics,
         regions: dict[str, EurekaRegion],
@@ -61,26 +63,23 @@ class OpsRole:
     ) -> None:
         self._settings = settings
         self._regions = regions
-        self._drains = DrainIndex(timelines=True, limit=MAX_DRAINS)
         self._live = Live()
         self.counter = QueueCounter(settings.broker)
-        self.overview = Overview(
-            regions=regions, counter=self.counter, history=self._drains, clock=now, watcher=metrics
-        )
+        self.overview = Overview(regions=regions, counter=self.counter, history=drains, clock=now, watcher=metrics)
         self._replay_runs = ReplayRuns(plan=self._plan, publisher=Publisher(outbox=outbox, clock=now), clock=now)
         self._streams = (log, ends)
         self._counting = False
         self._metrics = metrics
-        verdicts = ShutdownVerdicts(self._drains, self._count)
-        log.readers += [verdicts.apply, self._live.apply, self._replay_runs.apply]
-        ends.readers += [verdicts.apply_end, self._live.apply_end]
+        verdicts.readers.append(self._count)
+        log.readers += [self._live.apply, self._replay_runs.apply]
+        ends.readers.append(self._live.apply_end)
         log.when_caught_up.append(self._go_live)
         templates = environment()
         self._authorizer = Authorizer(settings.ops, reviews)
         site = Site(
             settings=settings,
             authorizer=self._authorizer,
-            drains=self._drains,
+            drains=drains,
             overview=self.overview,
             live=self._live,
             replay_runs=self._replay_runs,
@@ -95,10 +94,10 @@ class OpsRole:
         self.application = application(partial(mistake_page, templates))
         self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
 
-    def renew(self, settings: Settings) -> None:
+    def rotate_credentials(self, settings: Settings) -> None:
         """Use settings that were rotated: our tokens, and how the broker is reached when somebody asks."""
         self._settings = settings
-        self._authorizer.renew(settings.ops)
+        self._authorizer.rotate_credentials(settings.ops)
 
     async def finish(self, _: timedelta) -> None:
         """Stop replays between two drains, and send listeners away."""

@@ -14,17 +14,19 @@ from aiohttp import web
 from loguru import logger
 
 from controller.app.assembly import ends_log, event_log, now, policy_of, routing_of
-from controller.app.exit_status import finished
-from controller.app.ops_role import OpsRole, api_of, has_tokens
+from controller.app.exit_status import run_to_exit_status
+from controller.app.ops_role import MAX_DRAINS, OpsRole, api_of, has_tokens
 from controller.app.watch_parts import build_watch
 from controller.app.worker_parts import build_worker
+from controller.domain.drain_index import DrainIndex
 from controller.domain.events import LogEntry
-from controller.domain.guard import RecentTakeOuts
+from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import SettingsError
 from controller.eureka.region import EurekaRegion
 from controller.flows.priority import PriorityGate
+from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.kube.client import KubeApi
 from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.feed import feeds
@@ -44,6 +46,8 @@ from controller.settings.sources import Sources
 from controller.signals import run_until_stopped
 from controller.tls.context import TlsAccess
 
+MAX_DRAINS_WITHOUT_OPS = 5_000
+"""Drains that a watch holds until their pods have ended; one takes about 3 kB."""
 POSITION_LOOKBACK = timedelta(minutes=10)
 """An API server remembers what it told for five."""
 
@@ -58,13 +62,15 @@ class Process:
     outbox: RabbitOutbox
     log: StreamFollower[LogEntry]
     ends: StreamFollower[PodEnd]
+    drains: DrainIndex
+    verdicts: ShutdownVerdicts
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     checks: Checks = field(default_factory=dict)
     finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
     """What finishes what is in flight at SIGTERM, within a budget."""
     regions: dict[str, EurekaRegion] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
-    renewals: list[Callable[[Settings], None]] = field(default_factory=list)
+    on_rotation: list[Callable[[Settings], None]] = field(default_factory=list)
     """Who else takes over what was rotated."""
     application: web.Application | None = None
 
@@ -80,15 +86,15 @@ class Process:
             self.regions[name] = await self.opened.enter_async_context(region)
         return self.regions[name]
 
-    def renew(self, access: TlsAccess) -> None:
+    def rotate_credentials(self, access: TlsAccess) -> None:
         """Hand over what was rotated to all who use it."""
         self.settings = access.settings
         for link in self.links:
-            link.renew(access.settings.broker, access.broker)
+            link.rotate_credentials(access.settings.broker, access.broker)
         for name, region in self.regions.items():
-            region.renew(access.settings.regions[name], access.regions[name])
-        for renew in self.renewals:
-            renew(access.settings)
+            region.rotate_credentials(access.settings.regions[name], access.regions[name])
+        for rotate in self.on_rotation:
+            rotate(access.settings)
 
 
 def start(
@@ -98,7 +104,7 @@ def start(
     check_regions(settings, watch=watch, work=work)
     rotation = Rotation(sources, settings, regions=list(settings.regions) if ops else work)
     rotation.check()
-    return finished(run_roles(settings, rotation, watch=watch, work=work, ops=ops))
+    return run_to_exit_status(run_roles(settings, rotation, watch=watch, work=work, ops=ops))
 
 
 def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
@@ -118,6 +124,7 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
     """Run the watch, the work of these regions, and the page, until a signal."""
     # A watch, or the page, may start before the first worker of a region.
     declared = list(settings.regions) if watch or ops else list(work)
+    drains = DrainIndex(timelines=ops, limit=MAX_DRAINS if ops else MAX_DRAINS_WITHOUT_OPS)
     async with AsyncExitStack() as opened:
         process = Process(
             settings=settings,
@@ -126,12 +133,16 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
             outbox=RabbitOutbox(settings=settings.broker, regions=declared),
             log=event_log(settings, look_back=settings.broker.event_lookback),
             ends=ends_log(settings, look_back=settings.broker.event_lookback),
+            drains=drains,
+            verdicts=ShutdownVerdicts(drains),
         )
         process.keep("publish link", process.outbox.link)
         process.keep("event log", process.log.link)
         if (watch and settings.watch.kubernetes_events) or ops:
             process.keep("ends", process.ends.link)
-        process.tasks["rotation"] = partial(rotation.run, process.renew)
+            process.log.readers.append(process.verdicts.apply)
+            process.ends.readers.append(process.verdicts.apply_end)
+        process.tasks["rotation"] = partial(rotation.run, process.rotate_credentials)
         process.checks["broker connected"] = lambda: process.outbox.link.up
         process.checks["event log read"] = lambda: process.log.caught_up
         watch_urgency, priorities = PriorityGate(), {name: PriorityGate() for name in work}
@@ -182,11 +193,11 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
         event_recorder=KubeEventRecorder(api) if settings.watch.kubernetes_events else None,
     )
     positions.readers.append(parts.positions.apply)
-    process.log.readers.append(parts.takeovers.apply)
+    process.log.readers.append(parts.restore_dispatcher.apply)
     if parts.pod_events is not None:
         process.log.readers.append(parts.pod_events.apply)
-        process.ends.readers.append(parts.pod_events.apply_end)
-    process.log.when_caught_up.append(parts.takeovers.log_read)
+        process.verdicts.readers.append(parts.pod_events.apply_shutdown)
+    process.log.when_caught_up.append(parts.restore_dispatcher.log_read)
     process.keep("positions", positions.link)
     process.tasks["watch"] = parts.run
     process.finishing.append(parts.finish)
@@ -244,6 +255,8 @@ async def _add_ops(process: Process, *, alone: bool) -> None:
         settings,
         log=process.log,
         ends=process.ends,
+        drains=process.drains,
+        verdicts=process.verdicts,
         outbox=process.outbox,
         metrics=process.metrics,
         regions={name: await process.region(name) for name in settings.regions},
@@ -251,7 +264,7 @@ async def _add_ops(process: Process, *, alone: bool) -> None:
     )
     process.keep("counts", role.counter.link)
     process.tasks["overview"] = role.overview.run
-    process.renewals.append(role.renew)
+    process.on_rotation.append(role.rotate_credentials)
     process.finishing.append(role.finish)
     process.application = role.application
 

@@ -18,8 +18,8 @@ from controller.flows.positions import Positions
 from controller.flows.priority import PriorityGate
 from controller.flows.publisher import Publisher
 from controller.flows.resend import Resender
+from controller.flows.restore_dispatcher import RestoreDispatcher
 from controller.flows.resume import Resume
-from controller.flows.takeovers import Takeovers
 from controller.flows.watch import Watch
 
 
@@ -29,7 +29,7 @@ class WatchParts:
 
     watch: Watch
     dispatcher: Dispatcher
-    takeovers: Takeovers
+    restore_dispatcher: RestoreDispatcher
     """Reads the event log."""
     resender: Resender
     ends: EndPublisher
@@ -37,14 +37,14 @@ class WatchParts:
     """Reads the stream of positions."""
     resume: Resume
     pod_events: PodEvents | None
-    """Reads the event log and the stream of pods' ends; None where no Kubernetes Events are created."""
+    """Reads the event log and the shutdown verdicts; None where no Kubernetes Events are created."""
 
     async def run(self) -> None:
         """Run all of it, for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.watch.run(), name="watch")
             tasks.create_task(self.dispatcher.run(), name="dispatch")
-            tasks.create_task(self.takeovers.run(), name="takeovers")
+            tasks.create_task(self.restore_dispatcher.run(), name="restores")
             tasks.create_task(self.resender.run(), name="resend")
             tasks.create_task(self.ends.run(), name="ends")
             tasks.create_task(self.resume.run(), name="resume")
@@ -78,10 +78,12 @@ def build_watch(
     publisher = Publisher(outbox=outbox, clock=clock, observer=observer, priority=priority)
     resender = Resender(ledger=ledger, log=log, outbox=outbox, routing=routing, clock=clock)
     dispatcher = Dispatcher(tracker=tracker, routing=routing, publisher=publisher, resender=resender, observer=observer)
-    takeovers = Takeovers(cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox)
+    restore_dispatcher = RestoreDispatcher(
+        cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox
+    )
     ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
     positions = Positions(cluster=routing.cluster, follower=positions_log, outbox=outbox, clock=clock)
-    watch = Watch(feeds=feeds, tracker=tracker, listeners=(dispatcher, takeovers, ends), clock=clock)
+    watch = Watch(feeds=feeds, tracker=tracker, listeners=(dispatcher, restore_dispatcher, ends), clock=clock)
     pod_events = None
     if event_recorder is not None:
         pod_events = PodEvents(
@@ -94,7 +96,7 @@ def build_watch(
     return WatchParts(
         watch=watch,
         dispatcher=dispatcher,
-        takeovers=takeovers,
+        restore_dispatcher=restore_dispatcher,
         resender=resender,
         ends=ends,
         positions=positions,

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from controller.domain.guard import RecentTakeOuts
+from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.flows.drain_log import DrainLog
-from controller.flows.finder import Finder
-from controller.flows.guard_checks import GuardChecks
+from controller.flows.guard import Guard
 from controller.flows.instance_access import InstanceAccess
+from controller.flows.instance_finder import InstanceFinder
 from controller.flows.lifecycle import DrainLifecycle
-from controller.flows.policy import Policy
 from controller.flows.ports import Clock, EventLog, Observer, Outbox, Registry
 from controller.flows.priority import PriorityGate
 from controller.flows.publisher import Publisher
 from controller.flows.restorer import Restorer
 from controller.flows.target_finder import TargetFinder
 from controller.flows.worker import Worker
+from controller.flows.worker_policy import WorkerPolicy
 
 
 def build_worker(
     *,
     registry: Registry,
     outbox: Outbox,
-    policy: Policy,
+    policy: WorkerPolicy,
     clock: Clock,
     observer: Observer,
     priority: PriorityGate,
@@ -35,12 +35,12 @@ def build_worker(
     drain_log = DrainLog(ledger=ledger, follower=log, publisher=publisher)
     access = InstanceAccess(
         registry=registry,
-        guard=GuardChecks(registry=registry, policy=policy.guard, recent_take_outs=recent_take_outs),
+        guard=Guard(registry=registry, policy=policy.guard, recent_take_outs=recent_take_outs),
         priority=priority,
         concurrency=policy.concurrency,
         windows=policy.windows,
     )
-    finder = Finder(registry=registry, instance_id_templates=policy.instance_id_templates)
+    finder = InstanceFinder(registry=registry, instance_id_templates=policy.instance_id_templates)
     targets = TargetFinder(finder=finder, registry=registry, log=drain_log, policy=policy, clock=clock)
     return Worker(
         lifecycle=DrainLifecycle(finder=targets, access=access, log=drain_log, policy=policy, clock=clock),

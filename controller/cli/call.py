@@ -57,9 +57,9 @@ class Call:
 
     def finish(self, task: Coroutine[Any, Any, int | None], *, plain: bool = True) -> NoReturn:
         """Run a command's task to its end, and leave with its exit status."""
-        from controller.app.exit_status import finished
+        from controller.app.exit_status import run_to_exit_status
 
-        raise typer.Exit(finished(task, plain=plain))
+        raise typer.Exit(run_to_exit_status(task, plain=plain))
 
     def selection(self, **defaults: str) -> Selection:
         """Read the filters; ``defaults`` stand in for those that were not given."""

@@ -1,4 +1,4 @@
 """The rules, and nothing else: no I/O, no asyncio, no clock, no logging.
 
-Reading order: pods, tracking, decide, commands, hints, resolve, fence, drain, events.
+Reading order: pods, tracking, causes, routing, commands, annotations, candidates, ownership, silence, stages, events.
 """

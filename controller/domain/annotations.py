@@ -47,7 +47,7 @@ def _shown(name: str, value: str) -> str:
 
 
 def read_annotations(pod: Pod) -> PodAnnotations:
-    """Read what narrows the search for the pod's instances; HintError names the broken annotation."""
+    """Read what narrows the search for the pod's instances; AnnotationError names the broken annotation."""
     notes = pod.annotations
     for name, value in notes.items():
         if len(value) > MAX_VALUE_LENGTH and name != "window":
@@ -79,7 +79,7 @@ def read_annotations(pod: Pod) -> PodAnnotations:
 
 
 def render(template: str, pod: Pod, *, app: str, port: int | None) -> str:
-    """Fill in an instance id's template; HintError when it needs what the pod does not say.
+    """Fill in an instance id's template; AnnotationError when it needs what the pod does not say.
 
     The port is the annotation's, else the pod's only declared one.
     """
@@ -120,7 +120,7 @@ def annotated_window(pod: Pod) -> timedelta | None:
 
 
 def is_enabled(pod: Pod) -> bool:
-    """Whether the pod wants to be drained; HintError when it says neither true nor false."""
+    """Whether the pod wants to be drained; AnnotationError when it says neither true nor false."""
     value = pod.annotations.get("enabled", "true")
     said = value.strip().lower()
     if said not in ("true", "false"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, LogEntry
 from controller.domain.selection import Selection

@@ -32,14 +32,14 @@ class Instance:
     renewal_interval: timedelta = STOCK_RENEWAL_INTERVAL
 
     @property
-    def is_held(self) -> bool:
+    def has_override(self) -> bool:
         """Whether somebody's override keeps it out of service."""
         return self.override == OUT_OF_SERVICE
 
     @property
     def says_up_beneath(self) -> bool:
         """Whether the process under the override says UP: one that says STARTING or DOWN shows as such."""
-        return self.is_held and self.status == OUT_OF_SERVICE
+        return self.has_override and self.status == OUT_OF_SERVICE
 
     @property
     def is_up(self) -> bool:
@@ -49,13 +49,7 @@ class Instance:
     @property
     def out_of_service(self) -> bool:
         """Whether no client is given this instance, and an override keeps it so."""
-        return self.is_held and not self.is_up
-
-
-def silence_of(renewal_interval: timedelta) -> timedelta:
-    """Return how far apart two equal renewal times must be to prove that no heartbeat came."""
-    interval = renewal_interval if renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
-    return interval + timedelta(seconds=5)
+        return self.has_override and not self.is_up
 
 
 class Condition(StrEnum):
@@ -116,15 +110,6 @@ def present(readings: Iterable[Reading]) -> list[Instance]:
     return [reading.instance for reading in readings if reading.instance is not None]
 
 
-def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
-    """Return the last renewal at each node that holds the instance."""
-    return {
-        reading.node: reading.instance.renewed_at
-        for reading in readings
-        if reading.instance is not None and reading.instance.renewed_at is not None
-    }
-
-
 def trouble_of(readings: Readings) -> Reason:
     """Name the nodes that are not settled; at least one is not."""
     return combine(
@@ -139,5 +124,5 @@ def trouble_of(readings: Readings) -> Reason:
 
 def disagree(instances: Iterable[Instance]) -> bool:
     """Return whether nodes show the same process UP here and OUT_OF_SERVICE there, with no override left to lift."""
-    shown = {instance.status for instance in instances if not instance.is_held}
+    shown = {instance.status for instance in instances if not instance.has_override}
     return {UP, OUT_OF_SERVICE} <= shown

@@ -29,7 +29,7 @@ FIRST_HEARTBEAT_CHECK_INTERVAL = timedelta(seconds=5)
 """The same, for the first time: what was under way when the drain began has settled by then."""
 
 
-def backoff(attempt: int, longest: timedelta) -> timedelta:
+def retry_delay(attempt: int, longest: timedelta) -> timedelta:
     """How long to wait after this attempt (1 for the first): 1, 2, 4 … seconds, at most ``longest``."""
     return min(timedelta(seconds=2 ** min(attempt - 1, 16)), longest)
 

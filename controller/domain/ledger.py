@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.events import FINAL, Event, LogEntry, Outcome, TakeoverEvent
 from controller.domain.held_instances import HeldInstance, InstanceKey
@@ -165,7 +165,7 @@ class Ledger:
         cause, at = self._going[uid]
         return cause not in REVERSIBLE or at > seen_alive_at
 
-    def is_ended(self, drain_id: str) -> bool:
+    def has_any_ended(self, drain_id: str) -> bool:
         """Return whether this drain has ended for one of its instances, or as a whole."""
         return drain_id in self._ended_drains
 

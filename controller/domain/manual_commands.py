@@ -42,15 +42,17 @@ def drains_of(
 
 
 def restores_of(pod: Pod, cluster: str, held: list[HeldInstance], requester: Requester) -> list[RestoreCommand] | str:
-    """Compose the orders that put a living pod back, one a region; only for what a drain has taken out."""
+    """Compose the commands that put a living pod back, one a region; only for what a drain has taken out."""
     if cause_of(pod) is not None:
         return "it is going: what is dying is not put back in service"
     regions = dict.fromkeys(held.region for held in held)
     if not regions:
         return "the event log says of no drain that it holds this pod out of service"
-    orders = []
+    commands = []
     for region in regions:
         there = tuple(one for one in held if one.region == region)
         item = make_restore(cluster, region, pod, there, requester.at)
-        orders.append(replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why))
-    return orders
+        commands.append(
+            replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why)
+        )
+    return commands

@@ -16,10 +16,11 @@ from controller.domain.addressing import canonical_address, unaddressable
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, drain_id, target_of
 from controller.domain.events import Event, LogEntry
-from controller.domain.instances import Condition, Instance, Readings, present, renewals
+from controller.domain.instances import Condition, Instance, Readings, present
 from controller.domain.ledger import Ledger
 from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pods import Pod
+from controller.domain.silence import renewals
 
 REQUESTED_BY = "sweep"
 
@@ -155,7 +156,7 @@ def confirm_suspect(suspect: Suspect, first: Readings, second: Readings, living:
         doubt = "its address has changed meanwhile"
     elif renewals(first) != renewals(second):
         doubt = "it heartbeats: a process without a pod"
-    elif all(instance.is_held for instance in instances):
+    elif all(instance.has_override for instance in instances):
         doubt = "out of service already"
     return Orphan(suspect=suspect, renewals=renewals(second), doubt=doubt)
 

@@ -13,11 +13,11 @@ from enum import StrEnum
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
-from controller.domain.decisions import Observation
 from controller.domain.drain_record import WHOLE_DRAIN, DrainRecord
 from controller.domain.events import FINAL, OPEN, Outcome
 from controller.domain.instances import trouble_of
-from controller.domain.stages import check_ownership, in_service, is_absent
+from controller.domain.stage_decisions import Observation
+from controller.domain.stages import check_ownership, is_absent, nodes_in_service
 
 
 class ReplayAction(StrEnum):
@@ -107,7 +107,7 @@ def requested(command: DrainCommand, requester: Requester) -> DrainCommand:
     )
 
 
-def is_under_way(record: DrainRecord, now: datetime, give_up_after: timedelta) -> ReplayDecision | None:
+def decide_under_way(record: DrainRecord, now: datetime, give_up_after: timedelta) -> ReplayDecision | None:
     """Return why nothing is to be sent when a worker has it still: asking again would only do it twice."""
     if record.state not in OPEN or now - record.last_at > give_up_after:
         return None
@@ -123,7 +123,7 @@ def decide_instance(seen: Observation) -> ReplayDecision:
         return ReplayDecision(action=action, reason=str(report.reason))
     if is_absent(seen.readings):
         return ReplayDecision(action=ReplayAction.gone, reason="no node holds it any more")
-    if in_service(seen.readings):
+    if nodes_in_service(seen.readings):
         return ReplayDecision(action=ReplayAction.drain)
     if seen.unanswered:
         reason = f"once it can be proved: {trouble_of(seen.readings)}"

@@ -44,12 +44,12 @@ class Refuse:
     reason: Reason
 
 
-Decision = Publish | Refuse
+RoutingDecision = Publish | Refuse
 
 
 def make_commands(
     pod: Pod, cause: Cause, observed_at: datetime, routing: Routing, living: tuple[LivingPod, ...] = ()
-) -> list[Decision]:
+) -> list[RoutingDecision]:
     """Compose a pod's drain: one command a region, a refusal with its reason, or nothing when it is switched off."""
     try:
         if not is_enabled(pod):
@@ -61,7 +61,7 @@ def make_commands(
 
 
 def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
-    """Return the regions in which the pod may have registered; HintError when it asks for some that cannot be."""
+    """Return the regions in which the pod may have registered; AnnotationError when it asks for some that cannot be."""
     asked = annotated_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
     regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
     if asked and not regions:
@@ -73,7 +73,7 @@ def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
 def _command(
     pod: Pod, cause: Cause, observed_at: datetime, cluster: str, region: str, living: tuple[LivingPod, ...]
 ) -> DrainCommand:
-    since_at, end_at = span(pod, cause, observed_at)
+    since_at, end_at = drain_period(pod, cause, observed_at)
     return DrainCommand(
         drain_id=drain_id(cluster, pod.uid, region),
         cluster=cluster,
@@ -87,7 +87,7 @@ def _command(
     )
 
 
-def span(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datetime]:
+def drain_period(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datetime]:
     """When the pod began to go, and when it is over at the latest.
 
     The API's times are whole seconds, cut off: one that lies less than a second before our own observation is taken

@@ -17,28 +17,9 @@ from types import MappingProxyType
 from typing import Any
 
 from controller.domain.causes import Cause
-from controller.domain.commands import Stage, Target
-from controller.domain.decisions import (
-    Continue,
-    Decision,
-    Delete,
-    Finish,
-    GiveBack,
-    Observation,
-    Obstructed,
-    Report,
-    TakeOut,
-)
+from controller.domain.commands import Stage
 from controller.domain.events import Outcome
-from controller.domain.instances import (
-    Condition,
-    Readings,
-    disagree,
-    present,
-    renewals,
-    silence_of,
-    trouble_of,
-)
+from controller.domain.instances import Condition, Readings, disagree, present, trouble_of
 from controller.domain.intervals import (
     FIRST_HEARTBEAT_CHECK_INTERVAL,
     HEARTBEAT_CHECK_INTERVAL,
@@ -47,6 +28,18 @@ from controller.domain.intervals import (
 )
 from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, names_the_pod, ownership_of
 from controller.domain.reason import Reason, ReasonCode
+from controller.domain.silence import renewals, silence_needed
+from controller.domain.stage_decisions import (
+    Continue,
+    Delete,
+    Finish,
+    GiveBack,
+    Observation,
+    Obstructed,
+    Report,
+    StageDecision,
+    TakeOut,
+)
 
 MAX_DENIED_ATTEMPTS = 12
 """A node that denies us (401, 403) is misconfigured, and not worth an hour of tries. But a changed password may reach
@@ -55,7 +48,7 @@ MAX_DELETES = 3
 """DELETEs after which an instance that is still there is said to come back."""
 
 
-def take_out(seen: Observation) -> Decision:
+def take_out(seen: Observation) -> StageDecision:
     """Get the instance out of service at every node."""
     target, now = seen.target, seen.now
     other_hands = check_ownership(seen)
@@ -64,7 +57,7 @@ def take_out(seen: Observation) -> Decision:
             # The id may bear our override into its new hands: see to that before it is left alone.
             return Continue(target=replace(target, stage=Stage.retain, due_at=now))
         return other_hands
-    if serving := in_service(seen.readings):
+    if serving := nodes_in_service(seen.readings):
         return TakeOut(nodes=serving)
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
@@ -86,7 +79,7 @@ def take_out(seen: Observation) -> Decision:
     return Continue(target=later, report=report)
 
 
-def retain(seen: Observation) -> Decision:
+def retain(seen: Observation) -> StageDecision:
     """Keep the instance out until it has been silent for long enough and its retention is over.
 
     The retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier. The
@@ -96,7 +89,7 @@ def retain(seen: Observation) -> Decision:
     target, now = seen.target, seen.now
     if (other_hands := check_ownership(seen)) is not None:
         return leave_to_successor(seen, other_hands)
-    if serving := in_service(seen.readings):
+    if serving := nodes_in_service(seen.readings):
         return TakeOut(nodes=serving)  # a node restarted, or a flip back: the drain is still in force
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
@@ -116,7 +109,7 @@ def retain(seen: Observation) -> Decision:
     return Continue(target=target.carried_on(stage=Stage.delete, due_at=now, attempt=1))
 
 
-def delete(seen: Observation) -> Decision:
+def delete(seen: Observation) -> StageDecision:
     """Delete the instance at every node, and look until none shows it any more."""
     target = seen.target
     if (other_hands := check_ownership(seen)) is not None:
@@ -133,7 +126,7 @@ def delete(seen: Observation) -> Decision:
     return Finish(report=Report(outcome=Outcome.removed))
 
 
-STAGES: Mapping[Stage, Callable[[Observation], Decision]] = MappingProxyType(
+STAGES: Mapping[Stage, Callable[[Observation], StageDecision]] = MappingProxyType(
     {
         Stage.take_out: take_out,
         Stage.retain: retain,
@@ -171,7 +164,7 @@ def check_ownership(seen: Observation) -> Finish | None:
     return None
 
 
-def leave_to_successor(seen: Observation, other_hands: Finish) -> Decision:
+def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
     """Leave the id to whoever holds it now, without the override that we set on it: our override sticks to it.
 
     Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP.
@@ -181,7 +174,7 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> Decision:
     if other_hands.report.outcome is not Outcome.superseded or seen.drained_anew:
         return other_hands
     later = Continue(target=replace(target, due_at=seen.now + TAKEOVER_INTERVAL))
-    overridden = [instance for instance in instances if instance.is_held]
+    overridden = [instance for instance in instances if instance.has_override]
     if overridden:
         if any(seen.is_its_own(instance) for instance in instances):
             return later
@@ -250,17 +243,17 @@ def _hold(seen: Observation, wait: timedelta) -> Continue:
 def _carry_on(seen: Observation, **changes: Any) -> Continue:
     report = None
     if seen.target.trouble == BACK and present(seen.readings):
-        report = back_until(seen)  # what could not be proved then is proved now
+        report = report_back_in_service(seen)  # what could not be proved then is proved now
     return Continue(target=seen.target.carried_on(**changes), report=report)
 
 
-def back_until(seen: Observation) -> Report:
+def report_back_in_service(seen: Observation) -> Report:
     """Report that callers were given it once more, until now. The time makes each such event one of its own."""
     reason = replace(BACK, detail=f"it was back in service until {seen.now:%H:%M:%S}Z")
     return Report(outcome=Outcome.retrying, reason=reason, safe_at=seen.now + seen.window)
 
 
-def in_service(readings: Readings) -> tuple[str, ...]:
+def nodes_in_service(readings: Readings) -> tuple[str, ...]:
     """Return the nodes that give the instance to callers."""
     return tuple(reading.node for reading in readings if reading.condition is Condition.in_service)
 
@@ -268,12 +261,6 @@ def in_service(readings: Readings) -> tuple[str, ...]:
 def is_absent(readings: Readings) -> bool:
     """Return whether every node says that it does not hold the instance."""
     return all(reading.condition is Condition.absent for reading in readings)
-
-
-def silence_needed(target: Target, readings: Readings) -> timedelta:
-    """Return how long every node must show the same renewal, or none, to prove that no heartbeat came."""
-    intervals = [instance.renewal_interval for instance in present(readings)]
-    return max(silence_of(interval) for interval in intervals or [target.renewal_interval])
 
 
 def is_hopeless(readings: Readings, attempt: int) -> bool:

@@ -113,9 +113,9 @@ async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[
     good: list[list[Instance]] = []
     troubles: list[Reason] = []
     waiting = set(tasks)
-    patience: float | None = None
+    timeout: float | None = None
     while waiting:
-        done, waiting = await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        done, waiting = await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             troubles += [too_slow(tasks[task].url) for task in waiting]
             break
@@ -125,7 +125,7 @@ async def _answers(tasks: Mapping[asyncio.Task[list[Instance]], Node]) -> tuple[
             except RegistryError as error:
                 troubles.append(trouble(tasks[task].url, error))
         if good:
-            patience = max(SLOW_NODE_TIMEOUT, 2 * (time.monotonic() - begun))
+            timeout = max(SLOW_NODE_TIMEOUT, 2 * (time.monotonic() - begun))
     return good, troubles
 
 

@@ -94,12 +94,12 @@ class Node:
         concurrency: int = 64,
     ) -> None:
         self.url = address_of(access.url.get_secret_value())
-        self.renew(access)
+        self.rotate_credentials(access)
         self._session = session
         self._timeout = timeout
         self._slots = asyncio.Semaphore(concurrency)
 
-    def renew(self, access: NodeAccess) -> None:
+    def rotate_credentials(self, access: NodeAccess) -> None:
         """Use this access from the next request on; it leads where it did."""
         self._headers = access.headers
         # Part of what the session distinguishes connections by: one that was opened with another is not used again.

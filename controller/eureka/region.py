@@ -56,10 +56,10 @@ class EurekaRegion:
         if self._session is not None:
             await self._session.close()
 
-    def renew(self, settings: RegionSettings, tls: ssl.SSLContext | None) -> None:
+    def rotate_credentials(self, settings: RegionSettings, tls: ssl.SSLContext | None) -> None:
         """Use these credentials from the next request on. The nodes are those that there were."""
         for access in _accesses(settings, tls):
-            self.nodes[address_of(access.url.get_secret_value())].renew(access)
+            self.nodes[address_of(access.url.get_secret_value())].rotate_credentials(access)
 
     @property
     def cache_age(self) -> timedelta | None:
@@ -105,8 +105,8 @@ class EurekaRegion:
             _, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if late:
                 awaited = {url for url, task in zip(asked, tasks, strict=True) if task in late}
-                patience = KNOWN_SLOW_NODE_TIMEOUT if awaited <= self._slow else SLOW_NODE_TIMEOUT
-                _, late = await asyncio.wait(tasks, timeout=patience)
+                timeout = KNOWN_SLOW_NODE_TIMEOUT if awaited <= self._slow else SLOW_NODE_TIMEOUT
+                _, late = await asyncio.wait(tasks, timeout=timeout)
         finally:
             for task in tasks:
                 task.cancel()
@@ -136,7 +136,7 @@ class EurekaRegion:
     async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
         """Lift the override at these nodes at once; return those that refused."""
         nodes, instances = [one.node for one in at], present(at)
-        if disagree(instances) and not any(instance.is_held for instance in instances):
+        if disagree(instances) and not any(instance.has_override for instance in instances):
             # Split, with no override left: a node lifts only what it holds, so UP is set first.
             refused = await self._at_once(nodes, lambda node: node.put_status(app, instance_id, UP))
             if refused:
@@ -161,7 +161,7 @@ class EurekaRegion:
 
 def _says_so_itself(instance: Instance) -> bool:
     """Return whether the client reported OUT_OF_SERVICE: the server answers 200 to ours, and stores no override."""
-    return instance.status == OUT_OF_SERVICE and not instance.is_held
+    return instance.status == OUT_OF_SERVICE and not instance.has_override
 
 
 def _accesses(settings: RegionSettings, tls: ssl.SSLContext | None) -> list[NodeAccess]:

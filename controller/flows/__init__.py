@@ -1,1 +1,1 @@
-"""The use cases, in the order of the story: watch, work, drain, retire. They talk to ports and own no connection."""
+"""The use cases, watch, dispatch, work, drain, restore, replay, sweep. They talk to ports and own no connection."""

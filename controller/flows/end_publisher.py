@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from loguru import logger
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import Cause, is_worth_draining
 from controller.domain.pods import Pod
 from controller.domain.routing import Publish, Routing, make_commands
@@ -21,8 +21,8 @@ from controller.domain.shutdown.pod_end import EndCause, PodEnd
 from controller.domain.shutdown.serving_end import ServingEnd, serving_end
 from controller.domain.shutdown.workloads import workload_of
 from controller.errors import BrokerError
-from controller.flows.backlog import Backlog
 from controller.flows.backoff import Backoff
+from controller.flows.bounded_queue import BoundedQueue
 from controller.flows.ports import Clock, Outbox
 from controller.flows.priority import PriorityGate
 
@@ -49,7 +49,7 @@ class EndPublisher:
         self._going: BoundedMap[str, PodDetails] = BoundedMap(MAX_PODS)
         """By uid, as they were seen last before their nodes removed them."""
         self._published: BoundedMap[str, None] = BoundedMap(MAX_PODS)
-        self._waiting: Backlog[PodEnd] = Backlog(MAX_WAITING, what="pods' ends wait for the broker")
+        self._waiting: BoundedQueue[PodEnd] = BoundedQueue(MAX_WAITING, what="pods' ends wait for the broker")
 
     @property
     def waiting(self) -> int:

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from controller.domain.annotations import annotated_window
 from controller.domain.commands import DrainCommand, Target
-from controller.domain.decisions import Finish, Obstructed
 from controller.domain.instances import Readings
 from controller.domain.shutdown.window import Windows
+from controller.domain.stage_decisions import Finish, Obstructed
 from controller.errors import RegistryError
-from controller.flows.guard_checks import GuardChecks
+from controller.flows.guard import Guard
 from controller.flows.ports import Registry
 from controller.flows.priority import PriorityGate
 
@@ -26,7 +26,7 @@ class InstanceAccess:
     """One region's instances. Hold a ``slot`` around each read with the write that follows from it."""
 
     def __init__(
-        self, *, registry: Registry, guard: GuardChecks, priority: PriorityGate, concurrency: int, windows: Windows
+        self, *, registry: Registry, guard: Guard, priority: PriorityGate, concurrency: int, windows: Windows
     ) -> None:
         self.registry = registry
         self._guard = guard

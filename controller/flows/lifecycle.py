@@ -18,31 +18,39 @@ from typing import assert_never
 
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
-from controller.domain.decisions import (
+from controller.domain.events import Outcome, make_event
+from controller.domain.instances import Readings, present, trouble_of
+from controller.domain.intervals import REPLICATION_INTERVAL
+from controller.domain.pods import LivingPod
+from controller.domain.reason import Reason
+from controller.domain.stage_decisions import (
     Continue,
-    Decision,
     Delete,
     Finish,
     GiveBack,
     Observation,
     Obstructed,
     Report,
+    StageDecision,
     TakeOut,
 )
-from controller.domain.events import Outcome, make_event
-from controller.domain.instances import Readings, present, trouble_of
-from controller.domain.intervals import REPLICATION_INTERVAL
-from controller.domain.pods import LivingPod
-from controller.domain.reason import Reason
-from controller.domain.stages import BACK, COMES_BACK, MAX_DELETES, STAGES, back_until, in_service, is_hopeless
+from controller.domain.stages import (
+    BACK,
+    COMES_BACK,
+    MAX_DELETES,
+    STAGES,
+    is_hopeless,
+    nodes_in_service,
+    report_back_in_service,
+)
 from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from controller.flows.instance_access import InstanceAccess
-from controller.flows.policy import Policy
 from controller.flows.ports import Clock
 from controller.flows.step_result import StepResult, event_of
 from controller.flows.target_finder import TargetFinder
+from controller.flows.worker_policy import WorkerPolicy
 
 EARLY_TOLERANCE = timedelta(milliseconds=500)
 """A step that comes back this much before its time is taken as on time."""
@@ -54,7 +62,7 @@ class DrainLifecycle:
     """Takes drain commands of one region one step further."""
 
     def __init__(
-        self, *, finder: TargetFinder, access: InstanceAccess, log: DrainLog, policy: Policy, clock: Clock
+        self, *, finder: TargetFinder, access: InstanceAccess, log: DrainLog, policy: WorkerPolicy, clock: Clock
     ) -> None:
         self._finder = finder
         self._access = access
@@ -91,7 +99,7 @@ class DrainLifecycle:
         targets = [replace(one, may_have_override=True) if redelivered else one for one in found.targets]
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
-            steps = [step.in_doubt(target, now) for step, target in zip(steps, targets, strict=True)]
+            steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
         return await self._record(command, steps)
 
     # Find.
@@ -99,7 +107,7 @@ class DrainLifecycle:
     async def _retry_find(self, command: DrainCommand, progress: Progress, reason: Reason) -> HandlerResults:
         """Wait for the index, and give up when that has lasted too long."""
         now = self._clock()
-        later = self._policy.retry(progress, reason, now)
+        later = self._policy.retry_or_give_up(progress, reason, now)
         if later is None:
             await self.conclude(command, Outcome.failed, reason, attempt=progress.attempt)
             return (DeadLetter(item=replace(command, progress=new_progress(now)), reason=reason),)
@@ -153,7 +161,7 @@ class DrainLifecycle:
         drained_anew = any(ledger.is_drained_anew(key, command.region, one, now) for one in newer)
         return replace(seen, drained_anew=drained_anew)
 
-    async def _perform(self, seen: Observation, decision: Decision) -> tuple[Observation, Readings]:
+    async def _perform(self, seen: Observation, decision: StageDecision) -> tuple[Observation, Readings]:
         """Write what was decided to every node at once; return the nodes that did not take it."""
         registry, target = self._access.registry, seen.target
         match decision:
@@ -183,7 +191,7 @@ class DrainLifecycle:
 
     # Record.
 
-    def _result(self, seen: Observation, decision: Decision, refused: Readings) -> StepResult:
+    def _result(self, seen: Observation, decision: StageDecision, refused: Readings) -> StepResult:
         """Turn a decision that has been performed into what is recorded, and what comes next."""
         now, target = self._clock(), seen.target
         match decision:
@@ -210,7 +218,7 @@ class DrainLifecycle:
     def _obstructed(self, seen: Observation, reason: Reason, *, safe_at: datetime | None = None) -> StepResult:
         """Something stands in the way: record it once, come back later, and give up when it lasts too long."""
         target, now = seen.target, self._clock()
-        later = self._policy.retry(target, reason, now)
+        later = self._policy.retry_or_give_up(target, reason, now)
         if later is None or is_hopeless(seen.readings, target.attempt):
             # A dead letter starts afresh when it is requeued: the person who does so has mended something.
             fresh = target.carried_on(attempt=1, due_at=now)
@@ -263,13 +271,13 @@ class DrainLifecycle:
         return tuple(known.values())[-MAX_LIVING:]
 
 
-def _proof(seen: Observation, decision: Decision) -> Decision:
+def _proof(seen: Observation, decision: StageDecision) -> StageDecision:
     """Decide what reading back proves: a node that still serves it, or does not answer, proves nothing."""
     if seen.target.stage is Stage.take_out:
         return decision
-    if in_service(seen.readings) or seen.unanswered:
+    if nodes_in_service(seen.readings) or seen.unanswered:
         return Obstructed(reason=BACK)
-    report = back_until(seen)
+    report = report_back_in_service(seen)
     assert report.reason is not None
     return Obstructed(reason=report.reason, safe_at=report.safe_at)
 

@@ -14,19 +14,16 @@ from typing import assert_never
 
 from loguru import logger
 
-from controller.domain.bounded import BoundedMap
-from controller.domain.drain_index import DrainIndex
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, LogEntry
 from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event, shutdown_event
 from controller.domain.pods import Owner
-from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
 from controller.errors import KubernetesError
-from controller.flows.backlog import Backlog
 from controller.flows.backoff import Backoff
+from controller.flows.bounded_queue import BoundedQueue
 from controller.flows.ports import Clock, EventRecorder, Recorded, RecordForbidden, Unrecordable
-from controller.flows.shutdown_verdicts import ShutdownVerdicts
 
 STARTUP_LOOKBACK = timedelta(minutes=5)
 """How long before the start something may have happened and still be recorded: a restart takes less."""
@@ -38,8 +35,6 @@ MAX_WAITING = 2_000
 """Events that wait; one takes about a kilobyte."""
 MAX_OWNERS = 20_000
 """Owners that are kept in mind, those of the pods that went last."""
-MAX_DRAINS = 5_000
-"""Drains that are kept in mind until their pods have ended; one takes about 3 kB."""
 MAX_ATTEMPTS = 10
 """With one Event; the next one is tried then, since the trouble may be with the first."""
 MAX_BACKOFF = timedelta(seconds=30)
@@ -67,8 +62,9 @@ class PodEvents:
         self._clock = clock
         self._from = clock() - STARTUP_LOOKBACK
         self._owners: BoundedMap[str, Owner] = BoundedMap(MAX_OWNERS)
-        self._verdicts = ShutdownVerdicts(DrainIndex(limit=MAX_DRAINS), self._put_shutdown)
-        self._waiting: Backlog[tuple[KubernetesEvent, datetime]] = Backlog(MAX_WAITING, what="Kubernetes Events wait")
+        self._waiting: BoundedQueue[tuple[KubernetesEvent, datetime]] = BoundedQueue(
+            MAX_WAITING, what="Kubernetes Events wait"
+        )
         self._silent_until: dict[str, datetime] = {}
         """Namespaces in which we may not create Events."""
         self._complained = False
@@ -82,14 +78,11 @@ class PodEvents:
         kubernetes_event = drain_event(event) if event.at >= self._from else None
         if kubernetes_event is not None:
             self._put(kubernetes_event)
-        self._verdicts.apply(event)
 
-    def apply_end(self, end: PodEnd) -> None:
-        """Take the next pod's end."""
-        if end.cluster == self._cluster and self._covers(end.namespace):
-            self._verdicts.apply_end(end)
-
-    def _put_shutdown(self, record: DrainRecord, shutdown: Shutdown) -> None:
+    def apply_shutdown(self, record: DrainRecord, shutdown: Shutdown) -> None:
+        """Take the verdict on a pod's shutdown."""
+        if record.cluster != self._cluster or not self._covers(record.namespace):
+            return
         event = shutdown_event(record, shutdown)
         if event is not None and event.at >= self._from:
             self._put(event)

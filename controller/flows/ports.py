@@ -14,9 +14,9 @@ from controller.domain.events import Event, LogEntry
 from controller.domain.instances import Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
 from controller.domain.pods import Pod
-from controller.domain.position import Position
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
@@ -90,11 +90,11 @@ class Outbox(Protocol):
     """The broker: each call returns when the broker has confirmed, and raises BrokerError when it has not."""
 
     async def send(self, item: WorkItem) -> None:
-        """Publish a fresh order to its region's queue."""
+        """Publish a fresh command to its region's queue."""
         ...
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
-        """Publish an order into the delay ladder, to come back to its region's queue."""
+        """Publish a work item into the delay ladder, to come back to its region's queue."""
         ...
 
     async def record(self, entry: LogEntry) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from loguru import logger
 
-from controller.domain.position import Position
+from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.flows.ports import Clock, EventLog, Outbox
 

@@ -11,9 +11,8 @@ from controller.domain.annotations import AnnotationError, PodAnnotations, read_
 from controller.domain.candidates import Rejected
 from controller.domain.commands import DrainCommand, target_of
 from controller.domain.dead_messages import DeadMessage
-from controller.domain.decisions import Finish, Observation
 from controller.domain.drain_record import DrainRecord
-from controller.domain.guard import GuardPolicy, RecentTakeOuts
+from controller.domain.guard_policy import GuardPolicy, RecentTakeOuts
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.replay_plan import (
@@ -23,15 +22,16 @@ from controller.domain.replay_plan import (
     Requester,
     combine_decisions,
     decide_instance,
-    is_under_way,
+    decide_under_way,
     replay_command,
     requested,
 )
+from controller.domain.stage_decisions import Finish, Observation
 from controller.errors import RegistryError
-from controller.flows.finder import Finder
-from controller.flows.guard_checks import GuardChecks
-from controller.flows.policy import Policy
+from controller.flows.guard import Guard
+from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock, Registry
+from controller.flows.worker_policy import WorkerPolicy
 
 MAX_CONCURRENT = 32
 """Drains that are planned at a time."""
@@ -54,7 +54,7 @@ class ReplayPlanner:
         self,
         *,
         regions: Mapping[str, Registry],
-        policy: Policy,
+        policy: WorkerPolicy,
         clock: Clock,
         living: LivingPods | None,
     ) -> None:
@@ -68,10 +68,11 @@ class ReplayPlanner:
         alone = GuardPolicy(last_instance=policy.guard.last_instance, max_percent_per_minute=0)
         templates = policy.instance_id_templates
         self._finders = {
-            name: Finder(registry=registry, instance_id_templates=templates) for name, registry in regions.items()
+            name: InstanceFinder(registry=registry, instance_id_templates=templates)
+            for name, registry in regions.items()
         }
         self._guards = {
-            name: GuardChecks(registry=registry, policy=alone, recent_take_outs=RecentTakeOuts())
+            name: Guard(registry=registry, policy=alone, recent_take_outs=RecentTakeOuts())
             for name, registry in regions.items()
         }
 
@@ -115,7 +116,7 @@ class ReplayPlanner:
             apps=record.apps,
             decision=ReplayDecision(action=ReplayAction.refuse),
         )
-        waiting = None if again else is_under_way(record, requester.at, self._policy.give_up_after)
+        waiting = None if again else decide_under_way(record, requester.at, self._policy.give_up_after)
         if waiting is not None:
             return replace(item, decision=waiting)
         command = replay_command(record, requester)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
 from controller.domain.ledger import Ledger

@@ -11,19 +11,19 @@ from loguru import logger
 
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import RestoreCommand, new_progress
-from controller.domain.decisions import GiveBack, Obstructed
 from controller.domain.events import make_restored_event, make_takeover_event
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Readings, present
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.takeover import LookAgain, Restored, decide_restore
+from controller.domain.restore import LookAgain, Restored, decide_restore
+from controller.domain.stage_decisions import GiveBack, Obstructed
 from controller.flows.drain_log import DrainLog
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResults
 from controller.flows.instance_access import InstanceAccess
 from controller.flows.lifecycle import EARLY_TOLERANCE
-from controller.flows.policy import Policy
 from controller.flows.ports import Clock
+from controller.flows.worker_policy import WorkerPolicy
 
 REGISTRATION_TIMEOUT = timedelta(minutes=15)
 """How long a new process may take until it has registered and says UP; afterwards the drain's own looks find it."""
@@ -34,7 +34,7 @@ VERIFY_AGAIN = LookAgain(after=REPLICATION_INTERVAL)
 class Restorer:
     """Takes restores of one region one step further."""
 
-    def __init__(self, *, access: InstanceAccess, log: DrainLog, policy: Policy, clock: Clock) -> None:
+    def __init__(self, *, access: InstanceAccess, log: DrainLog, policy: WorkerPolicy, clock: Clock) -> None:
         self._access = access
         self._log = log
         self._policy = policy
@@ -127,7 +127,7 @@ class Restorer:
         if reason != command.progress.trouble:
             log = logger.bind(drain=command.drain_id, pod=command.pod.key, region=command.region, reason=str(reason))
             log.warning("restore held up")
-        later = self._policy.retry(command.progress, reason, now)
+        later = self._policy.retry_or_give_up(command.progress, reason, now)
         if later is None:
             return (DeadLetter(item=replace(command, progress=new_progress(now)), reason=reason),)
         return (Delay(item=replace(command, progress=later), after=later.due_at - now),)

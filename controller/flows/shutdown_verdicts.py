@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
@@ -18,9 +18,10 @@ MAX_VERDICTS = 50_000
 class ShutdownVerdicts:
     """Reads the events and the pods' ends into an index, and reports each verdict."""
 
-    def __init__(self, index: DrainIndex, report: Callable[[DrainRecord, Shutdown], object]) -> None:
+    def __init__(self, index: DrainIndex) -> None:
         self._index = index
-        self._report = report
+        self.readers: list[Callable[[DrainRecord, Shutdown], object]] = []
+        """Who is given each verdict."""
         self._reported: BoundedMap[str, bool] = BoundedMap(MAX_VERDICTS)
         """Whether somebody had seen the end that the verdict was about."""
 
@@ -48,4 +49,5 @@ class ShutdownVerdicts:
         ):
             return
         self._reported[record.drain_id] = end.ended_at is not None
-        self._report(record, shutdown)
+        for read in self.readers:
+            read(record, shutdown)

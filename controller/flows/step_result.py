@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.domain.commands import Stage, Target
-from controller.domain.decisions import Observation, Report
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.reason import Reason
+from controller.domain.stage_decisions import Observation, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class StepResult:
     given_up: Reason | None = None
     event: Event | None = None
 
-    def in_doubt(self, target: Target, now: datetime) -> StepResult:
+    def after_redelivery(self, target: Target, now: datetime) -> StepResult:
         """Return what it leads to when the step was delivered before, and finds the instance gone.
 
         The first handling may have gone on to the DELETE: ``already_gone`` would contradict its ``removed``.

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Readings, silence_of
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Readings
 from controller.domain.orphans import (
     LivingAddresses,
     Orphan,
@@ -20,6 +20,7 @@ from controller.domain.orphans import (
     suspects,
 )
 from controller.domain.pods import Pod
+from controller.domain.silence import silence_of
 from controller.errors import RegistryError
 from controller.flows.ports import Clock, Registry
 from controller.flows.publisher import Publisher

@@ -13,9 +13,9 @@ from controller.domain.intervals import next_find_in
 from controller.domain.ownership import Owned, ownership_of
 from controller.domain.reason import Reason, ReasonCode
 from controller.flows.drain_log import DrainLog
-from controller.flows.finder import Finder
-from controller.flows.policy import Policy
+from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock, Registry
+from controller.flows.worker_policy import WorkerPolicy
 
 NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region has the pod's address or host name")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
@@ -37,7 +37,9 @@ class Found:
 class TargetFinder:
     """Finds the instances of one region's drain commands."""
 
-    def __init__(self, *, finder: Finder, registry: Registry, log: DrainLog, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, *, finder: InstanceFinder, registry: Registry, log: DrainLog, policy: WorkerPolicy, clock: Clock
+    ) -> None:
         self._finder = finder
         self._registry = registry
         self._log = log
@@ -59,7 +61,7 @@ class TargetFinder:
         targets = targets or await self._held(command, annotations)
         if not targets and (again := self._again(progress, annotations, resolution)) is not None:
             return Found(again=again)
-        if targets or resolution.rejected or self._log.ledger.is_ended(command.drain_id):
+        if targets or resolution.rejected or self._log.ledger.has_any_ended(command.drain_id):
             # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
             return Found(targets=targets, rejected=resolution.rejected)
         narrowed = bool(annotations.app or annotations.instance_id or annotations.port)

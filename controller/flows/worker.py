@@ -12,7 +12,7 @@ from typing import assert_never
 
 from loguru import logger
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, new_progress
 from controller.domain.events import Outcome
 from controller.domain.reason import Reason, ReasonCode

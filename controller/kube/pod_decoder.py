@@ -21,8 +21,6 @@ from controller.errors import KubernetesError
 APP_LABELS = ("app.kubernetes.io/name", "app")
 MAX_REFERENCE_LENGTH = 253
 """Characters of each of an owner's facts: what a real one may have. The API server admits any length."""
-
-
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -181,8 +179,7 @@ def decode_pod(body: bytes) -> tuple[Pod, PodObject]:
 
 def decode_bookmark(body: bytes) -> str:
     """Read a bookmark's resourceVersion."""
-    version: str = decoded(_pod, body, "a bookmark").metadata.resource_version
-    return version
+    return str(decoded(_pod, body, "a bookmark").metadata.resource_version)
 
 
 def decode_failure(body: bytes) -> tuple[int, str]:

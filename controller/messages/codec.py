@@ -9,8 +9,8 @@ import msgspec
 
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.events import Event, LogEntry, TakeoverEvent
-from controller.domain.position import Position
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 from controller.errors import MessageError
 from controller.messages import v1
 
@@ -42,7 +42,7 @@ _end_decoder = msgspec.json.Decoder(v1.PodEndV1)
 
 
 def encode_item(item: WorkItem) -> bytes:
-    """Write an order in the newest version."""
+    """Write a work item in the newest version."""
     return _encode(item, v1.CommandV1 if isinstance(item, DrainCommand) else v1.RestoreV1)
 
 
@@ -87,7 +87,7 @@ def type_of(message: WorkItem | LogEntry) -> str:
 
 
 def decode_item(body: bytes, *, type_: str | None, content_type: str | None) -> WorkItem:
-    """Read an order; MessageError says why it is none of ours."""
+    """Read a work item; MessageError says why it is none of ours."""
     if type_ == COMMAND_TYPE:
         return _decode(body, content_type, type_, _command_decoder, DrainCommand)
     if type_ == RESTORE_TYPE:

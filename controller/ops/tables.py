@@ -254,7 +254,7 @@ def folded(text: str, width: int | None, *, indent: int) -> str:
     return "".join(f"{line}\n" for line in lines) or "\n"
 
 
-def findings_table(findings: Iterable[Orphan], *, width: int | None = None) -> str:
+def orphans_table(findings: Iterable[Orphan], *, width: int | None = None) -> str:
     """Return what a sweep found, the certain ones first; empty when it found nothing."""
     ordered = sorted(
         findings,

@@ -38,7 +38,7 @@ BRING_BACK_INTERVALS = (0.5, 3.0, 10.0)
 
 T = TypeVar("T")
 Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
-"""Takes an order, and whether the broker has delivered it before."""
+"""Takes a work item, and whether the broker has delivered it before."""
 
 
 class RegionConsumer:
@@ -119,7 +119,7 @@ class RegionConsumer:
             except Exception as error:  # what cannot be put on the wire must not block the queue, nor be lost
                 detail = f"its next step cannot be written ({type(error).__name__})"
                 reason = Reason(code=ReasonCode.internal_error, detail=detail)
-                await self._until_confirmed(message, partial(self._park_as_it_came, message, reason))
+                await self._until_confirmed(message, partial(self._dead_letter_as_it_came, message, reason))
         with as_broker_error("not acknowledged"):
             await message.ack()
 
@@ -142,12 +142,12 @@ class RegionConsumer:
         except MessageError as error:
             log = logger.bind(region=self._region, message_id=str(message.message_id), reason=str(error))
             log.warning("message dead-lettered")
-            await self._park_as_it_came(message, Reason(code=ReasonCode.invalid_message, detail=str(error)))
+            await self._dead_letter_as_it_came(message, Reason(code=ReasonCode.invalid_message, detail=str(error)))
             return (Ack(),)
         return await self._handle(item, bool(message.redelivered))
 
-    async def _park_as_it_came(self, message: AbstractIncomingMessage, reason: Reason) -> None:
-        await self._outbox.park_raw(
+    async def _dead_letter_as_it_came(self, message: AbstractIncomingMessage, reason: Reason) -> None:
+        await self._outbox.dead_letter_raw(
             self._region,
             message.body,
             reason,
@@ -163,6 +163,6 @@ class RegionConsumer:
             case Delay(item=item, after=after):
                 await self._outbox.postpone(item, after)
             case DeadLetter(item=item, reason=reason):
-                await self._outbox.park(self._region, item, reason)
+                await self._outbox.dead_letter(self._region, item, reason)
             case _:
                 assert_never(result)

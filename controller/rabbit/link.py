@@ -82,7 +82,7 @@ class Link:
         """Return once the channel is set up."""
         await self._open.wait()
 
-    def renew(self, settings: BrokerSettings, tls: ssl.SSLContext | None) -> None:
+    def rotate_credentials(self, settings: BrokerSettings, tls: ssl.SSLContext | None) -> None:
         """Use these credentials at the next connect; what is up stays up."""
         self._settings = settings
         self._tls = tls

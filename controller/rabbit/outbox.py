@@ -14,9 +14,9 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.events import LogEntry
-from controller.domain.position import Position
 from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 from controller.messages.codec import (
     CONTENT_TYPE,
     END_TYPE,
@@ -56,13 +56,13 @@ class RabbitOutbox:
         self._channel = channel
 
     async def send(self, item: WorkItem) -> None:
-        """Publish a fresh order. A drain's id is the same from every replica of the watch, and at every repetition."""
+        """Publish a fresh command. A drain's id is the same from every replica, and at every repetition."""
         message_id = f"{item.drain_id}.{item.cause}" if isinstance(item, DrainCommand) else item.drain_id
         with span("drain.publish", drain_id=item.drain_id, pod=item.pod.key, region=item.region):
             await self._publish(names.COMMANDS, item.region, encode_item(item), type_of(item), message_id)
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
-        """Publish an order into the delay ladder."""
+        """Publish a work item into the delay ladder."""
         seconds = delay.whole_seconds(after)
         exchange = names.delay_level(delay.entry_level(seconds))
         due = item.progress.due_at.timestamp() if item.progress else 0
@@ -90,11 +90,11 @@ class RabbitOutbox:
             headers=headers,
         )
 
-    async def park(self, region: str, item: WorkItem, reason: Reason) -> None:
-        """Put an order among its region's dead letters."""
-        await self.park_raw(region, encode_item(item), reason, type_=type_of(item), message_id=item.drain_id)
+    async def dead_letter(self, region: str, item: WorkItem, reason: Reason) -> None:
+        """Put a work item among its region's dead letters."""
+        await self.dead_letter_raw(region, encode_item(item), reason, type_=type_of(item), message_id=item.drain_id)
 
-    async def park_raw(
+    async def dead_letter_raw(
         self,
         region: str,
         body: bytes,

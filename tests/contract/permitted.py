@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from controller.domain.events import Outcome, make_event
-from controller.domain.position import Position
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.messages.codec import decode_end, decode_entry, decode_position
 from controller.rabbit import names
@@ -115,7 +115,7 @@ async def work(settings: BrokerSettings, region: str) -> None:
         await handled.until("drain-1")
         await outbox.postpone(command_for(region), timedelta(seconds=1))
         await outbox.postpone(command_for(region), timedelta(hours=2))
-        await outbox.park(region, command_for(region), a_reason("given up"))
+        await outbox.dead_letter(region, command_for(region), a_reason("given up"))
         (other,) = [one for one in REGIONS if one != region]
         # As if they had come before the region's queue: by the alternate exchange.
         for one in (region, other):

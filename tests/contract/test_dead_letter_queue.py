@@ -35,7 +35,7 @@ async def parked(broker: RabbitMq, count: int) -> AsyncIterator[tuple[str, Rabbi
     region = fresh_region()
     async with an_outbox(broker, region) as outbox:
         for number in range(count):
-            await outbox.park(region, command_for(region, f"d{number}"), a_reason(f"reason {number}"))
+            await outbox.dead_letter(region, command_for(region, f"d{number}"), a_reason(f"reason {number}"))
         yield region, outbox
 
 
@@ -84,7 +84,7 @@ async def test_what_is_settled_is_gone_and_the_others_keep_their_order(broker: R
                 if letter.number % 2:
                     await held.settle(letter.number)
         await settled_down(broker, region, 3)
-        await outbox.park(region, command_for(region, "later"), a_reason("later"))
+        await outbox.dead_letter(region, command_for(region, "later"), a_reason("later"))
         async with letters_of(broker, region) as held:
             assert sorted(ids(await held.hold())) == ["d1", "d3", "d5", "later"]
 
@@ -125,7 +125,7 @@ async def test_two_thousand_are_held_and_put_back(broker: RabbitMq) -> None:
     region = fresh_region()
     async with an_outbox(broker, region, timeout=30) as outbox:
         await asyncio.gather(
-            *(outbox.park(region, command_for(region, f"d{n}"), a_reason("many")) for n in range(2_000))
+            *(outbox.dead_letter(region, command_for(region, f"d{n}"), a_reason("many")) for n in range(2_000))
         )
         async with letters_of(broker, region) as held:
             assert sorted(ids(await held.hold())) == sorted(numbered(2_000))
@@ -152,7 +152,9 @@ async def test_what_is_not_ours_is_shown_with_what_is_wrong_with_it(broker: Rabb
             drain_id="d", region=region, app="A", id="i", cause=a_command().cause, namespace="n", pod="p", uid="u",
             ip="10.0.0.1", since_at=NOON, out_at=NOON,
         )  # fmt: skip
-        await outbox.park(region, make_restore("test", region, a_pod(), (held_instance,), NOON), a_reason("a restore"))
+        await outbox.dead_letter(
+            region, make_restore("test", region, a_pod(), (held_instance,), NOON), a_reason("a restore")
+        )
         async with letters_of(broker, region) as held:
             letters = await held.hold()
             problems = [letter.problem for letter in letters]

@@ -121,7 +121,7 @@ class Users:
         await self.make([], vhost=vhost)
         async with an_outbox(self.settings("guest", "guest", vhost), *REGIONS) as outbox:
             for region in REGIONS:
-                await outbox.park(region, command_for(region), a_reason("given up"))
+                await outbox.dead_letter(region, command_for(region), a_reason("given up"))
         return vhost
 
     async def remove(self) -> None:
@@ -155,7 +155,7 @@ async def test_the_page_has_every_role() -> None:
     assert set(RIGHTS) == set(PARTS)
 
 
-async def test_each_role_does_its_part_with_these_rights_on_a_broker_that_knows_nothing_yet(users: Users) -> None:
+async def test_each_role_does_its_part_with_these_rights_on_a_new_broker(users: Users) -> None:
     declaring = [role for role in PARTS if RIGHTS[role].configure != "^$"]
     made = await users.make([RIGHTS[role] for role in declaring])
     assert [await refusal(role, settings) for role, settings in zip(declaring, made, strict=True)] == [""] * len(made)

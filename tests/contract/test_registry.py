@@ -92,10 +92,10 @@ async def test_a_client_that_says_out_of_service_itself_is_held_by_no_override(r
     for reading in await region.port.read(app, id_of(app)):
         assert reading.condition is Condition.in_service
         assert reading.instance is not None
-        assert (reading.instance.status, reading.instance.is_held) == (OUT_OF_SERVICE, False)
+        assert (reading.instance.status, reading.instance.has_override) == (OUT_OF_SERVICE, False)
 
 
-async def test_taking_out_what_was_read_as_out_of_service_itself_stores_an_override(region: RegionUnderTest) -> None:
+async def test_taking_out_what_says_out_of_service_itself_stores_an_override(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app), status=OUT_OF_SERVICE)
     assert await region.take_out(app, id_of(app)) == ()
@@ -117,7 +117,7 @@ async def test_restoring_lifts_the_override_at_every_node_and_it_stays_lifted(re
         assert (reading.instance.status, reading.instance.override) == (UP, "UNKNOWN")
 
 
-async def test_an_override_sticks_to_the_id_and_takes_a_new_process_out_of_service(region: RegionUnderTest) -> None:
+async def test_an_override_sticks_to_the_id_and_holds_a_new_process_out(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
     assert await region.take_out(app, id_of(app)) == ()
@@ -130,7 +130,7 @@ async def test_an_override_sticks_to_the_id_and_takes_a_new_process_out_of_servi
     assert [r.instance and r.instance.status for r in await region.port.read(app, id_of(app))] == [OUT_OF_SERVICE] * 2
 
 
-async def test_an_override_is_keyed_by_id_alone_and_hits_the_same_id_in_another_app(region: RegionUnderTest) -> None:
+async def test_an_override_is_keyed_by_id_alone_and_hits_other_apps_too(region: RegionUnderTest) -> None:
     mine, other, instance_id = fresh_app(), fresh_app(), f"dup-{fresh_app()}"
     for app in (mine, other):
         await region.register_everywhere(app, instance_id)
@@ -141,7 +141,7 @@ async def test_an_override_is_keyed_by_id_alone_and_hits_the_same_id_in_another_
     assert [reading.instance and reading.instance.status for reading in readings] == [OUT_OF_SERVICE] * 2
 
 
-async def test_deleting_takes_instance_and_override_so_that_a_heartbeat_asks_for_a_registration_as_up(
+async def test_removing_takes_the_override_too_and_a_new_registration_is_up(
     region: RegionUnderTest,
 ) -> None:
     app = fresh_app()
@@ -168,7 +168,7 @@ async def test_a_delete_of_what_is_absent_still_lifts_the_override_of_that_id(re
     assert [reading.condition for reading in readings] == [Condition.in_service] * 2
 
 
-async def test_a_renewal_is_shown_90_seconds_in_the_future_and_a_status_put_renews(region: RegionUnderTest) -> None:
+async def test_a_renewal_is_shown_90_seconds_ahead_and_a_status_put_renews(region: RegionUnderTest) -> None:
     app = fresh_app()
     await region.register_everywhere(app, id_of(app))
     assert await region.take_out(app, id_of(app)) == ()
@@ -188,7 +188,7 @@ async def test_a_renewal_is_shown_90_seconds_in_the_future_and_a_status_put_rene
     assert again.instance.renewed_at != first[0].instance.renewed_at
 
 
-async def test_the_index_offers_what_stands_at_the_pods_address_or_host_name_with_every_holder_of_its_id(
+async def test_the_index_offers_who_has_the_address_or_name_and_all_id_holders(
     region: RegionUnderTest,
 ) -> None:
     app, other = fresh_app(), fresh_app()
@@ -210,7 +210,7 @@ async def test_the_index_offers_what_stands_at_the_pods_address_or_host_name_wit
     assert (await region.port.find(a_pod(ip="10.99.0.1", name="nobody"), not_before=clock())).candidates == ()
 
 
-async def test_an_id_is_looked_up_past_the_cache_in_whichever_app_and_at_whichever_node(
+async def test_an_id_is_looked_up_past_the_cache_in_any_app_at_any_node(
     region: RegionUnderTest,
 ) -> None:
     app = fresh_app()

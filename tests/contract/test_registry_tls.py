@@ -43,7 +43,7 @@ async def test_a_node_with_the_right_certificate_is_read(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("server", "said"), WRONG.values(), ids=WRONG)
-async def test_a_wrong_certificate_is_named_wherever_it_is_met_and_gets_no_password(
+async def test_a_wrong_certificate_is_named_everywhere_and_gets_no_password(
     tmp_path: Path, server: Callable[[Path], ssl.SSLContext], said: str
 ) -> None:
     ca_file = OURS.write_ca(tmp_path / "ca.pem")
@@ -105,16 +105,16 @@ async def test_a_renewed_authority_and_password_hold_from_the_next_request_on(tm
             assert (await region.read("APP", "id"))[0].condition is Condition.unreachable
             OTHERS.write_ca(ca_file)
             new = RegionSettings(nodes=[SecretUrl(server.url)], ca_file=ca_file, username="ana", password="new")  # type: ignore[arg-type]
-            region.renew(new, for_region("eu", new))
+            region.rotate_credentials(new, for_region("eu", new))
             assert (await region.read("APP", "id"))[0].condition is Condition.absent
         assert server.authorizations == ["Basic YW5hOm5ldw=="]
 
 
-async def test_a_connection_that_was_opened_under_an_old_authority_is_not_used_under_a_new_one(tmp_path: Path) -> None:
+async def test_a_connection_of_an_old_authority_is_not_used_under_a_new_one(tmp_path: Path) -> None:
     ca_file = OURS.write_ca(tmp_path / "ca.pem")
     async with SillyServer(tls=server_context(tmp_path)) as server, adapter(server.url, ca_file=ca_file) as region:
         assert (await region.read("APP", "id"))[0].condition is Condition.absent
         OTHERS.write_ca(ca_file)
         new = RegionSettings(nodes=[SecretUrl(server.url)], ca_file=ca_file)
-        region.renew(new, for_region("eu", new))
+        region.rotate_credentials(new, for_region("eu", new))
         assert "signed by an authority" in (await region.read("APP", "id"))[0].detail

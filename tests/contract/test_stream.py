@@ -10,8 +10,8 @@ import pytest
 from controller.domain.commands import make_restore
 from controller.domain.events import Event, LogEntry, Outcome, TakeoverEvent, make_event, make_takeover_event
 from controller.domain.held_instances import HeldInstance
-from controller.domain.position import Position
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 from controller.messages.codec import END_TYPE, decode_end, decode_entry, decode_position
 from controller.rabbit import names
 from controller.rabbit.stream import StreamFollower

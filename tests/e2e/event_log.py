@@ -14,7 +14,7 @@ Told = dict[str, Any]
 
 
 class EventLog:
-    """One region's events, in order of arrival. Takeovers, which are no outcome, are left out."""
+    """One region's events, in order of arrival. RestoreDispatcher, which are no outcome, are left out."""
 
     def __init__(self, region: str) -> None:
         self.region = region

@@ -27,7 +27,9 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from controller.app.assembly import ends_log
 from controller.app.assembly import event_log as follow_log
 from controller.app.ops_role import OpsRole
+from controller.domain.drain_index import DrainIndex
 from controller.domain.events import Outcome, make_event
+from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from tests.contract.accounts import Accounts, read_part, signed
@@ -266,7 +268,7 @@ async def test_what_cannot_be_followed_is_answered_with_what_is_wrong(site: OpsS
     assert (await site.ask("GET", "/api/v2/drains"))[0] == 404
 
 
-async def test_an_event_comes_to_who_listens_once_a_pod_is_deleted_and_a_replay_runs_only_when_it_is_meant_to(
+async def test_listeners_get_a_drains_events_and_a_replay_runs_only_when_asked(
     site: OpsSite,
 ) -> None:
     instance_id = await site.silent_pod("heard")
@@ -327,8 +329,11 @@ WRITES = {"/replays", "/replays/{id}/stop", "/api/v1/replays"}
 
 def every_route(settings: Settings) -> list[tuple[str, str]]:
     """Method and path of everything that ``ops`` serves, so that a new route cannot be forgotten."""
+    drains = DrainIndex()
     role = OpsRole(
         settings,
+        drains=drains,
+        verdicts=ShutdownVerdicts(drains),
         log=follow_log(settings, look_back=timedelta(0)),
         ends=ends_log(settings, look_back=timedelta(0)),
         outbox=RabbitOutbox(settings=settings.broker, regions=[]),

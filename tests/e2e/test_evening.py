@@ -139,7 +139,7 @@ async def held(app: str, ids: Iterable[str], *nodes: EurekaNode) -> list[str]:
     return [json.dumps(one, sort_keys=True) for one in shown]
 
 
-async def test_while_a_region_is_away_its_drains_wait_and_a_replay_mends_what_a_person_has_undone(
+async def test_drains_of_an_absent_region_wait_and_a_replay_redoes_the_undone(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, near: EurekaNodes, namespace: str
 ) -> None:
     far, close, pay, cart = fresh("far"), fresh("near"), fresh("pay"), fresh("cart")
@@ -275,7 +275,7 @@ async def _told(evening: Evening, far: str) -> None:
     assert (missing.data, "nosuchdrain" in missing.messages) == ("", True)
 
 
-async def test_what_was_given_up_is_listed_sent_again_once_it_is_mended_or_dropped(
+async def test_what_was_given_up_is_listed_and_then_sent_again_or_dropped(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, near: EurekaNodes, namespace: str
 ) -> None:
     region, bill = fresh("eu"), fresh("bill")
@@ -350,7 +350,7 @@ async def test_what_was_given_up_is_listed_sent_again_once_it_is_mended_or_dropp
         assert await near.statuses(bill, ids["witness"]) == UP
 
 
-async def test_a_living_pod_is_taken_out_and_put_back_by_hand_and_the_last_one_is_refused(
+async def test_a_living_pod_is_taken_out_and_restored_but_never_the_last_one(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, near: EurekaNodes, namespace: str
 ) -> None:
     region, hand = fresh("eu"), fresh("hand")

@@ -121,7 +121,7 @@ class Crowd:
 
 
 @pytest.mark.timeout(300 + MANY / 4)
-async def test_many_are_replayed_each_once_none_is_left_out_and_no_successor_is_touched(
+async def test_many_are_replayed_once_each_and_no_successor_is_touched(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes
 ) -> None:
     app, region = f"many{secrets.token_hex(3)}", f"many-{secrets.token_hex(3)}"

@@ -17,7 +17,7 @@ from tests.stack.waiting import until
 from tests.stack.workloads import pod_spec, python_service
 
 
-async def test_with_one_node_down_the_other_is_drained_at_once_and_the_missing_one_when_it_is_back(
+async def test_a_node_that_is_down_is_drained_when_back_and_the_other_at_once(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     first, second = eureka_pair.nodes
@@ -62,7 +62,7 @@ async def test_a_frozen_api_server_is_noticed_and_nothing_is_missed(
         await shown_everywhere(eureka_pair, "frozen", f"{pod.timeline.ip}:frozen:8080", None)
 
 
-async def test_the_broker_goes_away_and_comes_back_and_every_deletion_meanwhile_is_drained(
+async def test_every_deletion_while_the_broker_is_away_is_drained(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
@@ -78,7 +78,7 @@ async def test_the_broker_goes_away_and_comes_back_and_every_deletion_meanwhile_
         await until(running.processes[0].is_ready, "ready again")
 
 
-async def test_hostile_annotations_are_refused_with_their_reason_and_the_next_pod_is_served(
+async def test_hostile_annotations_are_refused_and_the_next_pod_is_served(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     hostile = {
@@ -126,7 +126,7 @@ async def test_the_annotation_of_another_pods_id_gives_no_power_over_it(
         assert await eureka_pair.statuses("victim", victim_id) == ["UP", "UP"]
 
 
-async def test_what_is_not_ours_is_dead_lettered_with_its_reason_and_an_unknown_region_is_kept(
+async def test_what_is_not_ours_is_dead_lettered_and_an_unknown_region_kept(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:

@@ -63,7 +63,7 @@ class FakeConsumer:
             case Delay(item=item, after=after):
                 await self._broker.postpone(item, after)
             case DeadLetter(item=item, reason=reason):
-                await self._broker.park(item, reason)
+                await self._broker.dead_letter(item, reason)
             case _:
                 assert_never(result)
 

@@ -15,9 +15,9 @@ from enum import StrEnum
 
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.events import Event, LogEntry, Outcome
-from controller.domain.position import Position
 from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.messages.codec import (
     CONTENT_TYPE,
@@ -112,7 +112,7 @@ class FakeBroker:
 
         await self._confirm("postpone", publish)
 
-    async def park(self, item: WorkItem, reason: Reason) -> None:
+    async def dead_letter(self, item: WorkItem, reason: Reason) -> None:
         """Put an order among its region's dead letters."""
         await self._confirm("park", lambda: self.dead.append((item, reason)))
 

@@ -123,7 +123,7 @@ class FakeRegistry:
 
         async def write(node: FakeNode) -> None:
             instance = said[node.url]
-            stubborn = instance is not None and instance.status == OUT_OF_SERVICE and not instance.is_held
+            stubborn = instance is not None and instance.status == OUT_OF_SERVICE and not instance.has_override
             for status in ("DOWN", OUT_OF_SERVICE) if stubborn else (OUT_OF_SERVICE,):
                 await node.answer(f"PUT apps/{app}/{instance_id}/status?value={status}", write=True)
                 await node.put_status(app, instance_id, status)
@@ -133,7 +133,7 @@ class FakeRegistry:
     async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
         """Lift the override at these nodes at once; return those that refused."""
         instances = present(at)
-        split = disagree(instances) and not any(instance.is_held for instance in instances)
+        split = disagree(instances) and not any(instance.has_override for instance in instances)
 
         async def write(node: FakeNode) -> None:
             if split:

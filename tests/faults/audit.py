@@ -21,7 +21,7 @@ _TROUBLE = (*CONNECTION_EXCEPTIONS, AMQPError, TimeoutError, OSError)
 
 
 class Audit:
-    """Every event once, by its id, in order of arrival. Takeovers, which are no outcome, are left out."""
+    """Every event once, by its id, in order of arrival. RestoreDispatcher, which are no outcome, are left out."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -29,7 +29,7 @@ def sampler() -> Sampler:
     return Sampler(cast("EurekaNodes", SimpleNamespace(urls=["http://a", "http://b"])), lambda _: ())
 
 
-def test_out_counts_from_the_first_of_the_samples_that_stay_out_at_every_node() -> None:
+def test_out_counts_from_the_first_sample_that_stays_out_everywhere() -> None:
     course = Course(subject("a"))
     course.samples = [
         sample(1, Seen.out, Seen.out),
@@ -45,7 +45,7 @@ def test_out_counts_from_the_first_of_the_samples_that_stay_out_at_every_node() 
     assert course.came_back(3) == []
 
 
-def test_a_living_instance_is_harmed_by_an_override_by_another_status_and_by_its_absence() -> None:
+def test_an_override_another_status_and_absence_harm_a_living_instance() -> None:
     for worst in (Seen.out, Seen.odd, Seen.absent):
         looking, course = sampler(), Course(subject("a", deleted=False))
         looking._judge_living(course, sample(1, Seen.up, Seen.up))
@@ -55,7 +55,7 @@ def test_a_living_instance_is_harmed_by_an_override_by_another_status_and_by_its
         assert len(course.harm) == 1
 
 
-def test_a_node_that_lost_its_memory_may_not_know_a_living_instance_until_it_has_known_it_again() -> None:
+def test_a_node_without_memory_may_miss_a_living_instance_at_first() -> None:
     looking, course = sampler(), Course(subject("a", deleted=False))
     looking._judge_living(course, sample(1, Seen.up, Seen.up))
     looking.forgets(0)
@@ -66,7 +66,7 @@ def test_a_node_that_lost_its_memory_may_not_know_a_living_instance_until_it_has
     assert len(course.harm) == 1
 
 
-def test_a_drain_without_an_end_or_with_two_or_of_a_living_pod_is_a_complaint() -> None:
+def test_a_drain_with_no_end_or_two_or_of_a_living_pod_is_a_complaint() -> None:
     dead, alive = subject("dead"), subject("alive", deleted=False)
     requested, removed = event("dead", "requested", instance="", app=""), event("dead", "removed")
     assert complaints([requested, removed], [dead], [alive]) == []

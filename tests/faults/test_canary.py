@@ -508,7 +508,7 @@ main()
 """
 
 
-async def test_a_crash_is_told_with_its_place_and_without_the_values_of_its_variables(
+async def test_a_crash_is_logged_with_its_place_and_without_variables_values(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq
 ) -> None:
     env = {

@@ -34,8 +34,8 @@ from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
-from controller.flows.policy import Policy
 from controller.flows.ports import Removed
+from controller.flows.worker_policy import WorkerPolicy
 from tests.fakes.eureka_node import UNKNOWN, FakeNode, Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.registry import FakeRegistry
@@ -137,7 +137,7 @@ class Model:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        policy = Policy(retention=RETENTION, give_up_after=timedelta(hours=12))
+        policy = WorkerPolicy(retention=RETENTION, give_up_after=timedelta(hours=12))
         self.workers = [
             WorkerReplica(self.broker, self.nodes, policy, self._before_delete) for _ in range(self._number_of_workers)
         ]

@@ -14,21 +14,21 @@ from controller.app.watch_parts import build_watch
 from controller.app.worker_parts import build_worker
 from controller.domain.commands import WorkItem
 from controller.domain.events import LogEntry
-from controller.domain.guard import RecentTakeOuts
+from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.instances import Readings
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
-from controller.domain.position import Position
 from controller.domain.reason import Reason
 from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
-from controller.flows.policy import Policy
 from controller.flows.ports import Removed, Sighting
 from controller.flows.priority import PriorityGate
 from controller.flows.worker import Worker
+from controller.flows.worker_policy import WorkerPolicy
 from tests.fakes.crashes import Crashed, CrashPlan
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.feed import FakePodFeed
@@ -148,8 +148,8 @@ class Hands:
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
         await self._do("postpone", self._broker.postpone(item, after))
 
-    async def park(self, item: WorkItem, reason: Reason) -> None:
-        await self._do("park", self._broker.park(item, reason))
+    async def dead_letter(self, item: WorkItem, reason: Reason) -> None:
+        await self._do("park", self._broker.dead_letter(item, reason))
 
     async def record(self, entry: LogEntry) -> None:
         await self._do("record", self._broker.record(entry))
@@ -300,7 +300,9 @@ class Replica:
 class WorkerReplica(Replica):
     """Consumes as controller/rabbit/consumer.py does."""
 
-    def __init__(self, broker: ModelBroker, nodes: list[FakeNode], policy: Policy, before_delete: BeforeDelete) -> None:
+    def __init__(
+        self, broker: ModelBroker, nodes: list[FakeNode], policy: WorkerPolicy, before_delete: BeforeDelete
+    ) -> None:
         self._nodes = nodes
         self._policy = policy
         self._before_delete = before_delete
@@ -376,7 +378,7 @@ class WatchReplica(Replica):
     async def _live(self) -> None:
         ledger = Ledger("test")
         self.feed = self._new_feed()
-        self.log = Follower(self.broker, lambda entry: parts.takeovers.apply(entry))
+        self.log = Follower(self.broker, lambda entry: parts.restore_dispatcher.apply(entry))
         parts = build_watch(
             feeds=[self.feed],
             outbox=Hands(self.broker, self.fate),
@@ -390,7 +392,7 @@ class WatchReplica(Replica):
         )
         for position in self.broker.positions:
             parts.positions.apply(position)
-        self.log.when_caught_up.append(parts.takeovers.log_read)
+        self.log.when_caught_up.append(parts.restore_dispatcher.log_read)
         self.log.begin(self.reading)
         self._when_up()
         await parts.run()
@@ -403,7 +405,7 @@ async def _perform(verdict: HandlerResult, hands: Hands) -> None:
         case Delay(item=item, after=after):
             await hands.postpone(item, after)
         case DeadLetter(item=item, reason=reason):
-            await hands.park(item, reason)
+            await hands.dead_letter(item, reason)
         case _:
             assert_never(verdict)
 

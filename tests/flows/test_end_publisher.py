@@ -12,10 +12,10 @@ from loguru import logger
 
 from controller.domain.commands import drain_id
 from controller.domain.pods import Pod
-from controller.domain.position import Position
 from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_details import ContainerEnd, Hook, PodDetails, Sleep
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
+from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.flows import end_publisher
 from controller.flows.end_publisher import MAX_DRAIN_IDS, MAX_WHY_LENGTH, EndPublisher

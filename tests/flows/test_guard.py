@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from controller.domain.events import Outcome
-from controller.domain.guard import GuardPolicy
+from controller.domain.guard_policy import GuardPolicy
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.world import APP, OUT_EVERYWHERE, World
 from tests.unit.building import a_command, a_pod, terminating

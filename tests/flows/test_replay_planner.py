@@ -11,12 +11,12 @@ import pytest
 from controller.domain.commands import DrainCommand
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
-from controller.domain.guard import GuardPolicy
+from controller.domain.guard_policy import GuardPolicy
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.replay_plan import ReplayAction, ReplayItem, Requester
-from controller.flows.policy import Policy
 from controller.flows.replay_planner import MAX_CONCURRENT, LivingPods, ReplayPlanner
+from controller.flows.worker_policy import WorkerPolicy
 from tests.fakes.eureka_node import Trouble
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
@@ -32,7 +32,7 @@ class Stage:
 
     def __init__(self, **policy: Any) -> None:
         self.registry = FakeRegistry(clock=virtual_clock)
-        self.policy = Policy(**{"retention": RETENTION, **policy})
+        self.policy = WorkerPolicy(**{"retention": RETENTION, **policy})
         self.living: LivingPods | None = None
 
     async def register(self, app: str = APP, instance_id: str = ID, **facts: Any) -> None:

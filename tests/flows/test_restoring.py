@@ -140,7 +140,7 @@ async def test_who_came_while_nobody_watched_is_found_when_the_log_has_been_read
         stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
         stage.feed.lists(heir())
         await asyncio.sleep(1)
-        stage.parts.takeovers.log_read()
+        stage.parts.restore_dispatcher.log_read()
         await asyncio.sleep(1)
         assert [restore.pod.uid for restore in stage.broker.restores] == ["uid-2"]
 

@@ -6,7 +6,7 @@ import asyncio
 
 from controller.domain.causes import Cause
 from controller.domain.events import Outcome
-from controller.domain.position import Position
+from controller.domain.watch_position import Position
 from controller.flows.ports import Removed
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock

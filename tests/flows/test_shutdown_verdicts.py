@@ -20,7 +20,8 @@ class Reported:
 
     def __init__(self, *entries: Event | PodEnd) -> None:
         self.verdicts: list[tuple[str, str]] = []
-        self._shutdowns = ShutdownVerdicts(DrainIndex(), self._report)
+        self._shutdowns = ShutdownVerdicts(DrainIndex())
+        self._shutdowns.readers.append(self._report)
         self.take(*entries)
 
     def _report(self, record: DrainRecord, shutdown: Shutdown) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 from controller.app.watch_parts import build_watch
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Target
+from controller.domain.drain_index import DrainIndex
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.ledger import Ledger
 from controller.domain.routing import Routing
 from controller.flows.priority import PriorityGate
+from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from tests.fakes.event_recorder import FakeEventRecorder
 from tests.fakes.feed import FakePodFeed
 from tests.fakes.log import FakeLog
@@ -48,8 +50,10 @@ class Watching:
         )
 
         assert self.parts.pod_events is not None
-        self.broker.readers += [self.parts.takeovers.apply, self.parts.pod_events.apply]
-        self.broker.end_readers.append(self.parts.pod_events.apply_end)
+        verdicts = ShutdownVerdicts(DrainIndex())
+        verdicts.readers.append(self.parts.pod_events.apply_shutdown)
+        self.broker.readers += [self.parts.restore_dispatcher.apply, self.parts.pod_events.apply, verdicts.apply]
+        self.broker.end_readers.append(verdicts.apply_end)
 
     def told(self, outcome: Outcome, *, command: DrainCommand | None = None, target: Target | None = None) -> Event:
         """An event about the usual pod's drain, told now."""

@@ -12,10 +12,10 @@ from typing import Any, Self
 from controller.app.worker_parts import build_worker
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.events import Event, Outcome, make_event
-from controller.domain.guard import RecentTakeOuts
+from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
-from controller.flows.policy import Policy
 from controller.flows.priority import PriorityGate
+from controller.flows.worker_policy import WorkerPolicy
 from tests.fakes.client import FakeClient
 from tests.fakes.consumer import FakeConsumer, Handler
 from tests.fakes.crashes import CrashPlan
@@ -47,7 +47,7 @@ class World:
         self.nodes = self.registry.nodes
         self.broker = FakeBroker(self.crashes)
         self.observer = FakeObserver()
-        self.policy = Policy(**{"retention": RETENTION, **policy})
+        self.policy = WorkerPolicy(**{"retention": RETENTION, **policy})
         self.consumer = FakeConsumer(self.broker, "eu", self.start_worker)
         self._consuming: asyncio.Task[None] | None = None
         self._processes: list[FakeClient] = []

@@ -36,7 +36,7 @@ class Caller(Process):
         log = folder / f"{variant.key}.log"
         super().__init__(f"caller of {variant.key}", self._command(), log=log, ready=self._has_called)
 
-    async def renew(self) -> None:
+    async def rotate_credentials(self) -> None:
         """Be another process, whose caches begin now."""
         self.renewing = True
         await self.kill()

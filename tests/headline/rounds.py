@@ -74,7 +74,7 @@ async def _roll(trial: Trial, number: int, chance: random.Random) -> None:
 
 async def _renew(caller: Caller, wait: float) -> None:
     await asyncio.sleep(wait)
-    await caller.renew()
+    await caller.rotate_credentials()
 
 
 async def _restart(trial: Trial, variant: Variant, number: int) -> Rollout:

@@ -258,7 +258,7 @@ async def test_a_replay_under_way_can_be_stopped_and_says_what_was_not_sent(scen
         assert sorted(shown) == [["OUT_OF_SERVICE"] * 2, ["UP"] * 2]
 
 
-async def test_nothing_is_replayed_without_a_filter_nor_when_nothing_is_left_to_drain(scene: Scene) -> None:
+async def test_nothing_is_replayed_without_a_filter_or_without_anything_to_drain(scene: Scene) -> None:
     async with scene.reader() as reader:
         page = reader.page
         await page.goto("/replays")

@@ -12,7 +12,7 @@ from controller.domain.events import Event, Outcome
 from controller.domain.timeline import Moment, moments
 from controller.ops.web.drain_groups import chips_of, groups_of
 from controller.ops.web.markup import environment, state, words
-from controller.ops.web.picture import MAX_ROWS, picture
+from controller.ops.web.timeline_chart import MAX_ROWS, picture
 from tests.unit.building import a_reason, a_target, at
 from tests.unit.shutdowns import an_end, an_event, begun, out, record_of, short_by
 
@@ -70,7 +70,7 @@ def test_every_state_is_in_one_group() -> None:
     assert sum(group.count for group in found) == len(Outcome)
 
 
-def test_a_chip_chooses_its_state_and_lets_go_of_it_and_keeps_the_other_filters() -> None:
+def test_a_chip_chooses_or_clears_its_state_and_keeps_the_other_filters() -> None:
     counts = Counter({Outcome.removed: 3, Outcome.failed: 1})
     given = {**NOTHING_GIVEN, "app": "a&b", "state": ["failed"]}
     failed, removed = chips_of(counts, given)
@@ -103,7 +103,7 @@ def test_no_two_moments_share_a_row_and_the_middle_of_many_is_left_out() -> None
     assert min(gaps) >= 9
 
 
-def test_clocks_that_disagree_and_beginnings_that_nobody_knows_can_be_drawn() -> None:
+def test_clocks_that_disagree_and_unknown_beginnings_can_be_drawn() -> None:
     drawn = picture([moment(-0.5), moment(0)])
     assert drawn is not None
     assert [point.x for point in drawn.points] == [3.0, 3.0]

@@ -31,9 +31,9 @@ from controller.flows.replay_runs import ReplayRuns, ReplayState
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.session import SessionPages
 from controller.ops.web.api import Api
-from controller.ops.web.live import Live
 from controller.ops.web.markup import environment
 from controller.ops.web.pages import Pages, mistake_page, sign_in_page
+from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.settings import OpsSettings, Settings
 from tests.fakes.outbox import FakeBroker

@@ -135,9 +135,9 @@ class Container:
             return
         self._timeline.mark_first("sigterm_at")
         self.program.send(signal.SIGTERM)
-        patience = max(deadline - loop.time(), LEAST_SECONDS_FOR_SIGTERM)
+        timeout = max(deadline - loop.time(), LEAST_SECONDS_FOR_SIGTERM)
         try:
-            await asyncio.wait_for(self.program.wait(), patience)
+            await asyncio.wait_for(self.program.wait(), timeout)
         except TimeoutError:
             await self.kill()
 

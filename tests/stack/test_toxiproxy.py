@@ -36,12 +36,12 @@ async def proxy(tmp_path: Path, tell: Tell) -> AsyncIterator[Proxy]:
         server.close()
 
 
-async def ask(proxy: Proxy, *, line: bytes = b"hello\n", patience: float = 5) -> bytes:
+async def ask(proxy: Proxy, *, line: bytes = b"hello\n", timeout: float = 5) -> bytes:
     """One line there and back, on a connection of its own; nothing when the connection was closed instead."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     try:
         writer.write(line)
-        return await asyncio.wait_for(reader.readline(), patience)
+        return await asyncio.wait_for(reader.readline(), timeout)
     finally:
         writer.close()
 
@@ -59,7 +59,7 @@ async def test_a_half_open_one_accepts_and_never_answers_also_on_open_connection
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.readline(), 0.5)
     with pytest.raises(TimeoutError):
-        await ask(proxy, patience=0.5)
+        await ask(proxy, timeout=0.5)
     await proxy.heal()
     writer.close()
     assert await ask(proxy) == b"hello\n"

@@ -142,9 +142,9 @@ async def test_renewed_credentials_are_used_at_the_next_connect_and_what_is_up_s
     region = fresh_region()
     async with an_outbox(wrong, region) as outbox:
         await until(lambda: outbox.link.trouble, "trouble", timeout=30)
-        outbox.link.renew(right, for_broker(right))
+        outbox.link.rotate_credentials(right, for_broker(right))
         await until(lambda: outbox.link.up, "up", timeout=30)
-        outbox.link.renew(wrong, for_broker(wrong))
+        outbox.link.rotate_credentials(wrong, for_broker(wrong))
         await outbox.send(command_for(region))
         outbox.link.give_up("to see what comes next")
         await until(lambda: not outbox.link.up and outbox.link.trouble, "trouble again", timeout=30)

@@ -43,7 +43,7 @@ async def test_with_the_right_certificate_and_password_it_is_taken_out(
         ("wrong host", "the certificate is for another host"),
     ],
 )
-async def test_a_node_with_a_wrong_certificate_is_named_and_used_once_it_has_a_right_one(
+async def test_a_wrong_certificate_is_named_and_the_node_used_once_it_is_right(
     eureka_pair: EurekaNodes, fronts: list[Front], authority: Authority, tmp_path: Path, case: str, said: str
 ) -> None:
     app = fresh_app()
@@ -105,5 +105,5 @@ async def test_a_changed_password_is_denied_until_it_is_renewed(
         new = RegionSettings.model_validate(
             {"nodes": [SecretUrl(url) for url in urls], "ca_file": ca_file, "username": USER, "password": "the new one"}
         )
-        region.renew(new, for_region("eu", new))
+        region.rotate_credentials(new, for_region("eu", new))
         assert {reading.condition for reading in await region.read(app, "id-1")} == {Condition.absent}

@@ -196,7 +196,11 @@ async def test_while_everything_is_rotated_under_load_no_drain_is_lost(
         log = await ended.enter_async_context(event_log(secure_broker.broker.url, region))
         await ended.enter_async_context(beside(outbox.link.run))
         await ended.enter_async_context(
-            beside(lambda: rotation.run(lambda access: outbox.link.renew(access.settings.broker, access.broker)))
+            beside(
+                lambda: rotation.run(
+                    lambda access: outbox.link.rotate_credentials(access.settings.broker, access.broker)
+                )
+            )
         )
         async with load:
             await load.more()

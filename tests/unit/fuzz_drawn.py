@@ -34,14 +34,14 @@ from yarl import URL
 
 from controller.app.worker_parts import build_worker
 from controller.domain.commands import WorkItem
-from controller.domain.guard import RecentTakeOuts
+from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
 from controller.eureka.node import Node, NodeAccess
 from controller.eureka.region import EurekaRegion
-from controller.flows.policy import Policy
 from controller.flows.priority import PriorityGate
+from controller.flows.worker_policy import WorkerPolicy
 from controller.logs import configure
 from controller.messages import v1
 from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, RESTORE_TYPE, decode_item
@@ -489,7 +489,7 @@ class Bench:
         self.worker = build_worker(
             registry=region,
             outbox=self.outbox,
-            policy=Policy(**{"retention": timedelta(minutes=5), **policy}),
+            policy=WorkerPolicy(**{"retention": timedelta(minutes=5), **policy}),
             clock=clock,
             observer=FakeObserver(),
             priority=PriorityGate(),

@@ -59,13 +59,15 @@ async def test_renewed_tokens_open_at_once_and_the_old_ones_open_nothing_more() 
     new_viewer, new_operator = "the-next-viewer-token", "the-next-operator-token"
     async with authorizer_app() as app:
         assert (await app.get(headers=bearer(new_viewer)))[0] == 401
-        app.authorizer.renew(OpsSettings(viewer_token=SecretStr(new_viewer), operator_token=SecretStr(new_operator)))
+        app.authorizer.rotate_credentials(
+            OpsSettings(viewer_token=SecretStr(new_viewer), operator_token=SecretStr(new_operator))
+        )
         assert await app.get(headers=bearer(new_viewer)) == (200, "viewer token")
         assert (await app.post(headers=bearer(new_operator)))[0] == 200
         for old in (VIEWER, OPERATOR):
             assert (await app.get(headers=bearer(old)))[0] == 401
             assert (await app.get(headers=cookie(old)))[0] == 401
-        app.authorizer.renew(OpsSettings())
+        app.authorizer.rotate_credentials(OpsSettings())
         assert (await app.get(headers=bearer(new_viewer)))[0] == 401
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 
 
 def test_the_entry_that_was_set_longest_ago_makes_room() -> None:

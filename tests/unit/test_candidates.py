@@ -41,7 +41,7 @@ def test_annotations_narrow_the_search(annotations: PodAnnotations, expected: li
     assert found.rejected == ()
 
 
-def test_an_instance_that_tells_no_port_is_not_excluded_by_an_annotated_one() -> None:
+def test_an_instance_without_a_port_is_not_excluded_by_an_annotated_one() -> None:
     assert resolved(an_instance(port=0), annotations=PodAnnotations(port=9090)).own
 
 

@@ -11,7 +11,8 @@ import aiohttp
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import resolve
 from controller.domain.events import Outcome, make_event
-from controller.domain.instances import Instance, read, silence_of
+from controller.domain.instances import Instance, read
+from controller.domain.silence import silence_of
 from controller.errors import RegistryError
 from controller.eureka.registry_decoder import decode_all, decode_instance
 from controller.messages.codec import encode_entry, encode_item

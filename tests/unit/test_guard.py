@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.events import Outcome, make_event
-from controller.domain.guard import GuardPolicy, RecentTakeOuts, heartbeats_again, may_heartbeat
-from controller.domain.instances import renewals
+from controller.domain.guard_policy import GuardPolicy, RecentTakeOuts
+from controller.domain.silence import heartbeats_again, may_heartbeat, renewals
 from tests.unit.building import NODES, a_command, a_target, an_instance, at, readings
 
 
@@ -32,7 +32,7 @@ def test_a_minute_is_counted_over_all_who_tell_the_log_each_instance_once() -> N
     assert lately.count(("eu", "ORDERS"), at(61), but="x") == 1
 
 
-def test_a_renewal_time_that_lies_behind_us_is_silence_and_one_ahead_is_not() -> None:
+def test_a_renewal_time_in_the_past_is_silence_and_one_ahead_is_not() -> None:
     now = readings(an_instance(renewed_at=at(80)))
     assert may_heartbeat(a_target(), now, at(60))
     assert may_heartbeat(a_target(), now, at(80 + 64))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.intervals import NOT_REGISTERED_AFTER, backoff, next_find_in
+from controller.domain.intervals import NOT_REGISTERED_AFTER, next_find_in, retry_delay
 from controller.rabbit.delay import whole_seconds
 from tests.unit.building import NOON
 
@@ -17,11 +17,11 @@ SECOND = timedelta(seconds=1)
 
 @given(st.integers(1, 10**9), st.integers(1, 3600))
 def test_a_backoff_is_never_below_a_second_nor_above_the_longest(attempt: int, longest: int) -> None:
-    assert SECOND <= backoff(attempt, timedelta(seconds=longest)) <= timedelta(seconds=longest)
+    assert SECOND <= retry_delay(attempt, timedelta(seconds=longest)) <= timedelta(seconds=longest)
 
 
 def test_a_backoff_doubles_up_to_the_longest() -> None:
-    waits = [backoff(attempt, timedelta(seconds=15)).total_seconds() for attempt in range(1, 7)]
+    waits = [retry_delay(attempt, timedelta(seconds=15)).total_seconds() for attempt in range(1, 7)]
     assert waits == [1, 2, 4, 8, 15, 15]
 
 

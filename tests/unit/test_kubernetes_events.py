@@ -118,7 +118,7 @@ def test_clocks_that_differ_give_no_negative_seconds() -> None:
     assert " 0.0 s after" in made_of(an_event(at=at(-5), since_at=NOON)).message
 
 
-def test_every_replica_gives_the_same_notice_and_another_change_another_name() -> None:
+def test_every_replica_makes_the_same_event_and_another_change_another_one() -> None:
     assert made_of(an_event()) == made_of(an_event())
     names = {
         made_of(event).name

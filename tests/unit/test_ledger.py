@@ -46,7 +46,7 @@ def test_after_the_end_nothing_is_held_and_an_old_event_told_late_changes_nothin
     assert list(ledger.held_at(SUCCESSOR)) == []
     assert ledger.has_ended(KEY, at(0))
     assert not ledger.has_ended(KEY, at(400)), "a drain that was asked for later has not"
-    assert ledger.is_ended(KEY[0])
+    assert ledger.has_any_ended(KEY[0])
 
 
 def test_what_failed_is_held_all_the_same() -> None:

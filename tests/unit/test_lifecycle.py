@@ -12,19 +12,20 @@ from controller.app.worker_parts import build_worker
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import Stage
 from controller.domain.events import Outcome
-from controller.domain.guard import RecentTakeOuts
-from controller.domain.instances import Condition, renewals
+from controller.domain.guard_policy import RecentTakeOuts
+from controller.domain.instances import Condition
 from controller.domain.ledger import Ledger
 from controller.domain.reason import Reason, ReasonCode
-from controller.flows.policy import Policy
+from controller.domain.silence import renewals
 from controller.flows.priority import PriorityGate
 from controller.flows.step_result import StepResult
+from controller.flows.worker_policy import WorkerPolicy
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.unit.building import NODES, FakeRegistry, a_command, a_target, an_instance, at, out, readings
 
-POLICY = Policy(retention=timedelta(minutes=5))
+POLICY = WorkerPolicy(retention=timedelta(minutes=5))
 HOLDERS = {
     "registered later": an_instance(registered_at=at(500)),
     "registered later, still starting": an_instance(registered_at=at(500), status="STARTING"),
@@ -40,7 +41,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.flows.instance_access.READ_BACK_INTERVALS", (0.0, 0.0))
 
 
-async def advance(registry: FakeRegistry, *, policy: Policy = POLICY, **facts: Any) -> StepResult:
+async def advance(registry: FakeRegistry, *, policy: WorkerPolicy = POLICY, **facts: Any) -> StepResult:
     worker = build_worker(
         registry=registry,
         outbox=FakeBroker(),
@@ -126,7 +127,7 @@ async def test_an_instance_that_serves_is_taken_out_where_it_serves_and_the_even
 
 
 async def test_without_removal_it_ends_out_of_service() -> None:
-    step = await advance(FakeRegistry(readings(out())), policy=Policy(retention=timedelta(0), remove=False))
+    step = await advance(FakeRegistry(readings(out())), policy=WorkerPolicy(retention=timedelta(0), remove=False))
     assert step.onward is None
 
 

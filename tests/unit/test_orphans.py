@@ -10,7 +10,7 @@ import pytest
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.events import Outcome, make_event
-from controller.domain.instances import Condition, renewals
+from controller.domain.instances import Condition
 from controller.domain.orphans import (
     LivingAddresses,
     Orphan,
@@ -21,6 +21,7 @@ from controller.domain.orphans import (
     suspects,
 )
 from controller.domain.ownership import Owned, ownership_of
+from controller.domain.silence import renewals
 from tests.unit.building import a_command, a_pod, a_target, an_instance, at, out, readings
 
 LEFT = an_instance(id="left", ip="10.1.0.50", host_name="left", renewed_at=at(-100))

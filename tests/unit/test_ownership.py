@@ -91,13 +91,13 @@ def test_a_living_pods_address_speaks_against_a_host_name() -> None:
     assert verdict({"ip": "10.1.0.50"}, living=(other,)) is not Owned
 
 
-def test_a_successor_that_registered_before_the_old_pods_deadline_is_not_taken_for_the_old_pod() -> None:
+def test_a_successor_registered_before_the_deadline_is_not_the_old_pod() -> None:
     # A StatefulSet's pod with 30 s of grace ends after 2 s; the next orders-0 registers at 12 s, before the deadline.
     # The command was written at 0 s, when there was no successor to tell of; the worker was late.
     assert verdict({"ip": "10.1.0.50", "registered_at": at(12)}) is not Owned
 
 
-def test_a_host_name_that_another_namespace_or_cluster_has_too_proves_nothing_about_another_address() -> None:
+def test_a_host_name_that_others_have_too_proves_nothing_elsewhere() -> None:
     # Every namespace and every cluster may have an orders-0, and the watch does not know them all.
     assert verdict({"ip": "172.20.0.5", "host_name": "orders-0"}) is not Owned
 

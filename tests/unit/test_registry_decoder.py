@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, silence_of
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL
+from controller.domain.silence import silence_of
 from controller.eureka.registry_decoder import NonsenseError, decode_all, decode_instance
 
 REGISTERED, RENEWED = 1_748_779_200_123, 1_748_779_290_456

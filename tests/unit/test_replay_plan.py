@@ -10,7 +10,6 @@ import pytest
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
-from controller.domain.decisions import Observation
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import FINAL, Event, Outcome, make_event
 from controller.domain.instances import Condition, Instance
@@ -21,11 +20,12 @@ from controller.domain.replay_plan import (
     Requester,
     combine_decisions,
     decide_instance,
+    decide_under_way,
     is_settled,
-    is_under_way,
     replay_command,
     requested,
 )
+from controller.domain.stage_decisions import Observation
 from tests.unit.building import NOON, a_command, a_progress, a_reason, a_target, an_instance, at, out, readings
 
 ANN = Requester(by="ann@desk", at=at(3_600), why="INC-1")
@@ -106,7 +106,7 @@ def test_whoever_asks_starts_from_the_beginning_and_is_named() -> None:
 def test_a_drain_is_under_way_until_its_worker_would_have_given_up(
     events: tuple[Event, ...], reason: str | None
 ) -> None:
-    decision = is_under_way(record_of(*events), ANN.at, HOUR)
+    decision = decide_under_way(record_of(*events), ANN.at, HOUR)
     assert decision == (None if reason is None else ReplayDecision(action=ReplayAction.under_way, reason=reason))
 
 
@@ -116,11 +116,11 @@ def test_what_was_just_asked_for_again_is_under_way(before: Outcome) -> None:
     record = record_of(
         an_event(Outcome.requested), an_event(before, 9, target=ONE), an_event(Outcome.requested, 3_590, bob)
     )
-    assert is_under_way(record, ANN.at, HOUR) == ReplayDecision(
+    assert decide_under_way(record, ANN.at, HOUR) == ReplayDecision(
         action=ReplayAction.under_way, reason="asked for by bob"
     )
     record.apply(an_event(Outcome.out_of_service, 3_591, bob, target=ONE), timeline=False)
-    assert is_under_way(record, ANN.at, HOUR) is None
+    assert decide_under_way(record, ANN.at, HOUR) is None
 
 
 @pytest.mark.parametrize(

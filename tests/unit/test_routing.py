@@ -1,4 +1,4 @@
-"""Whether a pod is drained, why, where, and over which span of time."""
+"""Whether a pod is drained, why, where, and over which drain_period of time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from controller.domain.causes import MAX_FINISHED_AGE, Cause, cause_of, is_worth
 from controller.domain.commands import drain_id
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.routing import Publish, Refuse, Routing, make_commands, span
+from controller.domain.routing import Publish, Refuse, Routing, drain_period, make_commands
 from tests.unit.building import NOON, a_living_pod, a_pod, at, terminating
 
 ROUTING = Routing(
@@ -86,7 +86,7 @@ def test_what_has_no_address_or_ended_long_ago_is_left_out(facts: dict[str, Any]
         ("shop", "mars-1", ["mars-1"]),
     ],
 )
-def test_the_annotation_goes_before_the_namespace_and_the_namespace_before_the_default(
+def test_the_annotation_wins_over_the_namespace_and_that_over_the_default(
     namespace: str, annotation: str | None, expected: list[str]
 ) -> None:
     notes = {} if annotation is None else {"region": annotation}
@@ -138,7 +138,7 @@ def test_a_command_carries_the_pod_its_times_and_its_living_neighbours() -> None
 
 
 @given(st.tuples(*[st.text(min_size=1, max_size=8).filter(lambda text: "\0" not in text)] * 3))
-def test_a_drain_has_the_same_id_wherever_it_is_derived_and_another_one_for_anything_else(
+def test_a_drain_has_the_same_id_everywhere_and_no_other_drain_has_it(
     facts: tuple[str, str, str],
 ) -> None:
     cluster, uid, region = facts
@@ -174,10 +174,10 @@ def test_the_drain_id_is_pinned_because_links_and_logs_outlive_a_release() -> No
         (a_pod(phase="Succeeded"), Cause.succeeded, (NOON, NOON)),
     ],
 )
-def test_the_span_runs_from_when_the_pod_began_to_go_to_its_deadline_or_end(
+def test_the_span_runs_from_when_the_pod_began_to_go_to_its_end(
     pod: Pod, cause: Cause, expected: tuple[Any, Any]
 ) -> None:
-    assert span(pod, cause, NOON) == expected
+    assert drain_period(pod, cause, NOON) == expected
 
 
 @given(
@@ -189,5 +189,5 @@ def test_the_span_runs_from_when_the_pod_began_to_go_to_its_deadline_or_end(
 def test_a_pod_is_never_over_before_it_began_to_go(cause: Cause, grace: int, late: float, finished: int | None) -> None:
     finished_at = None if finished is None else at(finished)
     pod = replace(terminating(a_pod(finished_at=finished_at), grace=grace))
-    since_at, end_at = span(pod, cause, at(late))
+    since_at, end_at = drain_period(pod, cause, at(late))
     assert since_at <= end_at

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import Stage, Target
-from controller.domain.decisions import Continue, Decision, Delete, Finish, Observation, Obstructed, TakeOut
 from controller.domain.events import Outcome
-from controller.domain.instances import Condition, Instance, renewals
+from controller.domain.instances import Condition, Instance
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL
 from controller.domain.reason import ReasonCode
+from controller.domain.silence import renewals
+from controller.domain.stage_decisions import Continue, Delete, Finish, Observation, Obstructed, StageDecision, TakeOut
 from controller.domain.stages import COMES_BACK, MAX_DELETES, MAX_DENIED_ATTEMPTS, STAGES, check_ownership, is_hopeless
 from tests.unit.building import NODES, a_command, a_target, an_instance, at, out, readings
 
@@ -53,7 +54,7 @@ def observe(
     )
 
 
-def decide(target: Target, *answers: Any, **facts: Any) -> Decision:
+def decide(target: Target, *answers: Any, **facts: Any) -> StageDecision:
     return STAGES[target.stage](observe(target, *answers, **facts))
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import Cause
-from controller.domain.decisions import GiveBack, Obstructed
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import OUT_OF_SERVICE, Condition
-from controller.domain.takeover import LookAgain, Restored, decide_restore, may_have_taken_over
+from controller.domain.restore import LookAgain, Restored, decide_restore, may_have_taken_over
+from controller.domain.stage_decisions import GiveBack, Obstructed
 from tests.unit.building import POD_IP, a_pod, an_instance, at, out, readings
 
 NEW_IP = "10.1.0.99"

@@ -14,8 +14,8 @@ from controller.domain.shutdown.findings import WindowCoverage
 from controller.errors import KubernetesError, RegistryError
 from controller.eureka import region_checks
 from controller.eureka.region import EurekaRegion
-from controller.flows.finder import Finder
-from controller.flows.matching import Matcher
+from controller.flows.instance_finder import InstanceFinder
+from controller.flows.registration_check import RegistrationCheck
 from controller.kube import kube_checks
 from controller.kube.client import KubeApi
 from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch
@@ -127,8 +127,8 @@ async def _matches(settings: Settings, api: KubeApi, regions: dict[str, EurekaRe
     ]
     checks = []
     for name, region in regions.items():
-        finder = Finder(registry=region, instance_id_templates=settings.instance_id_templates)
-        matcher = Matcher(region=name, finder=finder, routing=routing_of(settings), clock=now)
+        finder = InstanceFinder(registry=region, instance_id_templates=settings.instance_id_templates)
+        matcher = RegistrationCheck(region=name, finder=finder, routing=routing_of(settings), clock=now)
         area = f"region {name}"
         try:
             matches = await matcher.match(watched)

@@ -15,7 +15,7 @@ from controller.flows.publisher import Publisher
 from controller.flows.sweeper import Sweeper, SweepResult
 from controller.kube.client import KubeApi
 from controller.kube.listing import Census
-from controller.ops.tables import findings_table
+from controller.ops.tables import orphans_table
 from controller.settings import Settings
 from controller.signals import beside
 from controller.tls.context import access_to
@@ -28,7 +28,7 @@ async def sweep(settings: Settings, *, dry_run: bool) -> int:
     access_to(settings, settings.regions)  # a file that cannot be used is reported before anything is waited for
     done, sent = await _pass(settings, dry_run=dry_run)
     found = [finding for finding in done.findings if not finding.doubt]
-    print(findings_table(done.findings, width=terminal_width()), end="")
+    print(orphans_table(done.findings, width=terminal_width()), end="")
     changes = "nothing was changed" if sent is None else f"{sent} drains sent"
     report(f"{len(done.findings)} without a living pod, {len(found)} of them to be drained; {changes}")
     for gap in done.incomplete:

@@ -19,7 +19,7 @@ from loguru import logger
 from controller.errors import KubernetesError
 from controller.kube.reviews import GROUP, Identity
 from controller.ops.auth.credentials import credentials_of
-from controller.ops.auth.decision_cache import Decision, DecisionCache, Monotonic, Refused, User
+from controller.ops.auth.decision_cache import AuthDecision, DecisionCache, Monotonic, Refused, User
 from controller.ops.auth.origin import Sender, sender_of
 from controller.ops.auth.refusals import OpsForbiddenError, RefusedError, UnauthorizedError, UnavailableError
 from controller.settings import OpsSettings
@@ -64,7 +64,7 @@ class Authorizer:
         self._quiet_until = 0.0
         self._static = _static_of(settings)
 
-    def renew(self, settings: OpsSettings) -> None:
+    def rotate_credentials(self, settings: OpsSettings) -> None:
         """Use new tokens of the settings: the old ones are invalid from now on."""
         self._static = _static_of(settings)
 
@@ -130,7 +130,7 @@ class Authorizer:
                 "with a cookie, a write needs the Origin header; programs send Authorization: Bearer …"
             )
 
-    def _by_settings(self, digest: bytes, need: Permission) -> Decision | None:
+    def _by_settings(self, digest: bytes, need: Permission) -> AuthDecision | None:
         # All are compared, so that the time taken reveals nothing.
         found = [(user, may) for known, user, may in self._static if hmac.compare_digest(known, digest)]
         if not found:
@@ -138,7 +138,7 @@ class Authorizer:
         [(user, may)] = found
         return user if need in may else Refused(OpsForbiddenError, f"the {user.name} may only read")
 
-    async def _by_kubernetes(self, checker: Checker, token: str, need: Permission) -> Decision:
+    async def _by_kubernetes(self, checker: Checker, token: str, need: Permission) -> AuthDecision:
         verb, resource = need.value
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):

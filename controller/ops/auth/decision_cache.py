@@ -45,7 +45,7 @@ class Refused:
         return self.kind(self.why)
 
 
-Decision = User | Refused
+AuthDecision = User | Refused
 
 
 class DecisionCache:
@@ -53,10 +53,10 @@ class DecisionCache:
 
     def __init__(self, clock: Monotonic) -> None:
         self._clock = clock
-        self._decided: dict[bytes, tuple[float, Decision]] = {}
-        self._under_way: dict[bytes, asyncio.Task[Decision]] = {}
+        self._decided: dict[bytes, tuple[float, AuthDecision]] = {}
+        self._under_way: dict[bytes, asyncio.Task[AuthDecision]] = {}
 
-    async def get(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, Decision]]) -> Decision:
+    async def get(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, AuthDecision]]) -> AuthDecision:
         """Return the decision that is remembered, or the one that is being made, or make it."""
         until, decision = self._decided.get(key, (0.0, None))
         if decision is not None and self._clock() < until:
@@ -69,7 +69,7 @@ class DecisionCache:
         # The first request may end early while others still wait for its decision.
         return await asyncio.shield(task)
 
-    async def _make(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, Decision]]) -> Decision:
+    async def _make(self, key: bytes, decide: Callable[[], Coroutine[Any, Any, AuthDecision]]) -> AuthDecision:
         try:
             decision = await decide()
             self._keep(key, decision)
@@ -77,7 +77,7 @@ class DecisionCache:
         finally:
             del self._under_way[key]
 
-    def _keep(self, key: bytes, decision: Decision) -> None:
+    def _keep(self, key: bytes, decision: AuthDecision) -> None:
         self._decided.pop(key, None)
         if isinstance(decision, Refused) and decision.kind is UnavailableError:
             return

@@ -23,9 +23,9 @@ from controller.ops.auth.session import SessionPages, local_path
 from controller.ops.tables import plan_order
 from controller.ops.web.drain_groups import chips_of, groups_of, query_of
 from controller.ops.web.markup import STATIC, content
-from controller.ops.web.picture import picture
 from controller.ops.web.queries import Filters, ReplayBody, given_in, read, selection_of
 from controller.ops.web.site import Site
+from controller.ops.web.timeline_chart import picture
 
 MAX_ITEMS = 500
 """Drains of a plan or of its execution that a page shows; the counts are of all."""

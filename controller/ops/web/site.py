@@ -21,7 +21,7 @@ from controller.ops.answers import ErrorAnswer, JsonAnswer, json_text
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.headers import MAX_BODY_BYTES, protect, time_limit
 from controller.ops.auth.refusals import RefusedError, refusals
-from controller.ops.web.live import Live
+from controller.ops.web.server_sent_events import Live
 from controller.settings import Settings
 
 API = "/api/"

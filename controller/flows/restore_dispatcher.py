@@ -12,14 +12,14 @@ from datetime import timedelta
 
 from loguru import logger
 
-from controller.domain.bounded import BoundedMap
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.commands import RestoreCommand, make_restore
 from controller.domain.events import LogEntry
 from controller.domain.held_instances import HeldInstance, InstanceKey
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
+from controller.domain.restore import may_have_taken_over
 from controller.domain.shutdown.pod_details import PodDetails
-from controller.domain.takeover import may_have_taken_over
 from controller.domain.tracking import Tracker
 from controller.errors import BrokerError
 from controller.flows.backoff import Backoff
@@ -30,7 +30,7 @@ MAX_PAIRS = 100_000
 MAX_BACKOFF = timedelta(seconds=5)
 
 
-class Takeovers:
+class RestoreDispatcher:
     """Sends a restore for each living pod that may hold what a drain took out."""
 
     def __init__(self, *, cluster: str, tracker: Tracker, ledger: Ledger, log: EventLog, outbox: Outbox) -> None:

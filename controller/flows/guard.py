@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 
 from controller.domain.commands import DrainCommand, Target
-from controller.domain.decisions import Finish, Obstructed, Report
 from controller.domain.events import Outcome
-from controller.domain.guard import GuardPolicy, RecentTakeOuts, heartbeats_again, may_heartbeat
+from controller.domain.guard_policy import GuardPolicy, RecentTakeOuts
 from controller.domain.instances import Condition, Readings
 from controller.domain.reason import Reason, ReasonCode
+from controller.domain.silence import heartbeats_again, may_heartbeat
+from controller.domain.stage_decisions import Finish, Obstructed, Report
 from controller.flows.ports import Registry
 
 MAX_SIBLINGS_READ = 8
 """Other instances of the app that are asked, at most, whether they serve."""
 
 
-class GuardChecks:
+class Guard:
     """The guard of one region."""
 
     def __init__(self, *, registry: Registry, policy: GuardPolicy, recent_take_outs: RecentTakeOuts) -> None:

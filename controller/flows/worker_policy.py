@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from controller.domain.commands import Progress, Target
-from controller.domain.guard import GuardPolicy
-from controller.domain.intervals import backoff
+from controller.domain.guard_policy import GuardPolicy
+from controller.domain.intervals import retry_delay
 from controller.domain.reason import Reason
 from controller.domain.shutdown.window import STOCK, Windows
 
@@ -16,7 +16,7 @@ Retried = TypeVar("Retried", Target, Progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class WorkerPolicy:
     """How a worker proceeds."""
 
     retention: timedelta
@@ -31,10 +31,10 @@ class Policy:
     guard: GuardPolicy = field(default_factory=GuardPolicy)
     windows: Windows = STOCK
 
-    def retry(self, what: Retried, reason: Reason, now: datetime) -> Retried | None:
+    def retry_or_give_up(self, what: Retried, reason: Reason, now: datetime) -> Retried | None:
         """Return what to come back with, and when; None once something has stood in the way for too long."""
         since = what.trouble_since or now
         if now - since >= self.give_up_after:
             return None
-        due_at = now + backoff(what.attempt, self.max_backoff)
+        due_at = now + retry_delay(what.attempt, self.max_backoff)
         return replace(what, attempt=what.attempt + 1, trouble=reason, trouble_since=since, due_at=due_at)

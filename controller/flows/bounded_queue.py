@@ -11,7 +11,7 @@ from loguru import logger
 Entry = TypeVar("Entry")
 
 
-class Backlog(Generic[Entry]):
+class BoundedQueue(Generic[Entry]):
     """A queue that never holds anybody up."""
 
     def __init__(self, limit: int, *, what: str) -> None:

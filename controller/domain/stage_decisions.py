@@ -1,4 +1,4 @@
-"""What a stage of a drain decides from, and what it may decide: values that flows/lifecycle makes and performs."""
+"""What a stage of a drain decides from, and its decisions: domain/stages returns them, flows/lifecycle performs them."""
 
 from __future__ import annotations
 
@@ -96,4 +96,4 @@ class Obstructed:
     safe_at: datetime | None = None
 
 
-Decision = TakeOut | GiveBack | Delete | Continue | Finish | Obstructed
+StageDecision = TakeOut | GiveBack | Delete | Continue | Finish | Obstructed

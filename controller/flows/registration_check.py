@@ -11,7 +11,7 @@ from controller.domain.causes import Cause, cause_of
 from controller.domain.commands import DrainCommand
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.routing import Publish, Refuse, Routing, make_commands
-from controller.flows.finder import Finder
+from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock
 
 NOTHING = "with nothing registered at their address or host name"
@@ -33,10 +33,10 @@ class Matches:
         self.pods.append(pod.key)
 
 
-class Matcher:
+class RegistrationCheck:
     """Looks living pods up in one region, the way that their drains would."""
 
-    def __init__(self, *, region: str, finder: Finder, routing: Routing, clock: Clock) -> None:
+    def __init__(self, *, region: str, finder: InstanceFinder, routing: Routing, clock: Clock) -> None:
         self._region = region
         self._finder = finder
         self._routing = routing

@@ -9,11 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.domain.bounded import BoundedMap
-from controller.domain.commands import Target
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.events import Event, LogEntry, Outcome
-from controller.domain.instances import Readings, present, renewals, silence_of
-from controller.domain.ownership import CLOCK_SKEW
 
 RATE_INTERVAL = timedelta(minutes=1)
 MAX_RECENT = 10_000
@@ -57,25 +54,3 @@ class RecentTakeOuts:
             for (where, instance_id), at in self._at.items()
             if where == place and instance_id != but and now - at < RATE_INTERVAL
         )
-
-
-def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
-    """Return whether the process behind it may still be alive.
-
-    A renewal time lies up to 90 s ahead of the renewal itself, never behind it.
-    """
-    instances = present(readings)
-    if target.silent_since is not None and target.renewals and target.renewals == renewals(readings):
-        silence = max((silence_of(instance.renewal_interval) for instance in instances), default=timedelta(0))
-        if now - target.silent_since >= silence:
-            return False
-    return any(
-        instance.renewed_at is None or now - instance.renewed_at < silence_of(instance.renewal_interval) + CLOCK_SKEW
-        for instance in instances
-    )
-
-
-def heartbeats_again(target: Target, readings: Readings) -> bool:
-    """Return whether a process that was proved silent has renewed since."""
-    seen = renewals(readings)
-    return bool(target.renewals) and any(target.renewals.get(node) != at for node, at in seen.items())

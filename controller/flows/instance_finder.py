@@ -16,7 +16,7 @@ MAX_LOOKUPS = 8
 """Ids that are asked for past the cache."""
 
 
-class Finder:
+class InstanceFinder:
     """Finds instances, and decides whose they are; writes nothing."""
 
     def __init__(self, *, registry: Registry, instance_id_templates: Sequence[str]) -> None:

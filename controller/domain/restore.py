@@ -12,11 +12,11 @@ from datetime import timedelta
 from controller.domain.addressing import is_local_address, is_same_address
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import REVERSIBLE
-from controller.domain.decisions import GiveBack, Obstructed
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Instance, Readings, disagree, present, trouble_of
 from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pods import Pod
+from controller.domain.stage_decisions import GiveBack, Obstructed
 
 MAX_SUCCESSOR_AGE = timedelta(minutes=15)
 """How much older than a drain its successor on the same node's network may be."""
@@ -58,7 +58,7 @@ def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, re
     instances = present(readings)
     if any(not _is_the_pods(instance, held, pod, annotations) for instance in instances):
         return LookAgain()
-    overridden = [instance for instance in instances if instance.is_held]
+    overridden = [instance for instance in instances if instance.has_override]
     if any(not instance.says_up_beneath for instance in overridden):
         return LookAgain()
     if overridden:

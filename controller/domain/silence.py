@@ -1,0 +1,56 @@
+"""Silence: what proves that no process heartbeats behind a registration any more.
+
+A renewal time that stays the same at every node, for longer than the heartbeat's interval, is the only proof there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from controller.domain.commands import Target
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Reading, Readings, present
+from controller.domain.ownership import CLOCK_SKEW
+
+
+def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
+    """Return the last renewal at each node that holds the instance."""
+    return {
+        reading.node: reading.instance.renewed_at
+        for reading in readings
+        if reading.instance is not None and reading.instance.renewed_at is not None
+    }
+
+
+def silence_of(renewal_interval: timedelta) -> timedelta:
+    """Return how far apart two equal renewal times must be to prove that no heartbeat came."""
+    interval = renewal_interval if renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
+    return interval + timedelta(seconds=5)
+
+
+def silence_needed(target: Target, readings: Readings) -> timedelta:
+    """Return how long every node must show the same renewal, or none, to prove that no heartbeat came."""
+    intervals = [instance.renewal_interval for instance in present(readings)]
+    return max(silence_of(interval) for interval in intervals or [target.renewal_interval])
+
+
+def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
+    """Return whether the process behind it may still be alive.
+
+    A renewal time lies up to 90 s ahead of the renewal itself, never behind it.
+    """
+    instances = present(readings)
+    if target.silent_since is not None and target.renewals and target.renewals == renewals(readings):
+        silence = max((silence_of(instance.renewal_interval) for instance in instances), default=timedelta(0))
+        if now - target.silent_since >= silence:
+            return False
+    return any(
+        instance.renewed_at is None or now - instance.renewed_at < silence_of(instance.renewal_interval) + CLOCK_SKEW
+        for instance in instances
+    )
+
+
+def heartbeats_again(target: Target, readings: Readings) -> bool:
+    """Return whether a process that was proved silent has renewed since."""
+    seen = renewals(readings)
+    return bool(target.renewals) and any(target.renewals.get(node) != at for node, at in seen.items())
