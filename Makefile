@@ -1,23 +1,23 @@
 # The two commands to know: `make demo` shows it, `make test` proves it. Both install and start all they need.
 UV ?= $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN = $(UV) run --locked --quiet
-# The image's. Not by a file .python-version: there pyenv's python3 would not start where pyenv has another one.
+# The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
 .PHONY: help install check test unit faults demo bench headline format docs clean
 .DEFAULT_GOAL := help
 
-help:  ## What there is
+help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .uv/bin/uv:
 	@echo "uv is not installed; putting it into .uv/" >&2
 	@python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
-install: $(if $(findstring .uv/,$(UV)),.uv/bin/uv)  ## The locked dependencies, into .venv
+install: $(if $(findstring .uv/,$(UV)),.uv/bin/uv)  ## Install the locked dependencies into .venv
 	@$(UV) sync --locked --quiet
 
-check: install  ## Style, types, layers, names, and the Dockerfile
+check: install  ## Check style, types, layers, names, and the Dockerfile
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
@@ -26,31 +26,31 @@ check: install  ## Style, types, layers, names, and the Dockerfile
 	$(RUN) hadolint Dockerfile
 
 # The stack's own tests install and build what is missing; then everything else runs in lanes, each with its own servers.
-test: check  ## Everything: unit, contract, end to end, the page, and the most telling faults, on the real servers
+test: check  ## Test everything on the real servers: unit, contract, end to end, the page, and a choice of faults
 	$(RUN) pytest tests/stack
 	$(RUN) python -m tests.lanes
 
-unit: install  ## What needs no server, in seconds
+unit: install  ## Test what needs no server, in seconds
 	$(RUN) pytest tests/unit tests/flows tests/demo tests/headline tests/bench
 
-faults: install  ## Everything broken in every way, on the real servers: over an hour, tables at the end
+faults: install  ## Break everything in every way, on the real servers: over an hour, tables at the end
 	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(FAULTS_ARGS)
 
-demo: install  ## A rolling restart on real servers, live (KEEP=1 leaves it running)
+demo: install  ## Show a rolling restart on real servers, live (KEEP=1 leaves it running)
 	@$(RUN) python -m tests.demo
 
-bench: install  ## Deletion -> OUT_OF_SERVICE, side by side with the floor
+bench: install  ## Measure from deletion to OUT_OF_SERVICE, side by side with the floor
 	@$(RUN) python -m tests.bench $(BENCH)
 
-headline: install  ## Requests lost in rolling restarts, four ways side by side: about 18 minutes
+headline: install  ## Count requests lost in rolling restarts, four ways side by side: about 18 minutes
 	@$(RUN) python -m tests.headline $(HEADLINE)
 
 format: install
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-docs: install  ## The pages that are made from the code
-	$(RUN) python -m controller.ops.metrics.metrics_reference >docs/metrics.md
+docs: install  ## Make the pages that are made from the code
+	$(RUN) python -m tests.metrics_page >docs/metrics.md
 	$(RUN) python -m controller.settings.reference >docs/configuration.md
 	$(RUN) python -m controller.settings.yaml_file >config/controller.yaml
 

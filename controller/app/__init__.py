@@ -1,6 +1,6 @@
-"""The composition root: the only rooms where things are built. Everything else receives what it needs.
+"""The composition root: the only folder where things are built. Everything else receives what it needs.
 
-roles      the processes that stay: watch, work, ops
-sweeping   and the others: commands that do one thing and end
-assembly   what they have in common; ending: how each of them ends
+process      the roles that stay: watch, work, ops; watch_parts, worker_parts and ops_role: what each is built of
+commands     what does one thing and ends; exit_status: how each of them ends
+assembly     what they have in common
 """

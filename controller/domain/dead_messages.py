@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.domain.commands import DrainCommand, WorkItem
+from controller.domain.reason import ReasonCode
 from controller.domain.selection import Selection
 
 
@@ -17,6 +18,8 @@ class DeadMessage:
     """The handle to settle it: its place in the queue, from 1."""
     region: str
     reason: str
+    reason_code: ReasonCode | None = None
+    """None when the broker gave it up."""
     type: str = ""
     message_id: str = ""
     died_at: datetime | None = None
@@ -39,9 +42,11 @@ class DeadMessage:
         return tuple(dict.fromkeys(held.app for held in self.item.held))
 
     def fits(self, selection: Selection) -> bool:
-        """Return whether the filters choose it. What cannot be read fits no filter but its region's."""
+        """Return whether the filters choose it. What cannot be read fits only its region's and reason's."""
+        if selection.reason_codes and self.reason_code not in selection.reason_codes:
+            return False
         if self.item is None:
-            others = replace(selection, region="", since=None, until=None, states=frozenset())
+            others = replace(selection, region="", since=None, until=None, states=frozenset(), reason_codes=frozenset())
             return others == Selection() and selection.region in ("", self.region)
         return selection.fits(
             region=self.region,

@@ -1,4 +1,4 @@
-"""When to look again. Delays are whole seconds at the least one: they travel through the broker's delay ladder."""
+"""When to look again. Delays are whole seconds at the least one: they travel through the broker's delay queues."""
 
 from __future__ import annotations
 

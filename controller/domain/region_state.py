@@ -41,7 +41,7 @@ class RegionState:
     dead: QueueState | None = None
     nodes: tuple[NodeState, ...] = ()
     differ_since: datetime | None = None
-    """Since when its nodes have told different registries."""
+    """Since when its nodes' registries have differed."""
     oldest: DrainRecord | None = None
     """The drain that has waited longest to be taken out."""
 

@@ -144,7 +144,7 @@ FILTERS = (
         typed=False,
     ),
     Filter(
-        name="reason_code", field="reason_codes", label="Reason code", needs_record=True, metavar="CODE",
+        name="reason_code", field="reason_codes", label="Reason code", metavar="CODE",
         about="For this reason, for example unreachable.", repeatable=True, choices=tuple(ReasonCode),
     ),
     Filter(

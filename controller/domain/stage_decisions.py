@@ -1,4 +1,4 @@
-"""What a stage of a drain decides from, and its decisions: domain/stages returns them, flows/lifecycle performs them."""
+"""What a stage of a drain decides from, and its decisions, which domain/stages returns and flows/lifecycle performs."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Outbox(Protocol):
         ...
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
-        """Publish a work item into the delay ladder, to come back to its region's queue."""
+        """Publish a work item into the delay queues, to come back to its region's queue."""
         ...
 
     async def record(self, entry: LogEntry) -> None:

@@ -41,7 +41,7 @@ class PriorityGate:
                 self._wait_until_idle.set()
 
     async def wait_until_idle(self) -> None:
-        """Wait until nothing is urgent, at most LONGEST_WAIT."""
+        """Wait until nothing is urgent, at most MAX_WAIT."""
         if any(side._urgent for side in (self, *self._others)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(MAX_WAIT):

@@ -1,7 +1,7 @@
 """The watch: what the API server says goes into the tracker, and from there to whoever listens.
 
 It only notes, and never waits: a broker that is away does not slow it down. Those who listen: ``dispatcher`` sends what
-is due, ``restore_dispatcher`` restores what living pods have taken over, ``end_publisher`` notes when drained pods ended.
+is due, ``restore_dispatcher`` restores what living pods took over, ``end_publisher`` notes when drained pods ended.
 """
 
 from __future__ import annotations

@@ -165,6 +165,7 @@ class DeadMessageAnswer(JsonAnswer):
     type: str
     message_id: str
     died_at: datetime | None
+    reason_code: ReasonCode | None
     reason: str
     problem: Annotated[str, Meta(description="Why it is no message of ours.")]
 
@@ -174,9 +175,9 @@ class CheckAnswer(JsonAnswer):
 
     area: str
     what: str
-    severity: Severity = field(name="grade")
+    severity: Severity
     found: str
-    fix: Annotated[str, Meta(description="What puts it right.")] = field(name="mend")
+    fix: Annotated[str, Meta(description="What puts it right.")]
 
 
 def json_text(answer: JsonAnswer) -> str:

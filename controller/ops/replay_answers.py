@@ -27,7 +27,7 @@ class ItemAnswer(JsonAnswer):
     """What a replay would do about one drain."""
 
     drain_id: str
-    verdict: ActionName
+    action: ActionName
     reason: str
     region: str
     pod: str
@@ -68,7 +68,7 @@ class ReplayAnswer(JsonAnswer):
 def item_answer(item: ReplayItem) -> ItemAnswer:
     """Describe one line of a replay's plan."""
     instances = [InstanceName(app=app, instance_id=instance_id) for app, instance_id in item.instances]
-    return fill(ItemAnswer, item, verdict=item.decision.action.name, reason=item.decision.reason, instances=instances)
+    return fill(ItemAnswer, item, action=item.decision.action.name, reason=item.decision.reason, instances=instances)
 
 
 def replay_answer(run: ReplayRun) -> ReplayAnswer:

@@ -4,7 +4,7 @@ Dead letters are held unacknowledged: the broker puts back whatever was not sett
 are held, nobody else sees them.
 
 Trap: an acknowledgement is answered by nobody. The broker's channel keeps those of a quorum queue to itself once 32 are
-not applied yet, and forgets them when it ends: of 200 that were followed by a close, 33 to 167 letters came back
+not applied yet, and forgets them when it ends: of 200 that were followed by a close, 33 to 167 came back
 (RabbitMQ 3.10.8). Counting the queue does not wait for them; fetching from it does, since a fetch is a command of the
 queue's own log like they are (``rabbit_fifo_client``: ``settle`` is sent, ``dequeue`` is waited for).
 """
@@ -19,6 +19,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, QueueEmpty
 
 from controller.domain.commands import WorkItem
 from controller.domain.dead_messages import DeadMessage
+from controller.domain.reason import ReasonCode
 from controller.errors import MessageError
 from controller.flows.ports import MAX_DEAD_MESSAGES
 from controller.messages.codec import decode_item
@@ -87,6 +88,7 @@ class RabbitDeadLetterQueue:
 def _decode(number: int, region: str, message: AbstractIncomingMessage) -> DeadMessage:
     item: WorkItem | None = None
     problem = ""
+    code = message.headers.get("x-reason-code")
     try:
         item = decode_item(message.body, type_=message.type, content_type=message.content_type)
     except MessageError as error:
@@ -97,6 +99,7 @@ def _decode(number: int, region: str, message: AbstractIncomingMessage) -> DeadM
         number=number,
         region=region,
         reason=str(message.headers.get("x-reason") or NO_REASON),
+        reason_code=None if code is None else ReasonCode(str(code)),
         type=message.type or "",
         message_id=message.message_id or "",
         died_at=message.timestamp,

@@ -16,12 +16,12 @@ MAX_SECONDS = (1 << LEVELS) - 1
 
 
 def whole_seconds(delay: timedelta) -> int:
-    """Round up, at least one second and at most the ladder's length."""
+    """Round up, at least one second and at most the longest delay that the queues can add up to."""
     return max(1, min(math.ceil(delay.total_seconds()), MAX_SECONDS))
 
 
 def routing_key(seconds: int, region: str) -> str:
-    """Return the way through the ladder: one word a level, the highest first, then the region."""
+    """Return the way through the delay queues: one word a level, the highest first, then the region."""
     return ".".join([*f"{seconds:0{LEVELS}b}", region])
 
 

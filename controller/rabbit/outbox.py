@@ -62,7 +62,7 @@ class RabbitOutbox:
             await self._publish(names.COMMANDS, item.region, encode_item(item), type_of(item), message_id)
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
-        """Publish a work item into the delay ladder."""
+        """Publish a work item into the delay queues."""
         seconds = delay.whole_seconds(after)
         exchange = names.delay_level(delay.entry_level(seconds))
         due = item.progress.due_at.timestamp() if item.progress else 0

@@ -86,14 +86,14 @@ def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Declara
         ]
     return (
         *things,
-        *_ladder(),
+        *_delay_queues(),
         _stream(names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES),
         _stream(names.ENDS, kept=events_kept, segment=SEGMENT_BYTES),
         _stream(names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES),
     )
 
 
-def _ladder() -> list[Declaration]:
+def _delay_queues() -> list[Declaration]:
     things: list[Declaration] = []
     below = names.DELAY_OUT
     for level in range(delay.LEVELS):

@@ -16,6 +16,7 @@ import pytest
 from controller.domain.commands import make_restore
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.held_instances import HeldInstance
+from controller.domain.reason import ReasonCode
 from controller.errors import BrokerError
 from controller.messages.codec import CONTENT_TYPE, encode_item
 from controller.rabbit import names
@@ -73,6 +74,7 @@ async def test_they_are_shown_with_their_reasons_the_oldest_first(broker: Rabbit
                 assert ids(letters) == numbered(5)
                 assert [letter.number for letter in letters] == [1, 2, 3, 4, 5]
                 assert [letter.reason for letter in letters] == [f"reason {number}" for number in range(5)]
+                assert {letter.reason_code for letter in letters} == {ReasonCode.unreachable}
                 assert all(letter.item and not letter.problem and letter.died_at for letter in letters)
             await settled_down(broker, region, 5)
 
@@ -164,7 +166,7 @@ async def test_what_is_not_ours_is_shown_with_what_is_wrong_with_it(broker: Rabb
                 assert words in problem
             assert problems[4:] == [""], "a restore is ours"
             assert [letter.item is None for letter in letters] == [True] * 4 + [False]
-            assert [letter.reason for letter in letters[:3]] == [NO_REASON] * 3
+            assert [(letter.reason, letter.reason_code) for letter in letters[:3]] == [(NO_REASON, None)] * 3
             assert letters[3].message_id == "m" * 200
             await held.settle(1)
         await settled_down(broker, region, 4)
@@ -220,7 +222,7 @@ async def test_when_their_holder_is_killed_all_are_back_but_the_settled_ones(bro
             assert sorted(ids(await held.hold())) == sorted(numbered(20)[1:])
 
 
-async def test_without_a_broker_that_is_said(broker: RabbitMq) -> None:
+async def test_without_a_broker_the_error_says_so(broker: RabbitMq) -> None:
     settings = settings_for(broker).model_copy(update={"url": type(settings_for(broker).url)("amqp://127.0.0.1:1/")})
     async with RabbitDeadLetterQueue(settings=settings, region="eu") as held:
         with pytest.raises(BrokerError, match="the dead letters of eu cannot be read"):

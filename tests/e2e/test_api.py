@@ -72,7 +72,7 @@ class OpsSite:
             endless = answer.content_type == "text/event-stream"
             return answer.status, "" if endless else await answer.text()
 
-    async def told(self, method: str, path: str, *, expect: int = 200, **options: Any) -> Any:
+    async def json(self, method: str, path: str, *, expect: int = 200, **options: Any) -> Any:
         """The JSON of an answer that has this status."""
         status, text = await self.ask(method, path, **options)
         assert status == expect, text
@@ -179,26 +179,26 @@ def _conforms(operation: Any, mode: GenerationMode, url: str, headers: dict[str,
     return cast("Callable[[], None]", conforms)
 
 
-async def test_what_the_log_tells_is_listed_filtered_and_shown_one_by_one(site: OpsSite) -> None:
+async def test_the_log_is_listed_filtered_and_shown_drain_by_drain(site: OpsSite) -> None:
     query = f"region={site.region}&namespace={site.namespace}&pod={site.namespace}/old-*"
 
     async def all_there() -> bool:
-        return len((await site.told("GET", f"/api/v1/drains?{query}"))["drains"]) == len(Outcome)
+        return len((await site.json("GET", f"/api/v1/drains?{query}"))["drains"]) == len(Outcome)
 
     await until(all_there, "the log to be read")
     for outcome in Outcome:
-        [one] = (await site.told("GET", f"/api/v1/drains?{query}&state={outcome}"))["drains"]
+        [one] = (await site.json("GET", f"/api/v1/drains?{query}&state={outcome}"))["drains"]
         assert one["state"] == outcome
-        shown = await site.told("GET", f"/api/v1/drains/{one['drain_id']}")
+        shown = await site.json("GET", f"/api/v1/drains/{one['drain_id']}")
         assert {name: shown[name] for name in one} == one
         assert shown["timeline"]
-    few = await site.told("GET", f"/api/v1/drains?{query}&limit=2")
+    few = await site.json("GET", f"/api/v1/drains?{query}&limit=2")
     assert (len(few["drains"]), few["more"]) == (2, len(Outcome) - 2)
-    two = await site.told("GET", f"/api/v1/drains?{query}&state=failed&state=removed")
+    two = await site.json("GET", f"/api/v1/drains?{query}&state=failed&state=removed")
     assert {one["state"] for one in two["drains"]} == {"failed", "removed"}
 
     async def is_consumed() -> Any:
-        regions = (await site.told("GET", "/api/v1/regions"))["regions"]
+        regions = (await site.json("GET", "/api/v1/regions"))["regions"]
         return [one for one in regions if one["region"] == site.region and one["consumers"] == 1]
 
     [region] = await until(is_consumed, "the next look at the regions")
@@ -289,19 +289,19 @@ async def test_listeners_get_a_drains_events_and_a_replay_runs_only_when_asked(
     chosen = {"id": [drain_id], "reason": "INC-1"}
 
     before = (await queue_lengths(site.broker, [site.region]), len(site.log.events))
-    plan = await site.told("POST", "/api/v1/replays", json=chosen)
+    plan = await site.json("POST", "/api/v1/replays", json=chosen)
     assert plan["executed"] is False
-    assert [(one["drain_id"], one["verdict"]) for one in plan["items"]] == [(drain_id, "drain")]
-    assert await site.told("POST", "/api/v1/replays", json={**chosen, "execute": False}) == plan
+    assert [(one["drain_id"], one["action"]) for one in plan["items"]] == [(drain_id, "drain")]
+    assert await site.json("POST", "/api/v1/replays", json={**chosen, "execute": False}) == plan
     assert (await site.ask("POST", "/api/v1/replays", json={**chosen, "execute": True}, token=VIEWER))[0] == 403
     assert (await queue_lengths(site.broker, [site.region]), len(site.log.events)) == before
     assert await site.eureka.statuses(site.region, instance_id) == ["UP", "UP"]
 
-    begun = await site.told("POST", "/api/v1/replays", json={**chosen, "execute": True}, expect=202)
+    begun = await site.json("POST", "/api/v1/replays", json={**chosen, "execute": True}, expect=202)
     assert begun["requested_by"] == "operator token"
 
     async def over() -> Any:
-        state = await site.told("GET", f"/api/v1/replays/{begun['replay_id']}", token=VIEWER)
+        state = await site.json("GET", f"/api/v1/replays/{begun['replay_id']}", token=VIEWER)
         return state if state["over_at"] else None
 
     ended = await until(over, "the end of the replay", timeout=60)
@@ -309,10 +309,10 @@ async def test_listeners_get_a_drains_events_and_a_replay_runs_only_when_asked(
     assert ended["outcomes"] == {"out_of_service": 1}
     assert [one["outcome"] for one in ended["items"]] == ["out_of_service"]
     assert await site.eureka.statuses(site.region, instance_id) == ["OUT_OF_SERVICE", "OUT_OF_SERVICE"]
-    shown = await site.told("GET", f"/api/v1/drains/{drain_id}")
+    shown = await site.json("GET", f"/api/v1/drains/{drain_id}")
     assert (shown["requested_by"], shown["requested_why"]) == ("operator token", "INC-1")
-    again = await site.told("POST", "/api/v1/replays", json=chosen)
-    assert [one["verdict"] for one in again["items"]] == ["out"]
+    again = await site.json("POST", "/api/v1/replays", json=chosen)
+    assert [one["action"] for one in again["items"]] == ["out"]
 
 
 async def _next_event(listening: aiohttp.ClientResponse, pod: str) -> list[Any]:

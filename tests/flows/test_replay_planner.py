@@ -63,7 +63,7 @@ def drained(*events: Event, command: DrainCommand | None = None) -> DrainRecord:
 
 
 @in_virtual_time
-async def test_what_is_up_again_and_silent_would_be_drained_with_the_facts_of_its_time() -> None:
+async def test_what_is_up_again_and_silent_would_be_drained_with_its_old_facts() -> None:
     stage = Stage()
     await stage.register()
     await asyncio.sleep(200)
@@ -150,7 +150,7 @@ async def test_a_pod_that_is_alive_itself_is_not_drained() -> None:
 
 
 @in_virtual_time
-async def test_the_last_instance_that_may_still_serve_is_refused_and_a_silent_one_is_not() -> None:
+async def test_the_last_instance_is_refused_while_it_serves_and_not_when_silent() -> None:
     stage = Stage()
     await stage.register()
     item = await stage.only()
@@ -172,7 +172,7 @@ async def test_how_many_may_go_in_a_minute_is_left_to_the_workers() -> None:
 
 
 @in_virtual_time
-async def test_a_node_that_is_away_leaves_it_to_the_worker_and_a_region_that_is_away_is_refused() -> None:
+async def test_with_a_node_away_the_worker_decides_a_region_away_is_refused() -> None:
     stage = Stage()
     await stage.register()
     await asyncio.sleep(200)

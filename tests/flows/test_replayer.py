@@ -77,7 +77,7 @@ async def test_commands_are_sent_evenly(per_second: float, took: float) -> None:
 
 
 @in_virtual_time
-async def test_a_broker_that_is_far_away_does_not_slow_it_down_and_few_are_under_way_at_a_time() -> None:
+async def test_a_distant_broker_slows_nothing_and_few_commands_are_under_way() -> None:
     broker = SlowBroker(0.1)
     await a_replay(broker).send([an_item(number) for number in range(1_000)], per_second=10_000)
     assert broker.most == MAX_UNCONFIRMED
@@ -118,7 +118,7 @@ async def test_each_command_is_recorded_with_who_asked_and_why() -> None:
 
 
 @in_virtual_time
-async def test_cancelled_it_ends_between_two_commands_however_often_it_is_asked_to() -> None:
+async def test_cancelled_once_or_often_it_ends_between_two_commands() -> None:
     broker = SlowBroker(1.0)
     replay, recorded = a_replay(broker), []
 
@@ -139,7 +139,7 @@ async def test_cancelled_it_ends_between_two_commands_however_often_it_is_asked_
 
 
 @in_virtual_time
-async def test_a_command_that_the_broker_does_not_confirm_ends_it_and_is_not_counted_as_sent() -> None:
+async def test_an_unconfirmed_command_ends_it_and_is_not_counted_as_sent() -> None:
     broker = SlowBroker(0.05)
     replay = a_replay(broker)
     sending = asyncio.create_task(replay.send([an_item(n) for n in range(1_000)], per_second=100))

@@ -72,8 +72,10 @@ class Scene:
         page.on("pageerror", lambda error: reader.complaints.append(f"page error: {error}"))
         page.on(
             "console",
-            lambda said: (
-                reader.complaints.append(f"{said.type}: {said.text}") if said.type in ("error", "warning") else None
+            lambda message: (
+                reader.complaints.append(f"{message.type}: {message.text}")
+                if message.type in ("error", "warning")
+                else None
             ),
         )
         try:

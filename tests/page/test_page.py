@@ -22,7 +22,7 @@ def row(page: Page, pod: str) -> str:
     return f'table.drains tbody tr:has(th a:text-is("{pod}"))'
 
 
-async def test_who_is_unknown_signs_in_and_comes_to_where_he_wanted_to_go(scene: Scene) -> None:
+async def test_an_unknown_reader_signs_in_and_reaches_the_wanted_page(scene: Scene) -> None:
     async with scene.reader(None, tolerated=[UNAUTHORIZED]) as reader:
         page = reader.page
         answer = await page.goto("/?state=refused")
@@ -79,7 +79,7 @@ async def test_filters_are_in_the_address_and_a_wrong_one_is_named(scene: Scene)
         assert "app=nobody" in page.url
 
 
-async def test_one_drain_is_a_picture_and_a_table_with_what_each_node_said(scene: Scene) -> None:
+async def test_one_drain_is_a_picture_and_a_table_with_each_nodes_answer(scene: Scene) -> None:
     async with scene.reader() as reader:
         page = reader.page
         await page.goto("/?app=orders")
@@ -101,7 +101,7 @@ async def test_one_drain_is_a_picture_and_a_table_with_what_each_node_said(scene
         assert await page.get_by_label("Drain id").input_value() == drain_id
 
 
-async def test_how_a_pod_left_is_seen_in_the_list_and_on_its_page(scene: Scene) -> None:
+async def test_a_pods_shutdown_is_seen_in_the_list_and_on_its_page(scene: Scene) -> None:
     async with scene.reader() as reader:
         page = reader.page
         await page.goto("/?app=orders")
@@ -114,8 +114,8 @@ async def test_how_a_pod_left_is_seen_in_the_list_and_on_its_page(scene: Scene) 
         await expect(facts).to_contain_text(re.compile(r"not graceful, \d+ s short"))
         await expect(facts).to_contain_text("it was deleted by force, without a grace period")
         await expect(facts).to_contain_text("pod orders-gone")
-        told = await reader.texts("section[aria-labelledby=timeline-title] tbody th")
-        assert "ended serving" in told
+        moments = await reader.texts("section[aria-labelledby=timeline-title] tbody th")
+        assert "ended serving" in moments
 
 
 async def test_times_are_the_readers_with_utc_beside(scene: Scene) -> None:
@@ -171,7 +171,7 @@ async def test_markup_from_outside_is_only_text(scene: Scene) -> None:
         await expect(page.get_by_role("heading", level=1)).to_have_text("There is no such thing")
         await page.goto("/replays")
         await page.get_by_label("Pod").fill(f"{scene.namespace}/markup-*")
-        await page.get_by_label("Reason").fill(HOSTILE)
+        await page.get_by_label("Reason (kept in the event log)").fill(HOSTILE)
         await page.get_by_role("button", name="Show the plan").click()
         await expect(page.locator("#plan")).to_contain_text("refused")
         assert await page.locator("img").count() == 0
@@ -188,11 +188,11 @@ async def test_dead_letters_are_grouped_by_their_reasons_with_what_to_run(scene:
     async with scene.reader() as reader:
         page = reader.page
 
-        async def told() -> bool:
+        async def are_shown() -> bool:
             await page.goto("/dead")
             return sum(map(int, re.findall(r"(\d+) dead letters?", await page.inner_text("main")))) >= 2
 
-        await until(told, "two dead letters on the page", timeout=60, interval=1)
+        await until(are_shown, "two dead letters on the page", timeout=60, interval=1)
         await expect(page.locator("section.dead h2").first).to_contain_text(f"in region {scene.region}")
         await expect(page.locator("main")).to_contain_text(f"eureka-drain dead requeue --region {scene.region}")
         await expect(page.locator("main")).to_contain_text(f"eureka-drain replay --dead --region {scene.region}")
@@ -212,7 +212,7 @@ async def test_a_replay_goes_from_the_plan_to_its_outcome(scene: Scene) -> None:
         await watching.evaluate("window.unchanged = true")
         await page.get_by_role("link", name="Replay these…").click()
         assert await page.get_by_role("button", name=re.compile("Drain these")).count() == 0
-        await page.get_by_label("Reason").fill("INC-4711: lifted by mistake")
+        await page.get_by_label("Reason (kept in the event log)").fill("INC-4711: lifted by mistake")
         await page.get_by_role("button", name="Show the plan").click()
         await expect(page.locator("#plan-title")).to_have_text("The plan: 1 of 1 would be drained")
         assert "▶ would drain" in (await reader.texts("#plan tbody tr"))[0]
@@ -303,7 +303,7 @@ async def test_the_page_reads_and_filters_without_a_script(scene: Scene) -> None
         await expect(page.locator("#plan")).to_contain_text("already out of service")
 
 
-async def test_a_lost_connection_is_told_and_mends_itself(scene: Scene, tmp_path: Path) -> None:
+async def test_a_lost_connection_is_shown_and_restored_by_itself(scene: Scene, tmp_path: Path) -> None:
     ops = ControllerProcess(
         "ops",
         log=tmp_path / "ops.log",

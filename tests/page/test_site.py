@@ -239,7 +239,7 @@ async def test_every_answer_is_as_the_document_describes_it() -> None:
             is_as_described(document, "/api/v1/drains/{id}", await app.json(f"/api/v1/drains/id-{outcome.value}"))
         plan = await app.json("/api/v1/replays", {"app": "orders"})
         is_as_described(document, "/api/v1/replays", plan, method="post")
-        assert [item["verdict"] for item in plan["items"]] == ["refuse", "drain", "drain"]
+        assert [item["action"] for item in plan["items"]] == ["refuse", "drain", "drain"]
         begun = await app.json("/api/v1/replays", {"app": "orders", "execute": True}, status=202)
         is_as_described(document, "/api/v1/replays", begun, 202, "post")
         busy = await app.json("/api/v1/replays", {"app": "orders", "execute": True}, status=409)

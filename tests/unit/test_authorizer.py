@@ -128,7 +128,7 @@ async def test_a_header_goes_before_the_cookie_even_if_it_is_wrong() -> None:
         assert (await app.get(headers={"Authorization": "Basic eDp5"} | cookie(OPERATOR)))[0] == 401
 
 
-async def test_a_no_tells_how_to_sign_in_and_is_json() -> None:
+async def test_a_refusal_says_how_to_sign_in_and_is_json() -> None:
     async with authorizer_app() as app, app.client.get("/read") as answer:
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -143,7 +143,7 @@ async def test_anybody_may_read_only_if_set_so_and_never_write(anonymous_read: b
         assert (await app.get("/offer"))[1] == "False"
 
 
-async def test_where_anybody_may_read_a_stale_cookie_does_not_keep_out_and_a_wrong_header_does() -> None:
+async def test_with_anonymous_read_a_stale_cookie_is_ignored_a_wrong_header_not() -> None:
     async with authorizer_app(anonymous_read=True) as app:
         for worthless in (cookie("expired-token"), cookie(EVE), cookie("\u00fc")):
             assert await app.get(headers=worthless) == (200, "anonymous")

@@ -30,7 +30,7 @@ def drain(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["config", "--set", "http.prot=1"], "http.port"),
         (["config", "--set", "http.port=x"], "http.port"),
@@ -46,12 +46,10 @@ def drain(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     ],
     ids=str,
 )
-def test_bad_usage_and_bad_settings_exit_2_name_the_mistake_and_show_no_traceback(
-    arguments: list[str], said: str
-) -> None:
+def test_bad_usage_and_bad_settings_exit_2_and_name_the_mistake(arguments: list[str], text: str) -> None:
     ended = drain(*arguments)
     assert ended.returncode == 2
-    assert said in ended.stderr
+    assert text in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
 
@@ -61,7 +59,7 @@ NO_CA = ["--set", "broker.ca_file=/nowhere/ca.pem"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["watch", *HTTPS_NODE, *NO_CA], "broker.ca_file: cannot read /nowhere/ca.pem: No such file"),
         (["work", "--region", "eu", *HTTPS_NODE, *NO_CA], "broker.ca_file: cannot read /nowhere/ca.pem"),
@@ -76,14 +74,12 @@ NO_CA = ["--set", "broker.ca_file=/nowhere/ca.pem"]
     ],
     ids=str,
 )
-def test_a_certificates_file_that_cannot_be_used_ends_at_the_start_with_2_and_one_line(
-    arguments: list[str], said: str
-) -> None:
+def test_an_unusable_certificate_file_exits_2_at_the_start_with_one_line(arguments: list[str], text: str) -> None:
     ended = drain(*arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("eureka-drain: ")
-    assert said in line
+    assert text in line
 
 
 def test_each_bad_setting_has_one_line() -> None:
@@ -118,7 +114,7 @@ def test_the_settings_in_force_are_printed_as_yaml_without_any_secret(tmp_path: 
     assert f"name-{CANARY}" not in ended.stdout
 
 
-def test_a_masked_url_still_tells_which_server_is_meant() -> None:
+def test_a_masked_url_still_names_its_server() -> None:
     ended = drain(
         "config",
         EUREKA_DRAIN_BROKER__URL="amqps://ana:secret@broker:5671/",
@@ -139,7 +135,7 @@ def test_the_settings_file_may_be_named_before_or_after_the_command(tmp_path: Pa
     assert yaml.safe_load(ended.stdout)["remove"] is False
 
 
-def test_help_tells_the_commands_on_stdout() -> None:
+def test_help_lists_the_commands_on_stdout() -> None:
     ended = drain("--help")
     assert ended.returncode == 0
     for command in ("run", "watch", "work", "config"):
@@ -191,7 +187,7 @@ def test_every_command_is_tried() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_is_given_a_script_that_completes_commands(shell: str) -> None:
-    # Which shell asks is told by the environment: a test may run in any.
+    # Which shell asks comes from the environment: a test may run in any.
     ended = drain("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "complet" in ended.stdout
@@ -224,7 +220,7 @@ NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://127.0.0.1:1/eureka"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["drains", "--since", "yesterday"], "--since"),
         (["drains", "--until", "32nd"], "--until"),
@@ -248,10 +244,10 @@ NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://127.0.0.1:1/eureka"}
     ],
     ids=str,
 )
-def test_a_filter_that_cannot_be_followed_exits_2_and_is_named(arguments: list[str], said: str) -> None:
+def test_a_filter_that_cannot_be_followed_exits_2_and_is_named(arguments: list[str], text: str) -> None:
     ended = drain(*arguments, **NODES)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
+    assert text in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -263,7 +259,7 @@ def test_without_a_broker_it_exits_1_with_one_line_that_says_so() -> None:
     assert "secret" not in line
 
 
-def test_doctor_names_what_is_not_there_with_its_mend_and_goes_on() -> None:
+def test_doctor_names_what_is_not_there_with_its_fix_and_goes_on() -> None:
     url = "amqp://guest:secret@127.0.0.1:1/"
     ended = drain("doctor", EUREKA_DRAIN_BROKER__URL=url, KUBECONFIG="/nowhere", **NODES)
     assert ended.returncode == 1
@@ -274,11 +270,11 @@ def test_doctor_names_what_is_not_there_with_its_mend_and_goes_on() -> None:
     assert "secret" not in ended.stdout
 
 
-def test_doctor_tells_each_check_as_an_object() -> None:
+def test_doctor_writes_each_check_as_an_object() -> None:
     ended = drain("doctor", "--role", "work", "-o", "json", EUREKA_DRAIN_BROKER__URL="amqp://127.0.0.1:1/", **NODES)
     checks = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert [check["grade"] for check in checks] == ["wrong", "wrong"]
-    assert {"area", "what", "grade", "found", "mend"} == set(checks[0])
+    assert [check["severity"] for check in checks] == ["wrong", "wrong"]
+    assert {"area", "what", "severity", "found", "fix"} == set(checks[0])
 
 
 def test_doctor_without_a_region_says_so() -> None:

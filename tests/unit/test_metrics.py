@@ -16,7 +16,7 @@ from controller.domain.events import CODES, Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.ops.metrics import Metrics
-from controller.ops.metrics.metrics_reference import measures, rendered
+from tests.metrics_page import measures, rendered
 from tests.unit.building import NOON, a_command, a_target, at
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"

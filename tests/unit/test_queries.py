@@ -15,7 +15,7 @@ from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.pod_end import EndCause
 from controller.domain.shutdown.verdict import ShutdownVerdict
 from controller.domain.shutdown.workloads import Workload
-from controller.ops.metrics.metrics_reference import measures
+from tests.metrics_page import measures
 
 COMPONENTS = Path(__file__).parents[2] / "manifests" / "components"
 ROLES = Path(controller.__file__).parent / "app" / "process.py"

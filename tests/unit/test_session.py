@@ -19,7 +19,7 @@ async def sign_in(app: AuthorizerApp, token: str, **options: Any) -> tuple[int, 
 
 
 @pytest.mark.parametrize("forwarded", ["http", "https"])
-async def test_a_right_token_becomes_a_cookie_that_no_script_and_no_other_site_can_use(forwarded: str) -> None:
+async def test_a_right_token_becomes_a_cookie_hidden_from_scripts_and_others(forwarded: str) -> None:
     async with authorizer_app() as app:
         form = {"token": f" {ANA}\n", "next": "/drains?state=failed"}
         headers = {"X-Forwarded-Proto": forwarded}

@@ -16,7 +16,7 @@ from controller.settings import Settings
 
 
 async def survey_pods(settings: Settings) -> ShutdownSurvey:
-    """List the pods that are watched, and judge their workloads.
+    """List the pods that are watched, and compare their workloads with the window.
 
     KubernetesError unless every list is complete. Needs the verb list on pods. With get on replicasets and statefulsets
     the newest template is known during a rollout; without it, the pods' ages decide.

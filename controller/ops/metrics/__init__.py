@@ -5,7 +5,6 @@ drain_metrics      outcomes of drains, as watches and workers record them
 watch_metrics      what a watch holds and has not sent yet
 region_metrics     queues, dead letters and nodes, as ``ops`` sees them
 shutdown_metrics   whether drained pods served long enough
-metrics_reference  docs/metrics.md, made from the above
 
 A metric is there only where something sets it: a 0 that nobody has counted would be read as good news. So each part
 is registered with the roles that feed it, what can be counted begins at 0 (a rate cannot see a counter's first step

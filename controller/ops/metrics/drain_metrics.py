@@ -10,7 +10,7 @@ from controller.domain.events import CODES, Event, Outcome
 from controller.domain.reason import ReasonCode
 
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 900)
-"""Seconds. Fine below 1 s, where it should be; 10 to 30 s is when callers notice; 900 s is past every patience."""
+"""Seconds. Fine below 1 s, where it should be; 10 to 30 s is when callers notice; later than 900 s is lost."""
 NO_REGION = "(none)"
 UNKNOWN_REGION = "(other)"
 """No region can have such a name."""

@@ -47,7 +47,7 @@ class RegionMetrics:
         )
         self._differing = Gauge(
             "eureka_drain_nodes_differ_seconds",
-            "For how long the region's nodes have told different registries; below 90 s it is caches; 0: they agree. "
+            "For how long the region's nodes have shown different registries; below 90 s it is caches; 0: they agree. "
             "From ops.",
             region,
             registry=registry,
