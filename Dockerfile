@@ -42,7 +42,7 @@ ENV PATH=/opt/eureka-drain/bin:/usr/local/bin:/usr/bin:/bin \
 # By number, so that runAsNonRoot can be checked. It owns nothing; HOME only says so to libraries that ask.
 USER 65532:65532
 EXPOSE 8080
-# It is process 1 itself: it starts no children, takes SIGTERM, and ends within stop.within (15 s).
+# It is process 1 itself: it starts no children, takes SIGTERM, and ends within shutdown_timeout (15 s).
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["eureka-drain"]
 CMD ["--help"]

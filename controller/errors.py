@@ -1,7 +1,7 @@
 """Every exception of this program, drawn once. Each class says what its catcher should do.
 
 DrainControllerError
-├── SettingsError      tell the user in one line a mistake, exit 2
+├── SettingsError      report it in one line a mistake, exit 2
 ├── KubernetesError    back off and ask again
 ├── BrokerError        not confirmed: do it again, it may arrive twice
 ├── RegistryError      the region did not answer: try again later

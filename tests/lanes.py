@@ -19,20 +19,20 @@ LANES = (
 
 
 def main() -> int:
-    """Start every lane, wait for all of them, and tell what came of each."""
+    """Start every lane, wait for all of them, and report what came of each."""
     with tempfile.TemporaryDirectory(prefix="eureka-drain-lanes-") as folder:
         running = []
         for number, words in enumerate(LANES):
             command = [sys.executable, "-m", "pytest", "-o", f"cache_dir={folder}/cache-{number}", *words]
-            told = None if number == 0 else open(f"{folder}/{number}.txt", "w+")  # noqa: SIM115, PTH123 - closed below
-            running.append((subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT), told))
+            output = None if number == 0 else open(f"{folder}/{number}.txt", "w+")  # noqa: SIM115, PTH123 - closed below
+            running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), output))
         statuses = []
-        for process, told in running:
+        for process, output in running:
             statuses.append(process.wait())
-            if told is not None:
-                told.seek(0)
-                print(told.read(), flush=True)
-                told.close()
+            if output is not None:
+                output.seek(0)
+                print(output.read(), flush=True)
+                output.close()
     for words, status in zip(LANES, statuses, strict=True):
         print(f"{'passed' if status == 0 else f'FAILED ({status})'}: pytest {' '.join(words)}", flush=True)
     return 0 if not any(statuses) else 1

@@ -1,7 +1,8 @@
 """Checks the names of the code: `python -m tests.names`, a part of `make check`.
 
 A module's name stands once, a class's name stands once, a module has at most 300 lines, a constructor takes at most
-five collaborators, and no identifier uses a word that the field has another word for.
+five collaborators, a test's name has at most 70 characters, and no identifier uses a word that the field has another
+word for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CODE = ROOT / "controller"
+TESTS = ROOT / "tests"
 MAX_LINES = 300
 MAX_COLLABORATORS = 5
+MAX_TEST_NAME = 70
 BUILDS = ("app",)
 """Rooms that put things together, and so may be handed more."""
 WORDS = {
@@ -39,14 +42,14 @@ WORDS = {
 
 def main() -> int:
     """Print each finding as ``file:line: text``; the status is 1 when there is one."""
-    findings = [*_modules(), *_classes(), *_constructors(), *_words()]
+    findings = [*_modules(), *_classes(), *_constructors(), *_tests(), *_words()]
     for finding in findings:
         print(finding)
     return 1 if findings else 0
 
 
-def _files() -> list[Path]:
-    return sorted(CODE.rglob("*.py"))
+def _files(folder: Path = CODE) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
 
 
 def _where(file: Path, line: int = 1) -> str:
@@ -87,6 +90,15 @@ def _constructors() -> Iterator[str]:
                 if count > MAX_COLLABORATORS:
                     here = _where(file, node.lineno)
                     yield f"{here}: a constructor that takes {count}, more than {MAX_COLLABORATORS}"
+
+
+def _tests() -> Iterator[str]:
+    for file in _files(TESTS):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                length = len(node.name)
+                if length > MAX_TEST_NAME:
+                    yield f"{_where(file, node.lineno)}: {node.name}: {length} characters, more than {MAX_TEST_NAME}"
 
 
 def _words() -> Iterator[str]:

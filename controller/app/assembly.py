@@ -33,6 +33,9 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 """Seconds without another entry that a command waits for the rest of the event log."""
 
+Region = EurekaRegion
+"""The kind of registry. Another one is a folder beside ``eureka``, and this line."""
+
 
 def now() -> datetime:
     """Return the clock."""
@@ -134,12 +137,14 @@ async def open_outbox(settings: Settings, opened: AsyncExitStack) -> RabbitOutbo
     return outbox
 
 
-async def open_regions(settings: Settings, opened: AsyncExitStack) -> dict[str, EurekaRegion]:
-    """Every region of the settings, until the stack is left."""
-    return {
-        name: await opened.enter_async_context(EurekaRegion(name, region, clock=now))
-        for name, region in settings.regions.items()
-    }
+async def open_region(settings: Settings, name: str, opened: AsyncExitStack) -> Region:
+    """Open a region until the stack is left."""
+    return await opened.enter_async_context(Region(name, settings.regions[name], clock=now))
+
+
+async def open_regions(settings: Settings, opened: AsyncExitStack) -> dict[str, Region]:
+    """Open every region of the settings until the stack is left."""
+    return {name: await open_region(settings, name, opened) for name in settings.regions}
 
 
 async def track(api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> tuple[tuple[Pod, ...], Tracker]:
@@ -153,7 +158,7 @@ async def track(api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> t
     return pods, tracker
 
 
-async def make_planner(settings: Settings, regions: Mapping[str, EurekaRegion]) -> tuple[ReplayPlanner, str]:
+async def make_planner(settings: Settings, regions: Mapping[str, Region]) -> tuple[ReplayPlanner, str]:
     """Return a planner of replays; and why it does without the cluster's living pods, when they cannot be listed."""
     living, doubt = None, ""
     try:

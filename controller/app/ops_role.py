@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
 
-from controller.app.assembly import make_planner, now
+from controller.app.assembly import Region, make_planner, now
 from controller.app.commands.drains import find_record, read_selected
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_index import DrainIndex
@@ -17,7 +17,6 @@ from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
 from controller.errors import BrokerError, KubernetesError
-from controller.eureka.region import EurekaRegion
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns
@@ -58,7 +57,7 @@ class OpsRole:
         verdicts: ShutdownVerdicts,
         outbox: RabbitOutbox,
         metrics: Metrics,
-        regions: dict[str, EurekaRegion],
+        regions: dict[str, Region],
         reviews: Reviews | None,
     ) -> None:
         self._settings = settings

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
-from controller.app.assembly import ends_log, event_log, now, policy_of, routing_of
+from controller.app.assembly import Region, ends_log, event_log, now, open_region, policy_of, routing_of
 from controller.app.exit_status import run_to_exit_status
 from controller.app.ops_role import MAX_DRAINS, OpsRole, api_of, has_tokens
 from controller.app.watch_parts import build_watch
@@ -24,7 +24,6 @@ from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import SettingsError
-from controller.eureka.region import EurekaRegion
 from controller.flows.priority import PriorityGate
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.kube.client import KubeApi
@@ -49,7 +48,7 @@ from controller.tls.context import TlsAccess
 MAX_DRAINS_WITHOUT_OPS = 5_000
 """Drains that a watch holds until their pods have ended; one takes about 3 kB."""
 POSITION_LOOKBACK = timedelta(minutes=10)
-"""An API server remembers what it told for five."""
+"""An API server remembers what it sent for five."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,7 +67,7 @@ class Process:
     checks: Checks = field(default_factory=dict)
     finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
     """What finishes what is in flight at SIGTERM, within a budget."""
-    regions: dict[str, EurekaRegion] = field(default_factory=dict)
+    regions: dict[str, Region] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     on_rotation: list[Callable[[Settings], None]] = field(default_factory=list)
     """Who else takes over what was rotated."""
@@ -79,11 +78,10 @@ class Process:
         self.tasks[name] = link.run
         self.links.append(link)
 
-    async def region(self, name: str) -> EurekaRegion:
+    async def region(self, name: str) -> Region:
         """Return a region's nodes, opened once."""
         if name not in self.regions:
-            region = EurekaRegion(name, self.settings.regions[name], clock=now)
-            self.regions[name] = await self.opened.enter_async_context(region)
+            self.regions[name] = await open_region(self.settings, name, self.opened)
         return self.regions[name]
 
     def rotate_credentials(self, access: TlsAccess) -> None:

@@ -14,7 +14,7 @@ from controller.errors import SettingsError
 
 app = typer.Typer(
     name="eureka-drain",
-    help="Takes terminating Kubernetes pods out of Eureka before their clients call them in vain.",
+    help="Take terminating Kubernetes pods out of Eureka before their clients call them in vain.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

@@ -35,7 +35,7 @@ def doctor(
     patch: Annotated[bool, typer.Option("--patch", help="With --pods: print the kubectl lines that fix it.")] = False,
     output: OutputOption = Output.table,
 ) -> None:
-    """Check rights, broker, registry nodes and clocks, and how many living pods are found; each with its fix.
+    """Check rights, broker, registry nodes, clocks and pods. Each finding has its fix.
 
     Changes nothing. Exit status 1 when something is wrong.
     """

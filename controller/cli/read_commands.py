@@ -40,7 +40,7 @@ def show(
     drain_id: Annotated[str, typer.Argument(metavar="DRAIN_ID", help="As drains shows it.")],
     output: OutputOption = Output.table,
 ) -> None:
-    """Show one drain's timeline: seen, published, consumed, out of service at which node, deleted."""
+    """Show one drain's timeline. It has when the pod was seen, each step since, and what each node showed."""
     from controller.app.commands.drains import show as show_drain
 
     call.finish(show_drain(call.prepare(), drain_id, as_json=output is Output.json))

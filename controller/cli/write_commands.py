@@ -19,7 +19,7 @@ def sweep(
     call: Call,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and report, whatever sweep.policy says.")] = False,
 ) -> None:
-    """Find what is in Eureka without a living pod behind it, in one pass of 35 to 70 s; report or drain it.
+    """Find, or drain, what no living pod stands behind. One pass takes 35 to 70 s.
 
     sweep.policy decides: report (the default) changes nothing; drain sends a drain for each finding. An instance counts
     only when the event log or sweep.pod_cidrs says that it was this cluster's, and when it has not heartbeat meanwhile.
@@ -50,7 +50,7 @@ def replay(
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Execute the plan.")] = False,
 ) -> None:
-    """Drain again what is still in service: prints the plan; with --yes executes it and waits for the outcomes.
+    """Drain again what is still in service. Prints the plan; with --yes executes it and waits for the outcomes.
 
     Chosen by the filters, from the last 2 hours unless --since or --id says otherwise. Exit status 1 when something
     chosen is in the end neither out of service nor gone.
@@ -90,7 +90,7 @@ def dead(
     output: OutputOption = Output.table,
     yes: Annotated[bool, typer.Option("--yes", help="Drop for good what the filters choose.")] = False,
 ) -> None:
-    """List the dead letters of each region and why they were given up, send them again, or drop them."""
+    """List dead letters, send them again, or drop them. Each region has its own, and each has its reason."""
     from controller.app.commands.dead_letters import DeadLetterRequest
     from controller.app.commands.dead_letters import dead as run_dead
 
@@ -115,7 +115,7 @@ def drain(call: Call, pod: PodArgument, reason: Reason = "") -> None:
 
 @command(app, epilog="\b\nExample:\n  eureka-drain restore shop/orders-7cd9c4fbcc-nlttw")
 def restore(call: Call, pod: PodArgument, reason: Reason = "") -> None:
-    """Put one living pod back in service that a drain has taken out, and wait until it is proved.
+    """Put back one living pod. Waits until it is proved.
 
     Only what the event log says we took out: an override that somebody else set stays.
     """

@@ -99,7 +99,7 @@ def render(template: str, pod: Pod, *, app: str, port: int | None) -> str:
         if field not in values:
             raise AnnotationError(f"unknown field {{{field[:40]}}}; known are {', '.join(TEMPLATE_FIELDS)}")
         if not values[field]:
-            raise AnnotationError(f"the template needs {{{field}}}, which the pod does not tell")
+            raise AnnotationError(f"the template needs {{{field}}}, which the pod does not have")
         return values[field]
 
     return _FIELD.sub(fill, template)

@@ -1,4 +1,4 @@
-"""What ``doctor`` finds, and how it is judged. Pure: adapters look, this says what it means and how to mend it."""
+"""What ``doctor`` finds, and how severe it is. Pure: adapters look, this explains what it means and how to fix it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Severity(StrEnum):
     advice = "advice"
     wrong = "wrong"
     skipped = "skipped"
-    """It could not be looked at, because of something that is told itself."""
+    """It could not be looked at, because of something that has a check of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def unlisted(peers_of: Mapping[str, Sequence[str]], listed: Iterable[str]) -> li
 def differing(
     held: Mapping[str, Mapping[tuple[str, str], Instance | None]],
 ) -> list[tuple[tuple[str, str], dict[str, str]]]:
-    """Which instances nodes tell differently: each with what every node says (``absent`` where it has none)."""
+    """Which instances nodes show differently: each with what every node says (``absent`` where it has none)."""
     keys = sorted({key for instances in held.values() for key in instances})
     found = []
     for key in keys:

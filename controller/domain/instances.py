@@ -74,7 +74,7 @@ class Reading:
 
     @property
     def answered(self) -> bool:
-        """True when the node told the state of the instance."""
+        """True when the node showed the state of the instance."""
         return self.condition in (Condition.out, Condition.in_service, Condition.absent)
 
     @property

@@ -16,7 +16,7 @@ REPLICATION_INTERVAL = timedelta(seconds=3)
 
 UNNAMED_ID_INTERVAL = timedelta(seconds=3)
 """How often an id is looked at that names neither its pod nor an address: any pod may take it over, and our override
-with it, and nobody can tell which one."""
+with it, and nobody can know which one."""
 
 TAKEOVER_INTERVAL = timedelta(seconds=2)
 """How long until a newer process that holds a drained id is looked at again."""

@@ -1,4 +1,4 @@
-"""What a drain's pod is told of it: Kubernetes Events, for whoever runs ``kubectl describe pod``. Pure.
+"""What is reported at a drain's pod: Kubernetes Events, for whoever runs ``kubectl describe pod``. Pure.
 
 Only what a person would act upon, or look for after a rollout, becomes a event; the event log holds everything. Its
 name is derived from the event's id, so that replicas do not repeat each other. Reasons, apps and ids come from servers
@@ -37,7 +37,7 @@ class KubernetesEvent:
     """One line about a pod, in the words that Kubernetes has for it."""
 
     name: str
-    """A DNS subdomain; the same event told twice has the same one."""
+    """A DNS subdomain; the same event reported twice has the same one."""
     namespace: str
     pod: str
     uid: str
@@ -48,11 +48,11 @@ class KubernetesEvent:
     at: datetime
     """When it came to this."""
     owner: Owner | None = None
-    """Whom it is told instead of the pod, whose object is gone."""
+    """Where it is reported instead of at the pod, whose object is gone."""
 
 
 def drain_event(event: Event) -> KubernetesEvent | None:
-    """Compose what a pod is told; None for what is not told, and for what no pod of a cluster can have been."""
+    """Compose what is reported at a pod; None when nothing is, and for what no pod of a cluster can have been."""
     reason = _reason(event.outcome)
     mark = event.event_id[:MARK]
     if reason is None or not (_LABEL.fullmatch(event.namespace) and _MARK.fullmatch(mark)):

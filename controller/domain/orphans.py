@@ -63,7 +63,7 @@ class LivingAddresses:
 
 
 class Provenance:
-    """What tells that an instance belonged to this cluster."""
+    """What shows that an instance belonged to this cluster."""
 
     def __init__(self, cluster: str, cidrs: Iterable[IPv4Network | IPv6Network]) -> None:
         self._cluster = cluster

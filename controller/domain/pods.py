@@ -104,7 +104,7 @@ class LivingPod:
 
 
 def living_of(pod: Pod) -> LivingPod:
-    """Return what others are told of a living pod."""
+    """Return what others are given of a living pod."""
     return LivingPod(
         namespace=pod.namespace,
         name=pod.name,

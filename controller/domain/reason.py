@@ -85,7 +85,7 @@ _STUBBORNNESS = (
     ReasonCode.bad_answer,
     ReasonCode.still_in_service,
 )
-"""Where nodes differ, the first of these counts: what retries mend least."""
+"""Where nodes differ, the first of these counts: what retries fix least."""
 
 
 def combine(reasons: Iterable[Reason]) -> Reason:

@@ -73,7 +73,7 @@ class RegionState:
 
 
 def differ(nodes: Iterable[NodeState]) -> bool:
-    """Whether nodes that answer tell different registries."""
+    """Whether nodes that answer show different registries."""
     return len({node.counted for node in nodes if node.reachable}) > 1
 
 

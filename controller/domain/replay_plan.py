@@ -1,4 +1,4 @@
-"""Replaying drains: from what the log tells to a command, and what would come of it. Pure: flows read and ask here.
+"""Replaying drains: from what the log holds to a command, and what would come of it. Pure: flows read and ask here.
 
 A replay is a drain that a person asks for. It goes by the facts of the time when the pod died, so each fence of a drain
 holds for it: what stands under the id today is left alone when it is newer.

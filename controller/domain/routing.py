@@ -91,7 +91,7 @@ def drain_period(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetim
     """When the pod began to go, and when it is over at the latest.
 
     The API's times are whole seconds, cut off: one that lies less than a second before our own observation is taken
-    to be that observation, so that latencies below a second can be told.
+    to be that observation, so that latencies below a second can be measured.
     """
     if cause is Cause.terminating and pod.deletion_at is not None:
         since_at = deletion_asked_at(pod.deletion_at, pod.grace_seconds)

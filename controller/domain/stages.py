@@ -264,5 +264,5 @@ def is_absent(readings: Readings) -> bool:
 
 
 def is_hopeless(readings: Readings, attempt: int) -> bool:
-    """Return whether a node goes on denying us: retries cannot mend a configuration."""
+    """Return whether a node goes on denying us: retries cannot fix a configuration."""
     return attempt >= MAX_DENIED_ATTEMPTS and any(reading.condition is Condition.denied for reading in readings)

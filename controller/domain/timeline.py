@@ -1,4 +1,4 @@
-"""A drain's story as moments in time, for people: what happened, how long after the pod began to go."""
+"""A drain's record as moments in time, for people: what happened, how long after the pod began to go."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What should be drained and is not yet in the broker's hands: level-triggered memory of the watch.
 
-The tracker is told what the API server says (a list, a change, a removal) in any order and any number of times, and
+The tracker takes what the API server shows (a list, a change, a removal) in any order and any number of times, and
 answers what is due. A pod stays due until the broker has confirmed its commands, and is due once, by uid. A pod that is
 missing from a later list has vanished: that is a fact to act upon, not silence.
 """
@@ -117,7 +117,7 @@ class Tracker:
         return [self._pods[uid] for uid in uids if cause_of(self._pods[uid]) is None]
 
     def alive_at(self, uid: str) -> datetime | None:
-        """When the API server last told that this pod is alive; None when it does not, as far as is known."""
+        """When the API server last showed this pod alive; None when it does not, as far as is known."""
         pod = self._pods.get(uid)
         return self._shown_at[uid] if pod is not None and cause_of(pod) is None else None
 

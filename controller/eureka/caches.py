@@ -1,8 +1,8 @@
-"""How old what a region's nodes give to callers may be, as the nodes themselves tell it.
+"""How old what a region's nodes give to callers may be, as the nodes themselves report it.
 
-A Spring Cloud server tells its effective settings at ``/actuator/configprops``, where that endpoint is exposed and its
+A Spring Cloud server shows its effective settings at ``/actuator/configprops``, where that endpoint is exposed and its
 values are shown. There is much else in that answer: nothing but these two is kept, and none of it is ever logged. What
-is not told is taken from our own settings.
+is not reported is taken from our own settings.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Caches:
 
     @property
     def age(self) -> timedelta | None:
-        """The longest of all nodes; None while some node does not tell."""
+        """The longest of all nodes; None while some node does not report it."""
         return max(self._ages.values()) if self._nodes and len(self._ages) == len(self._nodes) else None
 
     async def keep_fresh(self) -> None:
@@ -72,7 +72,7 @@ class Caches:
         try:
             age = await read_age(node)
         except RegistryError as error:
-            logger.bind(region=self._region, node=node.url, reason=str(error)).debug("its cache's age is not told")
+            logger.bind(region=self._region, node=node.url, reason=str(error)).debug("its cache's age is not reported")
             if isinstance(error, UnreachableError):
                 return  # it has said what it said
             age = None
@@ -83,7 +83,7 @@ class Caches:
 
 
 async def read_age(node: Node) -> timedelta | None:
-    """Ask one node; None where it does not tell. RegistryError when it cannot be asked, or answers with nonsense."""
+    """Ask one node; None where it does not report it. RegistryError when it does not answer, or answers nonsense."""
     return decode_age(await node.ask_server(CONFIGPROPS_PATH))
 
 

@@ -70,7 +70,7 @@ class Index:
         return tuple(one for holders in self._by_id.values() for one in holders if one.app == app)
 
     async def everything(self) -> tuple[Instance, ...]:
-        """All instances, fetched now. RegistryError unless every node has told."""
+        """All instances, fetched now. RegistryError unless every node has answered."""
         await self._refresh()
         if self._missing:
             raise no_answer(self._missing)

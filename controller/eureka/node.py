@@ -141,7 +141,7 @@ class Node:
         return await self._call("GET", "/apps", largest=MAX_REGISTRY_BYTES, timeout=REGISTRY_TIMEOUT)
 
     async def try_to_write(self) -> None:
-        """Set an override on an instance that nobody can have: tells whether writes are let through."""
+        """Set an override on an instance that nobody can have: shows whether writes are let through."""
         await self._call("PUT", f"/apps/{NOBODY}/{NOBODY}/status?value={OUT_OF_SERVICE}")
 
     async def peers(self) -> Peers:

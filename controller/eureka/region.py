@@ -63,7 +63,7 @@ class EurekaRegion:
 
     @property
     def cache_age(self) -> timedelta | None:
-        """How old what callers are given may be, as the nodes tell it; None while some node does not."""
+        """How old what callers are given may be, as the nodes report it; None while some node does not."""
         return self.caches.age
 
     async def survey(self) -> tuple[NodeState, ...]:
@@ -79,11 +79,11 @@ class EurekaRegion:
         return await self.index.siblings(app)
 
     async def everything(self) -> tuple[Instance, ...]:
-        """All instances, as every node tells them now."""
+        """Return all instances, as every node shows them now."""
         return await self.index.everything()
 
     async def look_up(self, instance_id: str) -> Instance | None:
-        """Ask every node for the id; RegistryError when none of them can tell."""
+        """Ask every node for the id; RegistryError when none of them knows."""
         troubles: list[Reason] = []
         for node in self.nodes.values():
             try:

@@ -28,7 +28,7 @@ from controller.eureka.registry_decoder import Peers, decode_all, host_of
 from controller.flows.ports import Clock
 
 RECHECK_INTERVAL = 3.0
-"""Between two looks at what nodes tell differently: a peer is told half a second later."""
+"""Between two looks at what nodes show differently: a peer learns it half a second later."""
 MAX_COMPARED = 50
 """Instances that are read at every node, past the caches."""
 
@@ -88,7 +88,7 @@ async def _look(area: str, node: Node, clock: Clock) -> _Seen:
     try:
         seen.peers = await node.peers()
     except RegistryError as error:
-        found = f"its page /status tells nothing of them ({error})"
+        found = f"its page /status shows nothing of them ({error})"
         seen.checks.append(Check(area=area, what=f"peers of {node.url}", severity=Severity.skipped, found=found))
     else:
         hosts = [host_of(node.url), *seen.peers.own]
@@ -122,9 +122,12 @@ async def _caching(area: str, node: Node) -> Check:
         age, why = None, str(error)
     if age is None:
         return Check(
-            area=area, what=what, severity=Severity.ok, found=f"its age is not told ({why}): window.server_cache counts"
+            area=area,
+            what=what,
+            severity=Severity.ok,
+            found=f"its age is not reported ({why}): window.server_cache counts",
         )
-    found = f"{age.total_seconds():g} s, as the node tells it" if age else "not used, as the node tells it"
+    found = f"{age.total_seconds():g} s, as the node reports it" if age else "not used, as the node reports it"
     return Check(area=area, what=what, severity=Severity.ok, found=found)
 
 
@@ -142,12 +145,12 @@ def _refused(area: str, node: Node, error: RegistryError) -> Check:
 
 
 async def _compare(area: str, seen: Sequence[_Seen]) -> Check:
-    """Read what the lists tell differently at each node, past the caches, twice."""
+    """Read what the lists show differently at each node, past the caches, twice."""
     what = "nodes agree"
     held: dict[str, dict[Place, Instance | None]] = {one.node.url: {**(one.instances or {})} for one in seen}
     places = [place for place, _ in differing(held)]
     if not places:
-        return Check(area=area, what=what, severity=Severity.ok, found="all tell the same")
+        return Check(area=area, what=what, severity=Severity.ok, found="all show the same")
     looked_at = places[:MAX_COMPARED]
     first = await _differing_now(seen, looked_at)
     if first:
@@ -174,6 +177,6 @@ async def _differing_now(seen: Sequence[_Seen], places: Sequence[Place]) -> list
         try:
             read = await asyncio.gather(*(one.node.get(*place) for place in places))
         except RegistryError:
-            continue  # told by its own check, or by the next run
+            continue  # reported by its own check, or by the next run
         held[one.node.url] = dict(zip(places, read, strict=True))
     return differing(held)

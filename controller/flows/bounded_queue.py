@@ -1,4 +1,4 @@
-"""What waits to be told, up to a bound: beyond it the oldest is dropped, and that is said once."""
+"""What waits, up to a bound: beyond it the oldest is dropped, and that is logged once."""
 
 from __future__ import annotations
 

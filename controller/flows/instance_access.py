@@ -19,7 +19,7 @@ from controller.flows.ports import Registry
 from controller.flows.priority import PriorityGate
 
 READ_BACK_INTERVALS = (0.0, 0.1, 0.3, 0.8)
-"""Seconds before each reading after a write: nodes tell each other within about 0.7 s, and may undo each other's."""
+"""Seconds before each reading after a write: nodes replicate within about 0.7 s, and may undo each other's."""
 
 
 class InstanceAccess:

@@ -79,7 +79,7 @@ class Overview:
         nodes = await self._regions[region].survey()
         work: QueueState | None = None
         dead: QueueState | None = None
-        with suppress(BrokerError):  # shown as not counted; readiness tells that the broker is away
+        with suppress(BrokerError):  # shown as not counted; readiness shows that the broker is away
             work, dead = await self._counter.count(region)
         now = self._clock()
         if differ(nodes):

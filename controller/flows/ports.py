@@ -58,14 +58,14 @@ class Unselected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
-    """The watch answered, with nothing to tell."""
+    """The watch answered, and nothing has changed."""
 
 
 Sighting = Listed | Changed | Removed | Unselected | Alive
 
 
 class PodFeed(Protocol):
-    """The Kubernetes side: an endless, ordered story that begins with a list and survives every interruption."""
+    """The Kubernetes side: an endless, ordered stream that begins with a list and survives every interruption."""
 
     @property
     def scope(self) -> str:
@@ -74,7 +74,7 @@ class PodFeed(Protocol):
 
     @property
     def version(self) -> str:
-        """The resourceVersion up to which everything has been told; empty before the first list."""
+        """The resourceVersion up to which everything has been reported; empty before the first list."""
         ...
 
     def follow(self) -> AsyncIterator[Sighting]:
@@ -179,7 +179,7 @@ class Registry(Protocol):
 
     @property
     def cache_age(self) -> timedelta | None:
-        """How old what callers are given may be, as the nodes tell it; None while some node does not."""
+        """How old what callers are given may be, as the nodes report it; None while some node does not."""
         ...
 
     async def find(self, pod: Pod, *, not_before: datetime) -> IndexMatch:
@@ -191,7 +191,7 @@ class Registry(Protocol):
         ...
 
     async def everything(self) -> tuple[Instance, ...]:
-        """All instances of the region, through the servers' caches. RegistryError unless every node has told."""
+        """All instances of the region, through the servers' caches. RegistryError unless every node has answered."""
         ...
 
     async def look_up(self, instance_id: str) -> Instance | None:

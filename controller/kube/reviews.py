@@ -70,7 +70,7 @@ class Reviews:
     """Needs the verb create on tokenreviews and on subjectaccessreviews, nothing else."""
 
     def __init__(self, api: KubeApi, *, audiences: Sequence[str] = ()) -> None:
-        """``audiences``: of which a token must be meant for one; none means the API server itself."""
+        """``audiences``: a token must be meant for one of these; none means the API server itself."""
         self._api = api
         self._audiences = tuple(audiences)
 

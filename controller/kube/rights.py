@@ -77,7 +77,7 @@ async def may(api: KubeApi, need: Need) -> bool:
 
 
 class Rights:
-    """Keeps asking, so that readiness tells when a right is taken away."""
+    """Keeps asking, so that readiness shows when a right is taken away."""
 
     def __init__(self, api: KubeApi, needs: Sequence[Need]) -> None:
         self.needs = tuple(needs)
@@ -94,7 +94,7 @@ class Rights:
             try:
                 missing = frozenset([need for need in self.needs if not await may(self._api, need)])
             except KubernetesError as error:
-                # The API server is away, which others tell; the last answer stands.
+                # The API server is away, which other checks show; the last answer stands.
                 logger.bind(error=str(error)).debug("rights not asked for")
             else:
                 for need in sorted(missing - self._missing, key=str):

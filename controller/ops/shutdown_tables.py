@@ -12,8 +12,8 @@ from controller.domain.shutdown.workloads import Workload
 from controller.ops.answers import JsonAnswer, fill
 from controller.ops.tables import duration_text, folded, printable, rows_table
 
-COLUMNS = {"PODS": 100, "WINDOW": 90, "GRACE": 90}
-"""What a terminal narrower than this does without."""
+MIN_TERMINAL_WIDTHS = {"PODS": 100, "WINDOW": 90, "GRACE": 90}
+"""By column: how wide a terminal has to be to show it."""
 
 
 class WindowAnswer(JsonAnswer):
@@ -70,7 +70,7 @@ def survey_text(survey: ShutdownSurvey, *, width: int | None) -> str:
 def survey_table(survey: ShutdownSurvey, *, width: int | None) -> str:
     """Return one line for each workload; empty without any."""
     whole = ("VERDICT", "PODS", "SERVES", "WINDOW", "GRACE")
-    return rows_table([_row(finding) for finding in survey.findings], COLUMNS, width=width, whole=whole)
+    return rows_table([_row(finding) for finding in survey.findings], MIN_TERMINAL_WIDTHS, width=width, whole=whole)
 
 
 def _row(finding: WorkloadFinding) -> dict[str, str]:

@@ -92,14 +92,14 @@ def short_moment(at: datetime | None, now: datetime) -> str:
     return at.strftime("%H:%M:%SZ" if at.date() == now.date() else "%m-%d %H:%MZ")
 
 
-COLUMNS = {"APP": 140, "REGION": 130, "OUT AFTER": 120, "SHUTDOWN": 100}
-"""What a terminal narrower than this does without."""
+MIN_TERMINAL_WIDTHS = {"APP": 140, "REGION": 130, "OUT AFTER": 120, "SHUTDOWN": 100}
+"""By column: how wide a terminal has to be to show it."""
 
 
 def drains_table(records: Iterable[DrainRecord], now: datetime, *, width: int | None, head: bool = True) -> str:
     """Return a table of drains, the newest last: there a terminal ends."""
     rows = [_drain_row(record, now, width) for record in records]
-    text = rows_table(rows, COLUMNS, width=width, whole=("WHEN", "STATE", "SHUTDOWN", "DRAIN"))
+    text = rows_table(rows, MIN_TERMINAL_WIDTHS, width=width, whole=("WHEN", "STATE", "SHUTDOWN", "DRAIN"))
     return text if head else text.partition("\n")[2]
 
 
@@ -152,7 +152,7 @@ def _why_not_graceful(record: DrainRecord, width: int | None) -> str:
     shutdown = shutdown_of(record)
     if shutdown.verdict is not ShutdownVerdict.not_graceful:
         return ""
-    if width is None or width >= COLUMNS["SHUTDOWN"]:
+    if width is None or width >= MIN_TERMINAL_WIDTHS["SHUTDOWN"]:
         return shutdown.reason
     text = shutdown.text if shutdown.short_by is None else f"{shutdown.short_seconds} s short"
     return ": ".join(part for part in (text, shutdown.reason) if part)

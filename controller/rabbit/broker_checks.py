@@ -226,7 +226,7 @@ class _Inspection:
         unrouted = await self._count(names.UNROUTED)
         if unrouted and unrouted.messages:
             found = f"{unrouted.messages} commands for regions whose queue nobody has declared"
-            fix = "start a worker for the region, or mend the pods' eureka.drain/region"
+            fix = "start a worker for the region, or correct the pods' eureka.drain/region"
             checks.append(Check(area=AREA, what=names.UNROUTED, severity=Severity.advice, found=found, fix=fix))
         return checks
 

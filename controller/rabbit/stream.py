@@ -1,7 +1,7 @@
 """Following a stream (the event log, the watches' positions) over plain AMQP from some time on.
 
 A timestamp offset is a second coarse and starts at a chunk's border, so earlier events come too; and after a lost link
-some come again. Readers fold: told twice is told once.
+some come again. Readers fold: an entry that comes twice counts once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PREFETCH = 1_000
 ACKNOWLEDGE_EVERY = 100
 """A stream's acknowledgements are credit only: one for many."""
 QUIET_TIMEOUT = 0.25
-"""Seconds without an entry after which a log is taken to be read: the broker tells where the newest chunk begins, at
+"""Seconds without an entry after which a log is taken to be read: the broker shows where the newest chunk begins, at
 the time that it last looked, and neither where it ends nor what is just being written."""
 PROBE_TIMEOUT = 2.0
 """Seconds to wait for the last event of a log that is not empty."""
@@ -74,11 +74,11 @@ class StreamFollower(Generic[Entry]):
 
     @property
     def caught_up(self) -> bool:
-        """True once everything that was there when the link came up has been told."""
+        """True once everything that was there when the link came up has been read."""
         return self._caught_up and self.link.up
 
     async def wait_until_read(self) -> None:
-        """Return once everything has been told, or the broker has said that it has no event log."""
+        """Return once everything has been read, or the broker has answered that it has no event log."""
         await self._read.wait()
 
     async def _set_up(self, channel: AbstractChannel) -> None:

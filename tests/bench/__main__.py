@@ -25,9 +25,9 @@ from tests.bench.history import measure
 from tests.bench.latencies import Burst, Latencies, report
 from tests.bench.subjects import address, at_once, create_node, create_pod, instance_id, register
 from tests.stack.controller_process import ControllerProcess
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.registry_client import RegistryClient
-from tests.stack.stack import Stack, tell_on_stderr
+from tests.stack.stack import Stack, report_on_stderr
 from tests.stack.waiting import until
 
 OURS, FLOORS = "ours", "floor"
@@ -49,19 +49,19 @@ async def main() -> int:
     parser.add_argument("--drains", type=int, default=100_000, help="that hold an instance, for --scale")
     parser.add_argument("--commands", type=int, default=20_000, help="published, for --scale")
     chosen = parser.parse_args()
-    tell = tell_on_stderr()
+    report_progress = report_on_stderr()
     if chosen.scale:
-        await scale.measure(chosen, tell)
+        await scale.measure(chosen, report_progress)
         return 0
-    async with Stack(broker=True, tell=tell) as stack:
-        bounded = await measure(stack.broker.url, chosen.events, tell) if chosen.events else True
+    async with Stack(broker=True, report_progress=report_progress) as stack:
+        bounded = await measure(stack.broker.url, chosen.events, report_progress) if chosen.events else True
     if chosen.only_log:
         return 0 if bounded else 1
-    return max(await _latencies(chosen, tell), 0 if bounded else 1)
+    return max(await _latencies(chosen, report_progress), 0 if bounded else 1)
 
 
-async def _latencies(chosen: argparse.Namespace, tell: Tell) -> int:
-    async with Stack(regions={"eu": 2}, broker=True, cluster=True, tell=tell) as stack:
+async def _latencies(chosen: argparse.Namespace, report_progress: ReportProgress) -> int:
+    async with Stack(regions={"eu": 2}, broker=True, cluster=True, report_progress=report_progress) as stack:
         client, urls = stack.cluster.client, stack.eureka["eu"].urls
         nodes = [RegistryClient(url) for url in urls]
         await create_node(client)
@@ -73,20 +73,21 @@ async def _latencies(chosen: argparse.Namespace, tell: Tell) -> int:
             kubeconfig=stack.cluster.kubeconfig,
             settings={"log.level": "WARNING"},
         )
-        tell("preparing pods and instances")
+        report_progress("preparing pods and instances")
         total = chosen.samples + chosen.burst
         for app in (OURS, FLOORS):
-            await register(nodes, app, range(total))
+            # In this order: what was registered before its pod was created is not the pod's own.
             await at_once([create_pod(client, f"{app}-{n}", address(n), ours=app == OURS) for n in range(total)])
+            await register(nodes, app, range(total))
         floor = Floor(client=client, node=nodes[0], app=FLOORS)
         try:
             # In one group: with a floor that has ended there is nothing to compare with.
             async with asyncio.TaskGroup() as beside:
                 watching = beside.create_task(floor.run())
                 await controller.start()
-                tell(f"idle: {chosen.samples} pods of each, one by one")
+                report_progress(f"idle: {chosen.samples} pods of each, one by one")
                 idle = await _idle(stack, floor, nodes, range(chosen.samples))
-                tell(f"burst: {chosen.burst} pods of each")
+                report_progress(f"burst: {chosen.burst} pods of each")
                 burst = range(chosen.samples, total)
                 floors = await _burst(stack, floor, nodes[:1], FLOORS, burst)
                 ours = await _burst(stack, floor, nodes, OURS, burst)
@@ -106,7 +107,7 @@ async def _idle(stack: Stack, floor: Floor, nodes: list[RegistryClient], numbers
             name = f"{app}-{number}"
             asked_at = time.time()
             await stack.cluster.client.delete("pods", name)
-            # Nobody is asked while the clocks run: the nodes themselves tell afterwards when their status changed.
+            # Nobody is asked while the clocks run: the nodes themselves show afterwards when their status changed.
             await asyncio.sleep(0.3)
             seen_at = (await floor.when_seen([name])).get(name)
             out_at = await _all_out_at(where, app, number) if seen_at or app == OURS else None

@@ -1,6 +1,6 @@
 """The event log as commands read it: entries a second, and that a short question does not read a long history.
 
-The events are written through the product's own outbox: three a drain, as a drain that goes well tells them. Then a
+The events are written through the product's own outbox: three a drain, as a drain that goes well records them. Then a
 process of its own, which begins with nothing, reads them all and folds them into drains; and a second one asks for what
 was written after a pause only. A stream finds a time by its chunks, so that one may read a little more.
 """
@@ -25,7 +25,7 @@ from controller.domain.events import Outcome, make_event
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import BrokerSettings, SecretUrl, Settings
 from controller.signals import beside
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.unit.building import NODES, a_command, a_pod, a_target, an_instance, readings, terminating
 
 STORY = (Outcome.requested, Outcome.out_of_service, Outcome.removed)
@@ -48,21 +48,21 @@ class Read:
     megabytes: float
 
 
-async def measure(url: str, count: int, tell_progress: Tell) -> bool:
+async def measure(url: str, count: int, report_progress: ReportProgress) -> bool:
     """Write, read, and print; whether the bounds were kept."""
     logger.disable("controller")
     settings = BrokerSettings(url=SecretUrl(url), timeout=timedelta(seconds=60))
     outbox = RabbitOutbox(settings=settings, regions=["eu"])
     async with beside(outbox.link.run):
         await outbox.link.wait_until_up()
-        tell_progress(f"writing {count} events")
+        report_progress(f"writing {count} events")
         begun = time.monotonic()
         await _write(outbox, range(count))
         took = time.monotonic() - begun
         await asyncio.sleep(PAUSE)
         lately_at = datetime.now(UTC)
         await _write(outbox, range(count, count + LATELY))
-    tell_progress("reading them all, and then the newest only")
+    report_progress("reading them all, and then the newest only")
     everything = await _read_apart(url, timedelta(days=1))
     lately = await _read_apart(url, datetime.now(UTC) - lately_at + timedelta(seconds=1))
     print(f"\n{'the event log':<36}{'entries':>10}{'seconds':>10}{'a second':>10}{'drains':>10}{'RSS, MB':>10}")
@@ -77,10 +77,10 @@ async def measure(url: str, count: int, tell_progress: Tell) -> bool:
 
 async def _write(outbox: RabbitOutbox, numbers: range) -> None:
     for begin in range(numbers.start, numbers.stop, TOGETHER):
-        await asyncio.gather(*(_tell(outbox, number) for number in numbers[begin - numbers.start :][:TOGETHER]))
+        await asyncio.gather(*(_publish(outbox, number) for number in numbers[begin - numbers.start :][:TOGETHER]))
 
 
-async def _tell(outbox: RabbitOutbox, number: int) -> None:
+async def _publish(outbox: RabbitOutbox, number: int) -> None:
     drain, step = divmod(number, len(STORY))
     command, outcome = _command(drain), STORY[step]
     if outcome is Outcome.requested:

@@ -37,7 +37,7 @@ class Burst:
 
 
 def report(idle_floor: Latencies, idle_ours: Latencies, floors: Burst, ours: Burst) -> int:
-    """Print the table and what it lacks; 1 when a target was missed, or could not be judged."""
+    """Print the table and what it lacks; 1 when a target was missed, or could not be compared."""
     count = len(ours.latencies.asked)
     rows = {
         "floor, idle (1 node, unproved)": idle_floor,

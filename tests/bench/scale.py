@@ -41,7 +41,7 @@ from controller.settings import BrokerSettings, RegionSettings, SecretUrl, Watch
 from controller.signals import beside
 from tests.bench.objects import APPS, Pods, address, pod_to_create
 from tests.bench.subjects import NODE, at_once, create_node
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.processes import Process
 from tests.stack.stack import Stack
 from tests.unit.building import NODES, a_command, a_pod, a_target, out, readings, terminating
@@ -148,17 +148,17 @@ async def drains(_: str, count: int, __: int) -> list[Row]:
     """Fold as many drains that hold an instance as a ledger keeps."""
     ledger = Ledger()
     shown = readings(*(out() for _ in NODES[:2]))
-    command, target, told = a_command(), a_target(), None
+    command, target, event = a_command(), a_target(), None
     async with measured("drains held in a ledger", count) as row:
         for number in range(count):
             pod = terminating(a_pod(f"uid-{number}", name=f"orders-{number}", ip=address(number)))
             one = replace(command, pod=pod, drain_id=f"bench{number:011}")
-            told = make_event(
+            event = make_event(
                 one, Outcome.out_of_service, _now(), target=replace(target, id=f"i-{number}"), nodes=shown
             )
-            ledger.apply(decode_entry(encode_entry(told)))
+            ledger.apply(decode_entry(encode_entry(event)))
             await asyncio.sleep(0)
-    assert told is None or ledger.apply(told) is None, "it is held already"
+    assert event is None or ledger.apply(event) is None, "it is held already"
     return [row]
 
 
@@ -199,26 +199,26 @@ PARTS: dict[str, Callable[[str, int, int], Coroutine[Any, Any, list[Row]]]] = {
 }
 
 
-async def measure(chosen: argparse.Namespace, tell_progress: Tell) -> None:
+async def measure(chosen: argparse.Namespace, report_progress: ReportProgress) -> None:
     """Measure every part, and print."""
     begun_with = os.getloadavg()[0]
     rows = []
-    tell_progress(f"{chosen.pods} pods of {len(Pods().one(1))} bytes")
+    report_progress(f"{chosen.pods} pods of {len(Pods().one(1))} bytes")
     async with _serving(chosen.pods, chosen.going, 1) as server:
         with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as file:
             file.write(yaml.safe_dump(_kubeconfig(server)))
             file.flush()
             rows += await _apart("pods", file.name, chosen.pods, chosen.going)
     if chosen.real_pods:
-        rows += await _real(chosen.real_pods, tell_progress)
+        rows += await _real(chosen.real_pods, report_progress)
     for count in (chosen.instances // chosen.regions, chosen.instances):
-        tell_progress(f"a region of {count} instances")
+        report_progress(f"a region of {count} instances")
         async with _serving(0, 0, count) as server:
             rows += await _apart("instances", server, count)
-    tell_progress(f"{chosen.drains} drains")
+    report_progress(f"{chosen.drains} drains")
     rows += await _apart("drains", "", chosen.drains)
-    tell_progress(f"{chosen.commands} commands to {chosen.regions} regions")
-    async with Stack(broker=True, tell=tell_progress) as stack:
+    report_progress(f"{chosen.commands} commands to {chosen.regions} regions")
+    async with Stack(broker=True, report_progress=report_progress) as stack:
         rows += await _apart("commands", stack.broker.url, chosen.commands, chosen.regions)
     print(
         f"\n{'what':<42}{'count':>9}{'s':>8}{'CPU s':>8}{'a second':>10}{'MB kept':>9}{'MB most':>9}{'held up, ms':>13}"
@@ -233,10 +233,10 @@ async def measure(chosen: argparse.Namespace, tell_progress: Tell) -> None:
     )
 
 
-async def _real(count: int, tell_progress: Tell) -> list[Row]:
+async def _real(count: int, report_progress: ReportProgress) -> list[Row]:
     """The same list from a real API server, and what that costs it and its etcd."""
-    async with Stack(cluster=True, tell=tell_progress) as stack:
-        tell_progress(f"creating {count} pods")
+    async with Stack(cluster=True, report_progress=report_progress) as stack:
+        report_progress(f"creating {count} pods")
         client, api = stack.cluster.client, stack.cluster.api
         await create_node(client)
         await at_once([client.create("pods", pod_to_create(number, NODE)) for number in range(count)])

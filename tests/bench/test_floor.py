@@ -22,7 +22,7 @@ LIVING: Event = ("ADDED", {"metadata": {"name": "floor-9", "resourceVersion": "6
 
 
 class Server:
-    """An API server that tells these events and then nothing more; a registry that takes, or refuses, any PUT."""
+    """An API server that sends these events and then nothing more; a registry that takes, or refuses, any PUT."""
 
     def __init__(self, *events: Event, refuses: bool = False) -> None:
         self.put: list[str] = []
@@ -83,14 +83,14 @@ def test_the_table_says_what_it_leaves_out(capsys: pytest.CaptureFixture[str]) -
     lacking = Latencies(asked=[18, 18], seen=[6], unseen=1)
     burst = Burst(begun_at=1, deleted_at=2, out_at=3, latencies=lacking)
     assert report(whole, lacking, Burst(begun_at=1, deleted_at=2, latencies=Latencies(unseen=2)), burst) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"^eureka-drain, idle \(both nodes\) +18\.0 +18\.0 +- +-$", told, re.MULTILINE)
-    assert "floor, burst of 2: the watch never showed 2 of the deletions; they are left out\n" in told
-    assert "3.0 times the floor's (target: at most 4)" in told
-    assert "burst, floor: deleting took 1.0 s; none out\n" in told
+    output = capsys.readouterr().out
+    assert re.search(r"^eureka-drain, idle \(both nodes\) +18\.0 +18\.0 +- +-$", output, re.MULTILINE)
+    assert "floor, burst of 2: the watch never showed 2 of the deletions; they are left out\n" in output
+    assert "3.0 times the floor's (target: at most 4)" in output
+    assert "burst, floor: deleting took 1.0 s; none out\n" in output
 
 
-def test_a_target_that_could_not_be_judged_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_that_could_not_be_compared_is_missed(capsys: pytest.CaptureFixture[str]) -> None:
     nothing, burst = Latencies(unseen=2), Burst(begun_at=1, deleted_at=2, out_at=3)
     assert report(nothing, Latencies(asked=[1, 1], seen=[1, 1]), burst, burst) == 1
     assert "deletion asked for: - times" in capsys.readouterr().out

@@ -21,7 +21,7 @@ def pair(request: pytest.FixtureRequest) -> EurekaNodes | None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def region(pair: EurekaNodes | None) -> AsyncIterator[RegionUnderTest]:
-    """A region of two nodes. The real pair is shared: names must be fresh, and what is broken must be mended."""
+    """A region of two nodes. The real pair is shared: names must be fresh, and what is broken must be repaired."""
     if pair is None:
         yield fake_region()
         return

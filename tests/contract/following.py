@@ -1,4 +1,4 @@
-"""A real feed that is followed by a test: what it tells is kept, and it can be held between two sightings.
+"""A real feed that a test follows: its sightings are kept, and it can be held between two of them.
 
 Trap: a feed that is held watches nothing; its connection stays as it is until somebody asks for the next sighting.
 """
@@ -58,7 +58,6 @@ class Following:
         self.sightings: list[Sighting] = []
         self._gate = asyncio.Event()
         self._gate.set()
-        self._told = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Following:

@@ -92,7 +92,7 @@ def an_end() -> PodEnd:
 
 
 async def watch(settings: BrokerSettings) -> None:
-    """Command every region, note the position, tell a pod's end, follow all streams."""
+    """Command every region, note the position, report a pod's end, follow all streams."""
     positions = StreamFollower(
         settings=settings, stream=names.POSITIONS, decode=decode_position, look_back=timedelta(hours=1), clock=now
     )

@@ -44,7 +44,7 @@ class Client(Protocol):
 
 
 class NodeUnderTest(Protocol):
-    """A node that can be broken and mended."""
+    """A node that can be broken and repaired."""
 
     @property
     def url(self) -> str: ...

@@ -1,4 +1,4 @@
-"""A small HTTP server in a node's place that says whatever a test wants, and notes every request as it came."""
+"""A small HTTP server in a node's place that answers whatever a test wants, and records every request as it came."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ async def test_a_postponed_command_comes_back_on_time_and_never_early(broker: Ra
     assert len(handled.seen) == 6
 
 
-async def test_progress_survives_the_way_through_the_ladder(broker: RabbitMq) -> None:
+async def test_progress_survives_the_delay_queues(broker: RabbitMq) -> None:
     region = fresh_region()
     command = replace(command_for(region), progress=a_progress(first_look_at=at(1.123456), attempt=7))
     async with an_outbox(broker, region) as outbox, a_channel(broker) as channel:

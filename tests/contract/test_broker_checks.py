@@ -1,4 +1,4 @@
-"""Doctor's look at a real RabbitMQ: what differs, what is not permitted, and that nothing is left changed."""
+"""Doctor's checks of a real RabbitMQ: what differs, what is not permitted, and that nothing is changed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_queue_with_other_arguments_is_named_with_the_argument(broker: R
     assert "delete it" in found.fix
 
 
-async def test_what_is_not_declared_yet_is_no_mistake_and_is_not_declared_by_looking(broker: RabbitMq) -> None:
+async def test_what_is_undeclared_is_no_mistake_and_a_look_declares_nothing(broker: RabbitMq) -> None:
     region = fresh_region()
     async with an_outbox(broker, fresh_region()):
         checks = await inspect(settings_for(broker), regions=[region], roles=EVERY_ROLE)
@@ -82,7 +82,7 @@ async def test_what_is_not_declared_yet_is_no_mistake_and_is_not_declared_by_loo
 
 
 @pytest.mark.parametrize(
-    ("permissions", "what", "told"),
+    ("permissions", "what", "expected"),
     [
         ({"configure": "^$"}, "may declare", "refused"),
         ({"write": "^(?!amq.default$).*"}, "may publish", "amq.default"),
@@ -93,14 +93,14 @@ async def test_what_is_not_declared_yet_is_no_mistake_and_is_not_declared_by_loo
     ids=["nothing configured", "no events written", "one delay not written", "no events read", "no ends read"],
 )
 async def test_a_missing_permission_is_named(
-    broker: RabbitMq, permissions: dict[str, str], what: str, told: str
+    broker: RabbitMq, permissions: dict[str, str], what: str, expected: str
 ) -> None:
     region = fresh_region()
     async with an_outbox(broker, region), a_user(broker, **permissions) as settings:
         checks = await inspect(settings, regions=[region], roles=EVERY_ROLE)
     found = [check for check in checks if check.severity is Severity.wrong and check.what == what]
     assert found, wrong(checks)
-    assert any(told in check.found for check in found)
+    assert any(expected in check.found for check in found)
     assert all("docs/permissions.md" in check.fix for check in found)
 
 
@@ -113,19 +113,19 @@ async def test_a_region_that_is_not_yet_declared_is_missed_a_permission_for(brok
     assert names.commands_queue(region) in found.found
 
 
-async def test_a_broker_that_refuses_or_is_not_there_is_told_without_the_password(broker: RabbitMq) -> None:
+async def test_a_broker_that_refuses_or_is_away_is_reported_without_password(broker: RabbitMq) -> None:
     async with a_user(broker) as settings:
         url = settings.url.get_secret_value()
     gone = BrokerSettings(url=SecretUrl(url), timeout=timedelta(seconds=5))
     elsewhere = BrokerSettings(url=SecretUrl("amqp://guest:hidden@127.0.0.1:1/"), timeout=timedelta(seconds=5))
     other_host = BrokerSettings(url=SecretUrl(broker.url.rstrip("/") + "/nowhere"), timeout=timedelta(seconds=5))
-    for settings, told, fix in (
+    for settings, expected, fix in (
         (gone, "user or the password", "broker.url with a user"),
         (elsewhere, "cannot be reached", "host and port"),
         (other_host, "virtual host", "virtual host"),
     ):
         [check] = await inspect(settings, regions=["eu"], roles=EVERY_ROLE)
         assert check.severity is Severity.wrong
-        assert told in check.found
+        assert expected in check.found
         assert fix in check.fix
         assert settings.url.get_secret_value().split(":")[2].partition("@")[0] not in check.found.replace("guest", "")

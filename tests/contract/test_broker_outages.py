@@ -34,7 +34,7 @@ async def sent_at_last(outbox: RabbitOutbox, region: str, drain: str, *, timeout
     await until(attempt, f"{drain} confirmed", timeout=timeout)
 
 
-async def test_after_a_restart_both_links_come_up_again_and_the_consumer_consumes(broker: RabbitMq) -> None:
+async def test_after_a_restart_both_links_are_up_and_the_consumer_consumes(broker: RabbitMq) -> None:
     region = fresh_region()
     handled = Handled()
     async with an_outbox(broker, region) as outbox:
@@ -93,7 +93,7 @@ async def test_a_queue_that_is_deleted_by_hand_is_declared_again_and_consumed(br
             await handled.until("after")
 
 
-async def test_a_queue_that_is_deleted_while_a_command_is_handled_does_not_lose_its_next_step(broker: RabbitMq) -> None:
+async def test_a_queue_deleted_during_a_command_keeps_the_next_message(broker: RabbitMq) -> None:
     region = fresh_region()
     begun, go_on = asyncio.Event(), asyncio.Event()
     seen = Handled()
@@ -119,7 +119,7 @@ async def test_a_queue_that_is_deleted_while_a_command_is_handled_does_not_lose_
             await until(lambda: len(seen.seen) == 2, "its next step came", timeout=20)
 
 
-async def test_a_paused_broker_fails_a_send_after_its_timeout_and_serves_after_it_goes_on(broker: RabbitMq) -> None:
+async def test_a_paused_broker_fails_a_send_after_its_timeout_and_recovers(broker: RabbitMq) -> None:
     region = fresh_region()
     async with an_outbox(broker, region, timeout=TIMEOUT) as outbox:
         broker.pause()

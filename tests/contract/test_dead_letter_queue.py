@@ -1,4 +1,4 @@
-"""Dead letters of the real broker: they are looked at without losing one, whatever happens to who looks."""
+"""Dead letters of the real broker: a look loses none of them, whatever happens to the process that looks."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ async def test_without_a_broker_the_error_says_so(broker: RabbitMq) -> None:
             await held.hold()
 
 
-async def test_a_letter_that_was_looked_at_often_is_not_dropped(broker: RabbitMq) -> None:
+async def test_a_dead_letter_that_was_looked_at_often_is_not_dropped(broker: RabbitMq) -> None:
     async with parked(broker, 1) as (region, _):
         for _look in range(110):
             async with letters_of(broker, region) as held:

@@ -126,10 +126,10 @@ async def test_a_label_selector_narrows_the_list_and_the_watch(
         assert not [one for _, one in following.of(namespace) if one.name.startswith("other")]
 
 
-async def test_a_living_pod_whose_label_is_taken_away_is_not_told_as_removed(
+async def test_a_living_pod_whose_label_is_taken_away_is_not_reported_as_removed(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
-    """The API server tells it as a deletion, although the pod lives."""
+    """The API server reports it as a deletion, although the pod lives."""
     await create(cluster, namespace, "mine")
     async with Following(feed_of(api, namespaces=[namespace], label_selector="app=mine")) as following:
         await until(lambda: following.lists, "a list")

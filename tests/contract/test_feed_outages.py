@@ -16,7 +16,7 @@ from tests.stack.waiting import until
 pytestmark = pytest.mark.timeout(300)
 
 
-async def test_after_a_compaction_it_lists_again_and_what_was_deleted_meanwhile_is_missing(
+async def test_after_a_compaction_it_lists_again_without_what_was_deleted(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(cluster, namespace, "stays", "goes")
@@ -65,7 +65,7 @@ async def test_a_restart_alone_loses_nothing_and_needs_no_new_list(
         assert following.feed.live
 
 
-async def test_an_api_server_that_hangs_is_noticed_within_15_seconds_and_watched_again_when_it_goes_on(
+async def test_a_hanging_api_server_is_detected_in_15_seconds_and_watched_again(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(cluster, namespace, "one")
@@ -97,16 +97,16 @@ async def test_without_rights_it_goes_on_trying_and_is_not_live(
 ) -> None:
     await cluster.client.create("serviceaccounts", {"metadata": {"name": "nobody"}}, namespace)
     kubeconfig = await cluster.api.service_account_kubeconfig("nobody", namespace)
-    told: list[str] = []
-    sink = logger.add(told.append, format="{message} {extra}")
+    logged: list[str] = []
+    sink = logger.add(logged.append, format="{message} {extra}")
     try:
         async with connected(kubeconfig, monkeypatch) as api, Following(feed_of(api)) as following:
             await until(lambda: len(api.queries) >= 3, "three tries", timeout=20)
             assert following.running
             assert not following.feed.live
             assert following.sightings == []
-            assert "HTTP 403" in "".join(told)
-            assert "Forbidden" in "".join(told)
+            assert "HTTP 403" in "".join(logged)
+            assert "Forbidden" in "".join(logged)
     finally:
         logger.remove(sink)
 

@@ -1,4 +1,4 @@
-"""Doctor's look at a real API server with RBAC: each right by its verb."""
+"""Doctor's checks of a real API server with RBAC: each right by its verb."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_each_missing_verb_is_named(accounts: Accounts, monkeypatch: pytes
     assert event.severity is (Severity.skipped if verb in ("list", "watch") else Severity.ok)
 
 
-async def test_rights_in_one_namespace_are_told_from_rights_in_all(
+async def test_rights_in_one_namespace_are_distinguished_from_rights_in_all(
     accounts: Accounts, namespace: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await accounts.create("narrow")

@@ -1,4 +1,4 @@
-"""How long pods stay, on a real API server: what is printed mends what it is about."""
+"""How long pods serve, on a real API server: each printed fix corrects the finding it belongs to."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_hooks_of_every_kind_are_found_as_the_api_server_keeps_them(
     assert seen["Pod/sleep"].grace_seconds == 130
 
 
-async def test_whoever_may_not_list_pods_is_told_and_nothing_is_concluded(
+async def test_without_the_right_to_list_pods_that_is_all_that_is_reported(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     await cluster.client.create("serviceaccounts", {"metadata": {"name": "nobody"}}, namespace)

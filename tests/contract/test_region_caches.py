@@ -1,4 +1,4 @@
-"""How old real Eureka nodes say that their response caches may be, and servers that answer otherwise."""
+"""How old the response caches of real Eureka nodes may be by their settings, and servers that answer otherwise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.contract.silly_server import Answer, SillyServer, endless, saying, sl
 from tests.contract.test_region_checks import EMPTY
 from tests.stack import parts
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 
 SECRET = "hidden-from-all"
@@ -38,7 +38,8 @@ SERVERS: dict[str, dict[str, str]] = {
     "cache switched off": {**SHOWN, "eureka.server.use-read-only-response-cache": "false"},
 }
 NOT_TOLD = (
-    "its age is not told (/actuator/configprops is not exposed, or its values are masked): window.server_cache counts"
+    "its age is not reported (/actuator/configprops is not exposed, or its values are masked): "
+    "window.server_cache counts"
 )
 
 
@@ -52,9 +53,11 @@ def logged() -> Iterator[list[str]]:
 
 
 @asynccontextmanager
-async def running(tell: Tell, folder: Path, settings: dict[str, str]) -> AsyncIterator[EurekaNodes]:
+async def running(
+    report_progress: ReportProgress, folder: Path, settings: dict[str, str]
+) -> AsyncIterator[EurekaNodes]:
     """One node with these settings."""
-    jar = await parts.eureka_jars(tell) / "server-1.jar"
+    jar = await parts.eureka_jars(report_progress) / "server-1.jar"
     nodes = EurekaNodes(folder, jar, count=1, settings=settings)
     try:
         await nodes.start()
@@ -73,25 +76,25 @@ def the(checks: list[Check], url: str) -> Check:
     [
         ("stock", None, NOT_TOLD),
         ("masked", None, NOT_TOLD),
-        ("its own interval", 7, "7 s, as the node tells it"),
-        ("cache switched off", 0, "not used, as the node tells it"),
+        ("its own interval", 7, "7 s, as the node reports it"),
+        ("cache switched off", 0, "not used, as the node reports it"),
     ],
 )
-async def test_a_real_server_tells_its_caches_age_where_it_shows_its_settings_and_nothing_else_is_kept(
-    server: str, age: float | None, found: str, tell: Tell, tmp_path: Path, logged: list[str]
+async def test_a_real_servers_cache_age_is_read_and_nothing_else_is_kept(
+    server: str, age: float | None, found: str, report_progress: ReportProgress, tmp_path: Path, logged: list[str]
 ) -> None:
-    async with running(tell, tmp_path, SERVERS[server]) as nodes, adapter(*nodes.urls) as region:
+    async with running(report_progress, tmp_path, SERVERS[server]) as nodes, adapter(*nodes.urls) as region:
         [node] = region.nodes.values()
         body = await node.ask_server(CONFIGPROPS_PATH)
         assert (body is None) == (server == "stock")
         assert (SECRET in str(body)) == ("show-values" in str(SERVERS[server])), "there is something to hide"
-        told = await read_age(node)
-        assert (None if told is None else told.total_seconds()) == age
+        shown = await read_age(node)
+        assert (None if shown is None else shown.total_seconds()) == age
         check = the(await inspect("eu", region, clock), nodes.urls[0])
         assert (check.severity, check.found) == (Severity.ok, found)
         assert SECRET not in f"{check}"
         asking = asyncio.create_task(region.caches.keep_fresh())
-        await until(lambda: region.cache_age == told, "the age", timeout=15)
+        await until(lambda: region.cache_age == shown, "the age", timeout=15)
         asking.cancel()
     assert SECRET not in "\n".join(logged)
 
@@ -115,23 +118,23 @@ def page(milliseconds: int) -> str:
     ],
     ids=["401", "403", "redirect", "HTML", "nonsense", "500", "endless", "slow"],
 )
-async def test_a_server_that_answers_otherwise_tells_no_age_and_holds_nothing_up(
+async def test_a_server_that_answers_otherwise_has_no_age_and_holds_nothing_up(
     answer: Answer, error: type[Exception], logged: list[str]
 ) -> None:
     async with SillyServer(answer) as server, adapter(server.url, timeout="300ms") as region:
         [node] = region.nodes.values()
-        with pytest.raises(error) as told:
+        with pytest.raises(error) as shown:
             await read_age(node)
-        assert SECRET not in f"{told.value!r}"
+        assert SECRET not in f"{shown.value!r}"
         asking = asyncio.create_task(region.caches.keep_fresh())
         await until(lambda: len(server.requests) >= 2, "another question", timeout=15)
-        await until(lambda: any("cache's age is not told" in line for line in logged), "its answer", timeout=15)
+        await until(lambda: any("cache's age is not reported" in line for line in logged), "its answer", timeout=15)
         assert region.cache_age is None
         asking.cancel()
     assert SECRET not in "\n".join(logged)
 
 
-async def test_a_server_that_shows_nothing_there_is_told_by_doctor_without_a_warning() -> None:
+async def test_doctor_reports_a_server_without_that_page_without_a_warning() -> None:
     async def forbids(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/apps"):
             return web.Response(text=EMPTY, content_type="application/json")
@@ -140,7 +143,7 @@ async def test_a_server_that_shows_nothing_there_is_told_by_doctor_without_a_war
     async with SillyServer(forbids) as server, adapter(server.url) as region:
         check = the(await inspect("eu", region, clock), server.url)
     assert check.severity is Severity.ok
-    assert check.found.startswith("its age is not told (HTTP 401")
+    assert check.found.startswith("its age is not reported (HTTP 401")
     assert check.found.endswith("window.server_cache counts")
 
 
@@ -176,7 +179,7 @@ async def test_a_node_behind_basic_auth_gets_its_credentials_there_too() -> None
     assert server.authorizations == ["Basic ZHJhaW46aGlkZGVuLWZyb20tYWxs"]
 
 
-async def test_the_oldest_cache_of_a_region_counts_once_every_node_has_told() -> None:
+async def test_the_oldest_cache_of_a_region_counts_once_every_node_answered() -> None:
     async with (
         SillyServer(saying(page(7_000))) as one,
         SillyServer(saying(page(9_000))) as two,

@@ -1,4 +1,4 @@
-"""Doctor's look at real Eureka nodes, and at servers that answer otherwise."""
+"""Doctor's checks of real Eureka nodes, and of servers that answer otherwise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contract.regions import adapter, clock, fresh_app
 from tests.contract.silly_server import Answer, SillyServer, saying
 from tests.stack import parts
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 
 EMPTY = '{"applications": {"versions__delta": "1", "apps__hashcode": "", "application": []}}'
@@ -53,7 +53,7 @@ async def test_a_pair_in_order_is_found_in_order_and_stays_as_it_was(eureka_pair
     assert await eureka_pair.read(app, "one") == before
 
 
-async def test_a_node_that_the_settings_do_not_name_is_told(eureka_pair: EurekaNodes) -> None:
+async def test_a_node_that_the_settings_do_not_name_is_reported(eureka_pair: EurekaNodes) -> None:
     checks = await look(eureka_pair.urls[0])
     check = the(checks, "every node listed")
     assert check.severity is Severity.advice
@@ -79,7 +79,7 @@ def holding(**statuses: str) -> Answer:
     return answer
 
 
-async def test_what_nodes_tell_differently_for_good_is_told_with_each_nodes_word(
+async def test_a_lasting_difference_of_nodes_is_reported_with_each_nodes_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("controller.eureka.region_checks.RECHECK_INTERVAL", 0.05)
@@ -93,7 +93,7 @@ async def test_what_nodes_tell_differently_for_good_is_told_with_each_nodes_word
     assert f"UP at {one.url}, absent at {two.url}" in check.found
 
 
-async def test_what_only_the_caches_tell_differently_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_only_the_caches_show_differently_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.eureka.region_checks.RECHECK_INTERVAL", 0.05)
     fresh, answers = holding(one="OUT_OF_SERVICE"), holding(one="UP")
 
@@ -106,9 +106,9 @@ async def test_what_only_the_caches_tell_differently_is_no_difference(monkeypatc
 
 
 @pytest.fixture
-async def selfish(tell: Tell, tmp_path: Path) -> AsyncIterator[EurekaNodes]:
+async def selfish(report_progress: ReportProgress, tmp_path: Path) -> AsyncIterator[EurekaNodes]:
     """One node that does not know its own URL for its own."""
-    jar = await parts.eureka_jars(tell) / "server-1.jar"
+    jar = await parts.eureka_jars(report_progress) / "server-1.jar"
     nodes = EurekaNodes(tmp_path, jar, count=1, settings={"eureka.instance.hostname": "somewhere.else"})
     try:
         await nodes.start()
@@ -117,7 +117,7 @@ async def selfish(tell: Tell, tmp_path: Path) -> AsyncIterator[EurekaNodes]:
         await nodes.close()
 
 
-async def test_a_node_that_counts_itself_among_its_peers_is_told(selfish: EurekaNodes) -> None:
+async def test_a_node_that_counts_itself_among_its_peers_is_reported(selfish: EurekaNodes) -> None:
     check = the(await look(*selfish.urls), f"peers of {selfish.urls[0]}")
     assert check.severity is Severity.wrong
     assert "counts itself" in check.found
@@ -132,7 +132,7 @@ def reads_only(status: int) -> Answer:
     return answer
 
 
-async def test_csrf_protection_is_told_as_such(eureka_pair: EurekaNodes) -> None:
+async def test_csrf_protection_is_reported_as_such(eureka_pair: EurekaNodes) -> None:
     async with SillyServer(reads_only(403)) as server:
         [check] = wrong(await look(server.url))
     assert check.what == f"writing to {server.url}"
@@ -150,7 +150,7 @@ async def test_csrf_protection_is_told_as_such(eureka_pair: EurekaNodes) -> None
     ],
     ids=["401", "403", "406", "HTML", "redirect"],
 )
-async def test_a_node_that_does_not_tell_its_registry_is_told_with_its_mend(answer: Answer, fix: str) -> None:
+async def test_a_node_that_does_not_show_its_registry_is_reported_with_its_fix(answer: Answer, fix: str) -> None:
     async with SillyServer(answer) as server:
         [check] = await look(server.url, username="drain", password="hidden-from-all")
     assert check.severity is Severity.wrong
@@ -158,7 +158,7 @@ async def test_a_node_that_does_not_tell_its_registry_is_told_with_its_mend(answ
     assert "hidden-from-all" not in f"{check}"
 
 
-async def test_a_node_that_is_not_there_is_told() -> None:
+async def test_a_node_that_is_not_there_is_reported() -> None:
     [check] = await look("http://127.0.0.1:1/eureka")
     assert check.severity is Severity.wrong
     assert "Connect call failed" in check.found

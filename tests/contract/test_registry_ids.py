@@ -37,9 +37,8 @@ async def test_an_odd_id_is_read_looked_up_taken_out_and_removed_as_it_is(region
     app = fresh_app()
     instance_id = f"{app}{odd}" if odd != "%2e%2e" else odd
     await region.register_everywhere(app, instance_id)
-    for reading in await region.port.read(app, instance_id):
-        assert reading.instance is not None
-        assert reading.instance.id == instance_id
+    readings = await region.port.read(app, instance_id)
+    assert [reading.instance and reading.instance.id for reading in readings] == [instance_id] * 2
     found = await region.port.look_up(instance_id)
     assert found is not None
     assert found.id == instance_id

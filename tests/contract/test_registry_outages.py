@@ -28,11 +28,11 @@ async def test_a_frozen_node_is_unreachable_and_costs_the_other_little(region: R
     finally:
         region.nodes[1].resume()
 
-    async def mended() -> bool:
+    async def healed() -> bool:
         await region.take_out(app, id_of(app))
         return conditions(await region.port.read(app, id_of(app))) == [Condition.out] * 2
 
-    await until(mended, "both out", timeout=15)
+    await until(healed, "both out", timeout=15)
 
 
 async def test_a_frozen_node_does_not_hold_up_a_look_into_the_index(region: RegionUnderTest) -> None:

@@ -1,4 +1,4 @@
-"""Nodes over https: a certificate that is not the node's own is a reading that says so, and nobody is spoken to."""
+"""Nodes over https: a certificate that is not the node's own is reported in the reading, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_without_a_ca_file_a_private_authority_is_not_believed(tmp_path: P
         assert server.requests == []
 
 
-async def test_https_to_a_port_for_plain_text_is_told(tmp_path: Path) -> None:
+async def test_https_to_a_port_for_plain_text_is_reported(tmp_path: Path) -> None:
     async with SillyServer() as server, adapter(server.url.replace("http:", "https:")) as region:
         (reading,) = await region.read("APP", "id")
         assert reading.detail == "the server does not speak TLS there: is it the port for plain text?"
@@ -86,7 +86,7 @@ async def test_https_to_a_port_for_plain_text_is_told(tmp_path: Path) -> None:
     ],
     ids=["Tomcat", "nginx", "Go"],
 )
-async def test_plain_text_to_a_port_for_https_is_told(text: str) -> None:
+async def test_plain_text_to_a_port_for_https_is_reported(text: str) -> None:
     async with SillyServer(saying(text, status=400)) as server, adapter(server.url) as region:
         (reading,) = await region.read("APP", "id")
         assert reading.detail == "the node expects TLS there: write https://"

@@ -1,4 +1,4 @@
-"""Tokens and rights as a real API server judges them, with the rights that the ops role has and no more."""
+"""Tokens and rights as a real API server reviews them, with the rights of the ops role and no more."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ async def test_garbage_is_nobodys(api: CountingApi, token: str) -> None:
     assert await who(Reviews(api), token) is None
 
 
-async def test_a_token_that_begins_with_a_space_is_nobodys_although_the_api_server_says_anonymous(
-    cluster: Cluster, api: CountingApi
-) -> None:
+async def test_a_token_that_begins_with_a_space_is_nobodys_not_anonymous(cluster: Cluster, api: CountingApi) -> None:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": " x"}}
     answer = await cluster.client.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body=body)
     assert answer["status"]["user"]["username"] == "system:anonymous", "the trap is there"
@@ -195,9 +193,7 @@ async def test_without_the_right_to_review_the_missing_verb_is_named(
             await reviews.may(Identity(name="admin"), "get", "drains")
 
 
-async def test_an_api_server_that_is_away_is_an_error_and_answers_when_it_is_back(
-    cluster: Cluster, api: CountingApi
-) -> None:
+async def test_an_api_server_that_is_away_is_an_error_until_it_is_back(cluster: Cluster, api: CountingApi) -> None:
     token = cluster.api._tokens["admin"]
     reviews = Reviews(api)
     assert await who(reviews, token) is not None

@@ -1,1 +1,1 @@
-"""`make demo`: a rolling restart on real servers, watched from the outside and judged: see __main__.py."""
+"""`make demo`: a rolling restart on real servers, watched from the outside and checked: see __main__.py."""

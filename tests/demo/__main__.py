@@ -19,8 +19,8 @@ from tests.demo.verdict import is_gone, judge
 from tests.demo.view import view_of
 from tests.stack import parts
 from tests.stack.controller_process import ControllerProcess
-from tests.stack.prerequisites import Tell
-from tests.stack.stack import Stack, tell_on_stderr
+from tests.stack.prerequisites import ReportProgress
+from tests.stack.stack import Stack, report_on_stderr
 
 RETENTION = "5s"
 #: The restart goes pod by pod: a few seconds for each new one's start, then some 20 s for the last old one to go.
@@ -31,18 +31,18 @@ SETTLE_SECONDS = 3
 EXPECTED = {app.name: app.replicas for app in scene.APPS.values()}
 
 
-async def run(signals: Signals, tell: Tell, *, keep: bool) -> int:
+async def run(signals: Signals, report_progress: ReportProgress, *, keep: bool) -> int:
     """Return the exit code."""
     async with AsyncExitStack() as opened:
-        stack = Stack(regions={"eu": 2}, broker=True, cluster=True, management=keep, tell=tell)
+        stack = Stack(regions={"eu": 2}, broker=True, cluster=True, management=keep, report_progress=report_progress)
         await opened.enter_async_context(stack)
         opened.callback(signals.ignore)
         eureka = stack.eureka["eu"]
-        tell("orders: starting 3 pods, which say goodbye to Eureka when they end")
-        tell("payments: starting 2 pods, which end without a word")
+        report_progress("orders: starting 3 pods, which say goodbye to Eureka when they end")
+        report_progress("payments: starting 2 pods, which end without a word")
         await scene.deploy(stack.cluster, eureka, await parts.eureka_jars(lambda _: None) / "service-1.jar")
-        await scene.registered(stack.cluster, eureka, tell)
-        tell("controller: starting")
+        await scene.registered(stack.cluster, eureka, report_progress)
+        report_progress("controller: starting")
         controller = ControllerProcess(
             "run",
             log=stack.folder / "controller.log",
@@ -53,11 +53,11 @@ async def run(signals: Signals, tell: Tell, *, keep: bool) -> int:
         )
         opened.push_async_callback(controller.stop)
         await controller.start()
-        tell("controller: ready")
+        report_progress("controller: ready")
         record = Record(tuple(node.name for node in eureka.nodes))
-        tell(f"$ kubectl {' '.join(scene.RESTART)}")
+        report_progress(f"$ kubectl {' '.join(scene.RESTART)}")
         async with (
-            view_of(record, tell) as view,
+            view_of(record, report_progress) as view,
             Sampler(stack.cluster, eureka, scene.APPS, record, view.changed).running(),
         ):
             await scene.restart(stack.cluster)
@@ -106,9 +106,9 @@ def _conclude(record: Record, controller: ControllerProcess) -> int:
 
 async def main() -> int:
     """Return the exit code."""
-    tell, keep = tell_on_stderr(), os.environ.get("KEEP", "") not in ("", "0")
+    report_progress, keep = report_on_stderr(), os.environ.get("KEEP", "") not in ("", "0")
     first = "1 to 2 minutes, and about 5 more for the builds of a first run"
-    return await seen_through(lambda signals: run(signals, tell, keep=keep), tell, first=first)
+    return await seen_through(lambda signals: run(signals, report_progress, keep=keep), report_progress, first=first)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What was seen of each instance, node by node. Pure: the sampler notes, the view shows, the verdict judges.
+"""What was seen of each instance, node by node. Pure: the sampler records, the view shows, the verdict checks.
 
 Only changes are kept: a status is what it was until another one is noted. `None` is absence, before the first
 registration as well as after the last; `ABSENT` and `GONE` are the words for the two.
@@ -24,7 +24,7 @@ class Change:
 
 @dataclass
 class Instance:
-    """One pod's registration. `silent`: its app ends without telling Eureka."""
+    """One pod's registration. `silent`: its app ends without deregistering."""
 
     app: str
     id: str

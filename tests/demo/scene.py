@@ -1,4 +1,4 @@
-"""What is deployed: two apps with the stock Eureka client, one that says goodbye to Eureka and one that does not.
+"""What is deployed: two apps with the stock Eureka client, one that deregisters at its end and one that does not.
 
 `orders` deregisters itself at SIGTERM, as Spring does by default. `payments` ends at SIGTERM without a word, as in a
 crash: its dead instances would stay registered, and UP, for minutes. They are the controller's to delete.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 from tests.stack.workloads import deployment, java_service, pod_spec
 
@@ -73,25 +73,25 @@ async def deploy(cluster: Cluster, eureka: EurekaNodes, jar: Path) -> None:
         await cluster.client.create("deployments", deployment(app.name, pod_spec(service), replicas=app.replicas))
 
 
-async def registered(cluster: Cluster, eureka: EurekaNodes, tell: Tell) -> None:
+async def registered(cluster: Cluster, eureka: EurekaNodes, report_progress: ReportProgress) -> None:
     """Wait until every instance is UP at every node, and then until callers are given all of them."""
     count = sum(app.replicas for app in APPS.values())
-    told = 0
+    reported = 0
 
     async def all_up() -> bool:
-        nonlocal told
+        nonlocal reported
         up = 0
         for app in APPS.values():
             for pod in await cluster.client.list("pods", labels=f"app={app.name}"):
                 ip = pod["status"].get("podIP")
                 up += bool(ip) and set(await eureka.statuses(app.name, app.instance_id(ip))) == {"UP"}
-        if up != told:
-            tell(f"instances UP at both Eureka nodes: {up} of {count}")
-            told = up
+        if up != reported:
+            report_progress(f"instances UP at both Eureka nodes: {up} of {count}")
+            reported = up
         return up == count
 
     await until(all_up, f"{count} instances UP at both nodes", timeout=180, interval=0.5)
-    tell("waiting for both nodes' response caches to show them: up to 30 s")
+    report_progress("waiting for both nodes' response caches to show them: up to 30 s")
 
     async def all_served() -> bool:
         answers = await asyncio.gather(*(node.registry.apps() for node in eureka.nodes))

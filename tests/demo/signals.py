@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
-from tests.stack.prerequisites import MissingPrerequisiteError, Tell
+from tests.stack.prerequisites import MissingPrerequisiteError, ReportProgress
 from tests.stack.processes import ProcessError
 from tests.stack.waiting import NeverHappenedError
 
@@ -17,9 +17,9 @@ from tests.stack.waiting import NeverHappenedError
 class Signals:
     """The first one cancels the task, unless the task waits for it; the others do nothing."""
 
-    def __init__(self, task: asyncio.Task[int], tell: Tell) -> None:
+    def __init__(self, task: asyncio.Task[int], report_progress: ReportProgress) -> None:
         self.received: signal.Signals | None = None
-        self._tell = tell
+        self._report_progress = report_progress
         self._task: asyncio.Task[int] | None = task
         self._came = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -36,20 +36,22 @@ class Signals:
 
     def _receive(self, number: signal.Signals) -> None:
         if not self._came.is_set():
-            self._tell(f"{number.name}: stopping everything")
+            self._report_progress(f"{number.name}: stopping everything")
         self._came.set()
         if self._task is not None:
             self.received, task, self._task = number, self._task, None
             task.cancel()
 
 
-async def seen_through(work: Callable[[Signals], Awaitable[int]], tell: Tell, *, first: str) -> int:
+async def seen_through(
+    work: Callable[[Signals], Awaitable[int]], report_progress: ReportProgress, *, first: str
+) -> int:
     """Do the work, and return its exit code: 1 when a part failed, which is said, 128 + n by a signal."""
     task = asyncio.current_task()
     assert task is not None
     code = 1
-    signals = Signals(task, tell)
-    tell(first)
+    signals = Signals(task, report_progress)
+    report_progress(first)
     try:
         code = await work(signals)
     except* asyncio.CancelledError:
@@ -58,5 +60,5 @@ async def seen_through(work: Callable[[Signals], Awaitable[int]], tell: Tell, *,
     except* (MissingPrerequisiteError, ProcessError, NeverHappenedError) as failed:
         for error in failed.exceptions:
             print(error, file=sys.stderr)
-    tell("everything is stopped, nothing is left behind")
+    report_progress("everything is stopped, nothing is left behind")
     return code

@@ -1,4 +1,4 @@
-"""What the demo calls well and what it calls wrong, on records made by hand."""
+"""What the demo reports as well and what it reports as wrong, on records made by hand."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,19 +11,19 @@ NODES = ("eu-0", "eu-1")
 LEASE = 90
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 
-Story = list[tuple[float, str | None]]
+Statuses = list[tuple[float, str | None]]
 """Seconds since the beginning, and what a node shows from then on. Pods are deleted at 10, SIGTERM is at 15."""
 
-OLD: Story = [(0, "UP"), (10.1, "OUT_OF_SERVICE"), (30, None)]
-NEW: Story = [(12, "STARTING"), (13, "UP")]
+OLD: Statuses = [(0, "UP"), (10.1, "OUT_OF_SERVICE"), (30, None)]
+NEW: Statuses = [(12, "STARTING"), (13, "UP")]
 
 
 def at(seconds: float) -> datetime:
     return BEGIN + timedelta(seconds=seconds)
 
 
-def instance(number: int, *records: Story, old: bool = True, silent: bool = False) -> Instance:
-    """With one story a node; one story alone is told by all nodes."""
+def instance(number: int, *records: Statuses, old: bool = True, silent: bool = False) -> Instance:
+    """With a list of statuses for each node; one list alone is shown by all nodes."""
     made = Instance(f"app{number}", f"{number}:app:1", f"pod-{number}", f"uid-{number}{old}", old, silent)
     if old:
         made.deleted_at, made.sigterm_at, made.exited_at = at(10), at(15), at(16)
@@ -54,12 +54,12 @@ def test_a_silent_instance_that_is_gone_was_deleted() -> None:
 
 
 def test_the_latency_is_that_of_the_later_node() -> None:
-    later: Story = [(0, "UP"), (10.7, "OUT_OF_SERVICE"), (30, None)]
+    later: Statuses = [(0, "UP"), (10.7, "OUT_OF_SERVICE"), (30, None)]
     assert verdict_on(instance(1, OLD, later)).latencies == pytest.approx((0.7,))
 
 
 def test_a_reading_that_outran_the_watch_counts_as_at_once() -> None:
-    early: Story = [(0, "UP"), (9.98, "OUT_OF_SERVICE"), (30, None)]
+    early: Statuses = [(0, "UP"), (9.98, "OUT_OF_SERVICE"), (30, None)]
     verdict = verdict_on(instance(1, early))
     assert verdict.good
     assert verdict.latencies == (0,)
@@ -69,7 +69,7 @@ def test_down_after_out_of_service_is_no_fault() -> None:
     assert verdict_on(instance(1, [*OLD[:2], (15.2, "DOWN"), (15.4, None)])).good
 
 
-WRONG_OLD: list[tuple[Story, str]] = [
+WRONG_OLD: list[tuple[Statuses, str]] = [
     ([(0, "UP")], "never seen OUT_OF_SERVICE (it showed UP)"),
     ([(0, "UP")], "still registered, UP"),
     ([], "still registered, -"),
@@ -83,21 +83,21 @@ WRONG_OLD: list[tuple[Story, str]] = [
 
 
 @pytest.mark.parametrize(("record", "words"), WRONG_OLD)
-def test_what_is_wrong_with_an_old_instance_at_one_node_is_said(record: Story, words: str) -> None:
+def test_what_is_wrong_with_an_old_instance_at_one_node_is_reported(record: Statuses, words: str) -> None:
     verdict = verdict_on(instance(1, OLD, record, silent=True))
     assert not verdict.good
     assert any(problem.startswith(f"1:app:1 at eu-1: {words}") for problem in verdict.problems)
     assert not any("eu-0" in problem for problem in verdict.problems)
 
 
-def test_one_second_after_sigterm_still_counts_and_its_margin_is_told() -> None:
+def test_one_second_after_sigterm_still_counts_and_its_margin_is_reported() -> None:
     verdict = verdict_on(instance(1, [(0, "UP"), (15.9, "OUT_OF_SERVICE"), (30, None)]))
     assert verdict.good
     assert verdict.in_time == 1
     assert verdict.narrowest == pytest.approx(-0.9)
 
 
-def test_what_came_back_at_one_node_is_left_and_not_deleted() -> None:
+def test_what_came_back_at_one_node_counts_as_not_deleted() -> None:
     verdict = verdict_on(instance(1, OLD, [*OLD, (31, "OUT_OF_SERVICE")], silent=True))
     assert verdict.left == ("1:app:1",)
     assert verdict.deleted == 0
@@ -111,7 +111,7 @@ def test_an_instance_whose_pod_got_no_sigterm_is_wrong() -> None:
     assert verdict.problems == ("1:app:1 in its pod: no SIGTERM seen",)
 
 
-WRONG_NEW: list[tuple[Story, str]] = [
+WRONG_NEW: list[tuple[Statuses, str]] = [
     ([*NEW, (14, "OUT_OF_SERVICE"), (15, "UP")], "showed OUT_OF_SERVICE"),
     ([*NEW, (14, None), (15, "UP")], "showed gone"),
     ([(12, "STARTING")], "is not UP in the end but STARTING"),
@@ -120,7 +120,7 @@ WRONG_NEW: list[tuple[Story, str]] = [
 
 
 @pytest.mark.parametrize(("record", "words"), WRONG_NEW)
-def test_what_is_wrong_with_a_new_instance_is_said(record: Story, words: str) -> None:
+def test_what_is_wrong_with_a_new_instance_is_reported(record: Statuses, words: str) -> None:
     (problem,) = verdict_on(instance(2, NEW, record, old=False)).problems
     assert problem.startswith("2:app:1 at eu-1: a new instance that ")
     assert problem.endswith(words)

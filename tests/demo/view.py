@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.demo.record import ABSENT, GONE, OUT_OF_SERVICE, Instance, Record
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.timeline import now
 
 DRAW_SECONDS = 0.2
@@ -24,7 +24,7 @@ _STYLES = {"UP": "green", OUT_OF_SERVICE: "yellow", GONE: "dim", ABSENT: "dim", 
 
 
 class View(Protocol):
-    """What the sampler tells of."""
+    """What the sampler reports."""
 
     def changed(self, instance: Instance, node: str) -> None: ...
 
@@ -32,13 +32,13 @@ class View(Protocol):
 class Lines:
     """One line a change."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, report_progress: ReportProgress) -> None:
+        self._report_progress = report_progress
 
     def changed(self, instance: Instance, node: str) -> None:
         age, since = "old" if instance.old else "new", _since(instance, node).lstrip("+")
         after = f", {since} s after its pod's deletion" if since else ""
-        self._tell(f"{age} {instance.id} at {node}: {instance.status(node)}{after}")
+        self._report_progress(f"{age} {instance.id} at {node}: {instance.status(node)}{after}")
 
 
 class LiveTable:
@@ -68,11 +68,11 @@ class LiveTable:
 
 
 @asynccontextmanager
-async def view_of(record: Record, tell: Tell) -> AsyncIterator[View]:
+async def view_of(record: Record, report_progress: ReportProgress) -> AsyncIterator[View]:
     """The one that suits where stderr goes."""
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        yield Lines(tell)
+        yield Lines(report_progress)
         return
     table = LiveTable(record)
     # Drawn by a task: rich's own drawing thread and a line printed meanwhile would leave half a table behind.

@@ -1,4 +1,4 @@
-"""The person at the terminal: runs commands beside the product, with its settings, and reads what they say."""
+"""The person at the terminal: runs commands beside the product, with its settings, and reads their output."""
 
 from __future__ import annotations
 

@@ -400,7 +400,7 @@ def expected(method: str, path: str, may: str) -> str:
     return {"nothing": "401", "nothing, known": "403"}.get(may, "in")
 
 
-async def test_every_route_allows_what_the_senders_rights_say_and_no_more(
+async def test_every_route_allows_what_the_senders_rights_grant_and_no_more(
     site: OpsSite, accounts: Accounts, tmp_path: Path
 ) -> None:
     who = await identities(site, accounts, tmp_path)

@@ -58,7 +58,7 @@ async def test_a_pod_deleted_with_grace_without_grace_and_by_eviction_is_drained
         assert await eureka_pair.statuses("bystander", f"{bystander.timeline.ip}:bystander:8080") == ["UP", "UP"]
 
 
-async def test_a_job_that_completes_is_drained_and_a_pod_that_never_had_an_address_is_not(
+async def test_a_completed_job_is_drained_and_a_pod_without_an_address_is_not(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings={"retention": "0s"}) as running:
@@ -81,7 +81,7 @@ async def test_a_job_that_completes_is_drained_and_a_pod_that_never_had_an_addre
 
 
 @pytest.mark.parametrize("moment", ["before the start", "while it was stopped"])
-async def test_what_began_to_terminate_while_nobody_watched_is_drained_at_the_start(
+async def test_pods_that_terminate_while_nobody_watches_drain_at_the_start(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str, moment: str
 ) -> None:
     async with product(
@@ -101,7 +101,7 @@ async def test_what_began_to_terminate_while_nobody_watched_is_drained_at_the_st
             await cluster.client.patch("pods", name, {"metadata": {"finalizers": None}}, namespace)
 
 
-async def test_a_stateful_pods_successor_under_the_same_id_serves_again_and_goes_on_serving(
+async def test_a_stateful_pods_successor_under_the_same_id_serves_for_good(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     # The old process ends without a word, and its id, with our override on it, goes to the next pod-0.

@@ -1,4 +1,4 @@
-"""An operator's evening: a region is away, drains wait and say so, a replay, dead letters, and two pods by hand."""
+"""An operator's evening: a region is away, drains wait and report it, a replay, dead letters, and two pods by hand."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNode, EurekaNodes
 from tests.stack.node import IP_ANNOTATION
 from tests.stack.observing import running_pod, shown_everywhere
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.stack import Stack
 from tests.stack.waiting import until
@@ -121,10 +121,10 @@ async def _beat(nodes: Sequence[EurekaNode], app: str, instance_id: str) -> None
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def near(tell: Tell) -> AsyncIterator[EurekaNodes]:
+async def near(report_progress: ReportProgress) -> AsyncIterator[EurekaNodes]:
     """A region of its own, which does not cache its answers: nobody has to wait for them."""
     settings = {"eureka.server.use-read-only-response-cache": "false"}
-    async with Stack(regions={"near": 2}, eureka_settings=settings, tell=tell) as stack:
+    async with Stack(regions={"near": 2}, eureka_settings=settings, report_progress=report_progress) as stack:
         yield stack.eureka["near"]
 
 
@@ -165,7 +165,8 @@ async def test_drains_of_an_absent_region_wait_and_a_replay_redoes_the_undone(
             assert {one["pod"] for one in pending} == {"f0", "f1", "f2"}
             for one in pending:
                 assert set(one) == set(DrainAnswer.__struct_encode_fields__)
-                assert (one["region"], one["state"], one["cause"]) == (far, "requested", "terminating")
+                assert (one["region"], one["state"], one["cause"]) == (far, "retrying", "terminating")
+                assert one["reason_code"] == "unreachable"
                 assert "no answer in time" in one["reason"]
                 assert one["out_of_service_at"] is one["seconds_to_out_of_service"] is None
             said = await evening.operator.run("drains", *evening.ours, "--state", "retrying")

@@ -1,4 +1,4 @@
-"""What `kubectl describe` tells of a drain: at the pod while it is there, at its owner once it is gone."""
+"""What `kubectl describe` shows of a drain: at the pod while it is there, at its owner once it is gone."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.stack.workloads import deployment, pod_spec, python_service
 TWO_WATCHES = (*APART, ("watch",))
 
 
-async def test_a_drain_is_told_once_at_the_pod_or_its_owner_whichever_watch_tells_it(
+async def test_a_drain_has_one_event_at_pod_or_owner_whichever_watch_records_it(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     service = python_service(
@@ -43,7 +43,7 @@ async def test_a_drain_is_told_once_at_the_pod_or_its_owner_whichever_watch_tell
         owner = polite["metadata"]["ownerReferences"][0]["name"]
         shown = await cluster.kubectl("-n", namespace, "describe", "replicaset", owner)
         assert f"Pod {_name(forced)}: Out of service at every node of Eureka region {running.region}" in shown
-        assert await both(), "told once, by whichever watch"
+        assert await both(), "recorded once, by whichever watch"
 
 
 def _name(one: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ class Crowd:
         return f"{self.ip(number)}:{self.app}:8080"
 
     async def write(self, outbox: RabbitOutbox) -> None:
-        """Tell the log what it would have been told."""
+        """Write into the log what would have been written."""
         await asyncio.gather(*(self._write(outbox, number) for number in range(MANY)))
 
     async def _write(self, outbox: RabbitOutbox, number: int) -> None:

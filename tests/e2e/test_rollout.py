@@ -19,7 +19,7 @@ from tests.stack.workloads import deployment, pod_spec, python_service
 
 
 @pytest.mark.parametrize("roles", [TOGETHER, APART], ids=["run", "watch and work apart"])
-async def test_a_rollout_takes_each_old_instance_out_in_time_and_deletes_it_and_leaves_the_new_ones_alone(
+async def test_a_rollout_removes_each_old_instance_in_time_and_no_new_one(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, roles: Sequence[Sequence[str]]
 ) -> None:
     app = App(f"orders{len(roles)}", 3, silent=True)

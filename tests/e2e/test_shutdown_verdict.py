@@ -1,4 +1,4 @@
-"""How pods left, told by the real servers: in Kubernetes, by the metrics, at the terminal, by the API, and live."""
+"""Shutdown verdicts on the real servers: in Kubernetes, in the metrics, at the terminal, in the API, and live."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def api(process: ControllerProcess, path: str) -> Any:
 
 @asynccontextmanager
 async def listening(process: ControllerProcess) -> AsyncIterator[list[dict[str, Any]]]:
-    """The pods' ends that are told live."""
+    """The pods' ends that are reported live."""
     heard: list[dict[str, Any]] = []
     connected = asyncio.Event()
 
@@ -143,8 +143,8 @@ async def test_an_early_end_is_shown_everywhere_with_what_was_missing_and_why(
                     assert drain["shutdown_text"] == f"not graceful, {drain['short_seconds']} s short"
                 else:
                     assert (drain["shutdown_text"], drain["short_seconds"]) == ("graceful", None)
-                await told_at_the_terminal(operator, drain, why)
-                await told_in_kubernetes(cluster, namespace, name, drain["shutdown_text"], why)
+                await shown_at_the_terminal(operator, drain, why)
+                await shown_in_kubernetes(cluster, namespace, name, drain["shutdown_text"], why)
             ids = {(await judged(running, f"{namespace}/{name}"))["drain_id"] for name in expected}
             assert ids <= {drain_id for end in heard for drain_id in end["drain_ids"]}
         assert await counted(process, f"{namespace}/deployment/bare") == {("not_graceful", "no_hook"): 1}
@@ -154,22 +154,22 @@ async def test_an_early_end_is_shown_everywhere_with_what_was_missing_and_why(
         }
 
 
-async def told_at_the_terminal(operator: Operator, drain: dict[str, Any], why: str) -> None:
+async def shown_at_the_terminal(operator: Operator, drain: dict[str, Any], why: str) -> None:
     """`drains` as a table and as JSON, and `show`."""
     key = f"{drain['namespace']}/{drain['pod']}"
     row = (await operator.run("drains", "--pod", key)).row(key)
     assert drain["shutdown_text"] in row
     assert why in row
-    [told] = (await operator.run("drains", "--pod", key, "-o", "json")).objects
+    [reported] = (await operator.run("drains", "--pod", key, "-o", "json")).objects
     for field in ("shutdown", "shutdown_text", "short_seconds", "shutdown_reason", "safe_at", "ended_at", "workload"):
-        assert told[field] == drain[field]
+        assert reported[field] == drain[field]
     shown = (await operator.run("show", drain["drain_id"])).data
     verdict = f"{drain['shutdown_text']}: {why}" if why else drain["shutdown_text"]
     assert f"shutdown:  {verdict} (deployment {drain['workload'].partition('/')[2]})" in shown
     assert "ended serving" in shown
 
 
-async def told_in_kubernetes(cluster: Cluster, namespace: str, pod: str, verdict: str, why: str) -> None:
+async def shown_in_kubernetes(cluster: Cluster, namespace: str, pod: str, verdict: str, why: str) -> None:
     """One Event, at the pod or at its ReplicaSet."""
     reason = "NotGraceful" if why else "Graceful"
 
@@ -183,5 +183,5 @@ async def told_in_kubernetes(cluster: Cluster, namespace: str, pod: str, verdict
 
     [event] = await until(look, f"the notice of {pod}", timeout=30)
     assert event["type"] == ("Warning" if why else "Normal")
-    told = f"{verdict[0].upper()}{verdict[1:]}{f': {why}' if why else ''}. It ended at "
-    assert event["message"].removeprefix(f"Pod {pod}: ").startswith(told)
+    reported = f"{verdict[0].upper()}{verdict[1:]}{f': {why}' if why else ''}. It ended at "
+    assert event["message"].removeprefix(f"Pod {pod}: ").startswith(reported)

@@ -119,7 +119,7 @@ class FakeNode:
                 renewal_interval=timedelta(seconds=renewal_seconds),
             )
         )
-        self._tell_peers(self._bring((app.upper(), instance_id)))
+        self._send_to_peers(self._bring((app.upper(), instance_id)))
 
     async def heartbeat(self, app: str, instance_id: str) -> bool:
         """False means: the node does not know it, register again."""
@@ -127,7 +127,7 @@ class FakeNode:
         known = self._renew(key)
         if known:
             bring = self._bring(key)
-            self._tell_peers(lambda peer: peer._renew(key) or bring(peer))
+            self._send_to_peers(lambda peer: peer._renew(key) or bring(peer))
         return known
 
     async def put_status(self, app: str, instance_id: str, status: str) -> bool:
@@ -135,7 +135,7 @@ class FakeNode:
         key = (app.upper(), instance_id)
         known = self._override(key, status)
         if known:
-            self._tell_peers(lambda peer: peer._override(key, status))
+            self._send_to_peers(lambda peer: peer._override(key, status))
         return known
 
     async def delete(self, app: str, instance_id: str) -> bool:
@@ -143,7 +143,7 @@ class FakeNode:
         key = (app.upper(), instance_id)
         known = self._cancel(key)
         if known:
-            self._tell_peers(lambda peer: peer._cancel(key))
+            self._send_to_peers(lambda peer: peer._cancel(key))
         return known
 
     async def delete_status(self, app: str, instance_id: str, status: str | None = None) -> bool:
@@ -151,12 +151,18 @@ class FakeNode:
         key = (app.upper(), instance_id)
         known = self._lift(key, status or UNKNOWN)
         if known:
-            self._tell_peers(lambda peer: peer._lift(key, status or UNKNOWN))
+            self._send_to_peers(lambda peer: peer._lift(key, status or UNKNOWN))
         return known
 
     def held(self, app: str, instance_id: str) -> Instance | None:
         """What it holds, for tests to look at."""
         return self._held.get((app.upper(), instance_id))
+
+    def hold(self, instance: Instance) -> None:
+        """Hold exactly this instance, as if its whole past had happened; the peers do not learn of it."""
+        if instance.override != UNKNOWN:
+            self.overrides[instance.id] = instance.override
+        self._held[instance.app, instance.id] = instance
 
     async def answer(self, request: str, *, write: bool = False) -> None:
         """Take a request of the controller's; UnansweredError when it leads to nothing."""
@@ -252,7 +258,7 @@ class FakeNode:
 
         return act
 
-    def _tell_peers(self, act: Callable[[FakeNode], object]) -> None:
+    def _send_to_peers(self, act: Callable[[FakeNode], object]) -> None:
         if self.replication is None:
             return
         for peer in self.peers:

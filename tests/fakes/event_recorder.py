@@ -1,4 +1,4 @@
-"""The flows' ``EventRecorder``, noting what is recorded and answering what the test says."""
+"""The flows' ``EventRecorder``, keeping what is recorded and answering as the test sets it."""
 
 from __future__ import annotations
 

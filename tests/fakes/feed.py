@@ -1,4 +1,4 @@
-"""A cluster's pods as the test tells them: the flows' ``PodFeed``."""
+"""A cluster's pods as the test sets them: the flows' ``PodFeed``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting
 
 
 class FakePodFeed:
-    """Yields what it is told, in that order, and waits for more."""
+    """Yields what the test sets, in that order, and waits for more."""
 
     def __init__(self, scope: str = "") -> None:
         self.scope = scope
         self.version = ""
         self.removed: tuple[Removed, ...] = ()
         """What was removed before the first list."""
-        self._told: asyncio.Queue[Sighting] = asyncio.Queue()
+        self._sightings: asyncio.Queue[Sighting] = asyncio.Queue()
 
     async def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""
         while True:
-            yield await self._told.get()
+            yield await self._sightings.get()
             self.version = str(int(self.version or 0) + 1)
 
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
@@ -33,16 +33,18 @@ class FakePodFeed:
 
     def lists(self, *pods: Pod) -> None:
         """A complete list."""
-        self._told.put_nowait(Listed(scope=self.scope, pods=pods))
+        self._sightings.put_nowait(Listed(scope=self.scope, pods=pods))
 
     def changes(self, pod: Pod, details: PodDetails | None = None) -> None:
         """A pod as it is now."""
-        self._told.put_nowait(Changed(pod=pod, details=details or (PodDetails(pod=pod) if cause_of(pod) else None)))
+        self._sightings.put_nowait(
+            Changed(pod=pod, details=details or (PodDetails(pod=pod) if cause_of(pod) else None))
+        )
 
     def removes(self, pod: Pod, details: PodDetails | None = None) -> None:
         """A pod's object is gone."""
-        self._told.put_nowait(Removed(pod=pod, details=details or PodDetails(pod=pod)))
+        self._sightings.put_nowait(Removed(pod=pod, details=details or PodDetails(pod=pod)))
 
     def stays_silent(self) -> None:
-        """An answer with nothing to tell."""
-        self._told.put_nowait(Alive())
+        """An answer with no change in it."""
+        self._sightings.put_nowait(Alive())

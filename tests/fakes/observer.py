@@ -1,4 +1,4 @@
-"""The flows' ``Observer``, noting what a metrics page would count."""
+"""The flows' ``Observer``, keeping what a metrics page would count."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FakeObserver:
         self.recorded_events.append(event)
 
     def retried(self, region: str) -> None:
-        """A step went back through the delay ladder."""
+        """A step went back through the delay queues."""
         self.retries[region] += 1
 
     def tracked(self, pods: int, backlog: int) -> None:

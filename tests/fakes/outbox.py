@@ -1,4 +1,4 @@
-"""The broker in memory: queues of a region's commands, the delay ladder, the dead letters and the event log.
+"""The broker in memory: queues of a region's commands, the delay queues, the dead letters and the event log.
 
 Commands cross the wire format, as they do for real. A refused publish takes the broker's timeout, and may have arrived
 all the same: that is how a confirm that came too late looks.
@@ -102,7 +102,7 @@ class FakeBroker:
         await self._confirm("send", publish)
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
-        """Publish an order into the delay ladder."""
+        """Publish a work item into the delay queues."""
 
         def publish() -> None:
             seconds = whole_seconds(after)
@@ -143,7 +143,7 @@ class FakeBroker:
             for read in self.end_readers:
                 read(end)
 
-        await self._confirm("tell end", append)
+        await self._confirm("publish end", append)
 
     async def recorded(self, outcome: Outcome, *, count: int = 1) -> Event:
         """Wait for so many events of this outcome, and return the last one."""

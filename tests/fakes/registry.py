@@ -77,7 +77,7 @@ class FakeRegistry:
         return tuple(one for one in self._index if one.app == app)
 
     async def everything(self) -> tuple[Instance, ...]:
-        """All instances, as every node tells them now."""
+        """Return all instances, as every node shows them now."""
         for node in self.nodes:
             try:
                 await node.answer("GET apps")
@@ -87,7 +87,7 @@ class FakeRegistry:
         return self._index
 
     async def look_up(self, instance_id: str) -> Instance | None:
-        """Ask every node for the id; RegistryError when none of them can tell."""
+        """Ask every node for the id; RegistryError when none of them knows."""
         if why := unaddressable(instance_id):
             raise RegistryError(why)
         troubles: list[str] = []

@@ -1,6 +1,6 @@
-"""Time that passes only when nobody has anything to do: hours of retention in milliseconds.
+"""Time that passes only when nothing else has work to do: hours of retention in milliseconds.
 
-A story runs in an event loop of its own, whose clock jumps to the next timer. It must not wait for anything outside
+A test runs in an event loop of its own, whose clock jumps to the next timer. It must not wait for anything outside
 of the process: with no timer left the loop waits a real second, and then every task gets a timeout.
 """
 
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 def in_virtual_time(record: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Make a synchronous test of an asynchronous story; its clock starts at noon."""
+    """Make a synchronous test of an asynchronous function; its clock starts at noon."""
 
     @functools.wraps(record)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""The event log, followed over every outage of the broker, and what it must say of each drain."""
+"""The event log, followed over every outage of the broker, and what it must hold for each drain."""
 
 import asyncio
 import logging
@@ -74,20 +74,20 @@ async def audit(url: str) -> AsyncIterator[Audit]:
 
 def unended(events: Iterable[Told], dying: Iterable[Subject]) -> list[str]:
     """The subjects that have a drain without an end, or no drain at all."""
-    told = list(events)
-    ended = {event["drain_id"] for event in told if event["outcome"] in FINAL}
+    entries = list(events)
+    ended = {event["drain_id"] for event in entries if event["outcome"] in FINAL}
     drains = defaultdict(set)
-    for event in told:
+    for event in entries:
         drains[event["uid"]].add(event["drain_id"])
     return [subject.name for subject in dying if not drains[subject.uid] or drains[subject.uid] - ended]
 
 
 def complaints(events: Iterable[Told], dying: Iterable[Subject], living: Iterable[Subject]) -> list[str]:
     """What the log must not say, or fails to say."""
-    told = list(events)
-    found = [f"{name}: no final outcome" for name in unended(told, dying)]
+    entries = list(events)
+    found = [f"{name}: no final outcome" for name in unended(entries, dying)]
     finals = defaultdict(list)
-    for event in told:
+    for event in entries:
         if event["outcome"] in FINAL:
             finals[event["drain_id"], event["app"], event["instance_id"]].append(event)
     for (drain_id, app, instance_id), ends in finals.items():
@@ -96,6 +96,6 @@ def complaints(events: Iterable[Told], dying: Iterable[Subject], living: Iterabl
             found.append(f"{ends[0]['pod']}: {len(ends)} final outcomes of {drain_id} {app} {instance_id}: {outcomes}")
         if app == "" and any(key[0] == drain_id and key[1] for key in finals):
             found.append(f"{ends[0]['pod']}: {ends[0]['outcome']}, although an instance of it has its own outcome")
-    drained = {event["uid"]: event for event in told}
+    drained = {event["uid"]: event for event in entries}
     found += [f"{one.name} lives and was drained: {drained[one.uid]['cause']}" for one in living if one.uid in drained]
     return found

@@ -1,4 +1,4 @@
-"""Secrets that can be told wherever they come to light, and the places where they might."""
+"""Secrets that can be recognised wherever they come to light, and the places where they might."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Front:
             return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
 
 
-def told(message: AbstractIncomingMessage) -> str:
+def text_of(message: AbstractIncomingMessage) -> str:
     """Everything of a message: its properties, its headers and its body."""
     facts = (message.info(), message.headers, message.type, message.message_id, message.routing_key)
     return f"{facts} {message.body.decode(errors='replace')}"
@@ -160,7 +160,7 @@ async def tapped(url: str, region: str, texts: Texts) -> AsyncIterator[None]:
         await channel.set_qos(prefetch_count=500)
 
         async def note(message: AbstractIncomingMessage) -> None:
-            texts[f"message {len(texts)} by {message.exchange or 'the event log'}"] = told(message)
+            texts[f"message {len(texts)} by {message.exchange or 'the event log'}"] = text_of(message)
             await message.ack()
 
         queue = await channel.declare_queue(exclusive=True)

@@ -14,7 +14,7 @@ from tests.faults.scene import Servers
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.parts import toxiproxy_server
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq
 
 ROWS = pytest.StashKey[list[Row]]()
@@ -46,13 +46,13 @@ def note(request: pytest.FixtureRequest) -> Callable[[Row], None]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def servers(
     tmp_path_factory: pytest.TempPathFactory,
-    tell: Tell,
+    report_progress: ReportProgress,
     cluster: Cluster,
     broker: RabbitMq,
     eureka_pair: EurekaNodes,
 ) -> AsyncIterator[Servers]:
     """The stack with proxies before it."""
-    binaries = await toxiproxy_server(tell)
+    binaries = await toxiproxy_server(report_progress)
     folder = tmp_path_factory.mktemp("network")
     async with (
         network(folder, binaries, cluster, broker, eureka_pair) as between,

@@ -1,4 +1,4 @@
-"""What a run leaves behind, in words that do not depend on the run."""
+"""What a run ends with, in words that do not depend on the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ending:
     registry: dict[str, list[str]] = field(default_factory=dict)
     """Each instance's state at every node."""
     finals: dict[str, list[str]] = field(default_factory=dict)
-    """The final outcomes of each instance of each pod, the same event told twice counted once."""
+    """The final outcomes of each instance of each pod, the same event counted once."""
     left: dict[str, int] = field(default_factory=dict)
     """Messages by queue."""
     trouble: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Ending:
 
 
 def finals_of(events: Sequence[Told], apps: Sequence[App]) -> dict[str, list[str]]:
-    """The final outcomes by pod and instance; the same event told twice is told once."""
+    """The final outcomes by pod and instance; the same event counts once."""
     found: dict[str, list[str]] = {}
     by_uid = {app.uid: app for app in apps}
     for event in {event["event_id"]: event for event in events}.values():

@@ -113,9 +113,14 @@ def _row(name: str, played: Sequence[Played]) -> str:
 
 
 async def run_plans(
-    servers: Servers, folder: Path, workloads: Sequence[str], *, everything: bool, tell: Callable[[str], None]
+    servers: Servers,
+    folder: Path,
+    workloads: Sequence[str],
+    *,
+    everything: bool,
+    report_progress: Callable[[str], None],
 ) -> Report:
-    """The references, then every plan; the telling ones need not wait for them. `tell` gets one line each."""
+    """The references, then every plan; those that cover most need not wait for them. Report one line for each."""
     report = Report()
     unrouted = await messages_in(servers.broker, "drain.unrouted")
     slots = asyncio.Semaphore(AT_ONCE)
@@ -124,7 +129,7 @@ async def run_plans(
         async with slots:
             reference = await _refer(servers, folder / workload / "reference", workload, unrouted)
         kinds = ", ".join(f"{count}× {kind}" for kind, count in _kinds(reference.steps).items())
-        tell(f"{workload}: reference in {reference.seconds:.0f} s: {reference.ending}; {kinds}")
+        report_progress(f"{workload}: reference in {reference.seconds:.0f} s: {reference.ending}; {kinds}")
         return reference
 
     async def play(number: int, workload: str, trigger: Trigger) -> Played:
@@ -133,7 +138,7 @@ async def run_plans(
         reference = await references[workload]
         one.differences += one.ending.differences(reference.ending)
         what = "converged" if one.converged else "NOT CONVERGED" if one.reached else "not reached"
-        tell(f"{workload} {number:03}: {trigger}: {what}, {one.seconds:.0f} s")
+        report_progress(f"{workload} {number:03}: {trigger}: {what}, {one.seconds:.0f} s")
         return one
 
     async with asyncio.TaskGroup() as tasks:

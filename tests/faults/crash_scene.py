@@ -1,6 +1,6 @@
 """One crash plan's world on the shared servers: a region, a namespace, `watch` and `work` behind recording proxies.
 
-Order of events: the processes start; a workload plays its story; the process that dies at the trigger is started again
+Order of events: the processes start; a workload runs; the process that dies at the trigger is started again
 as soon as it is dead; when nothing is under way any more the processes are ended in order, and what is left is read.
 
 The pods are real objects on the node stand-in, held by a long preStop as by a service that finishes its requests;
@@ -61,7 +61,7 @@ class Scene:
         self.apps: dict[str, App] = {}
         self.concluded: list[str] = []
         """Labels of the pods that must have come to a final outcome at the end."""
-        self.told_from = 0
+        self.first_event = 0
         """Events before this one belong to what came before the workload proper."""
         self._witnesses: dict[str, Witness] = {}
         self._kubeconfigs: dict[str, Path] = {}
@@ -134,7 +134,7 @@ class Scene:
         self.recorder.changed_at = time.monotonic()
 
     async def add(self, label: str, pod: Object, *, app: str, instance_id: str = "") -> App:
-        """The process of a pod, known by a label from now on; it registers when told so."""
+        """The process of a pod, known by a label from now on; it registers on request."""
         instance_id = instance_id or f"{app}:{pod['metadata']['name']}:8080"
         self.apps[label] = App(label, pod, app=app, instance_id=instance_id, eureka=self.eureka)
         return self.apps[label]
@@ -194,7 +194,7 @@ class Scene:
 
     def finals(self) -> dict[str, list[str]]:
         """The final outcomes of the workload proper."""
-        return finals_of(self.log.events[self.told_from :], list(self.apps.values()))
+        return finals_of(self.log.events[self.first_event :], list(self.apps.values()))
 
     async def ending(self, unrouted_before: int) -> Ending:
         """What is left, once the processes have ended."""
@@ -300,8 +300,8 @@ def held() -> Object:
 
 def noted_for(app: str, **more: str) -> dict[str, str]:
     """Ours, so that an instance younger than the registry's cache is found by its id."""
-    told = {"app": app, "port": "8080", **{name.replace("_", "-"): value for name, value in more.items()}}
-    return {f"eureka.drain/{name}": value for name, value in told.items()}
+    facts = {"app": app, "port": "8080", **{name.replace("_", "-"): value for name, value in more.items()}}
+    return {f"eureka.drain/{name}": value for name, value in facts.items()}
 
 
 def _host(name: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The stories that are played with and without a crash. Each waits for what it sees, never for a time."""
+"""The workloads that run with and without a crash. Each waits for what it sees, never for a time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def replay(scene: Scene) -> None:
     await scene.processes["work"].stop()
     await scene.process("work", "work", "--region", scene.region).start()
     scene.concluded = [old.label, running.label]
-    scene.told_from = len(scene.log.events)
+    scene.first_event = len(scene.log.events)
     bodies = scene.recorder.bodies(REQUEST)
     scene.recorder.begin()
     for body in bodies:

@@ -1,4 +1,4 @@
-"""What may break: each fault breaks when its context is entered, and is healed when it is left.
+"""What may break: each fault breaks when its context is entered, and is healed when the context ends.
 
 Leaving the context takes as long as healing takes: a server counts as healed when it is ready.
 """

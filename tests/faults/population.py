@@ -1,8 +1,8 @@
 """Pods that cost nothing, and their clients: registered in Eureka, renewed by us until the pod's process has ended.
 
 A pod here is a container without a command (it idles without a process), so that its end is seen to the millisecond by
-the one that plays its client. As Netflix's client, ours tells the first node, the next one only when that fails, and
-registers again when its renewal is answered with 404.
+the one that plays its client. As Netflix's client, ours reports to the first node, to the next one only when
+that fails, and registers again when its renewal is answered with 404.
 """
 
 import asyncio

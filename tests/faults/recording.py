@@ -1,4 +1,4 @@
-"""Proxies that a controller's process reaches its servers through: they note its side effects, and end it at one.
+"""Proxies that a controller's process reaches its servers through: they record its side effects, and end it at one.
 
 Order of events: a connection belongs to the life of the process that opened it. Each side effect is met before it is
 forwarded. At the chosen one the process's way out is shut: nothing that it sends from then on reaches any server.

@@ -181,9 +181,9 @@ class AmqpTalk:
             channel.asked.pop(0)
         elif frame.method in (_ACK, _NACK):
             tag_number, bits = struct.unpack_from(">QB", frame.payload, 4)
-            told = {one for one in channel.unconfirmed if one == tag_number or (bits & 1 and one <= tag_number)}
-            channel.unconfirmed -= told
-            yield from ((frame.channel, one) for one in told)
+            settled = {one for one in channel.unconfirmed if one == tag_number or (bits & 1 and one <= tag_number)}
+            channel.unconfirmed -= settled
+            yield from ((frame.channel, one) for one in settled)
 
 
 def _cut(data: bytes) -> tuple[list[_Frame], bytes]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Effect:
-    """What a server keeps when it is told so. `kind` bears no name of a run, so that two runs can be compared."""
+    """What a server keeps of a request. `kind` bears no name of a run, so that two runs can be compared."""
 
     kind: str
     body: bytes = b""

@@ -37,7 +37,7 @@ class Sample:
 
     at: float
     seen: tuple[Seen, ...]
-    told: tuple[str, ...]
+    shown: tuple[str, ...]
 
     @property
     def is_out(self) -> bool:
@@ -126,7 +126,7 @@ class Sampler:
     async def _sample(self, subject: Subject) -> None:
         at = time.monotonic()
         answers = await asyncio.gather(*(self._ask(node, subject) for node in self._nodes))
-        sample = Sample(at, tuple(seen for seen, _ in answers), tuple(told for _, told in answers))
+        sample = Sample(at, tuple(seen for seen, _ in answers), tuple(shown for _, shown in answers))
         course = self.course(subject)
         course.samples.append(sample)
         # Also when its deletion was asked for while the nodes were being asked.
@@ -134,12 +134,12 @@ class Sampler:
             self._judge_living(course, sample)
 
     def _judge_living(self, course: Course, sample: Sample) -> None:
-        for number, (seen, told) in enumerate(zip(sample.seen, sample.told, strict=True)):
+        for number, (seen, shown) in enumerate(zip(sample.seen, sample.shown, strict=True)):
             key = (number, course.subject.uid)
             if seen is Seen.up:
                 self._known.add(key)
             elif seen in (Seen.out, Seen.odd) or (seen is Seen.absent and key in self._known):
-                course.harm.append(f"{course.subject.name} at node {number}: {told}, at {sample.at:.1f}")
+                course.harm.append(f"{course.subject.name} at node {number}: {shown}, at {sample.at:.1f}")
 
     async def _ask(self, node: RegistryClient, subject: Subject) -> tuple[Seen, str]:
         async with self._slots:
@@ -155,7 +155,7 @@ def _read(found: dict[str, Any] | None) -> tuple[Seen, str]:
     if found is None:
         return Seen.absent, "absent"
     status, override = found["status"], found.get("overriddenStatus", found.get("overriddenstatus", "?"))
-    told = f"{status} (override {override})"
+    shown = f"{status} (override {override})"
     if status == "OUT_OF_SERVICE":
-        return Seen.out, told
-    return (Seen.up if (status, override) == ("UP", "UNKNOWN") else Seen.odd), told
+        return Seen.out, shown
+    return (Seen.up if (status, override) == ("UP", "UNKNOWN") else Seen.odd), shown

@@ -140,7 +140,7 @@ class Street:
         self.nodes = [RegistryClient(url) for url in eureka.urls]
         self.clients: list[Client] = []
         self.handovers: list[Handover] = []
-        # Not the loopback addresses that pods with processes have: those tell nothing about who registered them.
+        # Not the loopback addresses that pods with processes have: those prove nothing about who registered them.
         self._addresses = (ip_network("10.0.0.0/8")[number] for number in count(random.randrange(1 << 23)))
 
     async def pod(
@@ -347,7 +347,7 @@ class Handover:
     def complaints(self, settled_at: float = 0.0) -> list[str]:
         """What is wrong with what was seen: the dead process served, the new one not, or not for good.
 
-        Until `settled_at` the nodes may still tell each other what is over.
+        Until `settled_at` the nodes may still replicate what is over.
         """
         found = list(self.troubles)
         up_at = float("inf") if self.up_at is None else self.up_at
@@ -355,7 +355,7 @@ class Handover:
             dead = [sample for sample in self.samples if self.out_at < sample.at < up_at - PATIENCE and sample.served]
             if dead:
                 who = "nobody" if self.new is None else "the new one"
-                found.append(f"{self.label} served {len(dead)} times while {who} had not said UP: {self._tell(dead)}")
+                found.append(f"{self.label} served {len(dead)} times while {who} had not said UP: {self._text(dead)}")
         serving = next((sample.at for sample in self.samples if sample.at >= up_at and sample.serves), None)
         if serving is None:
             found.append(f"{self.label} never served at every node: {self.record()}")
@@ -363,7 +363,7 @@ class Handover:
         spoiled = [sample for sample in self.samples if sample.at > max(serving, settled_at) and sample.spoiled]
         if spoiled:
             found.append(
-                f"{self.label} stopped serving, {len(spoiled)} samples: {self._tell(spoiled)}; {self.record()}"
+                f"{self.label} stopped serving, {len(spoiled)} samples: {self._text(spoiled)}; {self.record()}"
             )
         return found
 
@@ -373,7 +373,7 @@ class Handover:
         changes = self.samples[:1] + [two for one, two in pairwise(self.samples) if one.seen != two.seen]
         return "; ".join(f"{sample.at - begin:+.1f} s {list(sample.seen)}" for sample in changes)
 
-    def _tell(self, samples: Sequence[Sample]) -> str:
+    def _text(self, samples: Sequence[Sample]) -> str:
         begin = self.up_at or self.out_at or 0.0
         first, last = samples[0], samples[-1]
         return f"{first.at - begin:+.1f} s {list(first.seen)} to {last.at - begin:+.1f} s {list(last.seen)}"
@@ -491,5 +491,5 @@ Event = dict[str, Any]
 
 def events_of(events: Sequence[Event], one: Handover) -> str:
     """What the event log says of a handover, for whoever looks for the cause."""
-    told = [event for event in events if event["instance_id"] == one.instance_id]
-    return "\n".join(f"  {e['at']} {e['pod']} {e['drain_id']} {e['outcome']} {reason_of(e)}" for e in told)
+    reported = [event for event in events if event["instance_id"] == one.instance_id]
+    return "\n".join(f"  {e['at']} {e['pod']} {e['drain_id']} {e['outcome']} {reason_of(e)}" for e in reported)

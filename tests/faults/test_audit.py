@@ -1,4 +1,4 @@
-"""The one who judges all cases must be able to say no: without servers, on samples and events made up."""
+"""The audit that checks all cases must be able to fail: without servers, on samples and events made up."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,7 +29,7 @@ def sampler() -> Sampler:
     return Sampler(cast("EurekaNodes", SimpleNamespace(urls=["http://a", "http://b"])), lambda _: ())
 
 
-def test_out_counts_from_the_first_sample_that_stays_out_everywhere() -> None:
+def test_out_counts_from_the_first_sample_that_is_out_for_good_everywhere() -> None:
     course = Course(subject("a"))
     course.samples = [
         sample(1, Seen.out, Seen.out),

@@ -258,10 +258,10 @@ async def _troubled(scene: Scene) -> None:
         (Mood.redirecting, "HTTP 302"),
     ):
         scene.set_mood(mood)
-        await _told(scene, words)
+        await _reported(scene, words)
     for front in scene.fronts:
         await front.close()
-    await _told(scene, "connect call failed")
+    await _reported(scene, "connect call failed")
     await scene.look(*COMMANDS)
     for front in scene.fronts:
         await front.open()
@@ -269,7 +269,7 @@ async def _troubled(scene: Scene) -> None:
     await scene.log.wait_for("troubled", "out_of_service")
 
 
-async def _told(scene: Scene, words: str) -> None:
+async def _reported(scene: Scene, words: str) -> None:
     await until(
         lambda: any(words.lower() in reason_of(event).lower() for event in scene.log.about("troubled")),
         f"an event that tells of {words}",
@@ -295,7 +295,7 @@ async def _without_a_broker(scene: Scene) -> None:
         await scene.deleted("lost")
         await until(
             lambda: all("broker link not up" in process.log.read_text() for process in scene.processes),
-            "the loss to be told",
+            "the loss to be reported",
         )
         await scene.look("drains --since 1h", "dead")
     finally:
@@ -479,8 +479,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("content", FAILURES.values(), ids=FAILURES)
-async def test_a_process_that_cannot_begin_tells_no_secret(tmp_path: Path, content: str) -> None:
-    """At DEBUG: a mistake of the program itself is told with its traceback."""
+async def test_a_process_that_cannot_start_shows_no_secret(tmp_path: Path, content: str) -> None:
+    """At DEBUG: a mistake of the program itself is logged with its traceback."""
     (tmp_path / "kubeconfig").write_text(content)
     words = ["--set", "log.level=DEBUG", "--set", "http.port=0", "--set", "shutdown_timeout=1s"]
     env = {

@@ -73,7 +73,7 @@ async def _killing(fleet: Fleet, dice: random.Random) -> AsyncIterator[None]:
         await asyncio.gather(*starting.values())
 
 
-async def test_300_deletions_while_watches_and_workers_are_killed_at_random_lose_nothing(
+async def test_300_deletions_while_watches_and_workers_are_killed_lose_nothing(
     tmp_path: Path, servers: Servers, namespace: str, note: Note
 ) -> None:
     begun = time.monotonic()
@@ -89,7 +89,7 @@ async def test_300_deletions_while_watches_and_workers_are_killed_at_random_lose
         await _judge(row, stage, begun, time.monotonic())
 
 
-async def test_200_deletions_while_rabbitmq_is_down_are_made_up_for_when_it_is_back(
+async def test_200_deletions_while_rabbitmq_is_down_are_drained_afterwards(
     tmp_path: Path, servers: Servers, namespace: str, note: Note
 ) -> None:
     begun = time.monotonic()
@@ -104,7 +104,7 @@ async def test_200_deletions_while_rabbitmq_is_down_are_made_up_for_when_it_is_b
         await _judge(row, stage, begun, time.monotonic())
 
 
-async def test_50_outright_deletions_behind_a_frozen_watchs_back_and_a_compaction_are_found(
+async def test_50_deletions_behind_a_frozen_watch_and_a_compaction_are_found(
     tmp_path: Path, servers: Servers, namespace: str, note: Note
 ) -> None:
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Who takes over a drained id serves again, at every node, and goes on serving; nobody else's override is lifted."""
+"""A process that takes over a drained id serves again, at every node, for good; no other override is lifted."""
 
 import asyncio
 import os
@@ -95,7 +95,7 @@ def dice() -> random.Random:
 
 
 async def _all(handovers: Sequence[Handover], act: Callable[[Handover], Awaitable[None]]) -> None:
-    """Each on its own, some at a time; one that fails is told, stands still, and does not stop the others."""
+    """Each on its own, some at a time; one that fails is reported, stands still, and does not stop the others."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(handover: Handover) -> None:
@@ -153,7 +153,7 @@ def _judge(
         assert after <= WITHIN, f"{one.label} took {after:.1f} s: {one.record()}"
 
 
-async def test_a_new_pod_under_a_drained_id_serves_again_at_every_node_and_goes_on_serving(
+async def test_a_new_pod_under_a_drained_id_serves_at_every_node_for_good(
     stage: MakeStage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(handover: Handover) -> None:
@@ -198,7 +198,7 @@ async def test_who_came_while_the_watch_was_down_serves_again_after_its_start(
 
 @MINUTES
 @pytest.mark.parametrize("turn", range(6 if ALL else 1))
-async def test_with_a_node_cut_off_meanwhile_it_serves_at_both_when_the_node_is_back(
+async def test_a_node_that_was_cut_off_shows_it_serving_once_it_is_back(
     stage: MakeStage, capsys: pytest.CaptureFixture[str], dice: random.Random, eureka_pair: EurekaNodes, turn: int
 ) -> None:
     # All register as UP within two seconds; in the middle of that, a node stops answering for some seconds.
@@ -230,7 +230,7 @@ async def test_with_a_node_cut_off_meanwhile_it_serves_at_both_when_the_node_is_
         _judge(made, "from the node's being back", begins, capsys, settled_at=back_at + SETTLES_WITHIN)
 
 
-async def test_a_new_pod_that_is_deleted_right_after_its_registration_ends_out_of_service_and_stays_so(
+async def test_a_new_pod_deleted_right_after_registration_ends_out_of_service(
     stage: MakeStage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deleted_at: dict[Handover, float] = {}
@@ -274,7 +274,7 @@ async def _on_purpose(place: Street, app: str, instance_id: str) -> None:
 
 
 @MINUTES
-async def test_an_override_that_somebody_set_on_purpose_stays(stage: MakeStage, cluster: Cluster) -> None:
+async def test_an_override_that_somebody_set_on_purpose_is_kept(stage: MakeStage, cluster: Cluster) -> None:
     ids: list[tuple[str, str]] = []
 
     async def never_drained(place: Street, name: str, *, host_network: bool) -> None:

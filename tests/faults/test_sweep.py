@@ -1,4 +1,4 @@
-"""Pods that went while nobody watched: one pass names them all and nothing else, and drains them when it may."""
+"""Pods that went while nothing watched: one pass names them all and nothing else, and drains them when it may."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ async def sweep(
     return process.returncode, rows, errors.decode()
 
 
-async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_else(
+async def test_only_what_died_while_nobody_watched_is_named_and_drained(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     pods = Population(cluster, eureka_pair, namespace, renewal_seconds=1, lease_seconds=3600)
@@ -65,10 +65,10 @@ async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_e
 
             arguments = (cluster, broker, eureka_pair, running.region)
             dead = sorted(subject.instance_id for subject in crowd)
-            status, rows, told = await sweep(
+            status, rows, printed = await sweep(
                 *arguments, "--dry-run", settings={"sweep.pod_cidrs": network, "sweep.policy": "drain"}
             )
-            assert status == 0, told
+            assert status == 0, printed
             certain = [row for row in rows if "doubt" not in row and "silent" in row]
             assert sorted(row[2] for row in certain) == dead
             doubtful = [row[2] for row in rows if row not in certain]
@@ -80,10 +80,10 @@ async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_e
 
             sampler = Sampler(eureka_pair, lambda _: living)
             async with sampler.running():
-                status, rows, told = await sweep(
+                status, rows, printed = await sweep(
                     *arguments, settings={"sweep.pod_cidrs": network, "sweep.policy": "drain"}
                 )
-                assert status == 0, told
+                assert status == 0, printed
                 await running.processes[1].start()
 
                 async def all_out() -> bool:
@@ -95,8 +95,8 @@ async def test_what_died_while_nobody_watched_is_named_and_drained_and_nothing_e
             assert [harm for one in living for harm in sampler.course(one).harm] == []
             assert await eureka_pair.statuses(ghost.app, ghost.instance_id) == ["UP", "UP"]
             assert await first.get(*stranger) is not None
-            told_of = {event["instance_id"] for event in running.log.events if event["app"] in OURS}
-            assert told_of == set(dead)
+            reported = {event["instance_id"] for event in running.log.events if event["app"] in OURS}
+            assert reported == set(dead)
             assert {event["requested_by"] for event in running.log.events} == {"sweep"}
             haunting.cancel()
         finally:
@@ -119,7 +119,7 @@ async def test_a_list_that_fails_is_never_taken_for_no_pods(
         kubeconfig = tmp_path / "nobody.kubeconfig"
         kubeconfig.write_text(cluster.kubeconfig.read_text().replace("token:", "token: wrong-"))
         stranger = _Elsewhere(kubeconfig)
-        status, rows, told = await sweep(
+        status, rows, printed = await sweep(
             stranger,  # type: ignore[arg-type]
             broker,
             eureka_pair,
@@ -127,17 +127,17 @@ async def test_a_list_that_fails_is_never_taken_for_no_pods(
             settings={"sweep.pod_cidrs": str(cluster.node.network), "sweep.policy": "drain"},
         )
         assert (status, rows) == (1, [])
-        assert "401" in told
+        assert "401" in printed
         second = eureka_pair.nodes[1]
         second.pause()
         try:
-            status, rows, told = await sweep(
+            status, rows, printed = await sweep(
                 cluster, broker, eureka_pair, "eu-nobody", settings={"sweep.pod_cidrs": str(cluster.node.network)}
             )
         finally:
             second.resume()
         assert (status, rows) == (1, [])
-        assert second.url in told
+        assert second.url in printed
         assert await eureka_pair.statuses(subject.app, subject.instance_id) == ["UP", "UP"]
     finally:
         await pods.close()

@@ -1,1 +1,1 @@
-"""The use cases of controller/flows as stories, on the fakes and in virtual time."""
+"""The use cases of controller/flows from end to end, on the fakes and in virtual time."""

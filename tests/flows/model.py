@@ -1,14 +1,14 @@
 """A cluster, a registry and the controller between them, with a model of what must come of it all.
 
-The model knows which pods live, what their processes say of themselves, and which endings the controller was told of.
-``settle`` mends everything, lets the dying die, waits, and compares.
+The model knows which pods live, what their processes report, and which endings the controller has seen.
+``settle`` repairs everything, lets the dying die, waits, and compares.
 
 By design, and so not asked for:
 
 - A pod whose end no watch was there to see (it ended between two lists of which it was in neither, or while the only
   watch was away) is for the sweep to find.
 - A process that outlives its pod and registers anew more than 30 s after the pod's end, under a name that another pod
-  could have, is left alone: nobody can tell it from a successor.
+  could have, is left alone: nothing distinguishes it from a successor.
 - An override that a person set and that a memory loss of the nodes may have taken is expected neither to be there nor
   not to be.
 - A pod that ended more than 15 min before it is first seen is for the sweep too.
@@ -53,7 +53,7 @@ REMEMBERED = timedelta(minutes=5)
 """How long the API server remembers a removal."""
 YOUNG = CLOCK_SKEW + timedelta(seconds=2)
 LATE_TO_REGISTER = 20.0
-"""A process that would register later than this after it was told to end does not register at all."""
+"""A process that would register later than this after it was asked to end does not register at all."""
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -86,14 +86,14 @@ class Member:
     slot: int
     process: Process
     exists: bool = True
-    told_gone: bool = False
-    """The watch that runs now has been told that it is going or gone."""
+    known_gone: bool = False
+    """The watch that runs now has seen that it is going or gone."""
     known: bool = False
-    """The watch that runs now has been told of it."""
+    """The watch that runs now has seen it."""
     ended_at: datetime | None = None
     """When it was over at the latest, for a registration that comes after."""
     left_alone: bool = False
-    """It registered when nobody could tell it from a successor any more."""
+    """It registered when nothing distinguished it from a successor any more."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -179,7 +179,7 @@ class Model:
     def _addresses_of_the_young(self) -> set[str]:
         """ASSUMED: an address is used again 30 s after the last registration there, as network plugins do.
 
-        Within that time clocks may differ, and the two registrations cannot be told apart by when they were made.
+        Within that time clocks may differ, and the two registrations cannot be distinguished by when they were made.
         """
         now = self.now()
         held = [one for node in self.nodes for one in node._held.values()]
@@ -269,7 +269,7 @@ class Model:
         member = Member(pod=pod, kind=kind, slot=slot, process=process)
         self.members.append(member)
         process.start(registers_after=registers, ready_after=ready, node=node % len(self.nodes))
-        await self._tell(member)
+        await self._deliver(member)
         return member
 
     async def terminate(self, member: Member, *, grace: int, lasts: float, ending: Ending) -> None:
@@ -278,9 +278,9 @@ class Model:
         deletion_at = _whole(now) + timedelta(seconds=grace)
         member.pod = replace(member.pod, deletion_at=deletion_at, grace_seconds=grace)
         member.ended_at = min(deletion_at, member.ended_at or deletion_at)
-        self._told_to_end(member)
+        self._end_registration(member)
         self._go_on(self._end(member, min(lasts, grace), ending, remove=True), member)
-        await self._tell(member)
+        await self._deliver(member)
 
     async def delete(self, member: Member, *, lasts: float, ending: Ending) -> None:
         """Its object is removed at once; its process lives on for so many seconds."""
@@ -290,9 +290,9 @@ class Model:
         for task in member.tasks:
             task.cancel()
         if member.process.alive:
-            self._told_to_end(member)
+            self._end_registration(member)
             self._go_on(self._end(member, lasts, ending, remove=False), member)
-        await self._tell(member)
+        await self._deliver(member)
 
     async def fail(self, member: Member) -> None:
         """Evicted: the process is killed, and the object stays as it is."""
@@ -302,7 +302,7 @@ class Model:
         now = self.now()
         member.pod = replace(member.pod, phase="Failed", finished_at=_whole(now))
         member.ended_at = now
-        await self._tell(member)
+        await self._deliver(member)
 
     async def process_dies(self, member: Member, *, away: float, registers: float, ready: float) -> None:
         """A container crashes, and the kubelet starts it again."""
@@ -347,7 +347,7 @@ class Model:
         if self.watch.up:
             for member in self.members:
                 if member.known or (member.exists and not member.is_long_finished(self.now())):
-                    member.known, member.told_gone = member.exists, member.told_gone or member.going
+                    member.known, member.known_gone = member.exists, member.known_gone or member.going
             self.watch.feed.lists(*(member.pod for member in self.objects))
         await asyncio.sleep(MOMENT)
 
@@ -406,7 +406,7 @@ class Model:
             raise KubernetesError("too old")
         removed = [member for number, _, member in self._removals if number > version]
         for member in removed:
-            member.told_gone = True
+            member.known_gone = True
         return tuple(Removed(pod=member.pod, details=PodDetails(pod=member.pod)) for member in removed)
 
     def _watch_is_up(self) -> None:
@@ -416,7 +416,7 @@ class Model:
         sent = {item.pod.uid for item in self.broker.sent}
         for member in self.members:
             member.known = False
-            member.told_gone = member.told_gone and member.pod.uid in sent
+            member.known_gone = member.known_gone and member.pod.uid in sent
 
     # What happens to the registry.
 
@@ -427,12 +427,12 @@ class Model:
             self._unclear(key)
 
     async def freeze(self, node: FakeNode) -> None:
-        """A node answers nobody, and misses what its peers tell."""
+        """A node answers nobody, and misses what its peers replicate."""
         node.pause()
         for key in list(self.by_a_person):
             self._unclear(key)
 
-    async def mend(self, node: FakeNode) -> None:
+    async def repair(self, node: FakeNode) -> None:
         """It is there again."""
         if node.trouble is Trouble.down:
             await node.start()
@@ -459,7 +459,7 @@ class Model:
         self.broker.delays_of_messages.clear()
         self.broker.delays_of_messages.append(0.0)
         for node in self.nodes:
-            await self.mend(node)
+            await self.repair(node)
         for replica in (*self.workers, self.watch):
             replica.fate.spare()
             replica.reading = 1.0
@@ -492,9 +492,9 @@ class Model:
             wrong.append(f"the queues are not empty: {self.broker._on_the_ladder} on the ladder; {left}")
         if self.broker.dead:
             wrong.append(f"dead letters: {[(item.pod.key, why) for item, why in self.broker.dead]}")
-        assert not wrong, "\n".join([*wrong, "", *self.told()])
+        assert not wrong, "\n".join([*wrong, "", *self.report()])
 
-    def told(self) -> list[str]:
+    def report(self) -> list[str]:
         """The event log in short."""
         return [
             f"{event.at:%T} {event.outcome.value} {event.pod} {event.uid} {event.cause.value} {event.instance_id} "
@@ -516,7 +516,7 @@ class Model:
         return wrong
 
     def _wrong_with_the_dead(self, member: Member) -> list[str]:
-        if not member.told_gone or self._is_left_alone(member.process.id) or member.process.key in self.unclear:
+        if not member.known_gone or self._is_left_alone(member.process.id) or member.process.key in self.unclear:
             return []
         if any(other.lives and other.process.key == member.process.key for other in self.members):
             return []
@@ -564,9 +564,9 @@ class Model:
         if remove:
             await asyncio.sleep(1)
             member.exists = False
-            await self._tell(member)
+            await self._deliver(member)
 
-    def _told_to_end(self, member: Member) -> None:
+    def _end_registration(self, member: Member) -> None:
         async def soon() -> None:
             await asyncio.sleep(LATE_TO_REGISTER)
             member.process.never_registers()
@@ -582,7 +582,7 @@ class Model:
         if member is not None:
             member.tasks.append(task)
 
-    async def _tell(self, member: Member) -> None:
+    async def _deliver(self, member: Member) -> None:
         """What the API server says of it, to a watch that listens."""
         self.version += 1
         if not member.exists:
@@ -593,7 +593,7 @@ class Model:
             else:
                 self.watch.feed.removes(member.pod)
             member.known = member.exists
-            member.told_gone = member.told_gone or member.going
+            member.known_gone = member.known_gone or member.going
         await asyncio.sleep(MOMENT)
 
     def _registered(self, process: Process) -> None:

@@ -1,6 +1,6 @@
-"""A registry client as the stock one is: it tells its status as it changes, heartbeats, and moves on to the next node.
+"""A registry client as the stock one is: it reports each status, heartbeats, and moves on to the next node.
 
-A real server notices by the dirty timestamp that what it holds is older than what a client says, and has it registered
+A real server sees by the dirty timestamp that what it holds is older than what a client says, and has it registered
 again. The nodes in memory know no such timestamp, so it is played here: at a heartbeat what is out of date is written
 anew, at the node and, when replication gets there, at its peers.
 
@@ -45,7 +45,7 @@ class Process:
         """A younger process under the same id."""
         self._nodes = list(nodes)
         self._when_registered = when_registered
-        self._told = False
+        self._reported = False
         self._life: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -59,11 +59,11 @@ class Process:
     def start(self, *, registers_after: float, ready_after: float, node: int = 0) -> None:
         """Begin to live; its first node is this one."""
         self._nodes = self._nodes[node:] + self._nodes[:node]
-        self.alive, self.says, self._told = True, "", False
+        self.alive, self.says, self._reported = True, "", False
         self._life = asyncio.create_task(self._live(registers_after, ready_after), name=f"process {self.id}")
 
     def never_registers(self) -> None:
-        """It was told to end before it had begun to serve."""
+        """It was asked to end before it had begun to serve."""
         if not self.says and self._life is not None:
             self._life.cancel()
 
@@ -86,7 +86,7 @@ class Process:
         return instance is not None and (instance.ip, instance.host_name) == (self.ip, self.host)
 
     def is_out_of_date(self, instance: Instance) -> bool:
-        """Whether the dirty timestamp would tell that this registration is older than what the process says."""
+        """Whether the dirty timestamp would show that this registration is older than what the process says."""
         if self.rival is not None and self.rival.alive and self.rival.says:
             return False
         stale = {"UP": "STARTING", "STARTING": "UP"}[self.says]
@@ -106,7 +106,7 @@ class Process:
                 await self._beat()
 
     async def _say(self, status: str) -> None:
-        self.says, self._told = status, False
+        self.says, self._reported = status, False
         node = self._node()
         if node is not None:
             await self._register(node)
@@ -116,10 +116,10 @@ class Process:
         if node is None:
             return
         held = node.held(self.app, self.id)
-        if not self._told or (held is not None and self.is_out_of_date(held)):
+        if not self._reported or (held is not None and self.is_out_of_date(held)):
             await self._register(node)
         elif await node.heartbeat(self.app, self.id):
-            node._tell_peers(partial(self._repair, node))
+            node._send_to_peers(partial(self._repair, node))
         else:
             await self._register(node)
 
@@ -127,7 +127,7 @@ class Process:
         await node.register(
             self.app, self.id, ip=self.ip, host=self.host, port=self.port, status=self.says, renewal_seconds=30
         )
-        self._told = True
+        self._reported = True
         self._when_registered(self)
 
     def _repair(self, node: FakeNode, peer: FakeNode) -> None:

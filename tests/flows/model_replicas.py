@@ -73,7 +73,7 @@ class ModelBroker(FakeBroker):
 
 
 class ModelFeed(FakePodFeed):
-    """A feed that knows the cluster's version of what it tells, and asks the cluster what was removed."""
+    """A feed that knows the cluster's version of what it reports, and asks the cluster what was removed."""
 
     def __init__(self, version: Callable[[], int], removed_since: Callable[[int], tuple[Removed, ...]]) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class ModelFeed(FakePodFeed):
 
     async def follow(self) -> AsyncIterator[Sighting]:
         while True:
-            sighting = await self._told.get()
+            sighting = await self._sightings.get()
             version = self._versions.popleft()
             yield sighting
             self.version = version
@@ -155,7 +155,7 @@ class Hands:
         await self._do("record", self._broker.record(entry))
 
     async def publish_end(self, end: PodEnd) -> None:
-        await self._do("tell end", self._broker.publish_end(end))
+        await self._do("publish end", self._broker.publish_end(end))
 
     async def record_position(self, position: Position) -> None:
         await self._do("note position", self._broker.record_position(position))
@@ -207,17 +207,17 @@ class Follower:
 
     def begin(self, after: float) -> None:
         """Read it, and follow it from then on."""
-        self._broker.readers.append(self._told)
+        self._broker.readers.append(self._on_entry)
         asyncio.get_running_loop().call_later(after, self.link)
 
     def link(self) -> None:
         """The link to the log is up."""
-        if not self._linked and self._told in self._broker.readers:
+        if not self._linked and self._on_entry in self._broker.readers:
             self._linked = True
             self._advance()
             self._read.set()
-            for tell in self.when_caught_up:
-                tell()
+            for call in self.when_caught_up:
+                call()
 
     def cut(self) -> None:
         """It is down."""
@@ -226,9 +226,9 @@ class Follower:
     def end(self) -> None:
         """The process is gone."""
         self._linked = False
-        self._broker.readers.remove(self._told)
+        self._broker.readers.remove(self._on_entry)
 
-    def _told(self, _: LogEntry) -> None:
+    def _on_entry(self, _: LogEntry) -> None:
         asyncio.get_running_loop().call_later(LAG, self._advance)
 
     def _advance(self) -> None:
@@ -268,7 +268,7 @@ class Replica:
             self._lives.result()
 
     async def stop(self) -> None:
-        """The story is over."""
+        """The run is over."""
         self._lives.cancel()
         self.kill()
         await asyncio.gather(self._lives, *([self._life] if self._life else []), return_exceptions=True)

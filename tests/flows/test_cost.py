@@ -23,7 +23,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("settings", CASES)
 @in_virtual_time
-async def test_a_drain_that_goes_well_costs_what_the_page_says(settings: str) -> None:
+async def test_a_drain_that_goes_well_costs_what_the_page_states(settings: str) -> None:
     async with World(**CASES[settings]) as world:
         app = await world.process()
         await world.send()
@@ -36,6 +36,6 @@ async def test_a_drain_that_goes_well_costs_what_the_page_says(settings: str) ->
     # A delay is waited for in one queue for each bit of its seconds; then the message is back in the region's queue.
     hops = sum(delay.bit_count() for delay in world.broker.delays)
     handled = 1 + len(world.broker.delays)
-    told = [len(asked[0]), writes, handled, handled + hops, len(world.broker.events)]
+    counted = [len(asked[0]), writes, handled, handled + hops, len(world.broker.events)]
     [row] = re.findall(rf"^\| {re.escape(settings)} \|(.+)\|$", PAGE, re.MULTILINE) or ["none"]
-    assert [int(cell) for cell in row.split("|") if cell.strip().isdigit()] == told
+    assert [int(cell) for cell in row.split("|") if cell.strip().isdigit()] == counted

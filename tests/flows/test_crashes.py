@@ -1,4 +1,4 @@
-"""A process may die just before or just after any of its side effects, and the story still ends the same."""
+"""A process may die just before or just after any of its side effects, and the drain still ends the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FINAL = {Outcome.removed, Outcome.already_gone}
 
 @dataclass
 class Ending:
-    """How a story ended, and by which points it came."""
+    """How a run ended, and which points it passed."""
 
     points: list[str]
     statuses: list[str | None]
@@ -62,7 +62,7 @@ def play(crash_at: int | None, *, node_away: bool) -> Ending:
 
 
 def reference(*, node_away: bool) -> Ending:
-    """The same story without a crash."""
+    """The same run without a crash."""
     return play(None, node_away=node_away)
 
 
@@ -87,9 +87,7 @@ def test_the_reference_runs_have_a_point_around_every_kind_of_side_effect(node_a
 
 
 @pytest.mark.parametrize(("node_away", "number", "point"), plans())
-def test_a_crash_at_any_point_followed_by_redelivery_ends_in_the_same_final_state(
-    node_away: bool, number: int, point: str
-) -> None:
+def test_a_crash_anywhere_and_a_redelivery_end_in_the_same_state(node_away: bool, number: int, point: str) -> None:
     expected = reference(node_away=node_away)
     ending = play(number, node_away=node_away)
     assert ending.points[number] == point
@@ -100,10 +98,10 @@ def test_a_crash_at_any_point_followed_by_redelivery_ends_in_the_same_final_stat
 
 
 def test_a_crash_at_any_point_leaves_exactly_one_final_outcome_in_the_log() -> None:
-    told = {}
+    wrong = {}
     for node_away, number, point in plans():
         ending = play(number, node_away=node_away)
         finals = sorted(FINAL.intersection(ending.outcomes))
         if finals != [Outcome.removed]:
-            told[f"{number} {point}{', node away' if node_away else ''}"] = [outcome.value for outcome in finals]
-    assert told == {}
+            wrong[f"{number} {point}{', node away' if node_away else ''}"] = [outcome.value for outcome in finals]
+    assert wrong == {}

@@ -18,9 +18,7 @@ OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
 
 
 @in_virtual_time
-async def test_an_instance_is_out_at_every_node_within_a_tenth_of_a_second_and_the_event_tells_each_nodes_answer() -> (
-    None
-):
+async def test_an_instance_is_out_at_every_node_at_once_and_the_event_shows_each() -> None:
     async with World() as world:
         await world.process()
         begun = elapsed()
@@ -35,7 +33,7 @@ async def test_an_instance_is_out_at_every_node_within_a_tenth_of_a_second_and_t
 
 
 @in_virtual_time
-async def test_a_node_that_is_down_is_followed_up_while_the_other_is_drained_at_once() -> None:
+async def test_a_node_that_is_down_is_retried_and_the_other_is_drained_at_once() -> None:
     async with World() as world:
         await world.process()
         world.nodes[1].trouble = Trouble.down
@@ -56,7 +54,7 @@ async def test_a_node_that_is_down_is_followed_up_while_the_other_is_drained_at_
 
 
 @in_virtual_time
-async def test_a_node_that_is_down_is_asked_again_after_1_2_4_8_and_then_every_15_seconds() -> None:
+async def test_a_node_that_is_down_is_asked_after_1_2_4_8_then_every_15_seconds() -> None:
     async with World() as world:
         await world.process()
         world.nodes[1].trouble = Trouble.down
@@ -90,7 +88,7 @@ async def test_nothing_is_left_to_replication() -> None:
 
 
 @in_virtual_time
-async def test_an_app_that_said_out_of_service_itself_ends_with_an_override_so_that_it_cannot_come_back() -> None:
+async def test_an_app_that_is_out_of_service_by_itself_gets_an_override_too() -> None:
     async with World() as world:
         app = await world.process(status=OUT_OF_SERVICE)
         await world.send()
@@ -102,7 +100,7 @@ async def test_an_app_that_said_out_of_service_itself_ends_with_an_override_so_t
 
 
 @in_virtual_time
-async def test_the_app_deregistered_itself_while_the_response_cache_still_showed_it() -> None:
+async def test_an_app_that_deregistered_while_a_cache_still_shows_it_is_gone() -> None:
     async with World() as world:
         app = await world.process()
         for node in world.nodes:
@@ -131,7 +129,7 @@ async def test_a_duplicate_command_changes_nothing() -> None:
 
 
 @in_virtual_time
-async def test_a_redelivered_command_is_handled_again_and_tells_the_same_event_once_more() -> None:
+async def test_a_redelivered_command_is_handled_again_and_repeats_its_event() -> None:
     async with World(remove=False) as world:
         await world.process()
         handle = world.start_worker()

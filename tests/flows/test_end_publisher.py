@@ -137,7 +137,7 @@ async def test_an_end_in_a_list_is_published_unless_it_is_long_ago() -> None:
 
 
 @in_virtual_time
-async def test_a_terminating_pod_in_a_list_is_judged_by_its_containers_later() -> None:
+async def test_a_terminating_pod_in_a_list_ends_when_its_containers_have() -> None:
     async with watching() as stage:
         gone = ended(going(alive()), 1, phase="Failed", finished_at=at(1))
         stage.feed.lists(gone.pod)

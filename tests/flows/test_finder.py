@@ -21,7 +21,7 @@ def fill_the_caches(world: World) -> None:
 
 
 @in_virtual_time
-async def test_an_instance_younger_than_the_response_cache_is_found_on_a_later_look() -> None:
+async def test_an_instance_younger_than_the_response_cache_is_found_later() -> None:
     async with World(remove=False) as world:
         fill_the_caches(world)
         await world.process()
@@ -83,7 +83,7 @@ async def test_only_one_nodes_index_is_enough_and_none_is_waited_for() -> None:
 
 
 @in_virtual_time
-async def test_what_is_at_the_pods_address_but_belongs_to_a_living_pod_is_superseded_without_a_write() -> None:
+async def test_a_living_pods_instance_at_the_address_is_superseded_unwritten() -> None:
     async with World() as world:
         await world.process()
         await world.send(a_command(living=(a_living_pod(ip=POD_IP, created_at=at(-10)),)))
@@ -93,7 +93,7 @@ async def test_what_is_at_the_pods_address_but_belongs_to_a_living_pod_is_supers
 
 
 @in_virtual_time
-async def test_an_id_that_also_lives_in_another_app_where_it_is_not_the_pods_is_refused() -> None:
+async def test_an_id_that_another_app_has_for_another_pod_is_refused() -> None:
     async with World() as world:
         await world.process()
         await world.process("OTHER", ID, ip="10.9.9.9", host="stranger")
@@ -105,7 +105,7 @@ async def test_an_id_that_also_lives_in_another_app_where_it_is_not_the_pods_is_
 
 
 @in_virtual_time
-async def test_an_ambiguous_id_that_a_young_instance_shares_is_refused_too_when_an_annotation_names_it() -> None:
+async def test_an_ambiguous_young_id_is_refused_even_if_an_annotation_names_it() -> None:
     async with World() as world:
         await world.process("OTHER", ID, ip="10.9.9.9", host="stranger")
         fill_the_caches(world)
@@ -117,7 +117,7 @@ async def test_an_ambiguous_id_that_a_young_instance_shares_is_refused_too_when_
 
 
 @in_virtual_time
-async def test_of_two_instances_the_one_that_is_not_the_pods_is_told_and_the_other_drained() -> None:
+async def test_of_two_instances_the_pods_is_drained_and_the_other_reported() -> None:
     async with World(remove=False) as world:
         await world.process()
         await world.process("ADMIN", "shared", port=9090)

@@ -1,4 +1,4 @@
-"""What is refused, what is given up, and that neither stops anybody else."""
+"""What is refused, what is given up, and that neither stops any other drain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.pods import Pod
-from controller.domain.stages import MAX_DENIED_ATTEMPTS
 from controller.flows.ports import IndexMatch
 from tests.fakes.eureka_node import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
@@ -38,9 +37,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("annotations", HOSTILE, ids=lambda notes: repr(notes)[:50])
 @in_virtual_time
-async def test_a_hostile_annotation_is_refused_with_no_request_at_all_and_the_next_pod_is_served(
-    annotations: dict[str, str],
-) -> None:
+async def test_a_hostile_annotation_is_refused_unasked_and_the_next_pod_drained(annotations: dict[str, str]) -> None:
     async with World(remove=False) as world:
         await world.process()
         bad = terminating(a_pod("uid-bad", name="bad", ip="10.6.6.6", annotations=annotations))
@@ -56,7 +53,7 @@ async def test_a_hostile_annotation_is_refused_with_no_request_at_all_and_the_ne
 
 
 @in_virtual_time
-async def test_an_instance_whose_id_cannot_be_put_into_a_url_is_refused_and_no_request_names_it() -> None:
+async def test_an_id_that_fits_no_url_is_refused_and_no_request_names_it() -> None:
     async with World() as world:
         await world.process(APP, "orders/0")
         await world.send()
@@ -67,7 +64,7 @@ async def test_an_instance_whose_id_cannot_be_put_into_a_url_is_refused_and_no_r
 
 
 @in_virtual_time
-async def test_after_an_hour_of_trouble_a_drain_goes_to_the_dead_letters_with_a_failed_event() -> None:
+async def test_after_an_hour_of_trouble_a_drain_is_dead_lettered_as_failed() -> None:
     async with World() as world:
         await world.process()
         world.nodes[1].trouble = Trouble.nonsense
@@ -84,7 +81,7 @@ async def test_after_an_hour_of_trouble_a_drain_goes_to_the_dead_letters_with_a_
 
 
 @in_virtual_time
-async def test_a_dead_letter_that_is_requeued_once_the_node_is_mended_comes_to_its_end() -> None:
+async def test_a_dead_letter_requeued_after_its_node_recovered_is_drained() -> None:
     async with World(give_up_after=timedelta(minutes=1)) as world:
         app = await world.process()
         world.nodes[1].trouble = Trouble.nonsense
@@ -100,7 +97,7 @@ async def test_a_dead_letter_that_is_requeued_once_the_node_is_mended_comes_to_i
 
 
 @in_virtual_time
-async def test_when_no_node_can_be_asked_for_an_hour_the_drain_is_given_up_before_any_instance_is_known() -> None:
+async def test_without_any_node_for_an_hour_the_drain_fails_with_no_instance() -> None:
     async with World() as world:
         for node in world.nodes:
             node.trouble = Trouble.down
@@ -112,9 +109,7 @@ async def test_when_no_node_can_be_asked_for_an_hour_the_drain_is_given_up_befor
 
 
 @in_virtual_time
-async def test_a_dead_letter_of_an_unreachable_region_that_is_requeued_is_tried_again_for_as_long_as_a_fresh_one() -> (
-    None
-):
+async def test_a_requeued_dead_letter_is_tried_for_as_long_as_a_fresh_command() -> None:
     async with World(give_up_after=timedelta(minutes=10)) as world:
         await world.process()
         for node in world.nodes:
@@ -131,13 +126,13 @@ async def test_a_dead_letter_of_an_unreachable_region_that_is_requeued_is_tried_
 
 
 @in_virtual_time
-async def test_a_node_that_denies_us_for_two_minutes_is_a_mistake_in_the_settings_and_parked() -> None:
+async def test_two_minutes_of_denials_are_dead_lettered_as_a_settings_mistake() -> None:
     async with World() as world:
         await world.process()
         world.nodes[1].trouble = Trouble.denying
         await world.send()
         event = await world.until(Outcome.failed)
-        assert event.attempt == MAX_DENIED_ATTEMPTS
+        assert event.attempt == 12
         assert 90 < elapsed() < 180, "a rotated password may take as long to reach a pod; more helps nobody"
         assert "denied" in str(event.reason)
         await world.until_idle()
@@ -178,7 +173,7 @@ async def test_of_two_instances_of_one_pod_one_is_given_up_and_the_other_retired
 
 
 @in_virtual_time
-async def test_a_mistake_in_the_program_parks_the_command_with_the_place_of_it_and_the_next_is_served() -> None:
+async def test_a_bug_dead_letters_its_command_with_its_place_and_no_other() -> None:
     async with World(remove=False) as world:
         await world.process()
         find = world.registry.find
@@ -199,7 +194,7 @@ async def test_a_mistake_in_the_program_parks_the_command_with_the_place_of_it_a
 
 
 @in_virtual_time
-async def test_a_parked_command_that_is_requeued_into_the_same_process_is_no_duplicate() -> None:
+async def test_a_dead_letter_requeued_into_the_same_process_is_no_duplicate() -> None:
     async with World(remove=False) as world:
         await world.process()
         find = world.registry.find

@@ -1,4 +1,4 @@
-"""Last one standing, in the worker: for what a person or the sweep asks for, and never for what really dies."""
+"""The guard in the worker: it holds back what a person or the sweep requests, and never what really dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.building import a_command, a_pod, terminating
     ("requested_by", "guard", "ends"), [("ann", True, "UP"), ("ann", False, "out"), ("", True, "out")]
 )
 @in_virtual_time
-async def test_the_last_instance_that_is_up_stays_unless_it_is_really_dying(
+async def test_the_last_instance_that_is_up_is_kept_unless_it_is_really_dying(
     requested_by: str, guard: bool, ends: str
 ) -> None:
     async with World(remove=False, guard=GuardPolicy(last_instance=guard)) as world:
@@ -26,12 +26,11 @@ async def test_the_last_instance_that_is_up_stays_unless_it_is_really_dying(
         await world.until_idle()
         assert world.everywhere() == (["UP", "UP"] if ends == "UP" else OUT_EVERYWHERE)
         assert world.broker.outcomes == [Outcome.refused if ends == "UP" else Outcome.out_of_service]
-        if ends == "UP":
-            assert "last instance" in str(world.broker.events[0].reason)
+        assert ("last instance" in str(world.broker.events[0].reason)) == (ends == "UP")
 
 
 @in_virtual_time
-async def test_with_another_one_up_it_goes_and_with_one_that_only_seems_so_it_does_not() -> None:
+async def test_it_is_drained_beside_another_that_is_up_but_not_one_that_seems_so() -> None:
     async with World(remove=False) as world:
         await world.process()
         other = await world.process(APP, "orders-1:orders:8080", ip="10.1.0.8", host="orders-1")
@@ -47,7 +46,7 @@ async def test_with_another_one_up_it_goes_and_with_one_that_only_seems_so_it_do
 
 
 @in_virtual_time
-async def test_a_corpse_is_taken_out_even_if_it_is_the_last_that_says_up() -> None:
+async def test_a_dead_instance_is_taken_out_even_if_it_is_the_last_that_is_up() -> None:
     async with World(remove=False) as world:
         app = await world.process()
         app.die()

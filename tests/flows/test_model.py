@@ -1,9 +1,9 @@
-"""The controller against a model of its world: no live instance drained for good, no dead one left.
+"""The controller against a model of its world: no live instance is drained for good, and no dead one remains.
 
-``FAULTS=all`` plays many more stories, other ones each time; ``MODEL_SEED`` repeats a run of those, ``MODEL_STORIES``
-says how many, and with ``MODEL_SHRINK=no`` the first failure is told as it is: shrinking one takes minutes.
+``FAULTS=all`` plays many more runs, other ones each time; ``MODEL_SEED`` repeats those of a seed, ``MODEL_RUNS``
+is their number, and with ``MODEL_SHRINK=no`` the first failure is reported as it is: shrinking one takes minutes.
 
-What it found stands below, each as a story of its own. Where the model leaves out what cannot be told apart from the
+What it found stands below, each as a test of its own. Where the model excludes what cannot be distinguished by the
 registry, its code says ASSUMED.
 """
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
 EVERYDAY_SEED = 1
-STORIES, STEPS = (int(os.environ.get("MODEL_STORIES", "2000")), 60) if EVERYTHING else (100, 35)
+RUNS, STEPS = (int(os.environ.get("MODEL_RUNS", "2000")), 60) if EVERYTHING else (100, 35)
 
 SECONDS = st.integers(1, 120)
 WHICH = st.integers(0, 11)
@@ -224,8 +224,8 @@ class Stories(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.healthy()) < len(self.model.nodes))
     @rule(which=WHICH)
-    def mend_a_node(self, which: int) -> None:
-        self.play(self.model.mend(pick([node for node in self.model.nodes if node.trouble is not None], which)))
+    def repair_a_node(self, which: int) -> None:
+        self.play(self.model.repair(pick([node for node in self.model.nodes if node.trouble is not None], which)))
 
     def healthy(self) -> list[FakeNode]:
         return [node for node in self.model.nodes if node.trouble is None]
@@ -251,11 +251,11 @@ def pick(several: list[T], which: int) -> T:
 
 
 @pytest.mark.timeout(1_800 if EVERYTHING else 300)
-def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -> None:
+def test_whatever_happens_live_instances_serve_and_dead_ones_are_gone() -> None:
     made: Counter[str] = Counter()
 
     usual = settings(
-        max_examples=STORIES,
+        max_examples=RUNS,
         stateful_step_count=STEPS,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -277,7 +277,7 @@ def test_whatever_happens_no_live_instance_stays_out_and_no_dead_one_is_left() -
 
 
 @in_virtual_time
-async def test_a_short_lived_pod_whose_address_is_used_again_at_once_is_taken_out_by_its_name() -> None:
+async def test_a_short_lived_pod_with_a_reused_address_is_drained_by_its_name() -> None:
     async with Model(nodes=1) as model:
         old = await model.appear(Kind.named)
         await model.wait(10)
@@ -288,7 +288,7 @@ async def test_a_short_lived_pod_whose_address_is_used_again_at_once_is_taken_ou
 
 
 @in_virtual_time
-async def test_a_node_that_was_frozen_while_the_id_changed_hands_does_not_end_the_drain() -> None:
+async def test_a_node_that_was_frozen_during_a_takeover_does_not_end_the_drain() -> None:
     async with Model(nodes=2, workers=2) as model:
         old = await model.appear(Kind.stateful)
         await model.wait(10)
@@ -313,7 +313,7 @@ async def test_an_id_that_names_no_pod_is_handed_over_after_a_crash_too() -> Non
 
 
 @in_virtual_time
-async def test_a_young_instance_is_found_beside_the_one_that_a_predecessor_left_at_the_address() -> None:
+async def test_a_young_instance_is_found_beside_its_predecessors_at_the_address() -> None:
     async with Model(nodes=1) as model:
         old = await model.appear(Kind.by_address)
         await model.wait(40)

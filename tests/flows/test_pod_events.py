@@ -1,4 +1,4 @@
-"""Telling pods what became of their drains: a courtesy that never holds anything up."""
+"""Kubernetes Events about drains: recorded as far as possible, and never in a drain's way."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from tests.unit.windows import pod_details
 OWNED = terminating(a_pod(owner=STATEFUL_SET))
 
 
-class Told:
-    """A flow that runs, its noticeboard, and which pods are there."""
+class RecordingStage:
+    """A flow that runs, its recorder, and which pods are there."""
 
     def __init__(self, *scopes: str) -> None:
-        self.board = FakeEventRecorder()
+        self.recorder = FakeEventRecorder()
         self.there = {GOING.uid}
         self.pod_events = PodEvents(
             cluster="test",
             scopes=scopes or ("",),
-            event_recorder=self.board,
+            event_recorder=self.recorder,
             is_there=lambda uid: uid in self.there,
             clock=virtual_clock,
         )
@@ -45,7 +45,7 @@ class Told:
         self._verdicts.readers.append(self.pod_events.apply_shutdown)
 
     def apply(self, outcome: Outcome = Outcome.out_of_service, *, number: int = 0, **facts: Any) -> Event:
-        """The log tells this of the pod's instance, now."""
+        """Record this about the pod's instance, now."""
         event = make_event(a_command(), outcome, virtual_clock(), target=a_target(id=f"id-{number}"))
         event = replace(event, **facts)
         self.take(event)
@@ -62,8 +62,8 @@ class Told:
 
 
 @asynccontextmanager
-async def pod_events(*scopes: str) -> AsyncIterator[Told]:
-    stage = Told(*scopes)
+async def pod_events(*scopes: str) -> AsyncIterator[RecordingStage]:
+    stage = RecordingStage(*scopes)
     running = asyncio.create_task(stage.pod_events.run())
     try:
         yield stage
@@ -85,50 +85,48 @@ def warnings() -> Iterator[list[str]]:
 
 
 @in_virtual_time
-async def test_a_drain_is_told_to_its_pod_soon_and_once() -> None:
+async def test_a_drain_is_recorded_at_its_pod_soon_and_once() -> None:
     async with pod_events() as stage:
         event = stage.apply()
         stage.take(event)
         await asyncio.sleep(2)
-        [notice] = stage.board.there.values()
+        [notice] = stage.recorder.there.values()
         assert (notice.reason, notice.pod, notice.uid, notice.owner) == ("Drained", "orders-0", GOING.uid, None)
 
 
 @in_virtual_time
-async def test_what_happened_some_minutes_before_the_start_is_told_and_what_is_older_is_not() -> None:
+async def test_events_from_minutes_before_the_start_are_recorded_older_are_not() -> None:
     async with pod_events() as stage:
         stage.apply(Outcome.refused, at=at(-301))
         stage.apply(Outcome.failed, at=at(-299))
         await asyncio.sleep(5)
-        assert stage.board.reasons == ["DrainFailed"]
+        assert stage.recorder.reasons == ["DrainFailed"]
 
 
 @in_virtual_time
-async def test_another_clusters_drains_and_other_namespaces_are_not_told() -> None:
+async def test_other_clusters_drains_and_other_namespaces_are_not_recorded() -> None:
     async with pod_events("shop", "bank") as stage:
         stage.apply(cluster="other")
         stage.apply(namespace="platform", number=1)
         stage.apply(namespace="bank", number=2)
         await asyncio.sleep(5)
-        assert [notice.namespace for notice in stage.board.there.values()] == ["bank"]
+        assert [notice.namespace for notice in stage.recorder.there.values()] == ["bank"]
 
 
 @in_virtual_time
-async def test_once_the_pod_is_gone_its_owner_is_told_even_if_the_beginning_is_told_last() -> None:
+async def test_a_gone_pods_owner_gets_the_event_even_if_the_request_comes_last() -> None:
     async with pod_events() as stage:
         stage.there.clear()
         stage.apply()
         stage.take(make_event(a_command(OWNED), Outcome.requested, virtual_clock()))
         await asyncio.sleep(2)
-        [notice] = stage.board.there.values()
+        [notice] = stage.recorder.there.values()
         assert notice.owner == STATEFUL_SET
         assert notice.message.startswith("Pod orders-0: Out of service")
 
 
 @in_virtual_time
-async def test_the_owner_is_known_from_a_beginning_that_is_too_old_to_be_told_and_not_used_while_the_pod_is_there() -> (
-    None
-):
+async def test_an_old_request_event_names_the_owner_for_events_of_a_gone_pod() -> None:
     async with pod_events() as stage:
         stage.take(make_event(a_command(OWNED), Outcome.requested, at(-3600)))
         stage.apply()
@@ -136,16 +134,16 @@ async def test_the_owner_is_known_from_a_beginning_that_is_too_old_to_be_told_an
         stage.there.clear()
         stage.apply(Outcome.failed)
         await asyncio.sleep(2)
-        assert [notice.owner for notice in stage.board.there.values()] == [None, STATEFUL_SET]
+        assert [notice.owner for notice in stage.recorder.there.values()] == [None, STATEFUL_SET]
 
 
 @in_virtual_time
-async def test_a_pod_that_is_gone_and_has_no_owner_is_told_itself() -> None:
+async def test_a_pod_that_is_gone_and_has_no_owner_gets_the_event_itself() -> None:
     async with pod_events() as stage:
         stage.there.clear()
         stage.apply()
         await asyncio.sleep(2)
-        assert [notice.owner for notice in stage.board.there.values()] == [None]
+        assert [notice.owner for notice in stage.recorder.there.values()] == [None]
 
 
 @in_virtual_time
@@ -158,17 +156,17 @@ async def test_owners_are_remembered_up_to_a_bound() -> None:
         stage.apply(uid="uid-0", number=0)
         stage.apply(uid="uid-1", number=1)
         await asyncio.sleep(2)
-        assert [notice.owner for notice in stage.board.there.values()] == [None, STATEFUL_SET]
+        assert [notice.owner for notice in stage.recorder.there.values()] == [None, STATEFUL_SET]
 
 
 @in_virtual_time
-async def test_a_burst_is_told_at_a_measured_pace() -> None:
+async def test_a_burst_is_recorded_at_a_measured_pace() -> None:
     async with pod_events() as stage:
         for number in range(1_000):
             stage.apply(number=number)
         await asyncio.sleep(120)
-        assert len(stage.board.there) == 1_000
-        first, last = stage.board.tries[0][0], stage.board.tries[-1][0]
+        assert len(stage.recorder.there) == 1_000
+        first, last = stage.recorder.tries[0][0], stage.recorder.tries[-1][0]
         assert 45 <= last - first <= 60
 
 
@@ -176,30 +174,30 @@ async def test_a_burst_is_told_at_a_measured_pace() -> None:
 async def test_an_api_server_that_is_away_is_asked_more_and_more_seldom() -> None:
     with warnings() as lines:
         async with pod_events() as stage:
-            stage.board.broken = NOT_NOW
+            stage.recorder.broken = NOT_NOW
             for number in range(3):
                 stage.apply(number=number)
             await asyncio.sleep(60)
-            assert len(stage.board.tries) <= 8
-            stage.board.broken = None
+            assert len(stage.recorder.tries) <= 8
+            stage.recorder.broken = None
             await asyncio.sleep(60)
-            assert len(stage.board.there) == 3
+            assert len(stage.recorder.there) == 3
     assert lines == ["Kubernetes does not take an Event"]
 
 
 @in_virtual_time
 async def test_an_event_that_is_never_taken_does_not_hold_up_the_others() -> None:
     async with pod_events() as stage:
-        stage.board.broken = NOT_NOW
+        stage.recorder.broken = NOT_NOW
         stage.apply(Outcome.failed)
         await asyncio.sleep(1)
         stage.apply()
         await asyncio.sleep(200)
-        first = stage.board.tries[0][1].name
-        assert [event.name for _, event in stage.board.tries].count(first) == MAX_ATTEMPTS
-        stage.board.broken = None
+        first = stage.recorder.tries[0][1].name
+        assert [event.name for _, event in stage.recorder.tries].count(first) == MAX_ATTEMPTS
+        stage.recorder.broken = None
         await asyncio.sleep(60)
-        assert stage.board.reasons == ["Drained"]
+        assert stage.recorder.reasons == ["Drained"]
         assert elapsed() < 600
 
 
@@ -207,52 +205,52 @@ async def test_an_event_that_is_never_taken_does_not_hold_up_the_others() -> Non
 async def test_a_mistake_of_ours_costs_one_event() -> None:
     with warnings() as lines:
         async with pod_events() as stage:
-            stage.board.broken = RuntimeError("{oops}")
+            stage.recorder.broken = RuntimeError("{oops}")
             stage.apply(Outcome.failed)
             await asyncio.sleep(2)
-            stage.board.broken = None
+            stage.recorder.broken = None
             stage.apply()
             await asyncio.sleep(2)
-            assert stage.board.reasons == ["Drained"]
+            assert stage.recorder.reasons == ["Drained"]
     assert lines == ["this Event cannot be recorded"]
 
 
 @in_virtual_time
 async def test_too_many_are_dropped_the_oldest_first_with_one_line() -> None:
     with warnings() as lines:
-        stage = Told()
+        stage = RecordingStage()
         for number in range(MAX_WAITING + 500):
             stage.apply(number=number)
         running = asyncio.create_task(stage.pod_events.run())
         await asyncio.sleep(300)
         running.cancel()
-        assert len(stage.board.there) == MAX_WAITING
-        assert "id-500)" in next(iter(stage.board.there.values())).message
+        assert len(stage.recorder.there) == MAX_WAITING
+        assert "id-500)" in next(iter(stage.recorder.there.values())).message
     assert lines == ["too many Kubernetes Events wait; the oldest are dropped"]
 
 
 @in_virtual_time
-async def test_where_we_may_not_tell_it_is_said_once_how_to_mend_that_and_seldom_tried_again() -> None:
+async def test_where_events_are_forbidden_the_fix_is_logged_once() -> None:
     with warnings() as lines:
         async with pod_events() as stage:
-            stage.board.refusals = {"shop": RecordForbidden(why="{no}"), "bank": RecordForbidden(why="no")}
+            stage.recorder.refusals = {"shop": RecordForbidden(why="{no}"), "bank": RecordForbidden(why="no")}
             for number in range(20):
                 stage.apply(number=number)
                 stage.apply(number=number + 100, namespace="bank")
                 stage.apply(number=number + 200, namespace="open")
                 await asyncio.sleep(10)
-            assert [notice.namespace for _, notice in stage.board.tries].count("shop") == 1
-            assert [notice.namespace for _, notice in stage.board.tries].count("bank") == 1
-            assert len(stage.board.there) == 20
+            assert [notice.namespace for _, notice in stage.recorder.tries].count("shop") == 1
+            assert [notice.namespace for _, notice in stage.recorder.tries].count("bank") == 1
+            assert len(stage.recorder.there) == 20
             [line] = lines
             assert "create on events" in line
             assert "watch.kubernetes_events" in line
-            stage.board.refusals = {}
+            stage.recorder.refusals = {}
             await asyncio.sleep(FORBIDDEN_RETRY_INTERVAL.total_seconds())
             stage.apply(number=999)
             await asyncio.sleep(5)
-            assert any("id-999)" in notice.message for notice in stage.board.there.values())
-            stage.board.refusals = {"shop": RecordForbidden(why="no")}
+            assert any("id-999)" in notice.message for notice in stage.recorder.there.values())
+            stage.recorder.refusals = {"shop": RecordForbidden(why="no")}
             stage.apply(number=1_000)
             await asyncio.sleep(5)
             assert len(lines) == 2, "it was mended, and is broken anew"
@@ -262,21 +260,21 @@ async def test_where_we_may_not_tell_it_is_said_once_how_to_mend_that_and_seldom
 async def test_what_has_become_pointless_is_dropped_quietly() -> None:
     with warnings() as lines:
         async with pod_events() as stage:
-            stage.board.refusals = {"shop": Unrecordable(why="the namespace is gone")}
+            stage.recorder.refusals = {"shop": Unrecordable(why="the namespace is gone")}
             stage.apply()
             await asyncio.sleep(5)
-            stage.board.refusals = {}
+            stage.recorder.refusals = {}
             stage.apply(Outcome.failed)
             await asyncio.sleep(5)
-            assert stage.board.reasons == ["DrainFailed"]
+            assert stage.recorder.reasons == ["DrainFailed"]
     assert lines == []
 
 
 @in_virtual_time
-async def test_a_watch_tells_nothing_before_it_knows_which_pods_are_there() -> None:
+async def test_a_watch_records_nothing_before_it_knows_which_pods_are_there() -> None:
     async with watching() as stage:
         await stage.broker.record(make_event(a_command(OWNED), Outcome.requested, virtual_clock()))
-        await stage.broker.record(stage.told(Outcome.out_of_service, target=a_target()))
+        await stage.broker.record(stage.an_event(Outcome.out_of_service, target=a_target()))
         await asyncio.sleep(30)
         assert stage.event_recorder.tries == []
         stage.feed.lists(OWNED)
@@ -284,7 +282,7 @@ async def test_a_watch_tells_nothing_before_it_knows_which_pods_are_there() -> N
         [notice] = stage.event_recorder.there.values()
         assert notice.owner is None
         stage.feed.removes(OWNED)
-        await stage.broker.record(stage.told(Outcome.failed))
+        await stage.broker.record(stage.an_event(Outcome.failed))
         await asyncio.sleep(5)
         assert list(stage.event_recorder.there.values())[-1].owner == STATEFUL_SET
 
@@ -294,7 +292,7 @@ async def test_a_noticeboard_that_fails_does_not_hold_up_the_watch() -> None:
     async with watching() as stage:
         stage.event_recorder.broken = NOT_NOW
         stage.feed.lists(a_pod())
-        await stage.broker.record(stage.told(Outcome.failed))
+        await stage.broker.record(stage.an_event(Outcome.failed))
         await asyncio.sleep(10)
         stage.feed.changes(GOING)
         begun = elapsed()
@@ -317,56 +315,56 @@ async def test_a_verdict_becomes_one_event_whichever_replica_saw_the_end_first()
         stage.take_end(an_end(1))
         stage.take_end(an_end(1, at=at(3)))
         await asyncio.sleep(5)
-        assert stage.board.reasons == ["Drained", "NotGraceful"]
-        notice = list(stage.board.there.values())[-1]
+        assert stage.recorder.reasons == ["Drained", "NotGraceful"]
+        notice = list(stage.recorder.there.values())[-1]
         assert (notice.message, notice.warning, notice.uid, notice.owner) == (SHORT, True, GOING.uid, None)
 
 
 @in_virtual_time
 async def test_replicas_that_read_in_another_order_give_a_shutdown_one_name() -> None:
     async with pod_events() as one, pod_events() as other:
-        other.board.there = one.board.there
-        for told in (begun(), out()):
-            one.take(told)
+        other.recorder.there = one.recorder.there
+        for entry in (begun(), out()):
+            one.take(entry)
         one.take_end(an_end(1))
         other.take_end(an_end(1))
-        for told in (begun(), out()):
-            other.take(told)
+        for entry in (begun(), out()):
+            other.take(entry)
         await asyncio.sleep(5)
-        assert one.board.reasons == ["Drained", "NotGraceful"]
+        assert one.recorder.reasons == ["Drained", "NotGraceful"]
 
 
 @in_virtual_time
-async def test_once_the_pod_is_gone_its_owner_is_told_how_it_left() -> None:
+async def test_once_the_pod_is_gone_its_owner_gets_the_shutdown_verdict() -> None:
     async with pod_events() as stage:
         stage.there.clear()
         stage.take(begun(0, a_command(OWNED)))
         stage.take_end(an_end(100))
         stage.take(out())
         await asyncio.sleep(5)
-        notice = list(stage.board.there.values())[-1]
+        notice = list(stage.recorder.there.values())[-1]
         assert (notice.reason, notice.warning, notice.owner) == ("Graceful", False, STATEFUL_SET)
         assert notice.message.startswith("Pod orders-0: Graceful. It ended at 12:01:40Z")
 
 
 @in_virtual_time
-async def test_an_end_that_one_replica_missed_is_told_once_another_one_tells_it() -> None:
+async def test_an_end_that_one_replica_missed_is_recorded_once_another_saw_it() -> None:
     async with pod_events() as stage:
         stage.take(begun())
         stage.take(out())
         stage.take_end(an_end(None))
         await asyncio.sleep(5)
-        assert stage.board.reasons == ["Drained"]
+        assert stage.recorder.reasons == ["Drained"]
         stage.take_end(an_end(1))
         await asyncio.sleep(5)
-        assert stage.board.reasons == ["Drained", "NotGraceful"]
+        assert stage.recorder.reasons == ["Drained", "NotGraceful"]
 
 
 @in_virtual_time
 async def test_old_shutdowns_and_those_of_other_clusters_make_no_event() -> None:
     async with pod_events("shop") as stage:
-        for told in (begun(-700), out(-699)):
-            stage.take(told)
+        for entry in (begun(-700), out(-699)):
+            stage.take(entry)
         stage.take_end(an_end(-600, at=at(-599)))
         for number, facts in enumerate(({"cluster": "other"}, {"namespace": "bank"})):
             command = a_command(drain_id=f"d{number}")
@@ -377,33 +375,33 @@ async def test_old_shutdowns_and_those_of_other_clusters_make_no_event() -> None
             stage.take(event)
             stage.take_end(an_end(1, drain_ids=(command.drain_id,), **facts))
         await asyncio.sleep(5)
-        assert stage.board.reasons == []
+        assert stage.recorder.reasons == []
 
 
 @in_virtual_time
-async def test_what_was_said_of_a_pod_that_was_never_registered_is_nothing() -> None:
+async def test_a_pod_that_was_never_registered_gets_no_event() -> None:
     async with pod_events() as stage:
         stage.take(begun())
         stage.take(make_event(a_command(), Outcome.not_registered, virtual_clock()))
         stage.take_end(an_end(1))
         await asyncio.sleep(5)
-        assert stage.board.there == {}
+        assert stage.recorder.there == {}
 
 
 @in_virtual_time
-async def test_a_hook_that_says_much_is_told_in_one_bounded_line() -> None:
+async def test_a_hook_with_much_output_is_recorded_in_one_bounded_line() -> None:
     async with pod_events() as stage:
         stage.take(out())
         stage.take_end(an_end(1, why="\x1b[2J\nits exec hook " + "é" * 2_000))
         await asyncio.sleep(5)
-        message = list(stage.board.there.values())[-1].message
+        message = list(stage.recorder.there.values())[-1].message
         assert message.isprintable()
         assert message.startswith("Not graceful, 95 s short: ?[2J?its exec hook")
         assert len(message.encode()) <= MAX_MESSAGE_BYTES
 
 
 @in_virtual_time
-async def test_a_watch_tells_a_pod_how_it_left_as_soon_as_it_has_seen_it_end() -> None:
+async def test_a_watch_records_a_shutdown_verdict_as_soon_as_it_sees_the_end() -> None:
     async with watching() as stage:
         stay = pod_details()
         going = replace(stay, pod=terminating(stay.pod))

@@ -1,4 +1,4 @@
-"""A command is sent before it is recorded, and what is only written down waits for what is urgent."""
+"""A command is sent before it is recorded, and an event waits for urgent commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_what_the_broker_did_not_confirm_is_not_recorded() -> None:
 
 
 @in_virtual_time
-async def test_an_event_waits_until_nothing_urgent_is_left() -> None:
+async def test_an_event_waits_until_nothing_urgent_waits() -> None:
     broker, priority = FakeBroker(), PriorityGate()
     publisher = Publisher(outbox=broker, clock=virtual_clock, priority=priority)
     with priority.urgent():

@@ -1,4 +1,4 @@
-"""A replay's plan over a registry in memory: each verdict with its reason, and not one write."""
+"""A replay's plan over a registry in memory: each decision with its reason, and not one write."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_what_is_up_again_and_silent_would_be_drained_with_its_old_facts()
 
 
 @in_virtual_time
-async def test_what_is_out_of_service_everywhere_is_left_as_it_is() -> None:
+async def test_what_is_out_of_service_everywhere_is_skipped() -> None:
     stage = Stage()
     await stage.register()
     for node in stage.registry.nodes:
@@ -115,7 +115,7 @@ async def test_what_is_gone_and_the_cache_still_shows_is_gone() -> None:
 
 
 @in_virtual_time
-async def test_a_newer_process_under_the_id_stays() -> None:
+async def test_a_newer_process_under_the_id_is_skipped() -> None:
     stage = Stage()
     await asyncio.sleep(100)
     await stage.register()
@@ -125,7 +125,7 @@ async def test_a_newer_process_under_the_id_stays() -> None:
 
 
 @in_virtual_time
-async def test_an_address_that_a_living_pod_has_by_now_is_left_alone() -> None:
+async def test_an_address_that_a_living_pod_has_by_now_is_skipped() -> None:
     stage = Stage()
     await stage.register()
     await asyncio.sleep(200)

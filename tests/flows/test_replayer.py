@@ -1,4 +1,4 @@
-"""Sending a plan at a rate, ending between two commands, and waiting for what comes of them."""
+"""Sending a plan at a rate, ending between two commands, and waiting for their outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new pod under a drained id: the watch orders, the worker waits and lifts; and who may not be lifted."""
+"""A new pod under a drained id: the watch sends a command, the worker waits and lifts; and what may not be lifted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def item(**facts: Any) -> RestoreCommand:
 
 
 @in_virtual_time
-async def test_a_successor_serves_within_seconds_of_saying_up_and_the_drain_ends_there() -> None:
+async def test_a_successor_serves_seconds_after_it_is_up_and_the_drain_ends() -> None:
     async with World() as world:
         old = await world.process()
         await world.send()
@@ -62,7 +62,7 @@ async def test_a_successor_serves_within_seconds_of_saying_up_and_the_drain_ends
 
 
 @in_virtual_time
-async def test_who_got_the_address_within_seconds_is_not_taken_out_again_while_a_node_cannot_be_asked() -> None:
+async def test_a_quick_heir_of_the_address_is_not_drained_while_a_node_is_away() -> None:
     async with World() as world:
         old = await world.process(host=POD_IP)
         await world.send()
@@ -85,7 +85,7 @@ async def test_who_got_the_address_within_seconds_is_not_taken_out_again_while_a
 
 
 @in_virtual_time
-async def test_an_order_is_void_once_the_new_pod_goes_itself() -> None:
+async def test_a_restore_is_void_once_the_new_pod_goes_itself() -> None:
     async with World() as world:
         old = await world.process()
         await world.send()
@@ -96,7 +96,7 @@ async def test_an_order_is_void_once_the_new_pod_goes_itself() -> None:
         await world.process(ip=HEIR_IP, status="STARTING")
         dying = terminating(heir(annotations={"instance-id": ID}), asked_at=virtual_clock())
         asked = a_command(dying, drain_id="theirs", since_at=virtual_clock(), end_at=dying.deletion_at)
-        await world.broker.record(world.told(asked, Outcome.requested))
+        await world.broker.record(world.an_event(asked, Outcome.requested))
         await world.process(ip=HEIR_IP)
         await world.send(asked)
         for _ in range(60):
@@ -105,7 +105,7 @@ async def test_an_order_is_void_once_the_new_pod_goes_itself() -> None:
 
 
 @in_virtual_time
-async def test_an_override_that_the_log_does_not_know_is_left_alone() -> None:
+async def test_an_override_that_the_log_does_not_know_is_kept() -> None:
     async with watching() as stage:
         stage.feed.lists(a_pod(), heir())
         await asyncio.sleep(60)
@@ -113,12 +113,12 @@ async def test_an_override_that_the_log_does_not_know_is_left_alone() -> None:
 
 
 @in_virtual_time
-async def test_the_pod_may_come_before_the_proof_or_after_it_and_one_order_is_sent() -> None:
+async def test_one_command_is_sent_whether_pod_or_evidence_comes_first() -> None:
     for pod_first in (True, False):
         async with watching() as stage:
             stage.feed.lists(GOING)
             await asyncio.sleep(1)
-            proof = stage.told(Outcome.out_of_service, target=a_target())
+            proof = stage.an_event(Outcome.out_of_service, target=a_target())
             if pod_first:
                 stage.feed.changes(heir())
                 await asyncio.sleep(1)
@@ -137,7 +137,7 @@ async def test_the_pod_may_come_before_the_proof_or_after_it_and_one_order_is_se
 @in_virtual_time
 async def test_who_came_while_nobody_watched_is_found_when_the_log_has_been_read() -> None:
     async with watching() as stage:
-        stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.ledger.apply(stage.an_event(Outcome.out_of_service, target=a_target()))
         stage.feed.lists(heir())
         await asyncio.sleep(1)
         stage.parts.restore_dispatcher.log_read()
@@ -146,12 +146,12 @@ async def test_who_came_while_nobody_watched_is_found_when_the_log_has_been_read
 
 
 @in_virtual_time
-async def test_a_watch_that_lags_behind_orders_nothing_for_a_pod_that_goes() -> None:
+async def test_a_watch_that_lags_sends_no_restore_for_a_pod_that_goes() -> None:
     async with watching() as stage:
         stage.feed.lists(heir())
         await asyncio.sleep(5)
         gone = a_command(terminating(heir()), drain_id="theirs", observed_at=virtual_clock())
-        stage.ledger.apply(stage.told(Outcome.requested, command=gone))
-        await stage.broker.record(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.ledger.apply(stage.an_event(Outcome.requested, command=gone))
+        await stage.broker.record(stage.an_event(Outcome.out_of_service, target=a_target()))
         await asyncio.sleep(5)
         assert stage.broker.restores == []

@@ -1,4 +1,4 @@
-"""What was removed while nobody watched."""
+"""Pods that were removed while nothing watched."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_without_a_position_or_with_another_clusters_nobody_is_asked() -> 
 async def test_what_a_worker_has_taken_up_already_is_not_sent_again() -> None:
     async with watching() as stage:
         stage.feed.removed = (Removed(pod=a_pod()),)
-        stage.ledger.apply(stage.told(Outcome.out_of_service, target=a_target()))
+        stage.ledger.apply(stage.an_event(Outcome.out_of_service, target=a_target()))
         stage.parts.positions.apply(LEFT)
         stage.feed.lists()
         await asyncio.sleep(1)

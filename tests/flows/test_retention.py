@@ -22,7 +22,7 @@ GONE = [None, None]
 
 
 @in_virtual_time
-async def test_an_instance_is_out_at_every_node_its_retention_passes_and_it_is_deleted_everywhere() -> None:
+async def test_an_instance_that_is_out_is_deleted_everywhere_after_retention() -> None:
     async with World() as world:
         app = await world.process()
         await world.send()
@@ -42,7 +42,7 @@ async def test_an_instance_is_out_at_every_node_its_retention_passes_and_it_is_d
 
 @pytest.mark.parametrize(("annotation", "least", "most"), [("0s", 36, 120), ("1m", 60, 150), ("1h", 3600, 3700)])
 @in_virtual_time
-async def test_a_pods_own_retention_counts_but_never_less_than_it_takes_to_prove_silence(
+async def test_a_pods_own_retention_counts_but_never_less_than_silence_takes(
     annotation: str, least: float, most: float
 ) -> None:
     async with World() as world:
@@ -56,7 +56,7 @@ async def test_a_pods_own_retention_counts_but_never_less_than_it_takes_to_prove
 
 
 @in_virtual_time
-async def test_a_retention_longer_than_the_delay_ladder_is_kept() -> None:
+async def test_a_retention_longer_than_the_longest_delay_is_kept() -> None:
     async with World(retention=timedelta(hours=5)) as world:
         app = await world.process()
         await world.send()
@@ -84,7 +84,7 @@ async def test_a_live_heartbeat_postpones_the_deletion_for_as_long_as_it_beats()
 
 
 @in_virtual_time
-async def test_a_process_that_goes_on_heartbeating_is_looked_at_often_and_put_back_when_all_nodes_forget_it() -> None:
+async def test_a_heartbeating_process_is_watched_and_put_back_when_forgotten() -> None:
     async with World() as world:
         own_name = "orders-7d9f8c-x2x4z"
         await world.process(host=own_name)
@@ -113,8 +113,8 @@ async def test_an_override_that_was_lifted_is_put_back() -> None:
         await world.nodes[0].delete_status(APP, ID, "UP")
         await asyncio.sleep(1)
         assert world.everywhere() == ["UP", "UP"]
-        told = await world.until(Outcome.retrying)
-        assert re.fullmatch(r"it was back in service until [\d:]{8}Z", str(told.reason))
+        retrying = await world.until(Outcome.retrying)
+        assert re.fullmatch(r"it was back in service until [\d:]{8}Z", str(retrying.reason))
         assert world.everywhere() == OUT
 
 
@@ -148,7 +148,7 @@ async def test_an_app_that_deregisters_itself_after_it_was_out_needs_no_delete()
 
 
 @in_virtual_time
-async def test_an_instance_that_replication_brings_back_after_the_delete_is_deleted_again() -> None:
+async def test_an_instance_that_replication_brings_back_is_deleted_again() -> None:
     async with World() as world:
         app = await world.process()
         await world.send()
@@ -163,7 +163,7 @@ async def test_an_instance_that_replication_brings_back_after_the_delete_is_dele
 
 
 @in_virtual_time
-async def test_a_node_that_is_down_when_the_others_delete_is_followed_up_until_it_is_gone_there_too() -> None:
+async def test_a_node_that_was_down_at_the_delete_is_retried_until_it_is_gone() -> None:
     async with World() as world:
         app = await world.process()
         await world.send()
@@ -187,7 +187,7 @@ async def test_a_node_that_is_down_when_the_others_delete_is_followed_up_until_i
 )
 @pytest.mark.parametrize("status", ["UP", "STARTING"])
 @in_virtual_time
-async def test_a_new_process_that_takes_over_the_id_serves_again_and_goes_on_serving(
+async def test_a_new_process_that_takes_over_the_id_serves_again_for_good(
     successor: dict[str, str], status: str
 ) -> None:
     async with World() as world:

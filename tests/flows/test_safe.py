@@ -32,7 +32,7 @@ def own(**lengths: float) -> WindowOverride:
 
 
 def window(event: Event) -> float:
-    """Seconds from what was told to when no caller uses it any more."""
+    """Seconds from the take-out to when no caller uses it any more."""
     assert event.safe_at is not None
     return (event.safe_at - event.at).total_seconds()
 
@@ -43,7 +43,7 @@ OF_THE_APP = Windows(seconds(10), {APP: own(client_fetch=1)}, {"eu": own(client_
 
 
 @pytest.mark.parametrize(
-    ("windows", "told", "said", "expected"),
+    ("windows", "cache_age", "annotated", "expected"),
     [
         (STOCK, None, "", 35),
         (OF_THE_REGION, None, "", 22),
@@ -60,7 +60,7 @@ OF_THE_APP = Windows(seconds(10), {APP: own(client_fetch=1)}, {"eu": own(client_
         "the settings'",
         "the region's own",
         "the app's own before its region's",
-        "what the nodes tell before the settings",
+        "what the nodes show before the settings",
         "and before the app's own",
         "nodes without that cache",
         "what the pod says before all others",
@@ -70,13 +70,13 @@ OF_THE_APP = Windows(seconds(10), {APP: own(client_fetch=1)}, {"eu": own(client_
     ],
 )
 @in_virtual_time
-async def test_out_of_service_tells_from_when_on_no_caller_uses_it_any_more(
-    windows: Windows, told: float | None, said: str, expected: float
+async def test_out_of_service_events_have_the_time_from_which_no_caller_uses_it(
+    windows: Windows, cache_age: float | None, annotated: str, expected: float
 ) -> None:
     async with World(windows=windows) as world:
-        world.registry.cache_age = None if told is None else timedelta(seconds=told)
+        world.registry.cache_age = None if cache_age is None else timedelta(seconds=cache_age)
         await world.process()
-        pod = terminating(a_pod(annotations={"window": said} if said else {}))
+        pod = terminating(a_pod(annotations={"window": annotated} if annotated else {}))
         await world.send(a_command(pod))
         assert window(await world.until(Outcome.out_of_service)) == expected
 
@@ -97,7 +97,7 @@ async def test_it_counts_from_the_last_node_that_shows_it_out() -> None:
 
 
 @in_virtual_time
-async def test_what_had_gone_by_itself_is_safe_a_window_after_it_was_first_found_gone() -> None:
+async def test_what_went_by_itself_is_safe_a_window_after_it_was_found_gone() -> None:
     async with World() as world:
         app = await world.process()
         for node in world.nodes:
@@ -113,7 +113,7 @@ async def test_what_had_gone_by_itself_is_safe_a_window_after_it_was_first_found
 
 
 @in_virtual_time
-async def test_what_was_back_in_service_is_safe_a_window_after_it_was_taken_out_again() -> None:
+async def test_what_was_back_in_service_is_safe_a_window_after_the_next_take_out() -> None:
     async with World() as world:
         await world.process()
         await world.send()
@@ -144,7 +144,7 @@ async def test_a_command_that_comes_twice_makes_nothing_safe_any_later() -> None
 
 
 @in_virtual_time
-async def test_a_worker_that_only_takes_out_of_service_tells_it_too() -> None:
+async def test_a_worker_that_only_takes_out_of_service_reports_it_too() -> None:
     async with World(remove=False) as world:
         await world.process()
         await world.send()

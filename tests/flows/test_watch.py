@@ -51,7 +51,7 @@ async def test_a_pod_that_ends_without_a_deletion_is_sent_with_its_cause(cause: 
 
 
 @in_virtual_time
-async def test_what_is_terminating_already_when_the_watch_starts_is_sent_first_thing() -> None:
+async def test_what_terminates_already_when_the_watch_starts_is_sent_first() -> None:
     async with watching() as stage:
         assert not stage.parts.watch.ready
         stage.feed.lists(a_pod("other", name="orders-9", ip="10.1.0.9"), GOING)
@@ -71,7 +71,7 @@ async def test_a_pod_that_is_missing_from_a_later_list_has_vanished() -> None:
 
 
 @in_virtual_time
-async def test_a_list_of_one_namespace_says_nothing_of_another_and_ready_means_that_every_feed_has_listed() -> None:
+async def test_a_list_counts_for_its_namespace_and_ready_means_all_are_listed() -> None:
     async with watching("shop", "bank") as stage:
         shop, bank = stage.feeds
         shop.lists(a_pod())
@@ -104,7 +104,7 @@ async def test_a_pod_that_never_had_an_address_is_nobodys_business() -> None:
 
 
 @in_virtual_time
-async def test_a_lost_node_that_comes_back_and_is_lost_again_makes_its_pods_due_again() -> None:
+async def test_a_node_that_comes_back_and_is_lost_again_makes_its_pods_due_again() -> None:
     async with watching() as stage:
         for phase in ("Unknown", "Running", "Unknown"):
             stage.feed.changes(a_pod(phase=phase))
@@ -113,7 +113,7 @@ async def test_a_lost_node_that_comes_back_and_is_lost_again_makes_its_pods_due_
 
 
 @in_virtual_time
-async def test_the_command_is_sent_with_the_newest_facts_when_the_address_came_late() -> None:
+async def test_a_command_whose_address_came_late_carries_the_newest_facts() -> None:
     async with watching() as stage:
         stage.feed.changes(terminating(a_pod(ip="")))
         await asyncio.sleep(1)
@@ -132,7 +132,7 @@ async def test_living_pods_at_the_same_address_travel_with_the_command() -> None
 
 
 @in_virtual_time
-async def test_a_refusal_is_told_as_an_event_nothing_is_sent_and_the_next_pod_is_served() -> None:
+async def test_a_refusal_is_an_event_without_a_command_and_the_next_pod_is_sent() -> None:
     async with watching() as stage:
         bad = terminating(a_pod("uid-bad", name="bad", ip="10.6.6.6", annotations={"region": "../{etc}"}))
         stage.feed.lists(bad, GOING)
@@ -159,7 +159,7 @@ async def test_a_refusal_is_told_as_an_event_nothing_is_sent_and_the_next_pod_is
     ],
 )
 @in_virtual_time
-async def test_a_pod_is_sent_to_the_regions_of_its_annotation_else_its_namespaces_else_the_default(
+async def test_a_pods_regions_come_from_its_annotation_namespace_or_default(
     annotations: dict[str, str], namespaces: dict[str, tuple[str, ...]], regions: list[str]
 ) -> None:
     async with watching(namespaces=namespaces) as stage:

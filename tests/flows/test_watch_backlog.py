@@ -35,7 +35,7 @@ async def test_the_watch_sends_again_until_the_broker_confirms() -> None:
 
 
 @in_virtual_time
-async def test_what_no_worker_answers_is_sent_again_ever_less_often_until_one_does() -> None:
+async def test_what_no_worker_answers_is_resent_ever_less_often_until_one_does() -> None:
     async with watching() as stage:
         stage.feed.lists(GOING)
         await asyncio.sleep(3600)
@@ -48,7 +48,7 @@ async def test_what_no_worker_answers_is_sent_again_ever_less_often_until_one_do
 
 
 @in_virtual_time
-async def test_confirms_that_come_too_late_repeat_the_same_command_with_the_same_id() -> None:
+async def test_confirms_that_come_too_late_repeat_the_command_with_its_id() -> None:
     async with watching() as stage:
         stage.broker.refusal = Refusal.arrives_anyway
         stage.feed.lists(GOING)
@@ -61,7 +61,7 @@ async def test_confirms_that_come_too_late_repeat_the_same_command_with_the_same
 
 
 @in_virtual_time
-async def test_a_backlog_of_many_pods_is_all_sent_when_the_broker_is_back_and_the_feed_was_never_held_up() -> None:
+async def test_a_large_backlog_is_sent_later_and_never_holds_the_feed_up() -> None:
     count = MAX_UNDER_WAY + 500
     async with watching() as stage:
         stage.broker.refusal = Refusal.lost
@@ -103,7 +103,7 @@ async def test_a_refusal_waits_for_the_broker_too() -> None:
 
 
 @in_virtual_time
-async def test_what_is_learned_of_a_pod_while_the_broker_is_away_travels_with_its_command() -> None:
+async def test_what_is_learned_while_the_broker_is_away_is_in_the_command() -> None:
     async with watching() as stage:
         stage.broker.refusal = Refusal.lost
         stage.feed.lists(GOING)
@@ -116,7 +116,7 @@ async def test_what_is_learned_of_a_pod_while_the_broker_is_away_travels_with_it
 
 
 @in_virtual_time
-async def test_at_the_end_what_is_under_way_is_given_time_to_be_confirmed_and_no_more_than_that() -> None:
+async def test_at_shutdown_what_is_under_way_has_bounded_time_for_its_confirm() -> None:
     async with watching() as stage:
         stage.broker.refusal = Refusal.lost
         stage.feed.lists(terminating(a_pod()))

@@ -1,4 +1,4 @@
-"""The Kubernetes side of a story: feeds that the test speaks through, a watch that runs, and a broker."""
+"""The Kubernetes side of a test: feeds that the test speaks through, a watch that runs, and a broker."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Watching:
         self.broker.readers += [self.parts.restore_dispatcher.apply, self.parts.pod_events.apply, verdicts.apply]
         self.broker.end_readers.append(verdicts.apply_end)
 
-    def told(self, outcome: Outcome, *, command: DrainCommand | None = None, target: Target | None = None) -> Event:
-        """An event about the usual pod's drain, told now."""
+    def an_event(self, outcome: Outcome, *, command: DrainCommand | None = None, target: Target | None = None) -> Event:
+        """An event about the usual pod's drain, at this moment."""
         return make_event(command or a_command(), outcome, virtual_clock(), target=target)
 
     @property

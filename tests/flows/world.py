@@ -1,4 +1,4 @@
-"""The Eureka side of a story: a registry, a broker, a worker that consumes, and the processes that register.
+"""The Eureka side of a test: a registry, a broker, a worker that consumes, and the processes that register.
 
 Everything starts at noon, when the pod of tests.unit.building is asked to go; its grace ends half a minute later.
 """
@@ -31,7 +31,7 @@ OUT_EVERYWHERE: list[str | None] = ["OUT_OF_SERVICE", "OUT_OF_SERVICE"]
 APP, ID = "ORDERS", "orders-0:orders:8080"
 RETENTION = timedelta(minutes=5)
 REPLICATED = 1.0
-"""Seconds after which every node knows what one was told."""
+"""Seconds after which every node knows what one has received."""
 
 
 class World:
@@ -95,11 +95,11 @@ class World:
         return client
 
     async def send(self, item: WorkItem | None = None) -> None:
-        """An order as the watch sends it."""
+        """Send a command as the watch does."""
         await self.broker.send(item or a_command())
 
-    def told(self, command: DrainCommand, outcome: Outcome) -> Event:
-        """An event about a command, told now."""
+    def an_event(self, command: DrainCommand, outcome: Outcome) -> Event:
+        """An event about a command, at this moment."""
         return make_event(command, outcome, virtual_clock())
 
     async def until_idle(self, *, hours: float = 3) -> None:

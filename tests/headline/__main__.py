@@ -23,14 +23,14 @@ from tests.demo.signals import Signals, seen_through
 from tests.headline import eureka_load, report, rounds, scene, table
 from tests.headline.judged import misjudged, verdicts
 from tests.headline.variants import SERVER_SETTINGS, STOCK, TUNED
-from tests.stack.prerequisites import CURL, Tell, require
-from tests.stack.stack import Stack, tell_on_stderr
+from tests.stack.prerequisites import CURL, ReportProgress, require
+from tests.stack.stack import Stack, report_on_stderr
 
 
-async def measure(chosen: argparse.Namespace, signals: Signals, tell: Tell) -> int:
+async def measure(chosen: argparse.Namespace, signals: Signals, report_progress: ReportProgress) -> int:
     """Return the exit code."""
     # What people's images have for the hook, and their pods are local processes here.
-    await require(CURL, tell=tell)
+    await require(CURL, report_progress=report_progress)
     async with AsyncExitStack() as opened:
         stack = Stack(
             regions={STOCK: 2, TUNED: 2},
@@ -38,11 +38,11 @@ async def measure(chosen: argparse.Namespace, signals: Signals, tell: Tell) -> i
             cluster=True,
             eureka_settings=eureka_load.ACCESS_LOG,
             settings_of_regions=SERVER_SETTINGS,
-            tell=tell,
+            report_progress=report_progress,
         )
         await opened.enter_async_context(stack)
         opened.callback(signals.ignore)
-        trial = await scene.set_up(opened, stack, tell)
+        trial = await scene.set_up(opened, stack, report_progress)
         problems = await rounds.roll_all(trial, chosen.rollouts, random.Random(chosen.seed))
         columns, load, judged = trial.figures(), report.load_of(trial), await verdicts(trial)
         problems += [problem for figures in columns for problem in figures.problems]
@@ -65,9 +65,9 @@ async def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10_000), help="of the order and the waits")
     parser.add_argument("--json", type=Path, metavar="FILE", help="everything, rollout by rollout")
     chosen = parser.parse_args()
-    tell = tell_on_stderr()
+    report_progress = report_on_stderr()
     first = f"about 2 minutes, and 3 to 4 more for each round; seed {chosen.seed}"
-    return await seen_through(lambda signals: measure(chosen, signals, tell), tell, first=first)
+    return await seen_through(lambda signals: measure(chosen, signals, report_progress), report_progress, first=first)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What eureka-drain itself says of the pods that it drained: `drains -o json`, asked once at the end."""
+"""The shutdown verdicts of eureka-drain on the pods that it drained: `drains -o json`, read once at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in each rollout, from outside. Pure: others note, the verdict judges, and all of it goes into the JSON.
+"""What happened in each rollout, from outside. Pure: others record, the verdict checks, and all of it is in the JSON.
 
 Times are aware UTC. What an instance shows at a node is noted when an answer arrives: a change is noted up to one
 sampling interval after it happened, never before. `None` is absence.

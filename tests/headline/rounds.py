@@ -69,7 +69,7 @@ async def _roll(trial: Trial, number: int, chance: random.Random) -> None:
         await until(partial(_is_over, rollout), f"the old pods of {rollout.variant} gone", timeout=LONGEST_ROLLOUT)
     await scene.all_up(trial)
     await scene.all_called(trial)
-    trial.tell(f"round {number}: over, and every caller calls the new instances only")
+    trial.report_progress(f"round {number}: over, and every caller calls the new instances only")
 
 
 async def _renew(caller: Caller, wait: float) -> None:
@@ -82,7 +82,7 @@ async def _restart(trial: Trial, variant: Variant, number: int) -> Rollout:
     old = [trial.observer.of(variant, pod) for pod in trial.observer.living(variant)]
     rollout = Rollout(variant.key, number, now(), old)
     trial.rollouts.append(rollout)
-    trial.tell(f"round {number}: kubectl rollout restart deployment/{variant.key}")
+    trial.report_progress(f"round {number}: kubectl rollout restart deployment/{variant.key}")
     await trial.stack.cluster.kubectl("rollout", "restart", f"deployment/{variant.key}", "-n", variant.key)
     what = f"{REPLICAS} new pods of {variant.key} ready"
     replaced = partial(_replaced, trial.observer, variant, {one.id for one in old})

@@ -21,7 +21,7 @@ from tests.stack import parts
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.kube_client import path
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.stack import Stack
 from tests.stack.waiting import until
 from tests.stack.workloads import deployment, java_service, pod, pod_spec
@@ -30,16 +30,16 @@ _POLICY = Path(__file__).parents[2] / "manifests" / "components" / "drain-window
 SERVICE, CALLER = "service", "caller"
 """Who asks a Eureka node, as its access log shows it."""
 LAST_CALLS = 2 * PER_SECOND
-"""So many of a caller's last calls tell whom it knows: two seconds of them reach all instances many times."""
+"""So many of a caller's last calls show whom it knows: two seconds of them reach all instances many times."""
 LONGEST_START = 300.0
 """Seconds until things stand that were begun at once on a busy machine."""
 
 
-async def set_up(opened: AsyncExitStack, stack: Stack, tell: Tell) -> Trial:
+async def set_up(opened: AsyncExitStack, stack: Stack, report_progress: ReportProgress) -> Trial:
     """All that is started is ended with `opened`."""
     observer = Observer(stack.cluster, stack.eureka, {variant.key: variant for variant in VARIANTS})
     await opened.enter_async_context(observer.running())
-    await _deploy(stack, tell)
+    await _deploy(stack, report_progress)
     jars = await parts.eureka_jars(lambda _: None)
     trial = Trial(
         stack=stack,
@@ -51,16 +51,16 @@ async def set_up(opened: AsyncExitStack, stack: Stack, tell: Tell) -> Trial:
             )
             for variant in VARIANTS
         },
-        tell=tell,
+        report_progress=report_progress,
     )
     await all_up(trial)
-    tell("all instances are UP at every node")
+    report_progress("all instances are UP at every node")
     opened.push_async_callback(trial.controller.stop)
     await trial.controller.start()
     for caller in trial.callers.values():
         opened.push_async_callback(caller.kill)
         await caller.start()
-    tell("controller and callers are ready; waiting until each caller is answered by all instances")
+    report_progress("controller and callers are ready; waiting until each caller is answered by all instances")
     await all_called(trial)
     return trial
 
@@ -93,7 +93,7 @@ async def all_called(trial: Trial) -> None:
     await until(look, "every caller answered by all instances, and by no other", timeout=LONGEST_START, interval=1)
 
 
-async def _deploy(stack: Stack, tell: Tell) -> None:
+async def _deploy(stack: Stack, report_progress: ReportProgress) -> None:
     client = stack.cluster.client
     for variant in VARIANTS:
         metadata = {"name": variant.key, "labels": variant.labels, "annotations": variant.annotations}
@@ -102,7 +102,7 @@ async def _deploy(stack: Stack, tell: Tell) -> None:
     for variant in VARIANTS:
         if variant.drained:
             await until(partial(_gets_the_hook, stack, variant), f"the policy in force in {variant.key}")
-    tell("the window's policy is in force")
+    report_progress("the window's policy is in force")
     jar = await parts.eureka_jars(lambda _: None) / "service-1.jar"
     for variant in VARIANTS:
         eureka = stack.eureka[variant.region]

@@ -16,7 +16,7 @@ Row = tuple[str, Callable[[Figures], str]]
 def lines(
     columns: Sequence[Figures], load: Mapping[str, Mapping[str, float]], judged: Mapping[str, Mapping[str, int]]
 ) -> Iterator[str]:
-    """`load` is each client's requests a second to Eureka, by what was asked; `judged` the product's own verdicts."""
+    """`load` is each client's requests a second to Eureka, by question; `judged` the product's shutdown verdicts."""
     heads = zip(*(figures.variant.title for figures in columns), strict=True)
     for left, head in zip(
         (f"rollouts of {REPLICAS} instances,", f"{PER_SECOND} requests a second"), heads, strict=True

@@ -30,13 +30,13 @@ def test_a_half_written_line_waits_for_its_end(caller: Caller, tmp_path: Path) -
     assert [(call.instance, call.outcome) for call in caller.look()] == [("a", "200"), ("b", "200")]
 
 
-def test_it_tells_whom_its_last_calls_reached(caller: Caller, tmp_path: Path) -> None:
+def test_it_reports_whom_its_last_calls_reached(caller: Caller, tmp_path: Path) -> None:
     write(tmp_path, "1\t2\told\t200\n1\t2\ta\t200\n1\t2\tb\t200\n")
     assert caller.answered_by(2) == {"a", "b"}
     assert caller.answered_by(3) == {"old", "a", "b"}
 
 
-def test_a_lost_call_reached_nobody_and_too_few_calls_tell_nothing(caller: Caller, tmp_path: Path) -> None:
+def test_a_lost_call_reached_nobody_and_too_few_calls_prove_nothing(caller: Caller, tmp_path: Path) -> None:
     write(tmp_path, "1\t2\ta\t200\n1\t2\tb\t503\n")
     assert caller.answered_by(2) == {"a", ""}
     assert caller.answered_by(3) == set()

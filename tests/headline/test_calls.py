@@ -13,7 +13,7 @@ def test_a_line_is_a_call_with_the_instance_that_was_chosen() -> None:
     assert call.took == 12
 
 
-def test_whatever_the_exception_says_stays_one_outcome() -> None:
+def test_whatever_the_exception_says_is_one_outcome() -> None:
     (call,) = parse(["1\t2\t-\ta\tb <- c"])
     assert call.outcome == "a\tb <- c"
 

@@ -1,4 +1,4 @@
-"""Who asked a Eureka node, and what, by its access log."""
+"""Which clients asked a Eureka node, and for what, by its access log."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_rates_are_by_what_was_asked_and_in_all() -> None:
     assert per_second(counted, {"nobody"}, 10) == {"all": 0}
 
 
-def test_the_logs_of_all_nodes_are_read_and_their_absence_is_said(tmp_path: Path) -> None:
+def test_the_logs_of_all_nodes_are_read_and_their_absence_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="no Eureka node has written an access log below"):
         read(tmp_path)
     for port in ("1", "2"):

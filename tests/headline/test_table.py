@@ -51,8 +51,8 @@ def test_no_figures_are_no_numbers() -> None:
 
 
 def test_what_each_client_asks_of_eureka_follows() -> None:
-    told = list(table.lines([column(0, {})], LOAD, {}))[-1]
-    assert told == "requests to Eureka a second, the caller of nothing: 0.034 (fetch 0.033, other 0.001)"
+    last = list(table.lines([column(0, {})], LOAD, {}))[-1]
+    assert last == "requests to Eureka a second, the caller of nothing: 0.034 (fetch 0.033, other 0.001)"
     assert list(table.lines([column(0, {})], {"nobody": {"all": 0.0}}, {}))[-1].endswith("nobody: 0.000")
 
 
@@ -61,7 +61,7 @@ def test_the_products_own_verdicts_stand_beside_what_was_measured() -> None:
     assert [line.split()[-4:] for line in lines if line.startswith("graceful")] == [["-", "24", "of", "25"]]
 
 
-def test_verdicts_are_counted_by_namespace() -> None:
+def test_shutdown_verdicts_are_counted_by_namespace() -> None:
     said = "".join(
         f'{{"namespace": "{name}", "shutdown": "{verdict}"}}\n'
         for name, verdict in (("drained", "graceful"), ("drained", "graceful"), ("tuned", "not_graceful"))
@@ -70,7 +70,7 @@ def test_verdicts_are_counted_by_namespace() -> None:
     assert counted("") == {}
 
 
-def test_a_verdict_that_contradicts_what_was_measured_is_wrong() -> None:
+def test_a_shutdown_verdict_that_contradicts_what_was_measured_is_wrong() -> None:
     lossless, lossy, nobodys = column(2, {}), column(2, {Kind.REFUSED: 3}), column(0, {})
     key = lossless.variant.key
     assert misjudged([lossless, nobodys], {key: Counter(graceful=25)}) == []

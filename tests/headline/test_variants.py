@@ -21,7 +21,7 @@ def test_the_copied_hook_is_what_doctor_reads_as_one() -> None:
     assert COPIED.grace_seconds > COPIED_SLEEP_SECONDS
 
 
-def test_the_drained_manifests_say_nothing_and_only_their_namespaces_differ() -> None:
+def test_the_drained_manifests_set_nothing_and_differ_by_namespace_only() -> None:
     for variant in (NOTHING, DRAINED, TUNED):
         assert variant.lifecycle(FIRST_NODE) is None
         assert variant.grace_seconds == NOTHING.grace_seconds
@@ -30,7 +30,7 @@ def test_the_drained_manifests_say_nothing_and_only_their_namespaces_differ() ->
     assert TUNED.annotations == {"eureka.drain/window": f"{TUNED_WINDOW_SECONDS}s"}
 
 
-def test_only_the_tuned_caller_has_settings_and_they_leave_the_window_some_seconds() -> None:
+def test_only_the_tuned_caller_has_settings_and_they_fit_the_window() -> None:
     assert [bool(variant.caller_settings) for variant in VARIANTS] == [False, False, False, True]
     assert [variant.region for variant in VARIANTS].count(NOTHING.region) == 3
     fetch, balancer = TUNED.caller_settings.values()

@@ -1,4 +1,4 @@
-"""What the headline counts and what it calls wrong, on records made by hand."""
+"""What the headline counts and what it reports as wrong, on records made by hand."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NOTHING, COPIED, DRAINED, TUNED = VARIANTS
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 REFUSED = "java.net.ConnectException: Connection refused"
 
-Story = list[tuple[float, str | None]]
+Statuses = list[tuple[float, str | None]]
 """Seconds since the beginning, and what a node shows from then on. Pods are deleted at 10, SIGTERM is at 105."""
-OUT: Story = [(10.2, "OUT_OF_SERVICE"), (106, None)]
+OUT: Statuses = [(10.2, "OUT_OF_SERVICE"), (106, None)]
 
 
 def at(seconds: float) -> datetime:
@@ -32,8 +32,8 @@ def call(seconds: float, instance: str = "a", outcome: str = "200", took: float 
     return Call(begun, begun + round(1000 * took), instance, outcome)
 
 
-def leaving(*records: Story, name: str = "a") -> Leaving:
-    """With one story a node; one story alone is told by all nodes."""
+def leaving(*records: Statuses, name: str = "a") -> Leaving:
+    """With a list of statuses for each node; one list alone is shown by all nodes."""
     made = Leaving(f"uid-{name}", f"pod-{name}", name, deleted_at=at(10))
     made.sigterm_at, made.exited_at, made.gone_at = at(105), at(107), at(108)
     for node, record in zip(NODES, records * (len(NODES) if len(records) == 1 else 1), strict=True):
@@ -55,7 +55,7 @@ def long_enough(*more: Call) -> list[Call]:
     return [call(number / PER_SECOND, "stays") for number in range(120 * PER_SECOND)] + list(more)
 
 
-def test_a_drained_instance_that_was_called_until_its_window_ended_loses_nothing() -> None:
+def test_a_drained_instance_called_until_its_windows_end_loses_nothing() -> None:
     found = figures(long_enough(call(70.5)), leaving(OUT), until=120)
     assert found.problems == ()
     assert (found.rollouts, found.calls, found.all_lost, found.share_lost) == (1, 6001, 0, 0)
@@ -91,12 +91,12 @@ def test_losses_of_the_others_are_figures_and_no_fault() -> None:
 
 
 def test_staleness_counts_from_the_later_node() -> None:
-    later: Story = [(9, "UP"), (10.9, "OUT_OF_SERVICE")]
+    later: Statuses = [(9, "UP"), (10.9, "OUT_OF_SERVICE")]
     assert figures([call(20.9)], leaving(OUT, later)).stale.most == pytest.approx(10)
 
 
-def test_staleness_counts_from_the_last_time_that_a_node_said_up() -> None:
-    again: Story = [(10, "OUT_OF_SERVICE"), (12, "UP"), (14, "OUT_OF_SERVICE"), (20, None)]
+def test_staleness_counts_from_the_last_time_that_a_node_showed_up() -> None:
+    again: Statuses = [(10, "OUT_OF_SERVICE"), (12, "UP"), (14, "OUT_OF_SERVICE"), (20, None)]
     assert figures([call(24)], leaving(OUT, again)).stale.most == pytest.approx(10)
 
 
@@ -125,7 +125,7 @@ def test_what_is_not_known_is_no_sample() -> None:
         ((OUT, [*OUT[:1], (107, "UP")]), "was not seen OUT_OF_SERVICE at every node"),
     ],
 )
-def test_a_drained_instance_that_was_not_taken_out_in_time_is_wrong(records: tuple[Story, ...], words: str) -> None:
+def test_a_drained_instance_that_was_not_taken_out_in_time_is_wrong(records: tuple[Statuses, ...], words: str) -> None:
     assert figures(long_enough(), leaving(*records), until=120).problems == (f"drained, round 1: a {words}",)
     assert figures(long_enough(), leaving(*records), variant=NOTHING, until=120).problems == ()
 

@@ -1,4 +1,4 @@
-"""One run: what stands, and what has been seen so far. The scene makes it, the rounds fill it, the report tells it."""
+"""One run: what stands, and what has been seen so far. The scene makes it, the rounds fill it, the report shows it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.headline.record import Rollout
 from tests.headline.variants import Variant
 from tests.headline.verdict import Figures, judge
 from tests.stack.controller_process import ControllerProcess
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.stack import Stack
 from tests.stack.timeline import now
 
@@ -25,7 +25,7 @@ class Trial:
     observer: Observer
     controller: ControllerProcess
     callers: dict[str, Caller]
-    tell: Tell
+    report_progress: ReportProgress
     rollouts: list[Rollout] = field(default_factory=list)
     ended_at: datetime | None = None
     """The last round was over, or something failed."""

@@ -1,4 +1,4 @@
-"""What a build is sent: the files that .dockerignore leaves."""
+"""What a build is sent: the files that .dockerignore keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Dockerfile as stages of instructions. What it does not understand is an error, never left out."""
+"""A Dockerfile as stages of instructions. What it does not understand is an error, never skipped."""
 
 from __future__ import annotations
 

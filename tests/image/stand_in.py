@@ -96,7 +96,7 @@ def _install_pip(python: Path, lib: Path) -> None:
 
 
 def _libraries(binaries: list[Path]) -> set[Path]:
-    told = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=True).stdout
-    found = {Path(path) for path in re.findall(r"(?:=> |^\s+)(/\S+) \(0x", told, re.MULTILINE)}
+    output = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=True).stdout
+    found = {Path(path) for path in re.findall(r"(?:=> |^\s+)(/\S+) \(0x", output, re.MULTILINE)}
     folder = Path("/usr/lib") / (sysconfig.get_config_var("MULTIARCH") or "")
     return found | {folder / name for name in LIBRARIES_OF_DEBIAN if (folder / name).exists()}

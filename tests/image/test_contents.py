@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import subprocess
 import zipfile
 from importlib.metadata import Distribution, distributions
@@ -49,8 +48,8 @@ def test_the_wheel_holds_the_whole_program_and_nothing_else(wheel: set[str]) -> 
 def test_what_is_installed_is_what_the_bill_of_materials_says(installed: dict[str, Distribution]) -> None:
     [arguments] = re.findall(r"^uv (export .*cyclonedx.*)$", (ROOT / "docs" / "image.md").read_text(), re.MULTILINE)
     words = [uv(), *arguments.split()]
-    told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    bill = json.loads(told)
+    output = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    bill = json.loads(output)
     listed = {
         _plain(one["name"]): one["version"]
         for one in bill["components"]
@@ -84,11 +83,11 @@ def test_no_builder_and_no_installer_is_in_it(image: Image, installed: dict[str,
 def test_python_cannot_bring_an_installer_back(image: Image) -> None:
     python = image.root / "usr" / "local" / "bin" / "python3"
     for module in ("pip", "setuptools", "wheel", "ensurepip"):
-        told = _inside(image, python.name, "-c", f"import {module}")
-        assert f"No module named '{module}'" in told, module
+        output = _inside(image, python.name, "-c", f"import {module}")
+        assert f"No module named '{module}'" in output, module
 
 
-def test_nothing_of_the_build_is_left(image: Image) -> None:
+def test_nothing_of_the_build_is_in_it(image: Image) -> None:
     assert not (image.root / "src").exists()
     for folder in ("tmp", "root"):
         assert not list((image.root / folder).iterdir())
@@ -96,11 +95,10 @@ def test_nothing_of_the_build_is_left(image: Image) -> None:
 
 def test_the_programs_user_may_read_everything_and_change_nothing(image: Image) -> None:
     # As the engine's COPY does, these tests' keeps owners and modes.
-    paths = [image.root, *(image.root / "opt").rglob("*")]
+    paths = [image.root, *(path for path in (image.root / "opt").rglob("*") if not path.is_symlink())]
+    assert len(paths) > 100
     for path in paths:
         facts = path.lstat()
-        if stat.S_ISLNK(facts.st_mode):
-            continue
         needed = 0o005 if path.is_dir() else 0o004
         assert (facts.st_uid, facts.st_gid) == (0, 0), path
         assert facts.st_mode & needed == needed, path

@@ -58,7 +58,7 @@ def test_the_last_stage_takes_one_folder_from_the_build_and_only_removes() -> No
     ]
 
 
-def test_everything_comes_from_the_lock_and_nothing_downloaded_is_run_to_install_it() -> None:
+def test_everything_comes_from_the_lock_and_no_downloaded_installer_runs() -> None:
     build = next(stage for stage in STAGES if stage.name == "build")
     steps = " && ".join(one.rest for one in build.all("RUN"))
     installs = [step for step in re.split(r"\s*&&\s*", steps) if re.match(r"uv (sync|build|pip)", step)]
@@ -80,9 +80,9 @@ def test_it_runs_as_a_high_number_without_a_name_and_is_process_1() -> None:
 
 def test_its_numbers_are_the_settings() -> None:
     assert int(LAST.last("EXPOSE").rest) == Settings().http.port
-    told = re.search(r"stop\.within \((\d+) s\)", TEXT)
-    assert told
-    assert int(told[1]) == Settings().shutdown_timeout.total_seconds()
+    stated = re.search(r"shutdown_timeout \((\d+) s\)", TEXT)
+    assert stated
+    assert int(stated[1]) == Settings().shutdown_timeout.total_seconds()
 
 
 def test_the_page_about_it_names_what_it_names() -> None:

@@ -59,7 +59,7 @@ async def get(url: str, container: Container) -> tuple[int, str]:
                 await asyncio.sleep(0.05)
 
 
-async def test_without_arguments_it_says_what_it_can_do(image: Image) -> None:
+async def test_without_arguments_it_lists_what_it_can_do(image: Image) -> None:
     ended = await run(image)
     assert (ended.status, ended.err) == (0, "")
     assert "Usage: eureka-drain" in ended.out
@@ -80,7 +80,7 @@ async def test_a_bad_setting_is_one_line_and_status_2(image: Image) -> None:
     assert ended.err.count("\n") == 1
 
 
-async def test_a_watch_outside_a_cluster_says_what_it_lacks(image: Image) -> None:
+async def test_a_watch_outside_a_cluster_reports_what_it_lacks(image: Image) -> None:
     ended = await run(image, "watch", settings=NOBODY_THERE)
     assert ended.status == 1
     assert "neither in-cluster credentials nor a usable kubeconfig" in ended.err

@@ -30,8 +30,8 @@ class Desk:
         shutil.copytree(ROOT / "manifests", self.folder / "manifests")
         kubectl = shutil.which("kubectl")
         _program(programs / "kubectl", f'exec {sys.executable} -m tests.install.kubectl {kubectl} "$@"')
-        told = " ".join(f"{name}={shlex.quote(value)}" for name, value in broker.environment.items())
-        _program(programs / "rabbitmqctl", f'exec env {told} {SCRIPTS / "rabbitmqctl"} "$@"')
+        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in broker.environment.items())
+        _program(programs / "rabbitmqctl", f'exec env {variables} {SCRIPTS / "rabbitmqctl"} "$@"')
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("EUREKA_DRAIN_", "KUBE"))}
         self._env = {
             **kept,

@@ -1,4 +1,4 @@
-"""Who follows docs/install.md line by line ends with a drained pod; and each right is missed when it is taken away."""
+"""Following docs/install.md line by line ends with a drained pod; and each right is missed when it is taken away."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ async def test_every_command_of_the_page_is_run_by_a_test() -> None:
 
 
 async def test_who_follows_the_page_ends_with_a_drained_pod(installed: Installed, orders: str) -> None:
-    told = await installed.follow("4.")
-    assert "wrong" not in "".join(told)
+    output = await installed.follow("4.")
+    assert "wrong" not in "".join(output)
     before = await names(installed)
     await installed.follow("5.")
 
@@ -43,8 +43,8 @@ async def test_who_follows_the_page_ends_with_a_drained_pod(installed: Installed
 
     await until(drained, f"{len(before)} old pods of {orders} out of service", timeout=90, interval=2)
     events = await installed.cluster.client.list("events", "shop")
-    told_of = {one["involvedObject"]["name"] for one in events if one["reason"] == "Drained"}
-    assert any(pod.startswith(name) for pod in before for name in told_of), "at the pod, or at what it belonged to"
+    recorded = {one["involvedObject"]["name"] for one in events if one["reason"] == "Drained"}
+    assert any(pod.startswith(name) for pod in before for name in recorded), "at the pod, or at what it belonged to"
     # The new ones serve.
     for name in await names(installed) - before:
         pod = await installed.cluster.client.get("pods", name, "shop")
@@ -92,12 +92,12 @@ async def test_a_verb_that_is_taken_away_is_named_by_doctor_and_readiness(
             return status == 503 and missing in text
 
         await until(noticed, f"{missing} in /readyz of {role}", timeout=60, interval=0.5)
-        told = await installed.desk.run(doctor(role), expect=1)
+        output = await installed.desk.run(doctor(role), expect=1)
     finally:
         await installed.cluster.client.patch(ROLES, name, {"rules": granted["rules"]}, None, kind="merge")
-    [wrong] = [line for line in told.splitlines() if line.startswith("wrong") and "may " in line]
+    [wrong] = [line for line in output.splitlines() if line.startswith("wrong") and "may " in line]
     assert f"may {verb} {resource}" in wrong
-    assert f"--verb={verb}" in told
+    assert f"--verb={verb}" in output
 
 
 async def test_every_role_is_ready_again_once_its_rights_are_back(installed: Installed) -> None:

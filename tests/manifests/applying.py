@@ -1,4 +1,4 @@
-"""kubectl against the real API server, and what it says beside its answer."""
+"""kubectl against the real API server, and what it prints beside its answer."""
 
 from __future__ import annotations
 

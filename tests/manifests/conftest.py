@@ -15,7 +15,7 @@ from tests.manifests.applying import may
 from tests.manifests.rendering import MANIFESTS, Object, write_overlay
 from tests.stack.cluster import Cluster
 from tests.stack.parts import prometheus_operator_crds
-from tests.stack.prerequisites import KUBECTL, Tell, require
+from tests.stack.prerequisites import KUBECTL, ReportProgress, require
 from tests.stack.waiting import until
 
 Apply = Callable[..., Awaitable[str]]
@@ -24,15 +24,15 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
-async def kubectl(tell: Tell) -> None:
+async def kubectl(report_progress: ReportProgress) -> None:
     """It is there, or the error says what to do."""
-    await require(KUBECTL, tell=tell)
+    await require(KUBECTL, report_progress=report_progress)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def crds(cluster: Cluster, tell: Tell) -> None:
+async def crds(cluster: Cluster, report_progress: ReportProgress) -> None:
     """PodMonitor and PrometheusRule are known to the API server."""
-    folder = await prometheus_operator_crds(tell)
+    folder = await prometheus_operator_crds(report_progress)
     await cluster.kubectl("apply", "--server-side", "-f", str(folder))
 
 
@@ -59,8 +59,8 @@ async def apply(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Apply]:
             await until(partial(_is_gone, cluster, one), f"{one} of an earlier test gone")
             await cluster.client.create("namespaces", {"metadata": {"name": one, "labels": RESTRICTED}}, None)
         applied.append((folder, made))
-        status, _, told = await run_kubectl(cluster.kubeconfig, "apply", "--validate=strict", "-k", str(folder))
-        assert (status, told) == (0, "")
+        status, _, output = await run_kubectl(cluster.kubeconfig, "apply", "--validate=strict", "-k", str(folder))
+        assert (status, output) == (0, "")
         watch = f"system:serviceaccount:{namespace}:eureka-drain-watch"
         where = namespace if moved else "shop"
         # What is applied is in force a moment later.

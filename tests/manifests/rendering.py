@@ -118,8 +118,10 @@ def workloads(objects: tuple[Object, ...]) -> list[Workload]:
 
 
 def ours(objects: tuple[Object, ...]) -> list[Workload]:
-    """Those that run the program."""
-    return [one for one in workloads(objects) if one.role]
+    """Return those that run the program; there is at least one."""
+    found = [one for one in workloads(objects) if one.role]
+    assert found, "no object runs the program"
+    return found
 
 
 def settings_of(workload: Workload, objects: tuple[Object, ...], root: Path) -> Settings:

@@ -1,4 +1,4 @@
-"""The policy on the real API server: it says no where the code does, and to nothing else."""
+"""The policy on the real API server: it denies what the code refuses, and nothing else."""
 
 from __future__ import annotations
 
@@ -147,16 +147,16 @@ async def test_it_refuses_what_the_code_refuses_and_nothing_else(cluster: Cluste
 async def test_it_knows_the_annotations_that_the_code_knows(cluster: Cluster, enforced: str) -> None:
     assert set(FOLLOWED_OR_REFUSED) == set(VALUES), "each has its cases above"
     for misspelt in ("regions", "Port"):
-        told = await _refusal(cluster, enforced, a_pod({misspelt: "80"} | dict.fromkeys(KNOWN, "true")))
-        assert f"no such annotation: eureka.drain/{misspelt}; known are {', '.join(KNOWN)}" in told
+        output = await _refusal(cluster, enforced, a_pod({misspelt: "80"} | dict.fromkeys(KNOWN, "true")))
+        assert f"no such annotation: eureka.drain/{misspelt}; known are {', '.join(KNOWN)}" in output
 
 
 async def test_it_refuses_a_window_that_the_window_policy_does_not_follow(cluster: Cluster, enforced: str) -> None:
     for text in FOLLOWED:
         assert await _refusal(cluster, enforced, a_pod({"window": text})) == "", text
     for text in NOT_FOLLOWED:
-        told = await _refusal(cluster, enforced, a_pod({"window": text}))
-        assert "or a number and a unit, at most an hour: 20s, 1.5m" in told, text
+        output = await _refusal(cluster, enforced, a_pod({"window": text}))
+        assert "or a number and a unit, at most an hour: 20s, 1.5m" in output, text
 
 
 async def test_other_annotations_are_nobodys_business(cluster: Cluster, enforced: str) -> None:
@@ -199,14 +199,14 @@ async def test_it_warns_who_applies_and_stands_in_nobodys_way(cluster: Cluster, 
 
     async def warned() -> str:
         words = ("-n", namespace, "apply", "--dry-run=server", "-f", "-")
-        status, out, told = await kubectl(cluster.kubeconfig, *words, reads=bad)
+        status, out, output = await kubectl(cluster.kubeconfig, *words, reads=bad)
         assert status == 0
         assert "created" in out
-        return told
+        return output
 
-    told = await until(warned, "a warning")
-    assert "Warning: Validation failed for ValidatingAdmissionPolicy 'eureka-drain-annotations'" in told
-    assert "eureka.drain/retention is a number and a unit" in told
+    output = await until(warned, "a warning")
+    assert "Warning: Validation failed for ValidatingAdmissionPolicy 'eureka-drain-annotations'" in output
+    assert "eureka.drain/retention is a number and a unit" in output
 
 
 async def test_every_expression_fits_every_kind_that_it_is_asked_about(cluster: Cluster, policy: None) -> None:

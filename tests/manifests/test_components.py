@@ -61,7 +61,7 @@ def test_they_work_together(tmp_path: Path) -> None:
     assert len(ours(objects)) == len(ours(render(EXAMPLE)))
 
 
-def test_the_namespace_enforces_the_strictest_standard_and_can_be_another_one(tmp_path: Path) -> None:
+def test_the_namespace_enforces_the_strictest_standard_under_any_name(tmp_path: Path) -> None:
     objects = render(write_overlay(tmp_path, EXAMPLE, components=("namespace",), namespace="infra"))
     (namespace,) = of_kind(objects, "Namespace").values()
     assert namespace["metadata"]["name"] == "infra"
@@ -84,7 +84,7 @@ def test_priority_is_above_usual_pods_and_below_the_systems(tmp_path: Path) -> N
     assert all("priorityClassName" not in one.pod for one in ours(render(EXAMPLE)))
 
 
-def test_prometheus_scrapes_the_port_of_every_role_that_stays(tmp_path: Path) -> None:
+def test_prometheus_scrapes_the_port_of_every_long_running_role(tmp_path: Path) -> None:
     objects = with_components(tmp_path, "prometheus")
     (monitor,) = of_kind(objects, "PodMonitor").values()
     (end,) = monitor["spec"]["podMetricsEndpoints"]
@@ -146,7 +146,7 @@ def test_the_page_names_every_overlay_and_component() -> None:
         assert f"`{name}`" in page
 
 
-def test_a_region_reads_a_secret_of_its_own_by_the_patch_that_the_page_shows(tmp_path: Path) -> None:
+def test_a_region_reads_its_own_secret_by_the_patch_on_the_page(tmp_path: Path) -> None:
     page = (MANIFESTS / "README.md").read_text()
     shown = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
     base = MANIFESTS / "base" / "work"

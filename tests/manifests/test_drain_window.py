@@ -1,4 +1,4 @@
-"""The window on the real API server: which pods get it, how long it is, and what it leaves alone."""
+"""The window on the real API server: which pods get it, how long it is, and what it does not change."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ async def test_nothing_changes_in_a_namespace_that_has_not_opted_in(
             assert pod["metadata"].get("annotations", {}) == notes
 
 
-async def test_a_namespace_that_opts_out_again_is_left_alone(cluster: Cluster) -> None:
+async def test_a_namespace_that_opts_out_again_is_not_changed(cluster: Cluster) -> None:
     async with opted_in(cluster, labels={}) as name:
         await cluster.kubectl("label", "namespace", name, f"{WINDOW}-")
 
@@ -307,7 +307,7 @@ async def test_a_namespace_that_opts_out_again_is_left_alone(cluster: Cluster) -
 
 
 @pytest.mark.parametrize("hook", [None, OWN_HOOK], ids=["no hook", "a hook of its own"])
-async def test_a_sidecar_that_a_webhook_adds_stays_as_long_and_the_grace_grows_once(
+async def test_a_webhooks_sidecar_serves_as_long_and_the_grace_grows_once(
     cluster: Cluster, tmp_path: Path, hook: Object | None
 ) -> None:
     sidecar = a_container("sidecar") | ({"lifecycle": hook} if hook else {})
@@ -324,7 +324,7 @@ async def test_a_sidecar_that_a_webhook_adds_stays_as_long_and_the_grace_grows_o
         assert [one.get("lifecycle") for one in first["containers"]] == [sleep(95)], "the policy is before webhooks"
 
 
-async def test_the_sidecar_of_a_pod_that_is_left_alone_is_left_alone_too(cluster: Cluster, tmp_path: Path) -> None:
+async def test_the_sidecar_of_a_pod_that_is_not_changed_is_not_changed_either(cluster: Cluster, tmp_path: Path) -> None:
     sidecar = a_container("sidecar")
     async with opted_in(cluster) as name, adding(cluster, name, sidecar, tmp_path):
 
@@ -336,9 +336,7 @@ async def test_the_sidecar_of_a_pod_that_is_left_alone_is_left_alone_too(cluster
         assert looks(pod) == ({"main": OWN_HOOK, "sidecar": None}, 30)
 
 
-async def test_a_copy_of_a_pod_that_has_the_window_keeps_it_and_gets_no_second_one(
-    cluster: Cluster, shop: str, stock: str
-) -> None:
+async def test_a_copy_of_a_pod_with_the_window_gets_no_second_one(cluster: Cluster, shop: str, stock: str) -> None:
     first = await made(cluster, shop, a_pod())
     notes = first["metadata"]["annotations"]
     wider = first["spec"] | {"containers": [*first["spec"]["containers"], a_container("added")]}
@@ -363,7 +361,7 @@ async def test_an_error_in_the_policy_stands_in_no_pods_way(cluster: Cluster, sh
     assert looks(pod) == ({"main": None}, longest), "95 more is no number any more"
 
 
-async def test_doctor_finds_that_a_deployments_pods_stay_long_enough(
+async def test_doctor_finds_that_a_deployments_pods_serve_long_enough(
     cluster: Cluster, shop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = a_spec(a_container(lifecycle=OWN_HOOK), schedulingGates=NEVER_RUN)
@@ -392,7 +390,7 @@ async def test_doctor_finds_that_a_deployments_pods_stay_long_enough(
     }
 
 
-async def test_doctor_compares_with_the_window_that_the_namespace_says(
+async def test_doctor_compares_with_the_window_of_the_namespace(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opted_in(cluster, window="20s") as name:

@@ -1,4 +1,4 @@
-"""Who may do what: exactly these rules, bound to exactly these accounts."""
+"""The rights of each account: exactly these rules, bound to exactly these accounts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_cluster_grants_its_processes_and_people_exactly_this(name: str) -> No
     assert not of_kind(objects, "Role", "RoleBinding")
 
 
-def test_the_namespaced_one_has_nothing_cluster_wide_and_rights_in_the_watched_namespace_alone() -> None:
+def test_the_namespaced_overlay_has_rights_in_the_watched_namespace_alone() -> None:
     objects = overlay("namespaced")
     assert not {one["kind"] for one in objects} & CLUSTER_WIDE
     wanted = {name: PROCESSES[name] for name in ("eureka-drain-watch", "eureka-drain-sweep")}

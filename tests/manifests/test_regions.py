@@ -44,7 +44,7 @@ def with_ap(tmp_path: Path) -> tuple[Object, ...]:
     return render(example)
 
 
-def test_it_adds_the_regions_own_objects_and_leaves_the_others_alone(with_ap: tuple[Object, ...]) -> None:
+def test_it_adds_the_regions_own_objects_and_changes_no_others(with_ap: tuple[Object, ...]) -> None:
     before = {(one["kind"], one["metadata"]["name"]) for one in overlay("multi-region")}
     after = {(one["kind"], one["metadata"]["name"]) for one in with_ap}
     renamed = {(kind, name) for kind, name in before | after if kind == "ConfigMap"}

@@ -1,4 +1,4 @@
-"""What the service accounts and people may do, as the API server says: exactly what the manifests grant."""
+"""What the service accounts and people may do, by the API server's review: exactly what the manifests grant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reviewers' tools say: kube-score finds nothing critical, and each supported Kubernetes knows every field."""
+"""What reviewers' tools report: kube-score finds nothing critical, and each supported Kubernetes knows every field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kubernetes_validate import utils as definitions
 
 from tests.manifests.rendering import COMPONENTS, MANIFESTS, OVERLAYS, Object, overlay, render, workloads, write_overlay
 from tests.stack.parts import kube_score as built_kube_score
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
@@ -29,8 +29,8 @@ CRITICAL = 1
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kube_score(tell: Tell) -> Path:
-    return await built_kube_score(tell) / "kube-score"
+async def kube_score(report_progress: ReportProgress) -> Path:
+    return await built_kube_score(report_progress) / "kube-score"
 
 
 async def score(kube_score: Path, objects: tuple[Object, ...], folder: Path) -> dict[tuple[str, str], int]:

@@ -31,7 +31,7 @@ def a_strict_pod() -> Object:
 
 
 def an_event_at(pod: Pod) -> KubernetesEvent:
-    """What a drained pod is told."""
+    """The Kubernetes Event at a drained pod."""
     return KubernetesEvent(
         name="tests.1",
         namespace=pod.namespace,

@@ -12,7 +12,7 @@ from tests.faults.population import Population
 from tests.page.scene import OPERATOR, VIEWER, Scene
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.prerequisites import CHROMIUM, Tell, require
+from tests.stack.prerequisites import CHROMIUM, ReportProgress, require
 from tests.stack.rabbitmq import RabbitMq
 
 QUIET = (
@@ -24,9 +24,9 @@ SETTINGS = {"ops.operator_token": OPERATOR, "ops.viewer_token": VIEWER, "remove"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(tell: Tell) -> AsyncIterator[Browser]:
+async def browser(report_progress: ReportProgress) -> AsyncIterator[Browser]:
     """Debian's Chromium."""
-    await require(CHROMIUM, tell=tell)
+    await require(CHROMIUM, report_progress=report_progress)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
         yield browser

@@ -1,4 +1,4 @@
-"""For whoever cannot see the colours, or the page: names, headings, tables, and contrasts that are computed."""
+"""For readers who cannot see the colours, or the page: names, headings, tables, and contrasts that are computed."""
 
 import pytest
 

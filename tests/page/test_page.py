@@ -132,7 +132,7 @@ async def test_times_are_the_readers_with_utc_beside(scene: Scene) -> None:
         assert re.search(rf"{local} .*{at[11:19]} UTC$", text), (text, local, at)
 
 
-async def test_a_row_appears_by_itself_and_the_focus_stays(scene: Scene) -> None:
+async def test_a_row_appears_by_itself_and_the_focus_is_kept(scene: Scene) -> None:
     name = "orders-live"
     async with scene.reader() as reader:
         page = reader.page
@@ -232,7 +232,7 @@ async def test_a_replay_goes_from_the_plan_to_its_outcome(scene: Scene) -> None:
         assert await watching.evaluate("window.unchanged") is True, "the drain's own page followed"
 
 
-async def test_a_replay_under_way_can_be_stopped_and_says_what_was_not_sent(scene: Scene) -> None:
+async def test_a_replay_under_way_can_be_stopped_and_reports_what_was_not_sent(scene: Scene) -> None:
     await scene.population.add("files-alive", "files")
     subjects = await asyncio.gather(*(scene.drained(f"files-gone-{number}", "files") for number in range(2)))
     for subject in subjects:

@@ -93,7 +93,7 @@ def test_the_first_second_is_as_wide_as_the_minutes_after_it() -> None:
     assert places[3] == pytest.approx(97)
 
 
-def test_no_two_moments_share_a_row_and_the_middle_of_many_is_left_out() -> None:
+def test_no_two_moments_share_a_row_and_the_middle_of_many_is_omitted() -> None:
     drawn = picture([moment(number) for number in range(100)])
     assert drawn is not None
     assert len({point.y for point in drawn.points}) == len(drawn.points) == MAX_ROWS
@@ -111,7 +111,7 @@ def test_clocks_that_disagree_and_unknown_beginnings_can_be_drawn() -> None:
     assert picture([]) is None
 
 
-def test_a_request_is_a_step_and_a_retry_is_a_state() -> None:
+def test_a_request_is_a_stage_and_a_retry_is_a_state() -> None:
     assert state(moment(1, outcome=Outcome.requested)) is None
     assert state(Moment(at=NOW, what="retrying", outcome=Outcome.retrying)) is Outcome.retrying
     assert state(moment(1, outcome=Outcome.failed)) is Outcome.failed
@@ -155,7 +155,7 @@ def test_a_log_that_is_still_read_is_no_empty_log() -> None:
     assert "No drains since" in " ".join(drains().split())
 
 
-def test_what_is_left_out_is_counted() -> None:
+def test_what_is_omitted_is_counted() -> None:
     shown = drains(groups=groups_of([record(1, Outcome.removed)]), count=301, left_out=300)
     assert "300 more are not shown" in shown
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 import yaml
 
 from tests.stack.parts import promtool as built_promtool
-from tests.stack.prerequisites import KUBECTL, Tell, require
+from tests.stack.prerequisites import KUBECTL, ReportProgress, require
 from tests.stack.processes import output_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
@@ -25,8 +25,8 @@ CASES = Path(__file__).parent
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def promtool(tell: Tell) -> Path:
-    return await built_promtool(tell) / "promtool"
+async def promtool(report_progress: ReportProgress) -> Path:
+    return await built_promtool(report_progress) / "promtool"
 
 
 @pytest.fixture
@@ -56,8 +56,10 @@ async def test_every_case_is_an_alerts() -> None:
     assert sorted(file.stem for file in CASES.glob("*.yaml")) == sorted(ALERTS)
 
 
-async def test_kustomize_makes_the_rules_the_monitor_and_the_dashboard(tmp_path: Path, tell: Tell) -> None:
-    await require(KUBECTL, tell=tell)
+async def test_kustomize_makes_the_rules_the_monitor_and_the_dashboard(
+    tmp_path: Path, report_progress: ReportProgress
+) -> None:
+    await require(KUBECTL, report_progress=report_progress)
     _write_overlay(tmp_path)
     objects = {one["kind"]: one for one in yaml.safe_load_all(await output_of("kubectl", "kustomize", str(tmp_path)))}
     assert set(objects) == {"ConfigMap", "PodMonitor", "PrometheusRule"}

@@ -8,7 +8,7 @@ import sys
 from tests.stack.parts import eureka_jars
 from tests.stack.prerequisites import MissingPrerequisiteError
 from tests.stack.processes import ProcessError
-from tests.stack.stack import Stack, tell_on_stderr
+from tests.stack.stack import Stack, report_on_stderr
 
 
 async def main() -> int:
@@ -23,14 +23,16 @@ async def main() -> int:
     assert task is not None
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
-    tell = tell_on_stderr()
-    stack = Stack(regions=regions, broker=True, cluster=True, management=True, keep=chosen.keep, tell=tell)
+    report_progress = report_on_stderr()
+    stack = Stack(
+        regions=regions, broker=True, cluster=True, management=True, keep=chosen.keep, report_progress=report_progress
+    )
     try:
         async with stack:
             await _show(stack)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
-        tell("stopped, nothing left behind" if not chosen.keep else "stopped")
+        report_progress("stopped, nothing left behind" if not chosen.keep else "stopped")
         return 0
     except (MissingPrerequisiteError, ProcessError) as error:
         print(error, file=sys.stderr)

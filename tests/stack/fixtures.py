@@ -15,48 +15,48 @@ import pytest_asyncio
 from tests.stack.authority import Authority
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq, ServerCertificates
-from tests.stack.stack import Stack, tell_on_stderr
+from tests.stack.stack import Stack, report_on_stderr
 
 
 @pytest.fixture(scope="session")
-def tell(request: pytest.FixtureRequest) -> Tell:
+def report_progress(request: pytest.FixtureRequest) -> ReportProgress:
     """Progress that is shown although pytest captures output: a build takes minutes."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    say = tell_on_stderr()
+    say = report_on_stderr()
 
-    def tell(line: str) -> None:
+    def report_progress(line: str) -> None:
         if not line.startswith(("building", "installing")):
             return
         with capture.global_and_fixture_disabled():
             say(line)
 
-    return tell
+    return report_progress
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def eureka_pair(tell: Tell) -> AsyncIterator[EurekaNodes]:
+async def eureka_pair(report_progress: ReportProgress) -> AsyncIterator[EurekaNodes]:
     """Two Eureka nodes that are each other's peer."""
-    async with Stack(regions={"eu": 2}, tell=tell) as stack:
+    async with Stack(regions={"eu": 2}, report_progress=report_progress) as stack:
         yield stack.eureka["eu"]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def broker(tell: Tell, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitMq]:
+async def broker(report_progress: ReportProgress, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RabbitMq]:
     """RabbitMQ; it listens for TLS too, with a certificate that only tests of that exchange and use."""
     folder = tmp_path_factory.mktemp("broker")
     authority = Authority()
     certificate, key = authority.write(folder, "localhost")
     certificates = ServerCertificates(authority.write_ca(folder / "ca.pem"), certificate, key)
-    async with Stack(broker=True, broker_certificates=certificates, tell=tell) as stack:
+    async with Stack(broker=True, broker_certificates=certificates, report_progress=report_progress) as stack:
         yield stack.broker
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cluster(tell: Tell) -> AsyncIterator[Cluster]:
+async def cluster(report_progress: ReportProgress) -> AsyncIterator[Cluster]:
     """A control plane with a node that runs pods."""
-    async with Stack(cluster=True, tell=tell) as stack:
+    async with Stack(cluster=True, report_progress=report_progress) as stack:
         yield stack.cluster
 
 

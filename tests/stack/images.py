@@ -35,7 +35,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Host:
-    """What a pod is told of the API server."""
+    """What a pod knows of the API server."""
 
     url: str
     certificate: Path

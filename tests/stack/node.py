@@ -5,7 +5,7 @@ lists and watches all pods, one renews the lease and the node's Ready condition,
 
 Order of events after a broken watch: list again, diff, watch; a pod that vanished meanwhile counts as deleted.
 
-Not played: images and volumes (but for those that it is told of, see images.py), resources, init containers, liveness
+Not played: images and volumes (but for those that images.py knows), resources, init containers, liveness
 and startup probes, secrets and config maps in the environment, `kubectl logs` and `exec` (the logs are files in the
 node's folder).
 

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, Tell, require
+from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, ReportProgress, require
 from tests.stack.processes import Process, ProcessError, output_of
 
 _HERE = Path(__file__).parent
@@ -49,23 +49,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eureka-drain"
 
 
-async def kubernetes_servers(tell: Tell) -> Path:
+async def kubernetes_servers(report_progress: ReportProgress) -> Path:
     """The folder with kube-apiserver and kube-controller-manager."""
     names = ["kube-apiserver", "kube-controller-manager"]
     what = f"kube-apiserver and kube-controller-manager {KUBERNETES_VERSION}"
     recipe = [_VERSION_FLAGS.encode(), " ".join(names).encode()]
     flags = ["-ldflags", _VERSION_FLAGS]
     programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
-    return await _go_programs(what, _KUBERNETES, flags, programs, tell, recipe=recipe, estimate="about 5 minutes")
+    return await _go_programs(
+        what, _KUBERNETES, flags, programs, report_progress, recipe=recipe, estimate="about 5 minutes"
+    )
 
 
-async def toxiproxy_server(tell: Tell) -> Path:
+async def toxiproxy_server(report_progress: ReportProgress) -> Path:
     """The folder with `server`, a TCP proxy that delays, swallows and resets."""
     programs = ["github.com/Shopify/toxiproxy/v2/cmd/server"]
-    return await _go_programs("Toxiproxy", _TOXIPROXY, [], programs, tell, estimate="about 20 seconds")
+    return await _go_programs("Toxiproxy", _TOXIPROXY, [], programs, report_progress, estimate="about 20 seconds")
 
 
-async def promtool(tell: Tell) -> Path:
+async def promtool(report_progress: ReportProgress) -> Path:
     """The folder with `promtool`, which checks Prometheus rules and plays them through.
 
     Without service discovery: its clients of two dozen clouds would be most of the build, and no rule asks them.
@@ -73,22 +75,24 @@ async def promtool(tell: Tell) -> Path:
     flags = ["-tags", "remove_all_sd", "-ldflags", "-s -w"]
     programs = ["github.com/prometheus/prometheus/cmd/promtool"]
     recipe = [flag.encode() for flag in flags]
-    return await _go_programs("promtool", _PROMTOOL, flags, programs, tell, recipe=recipe, estimate="about 4 minutes")
-
-
-async def kube_score(tell: Tell) -> Path:
-    """The folder with `kube-score`, which looks for what a reviewer of manifests would ask for."""
-    programs = ["github.com/zegl/kube-score/cmd/kube-score"]
     return await _go_programs(
-        "kube-score", _KUBE_SCORE, ["-ldflags", "-s -w"], programs, tell, estimate="half a minute"
+        "promtool", _PROMTOOL, flags, programs, report_progress, recipe=recipe, estimate="about 4 minutes"
     )
 
 
-async def prometheus_operator_crds(tell: Tell) -> Path:
+async def kube_score(report_progress: ReportProgress) -> Path:
+    """The folder with `kube-score`, which looks for what a reviewer of manifests would ask for."""
+    programs = ["github.com/zegl/kube-score/cmd/kube-score"]
+    return await _go_programs(
+        "kube-score", _KUBE_SCORE, ["-ldflags", "-s -w"], programs, report_progress, estimate="half a minute"
+    )
+
+
+async def prometheus_operator_crds(report_progress: ReportProgress) -> Path:
     """The folder with the definitions of PodMonitor and PrometheusRule, from the operator's source."""
 
     async def build(folder: Path, log: Path) -> None:
-        await require(GO, tell=tell)
+        await require(GO, report_progress=report_progress)
         download = ["go", "mod", "download", "-json", _PROMETHEUS_OPERATOR]
         await _run("go", download, folder, log)
         # Again, now that nothing is told of the download itself.
@@ -100,10 +104,10 @@ async def prometheus_operator_crds(tell: Tell) -> Path:
             shutil.copyfile(Path(module["Dir"]) / "example" / "prometheus-operator-crd" / file, folder / file)
 
     recipe = [one.encode() for one in (_PROMETHEUS_OPERATOR, _PROMETHEUS_OPERATOR_SUM, *_CRDS)]
-    return await _cached("the Prometheus operator's resources", recipe, build, tell, "a few seconds")
+    return await _cached("the Prometheus operator's resources", recipe, build, report_progress, "a few seconds")
 
 
-async def eureka_jars(tell: Tell) -> Path:
+async def eureka_jars(report_progress: ReportProgress) -> Path:
     """The folder with server-1.jar (a Eureka node), service-1.jar (a service with the stock client), caller-1.jar."""
     sources = sorted(
         file.relative_to(_EUREKA)
@@ -112,7 +116,7 @@ async def eureka_jars(tell: Tell) -> Path:
     )
 
     async def build(folder: Path, log: Path) -> None:
-        await require(JAVA, JAVAC, MAVEN, tell=tell)
+        await require(JAVA, JAVAC, MAVEN, report_progress=report_progress)
         with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
             # Of a copy, so that no target/ appears in the repository, whoever builds at the same time.
             shutil.copytree(_EUREKA, copy, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
@@ -121,7 +125,9 @@ async def eureka_jars(tell: Tell) -> Path:
                 shutil.move(Path(copy) / module / "target" / f"{module}-1.jar", folder)
 
     recipe = [str(file).encode() + b"\0" + (_EUREKA / file).read_bytes() for file in sources]
-    return await _cached("the Eureka node, the sample service and its caller", recipe, build, tell, "about 1 minute")
+    return await _cached(
+        "the Eureka node, the sample service and its caller", recipe, build, report_progress, "about 1 minute"
+    )
 
 
 async def _go_programs(
@@ -129,17 +135,17 @@ async def _go_programs(
     module: Path,
     flags: Sequence[str],
     programs: Sequence[str],
-    tell: Tell,
+    report_progress: ReportProgress,
     *,
     recipe: Sequence[bytes] = (),
     estimate: str,
 ) -> Path:
     async def build(folder: Path, log: Path) -> None:
-        await require(GO, tell=tell)
+        await require(GO, report_progress=report_progress)
         await _run("go", ["go", "build", "-o", f"{folder}/", *flags, *programs], module, log)
 
     pinned = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
-    return await _cached(what, [*pinned, *recipe], build, tell, estimate)
+    return await _cached(what, [*pinned, *recipe], build, report_progress, estimate)
 
 
 async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
@@ -153,7 +159,11 @@ async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
 
 
 async def _cached(
-    what: str, recipe: Sequence[bytes], build: Callable[[Path, Path], Awaitable[None]], tell: Tell, estimate: str
+    what: str,
+    recipe: Sequence[bytes],
+    build: Callable[[Path, Path], Awaitable[None]],
+    report_progress: ReportProgress,
+    estimate: str,
 ) -> Path:
     """The finished folder: found, or built by us, or by another run meanwhile."""
     digest = hashlib.sha256()
@@ -161,13 +171,13 @@ async def _cached(
         digest.update(len(part).to_bytes(8, "big") + part)
     finished = cache_folder() / digest.hexdigest()
     if finished.exists():
-        tell(f"{what}: built before")
+        report_progress(f"{what}: built before")
         return finished
     finished.parent.mkdir(parents=True, exist_ok=True)
-    async with _locked(finished.with_suffix(".lock"), what, tell):
+    async with _locked(finished.with_suffix(".lock"), what, report_progress):
         if not finished.exists():
             begun = asyncio.get_running_loop().time()
-            progress = asyncio.create_task(_report(what, tell, estimate))
+            progress = asyncio.create_task(_report(what, report_progress, estimate))
             unfinished = Path(tempfile.mkdtemp(prefix="building-", dir=finished.parent))
             try:
                 log = finished.with_suffix(".log")
@@ -180,31 +190,31 @@ async def _cached(
             finally:
                 progress.cancel()
                 shutil.rmtree(unfinished, ignore_errors=True)
-            tell(f"{what}: built in {asyncio.get_running_loop().time() - begun:.0f} s")
+            report_progress(f"{what}: built in {asyncio.get_running_loop().time() - begun:.0f} s")
     return finished
 
 
-async def _report(what: str, tell: Tell, estimate: str) -> None:
+async def _report(what: str, report_progress: ReportProgress, estimate: str) -> None:
     seconds = 0
-    tell(f"building {what}: {estimate} the first time, never again")
+    report_progress(f"building {what}: {estimate} the first time, never again")
     while True:
         await asyncio.sleep(_PROGRESS_SECONDS)
         seconds += _PROGRESS_SECONDS
-        tell(f"building {what}: {seconds} s")
+        report_progress(f"building {what}: {seconds} s")
 
 
 @asynccontextmanager
-async def _locked(file: Path, what: str, tell: Tell) -> AsyncIterator[None]:
+async def _locked(file: Path, what: str, report_progress: ReportProgress) -> AsyncIterator[None]:
     """One builder at a time on this machine; the kernel drops the lock with its holder, so none is ever stale."""
     with file.open("w") as lock:
-        told = False
+        reported = False
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if not told:
-                    tell(f"{what}: another run is building it, waiting")
-                told = True
+                if not reported:
+                    report_progress(f"{what}: another run is building it, waiting")
+                reported = True
                 await asyncio.sleep(0.5)
         yield

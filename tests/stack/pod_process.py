@@ -28,7 +28,7 @@ RETRY_SECONDS = 0.5
 
 
 class PodProcess:
-    """`online` gates every call to the API server: a node that is cut off tells it nothing."""
+    """`online` gates every call to the API server: a node that is cut off reports nothing to it."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class PodProcess:
             self.timeline.mark_first("ready")
 
     async def _persistently(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Until it worked or there is nothing to tell any more, over restarts of the API server."""
+        """Until it worked or there is nothing to report any more, over restarts of the API server."""
         while not self._vanished.is_set():
             await self._online.wait()
             try:

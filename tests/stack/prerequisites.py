@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.stack.processes import ProcessError, output_of
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 _SYSTEM_PATH = ":/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -65,7 +65,7 @@ CURL = Prerequisite("curl", "curl")
 CHROMIUM = Prerequisite("chromium", "chromium")
 
 
-async def require(*wanted: Prerequisite, tell: Tell) -> None:
+async def require(*wanted: Prerequisite, report_progress: ReportProgress) -> None:
     """Return when all are there; install what is missing where we may, else say what to do."""
     # Where Go's archive and Debian's servers land, whatever PATH the caller has.
     if not os.environ.get("PATH", "").endswith(_SYSTEM_PATH):
@@ -74,7 +74,7 @@ async def require(*wanted: Prerequisite, tell: Tell) -> None:
         missing = [one for one in wanted if not await _is_there(one)]
         packages = sorted({one.package for one in missing if one.package})
         if packages and _may_install():
-            await _install(packages, tell)
+            await _install(packages, report_progress)
             missing = [one for one in missing if not await _is_there(one)]
     if missing:
         lines = [f"  {one.program}: {_advice(one)}" for one in missing]
@@ -109,8 +109,8 @@ def _may_install() -> bool:
     return os.geteuid() == 0 and Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
 
 
-async def _install(packages: list[str], tell: Tell) -> None:
-    tell(f"installing {' '.join(packages)} with apt-get")
+async def _install(packages: list[str], report_progress: ReportProgress) -> None:
+    report_progress(f"installing {' '.join(packages)} with apt-get")
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     # Another apt may be at work: it waits for its turn instead of failing.
     apt = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=600")

@@ -35,7 +35,7 @@ class _Guard:
     def __init__(self) -> None:
         self._guardian: subprocess.Popen[bytes] | None = None
 
-    def tell(self, fact: str) -> None:
+    def send(self, fact: str) -> None:
         if self._guardian is None:
             self._guardian = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(guardian.__file__))],
@@ -54,12 +54,12 @@ _guard = _Guard()
 
 def remove_folder_with_us(folder: Path) -> None:
     """Have the folder removed even when this process is killed."""
-    _guard.tell(f"folder {folder}")
+    _guard.send(f"folder {folder}")
 
 
 def keep_folder(folder: Path) -> None:
     """Leave the folder to whoever started us."""
-    _guard.tell(f"keep {folder}")
+    _guard.send(f"keep {folder}")
 
 
 class Process:
@@ -118,7 +118,7 @@ class Process:
                 cwd=self.cwd,
                 start_new_session=True,
             )
-        _guard.tell(f"group {self._child.pid}")
+        _guard.send(f"group {self._child.pid}")
         # A file descriptor that becomes readable at the child's end: no thread per child, any event loop.
         descriptor = os.pidfd_open(self._child.pid)
         asyncio.get_running_loop().add_reader(descriptor, self._reap, self._child, descriptor)
@@ -129,11 +129,11 @@ class Process:
         # As a container's end is the end of everything in it. The leader is still a zombie, so the number is ours.
         self._signal_group(signal.SIGKILL)
         child.wait()
-        _guard.tell(f"forget {child.pid}")
+        _guard.send(f"forget {child.pid}")
         self._ended.set()
 
     async def start(self) -> None:
-        """Start and wait until ready; stopped again and told why when that fails."""
+        """Start and wait until ready; stopped again with the reason when that fails."""
         self.spawn()
         if self._ready is None:
             return

@@ -4,7 +4,7 @@ Order of events: epmd (Erlang's port mapper) as a child in the foreground, so th
 broker by the script behind Debian's wrapper, which would switch to the user `rabbitmq`.
 
 Traps: the distribution port is chosen explicitly, since the stock one (AMQP port + 20000) may be taken; both it and
-epmd listen on every interface unless told otherwise; the cookie lives in HOME, so HOME is ours, too.
+epmd listen on every interface unless set otherwise; the cookie lives in HOME, so HOME is ours, too.
 A stopped broker keeps its data: `restart` finds durable queues again.
 """
 

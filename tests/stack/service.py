@@ -2,12 +2,12 @@
 
 Run as `python -m tests.stack.service` with these variables:
 
-    EUREKA_NODES     comma-separated URLs; the first that answers is told, as Netflix's client does
+    EUREKA_NODES     comma-separated URLs; the first that answers is used, as Netflix's client does
     APP              the application's name
     POD_IP, PORT     where to listen (default 127.0.0.1 and 8080)
     INSTANCE_ID      default {ip}:{app}:{port}, much as Spring Cloud's
     RENEWAL_SECONDS  between heartbeats, default 30, as stock; LEASE_SECONDS default 90
-    DEREGISTER       `true`: tell Eureka at SIGTERM, as a well-behaved client does; default false: just end
+    DEREGISTER       `true`: deregister at SIGTERM, as a well-behaved client does; default false: just end
     REFUSE_SIGTERM   `true`: ignore it, to be killed at the deadline
 
 Order of events: listen, register as STARTING, register as UP, heartbeats; a heartbeat that is answered with 404
@@ -61,7 +61,7 @@ class Service:
 
     async def _listen(self) -> web.AppRunner:
         application = web.Application()
-        application.router.add_get("/served", self._tell)
+        application.router.add_get("/served", self._served)
         application.router.add_get("/{path:.*}", self._serve)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -72,7 +72,7 @@ class Service:
         self.served += 1
         return web.Response(text=f"{self.instance_id}\n")
 
-    async def _tell(self, _: web.Request) -> web.Response:
+    async def _served(self, _: web.Request) -> web.Response:
         return web.Response(text=f"{self.served}\n")
 
     async def _stay_registered(self) -> None:
@@ -102,7 +102,7 @@ class Service:
             await asyncio.sleep(1)
 
     async def _at_first_node(self, call: Callable[[RegistryClient], Awaitable[bool]]) -> bool | None:
-        """As Netflix's client: one node is told, the next one only when that fails. None: no node answered."""
+        """As Netflix's client: one node is asked, the next one only when that fails. None: no node answered."""
         for node in self.nodes:
             with contextlib.suppress(*_UNREACHABLE):
                 return await call(node)

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 from tests.stack import parts
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.prerequisites import ETCD, ETCDCTL, JAVA, KUBECTL, OPENSSL, RABBITMQ, Tell, require
+from tests.stack.prerequisites import ETCD, ETCDCTL, JAVA, KUBECTL, OPENSSL, RABBITMQ, ReportProgress, require
 from tests.stack.processes import keep_folder, remove_folder_with_us
 from tests.stack.rabbitmq import RabbitMq, ServerCertificates
 
@@ -29,14 +29,14 @@ class _Part(Protocol):
     async def close(self) -> None: ...
 
 
-def tell_on_stderr() -> Tell:
+def report_on_stderr() -> ReportProgress:
     """Lines with the seconds since now."""
     begun = time.monotonic()
 
-    def tell(line: str) -> None:
+    def report_progress(line: str) -> None:
         print(f"[{time.monotonic() - begun:5.1f} s] {line}", file=sys.stderr, flush=True)
 
-    return tell
+    return report_progress
 
 
 class Stack:
@@ -56,9 +56,9 @@ class Stack:
         apiserver_flags: Sequence[str] = (),
         controller_manager_flags: Sequence[str] = (),
         keep: bool = False,
-        tell: Tell | None = None,
+        report_progress: ReportProgress | None = None,
     ) -> None:
-        """`regions` maps a name to its number of Eureka nodes. `tell` gets the progress; None is silence.
+        """`regions` maps a name to its number of Eureka nodes. `report_progress` gets the progress; None is silence.
 
         `eureka_settings` are for the nodes of all regions, `settings_of_regions` for those of one, and stronger.
         """
@@ -72,7 +72,7 @@ class Stack:
         self._settings_of_regions = dict(settings_of_regions or {})
         self._cluster_options = (users, apiserver_flags, controller_manager_flags)
         self._keep = keep
-        self._tell: Tell = tell or (lambda _: None)
+        self._report_progress: ReportProgress = report_progress or (lambda _: None)
         self._broker: RabbitMq | None = None
         self._cluster: Cluster | None = None
         self._cleanup = AsyncExitStack()
@@ -91,7 +91,7 @@ class Stack:
         wanted = [JAVA] if self._regions else []
         wanted += [RABBITMQ] if self._wants_broker else []
         wanted += [ETCD, ETCDCTL, OPENSSL, KUBECTL] if self._wants_cluster else []
-        await require(*wanted, tell=self._tell)
+        await require(*wanted, report_progress=self._report_progress)
         self.folder = Path(tempfile.mkdtemp(prefix="eureka-drain-stack-"))
         remove_folder_with_us(self.folder)
         self._cleanup.callback(self._leave_folder)
@@ -121,7 +121,7 @@ class Stack:
         return work
 
     async def _start_cluster(self) -> None:
-        servers = await parts.kubernetes_servers(self._tell)
+        servers = await parts.kubernetes_servers(self._report_progress)
         users, apiserver_flags, controller_manager_flags = self._cluster_options
         self._cluster = Cluster(
             self.folder / "kubernetes",
@@ -139,7 +139,7 @@ class Stack:
         await self._start("RabbitMQ", self._broker)
 
     async def _start_eureka(self) -> None:
-        jar = await parts.eureka_jars(self._tell) / "server-1.jar"
+        jar = await parts.eureka_jars(self._report_progress) / "server-1.jar"
         for region, count in self._regions.items():
             settings = self._eureka_settings | dict(self._settings_of_regions.get(region, {}))
             self.eureka[region] = EurekaNodes(
@@ -151,13 +151,13 @@ class Stack:
 
     async def _start(self, what: str, part: _Part) -> None:
         self._cleanup.push_async_callback(part.close)
-        self._tell(f"{what}: starting")
+        self._report_progress(f"{what}: starting")
         await part.start()
-        self._tell(f"{what}: ready")
+        self._report_progress(f"{what}: ready")
 
     def _leave_folder(self) -> None:
         if self._keep:
             keep_folder(self.folder)
-            self._tell(f"kept: {self.folder}")
+            self._report_progress(f"kept: {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -54,7 +54,7 @@ async def hook_server() -> AsyncIterator[tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize(("status", "succeeds"), [(200, True), (302, True), (404, False), (503, False)])
-async def test_an_http_pre_stop_succeeds_from_200_to_399_and_sigterm_comes_either_way(
+async def test_an_http_pre_stop_succeeds_from_200_to_399_and_sigterm_follows(
     cluster: Cluster, namespace: str, hook_server: tuple[int, list[str]], status: int, succeeds: bool
 ) -> None:
     port, seen = hook_server
@@ -80,9 +80,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_at_the_deadline(cluster:
     assert one.containers[0].state.exit_code == 137
 
 
-async def test_pre_stop_is_cut_off_by_the_grace_and_sigterm_still_gets_two_seconds(
-    cluster: Cluster, namespace: str
-) -> None:
+async def test_the_grace_cuts_pre_stop_off_and_sigterm_still_has_two_seconds(cluster: Cluster, namespace: str) -> None:
     hooked = container(*STUBBORN, lifecycle={"preStop": {"sleep": {"seconds": 3}}})
     late = container(*STUBBORN, name="late", lifecycle={"preStop": {"exec": {"command": ["sleep", "60"]}}})
     one = await running_pod(cluster, namespace, "late", pod_spec(hooked, late, grace_seconds=3))
@@ -159,7 +157,7 @@ async def test_a_pod_that_runs_to_completion_ends_in_the_phase_of_its_exit_code(
     await until(noticed, "the job's status")
 
 
-async def test_an_evicted_pod_fails_and_stays(cluster: Cluster, namespace: str) -> None:
+async def test_an_evicted_pod_fails_and_is_not_deleted(cluster: Cluster, namespace: str) -> None:
     one = await running_pod(cluster, namespace, "evicted", pod_spec(container("sleep", "600")))
     await cluster.node.evict(one.uid)
 
@@ -193,9 +191,7 @@ async def test_variables_and_arguments_are_expanded(cluster: Cluster, namespace:
     assert file.read_text() == wanted
 
 
-async def test_pods_survive_a_restart_of_the_api_server_and_are_followed_after_it(
-    cluster: Cluster, namespace: str
-) -> None:
+async def test_pods_survive_a_restart_of_the_api_server_and_are_followed(cluster: Cluster, namespace: str) -> None:
     one = await running_pod(cluster, namespace, "survivor", pod_spec(container("sleep", "600")))
     await cluster.api.apiserver.restart()
     assert one.containers[0].program.running

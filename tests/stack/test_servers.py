@@ -59,9 +59,7 @@ async def test_a_paused_broker_answers_nobody_until_it_goes_on(broker: RabbitMq)
     await (await aio_pika.connect(broker.url, timeout=10)).close()
 
 
-async def test_eureka_nodes_replicate_to_each_other_and_one_survives_without_the_other(
-    eureka_pair: EurekaNodes,
-) -> None:
+async def test_eureka_nodes_replicate_and_one_survives_without_the_other(eureka_pair: EurekaNodes) -> None:
     app, instance = f"pair-{secrets.token_hex(4)}", "1:2:3"
     first, second = eureka_pair.nodes
     await first.registry.register(app, instance, ip="127.0.0.9")
@@ -103,7 +101,7 @@ async def test_a_version_from_before_a_compaction_and_a_restart_is_too_old(clust
     assert refused.value.status == 410
 
 
-async def test_a_service_account_may_do_what_its_role_says_and_no_more(cluster: Cluster, namespace: str) -> None:
+async def test_a_service_account_may_do_what_its_role_grants_and_no_more(cluster: Cluster, namespace: str) -> None:
     await cluster.client.create("serviceaccounts", {"metadata": {"name": "reader"}}, namespace)
     await cluster.kubectl("-n", namespace, "create", "role", "reads", "--verb=list", "--resource=pods")
     account = f"--serviceaccount={namespace}:reader"

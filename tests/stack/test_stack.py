@@ -11,7 +11,7 @@ from tests.stack.workloads import deployment, java_service, pod_spec, python_ser
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 
-async def test_a_deployment_of_services_becomes_ready_and_is_registered_at_both_nodes_and_rolls(
+async def test_a_deployment_becomes_ready_registers_at_both_nodes_and_rolls(
     cluster: Cluster, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     spec = pod_spec(python_service("shop", eureka_pair.urls, env={"DEREGISTER": "true"}))
@@ -35,7 +35,7 @@ async def test_a_deployment_of_services_becomes_ready_and_is_registered_at_both_
         await shown_everywhere(eureka_pair, "shop", f"{one['status']['podIP']}:shop:8080", None)
 
 
-async def test_a_service_that_does_not_deregister_stays_registered_after_its_pod_is_gone(
+async def test_a_service_that_does_not_deregister_outlives_its_pod_in_eureka(
     cluster: Cluster, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
     one = await running_pod(cluster, namespace, "stays", pod_spec(python_service("stays", eureka_pair.urls)))

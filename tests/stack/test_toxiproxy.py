@@ -1,4 +1,4 @@
-"""The proxies do to a connection what they say, and undo it."""
+"""The proxies do to a connection what they promise, and undo it."""
 
 import asyncio
 import secrets
@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.stack.parts import toxiproxy_server
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.stack.toxiproxy import Proxy, Toxiproxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,9 +24,9 @@ async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pref
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def proxy(tmp_path: Path, tell: Tell) -> AsyncIterator[Proxy]:
+async def proxy(tmp_path: Path, report_progress: ReportProgress) -> AsyncIterator[Proxy]:
     """Before a server that echoes lines."""
-    toxiproxy = Toxiproxy(tmp_path, await toxiproxy_server(tell))
+    toxiproxy = Toxiproxy(tmp_path, await toxiproxy_server(report_progress))
     server = await asyncio.start_server(_echo, "127.0.0.1", 0)
     try:
         await toxiproxy.start()
@@ -50,7 +50,7 @@ async def test_a_healthy_one_passes_everything_on(proxy: Proxy) -> None:
     assert await ask(proxy) == b"hello\n"
 
 
-async def test_a_half_open_one_accepts_and_never_answers_also_on_open_connections(proxy: Proxy) -> None:
+async def test_a_half_open_proxy_accepts_but_never_answers_even_old_connections(proxy: Proxy) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"before\n")
     assert await reader.readline() == b"before\n"
@@ -90,7 +90,7 @@ async def test_a_narrow_one_takes_longer_for_more(proxy: Proxy) -> None:
     await proxy.heal()
 
 
-async def test_a_closed_one_refuses_and_another_server_may_take_the_place_behind_it(proxy: Proxy) -> None:
+async def test_a_closed_proxy_refuses_and_its_server_may_be_replaced(proxy: Proxy) -> None:
     await proxy.close()
     with pytest.raises(ConnectionRefusedError):
         await ask(proxy)

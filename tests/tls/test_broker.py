@@ -1,4 +1,4 @@
-"""RabbitMQ over TLS, with client certificates: what is right comes up, what is wrong is told as the link's trouble."""
+"""RabbitMQ over TLS, with client certificates: right settings connect, wrong ones are the link's trouble."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_what_is_wrong_is_the_links_trouble_in_one_plain_line(
     assert "canary-5d1" not in said
 
 
-async def test_an_expired_certificate_is_told_and_a_new_one_is_used_without_a_restart(
+async def test_an_expired_certificate_is_reported_and_replaced_without_restart(
     secure_broker: SecureBroker, tmp_path: Path
 ) -> None:
     region = fresh_region()
@@ -134,7 +134,7 @@ async def test_an_expired_certificate_is_told_and_a_new_one_is_used_without_a_re
         await secure_broker.certify(secure_broker.authority)
 
 
-async def test_renewed_credentials_are_used_at_the_next_connect_and_what_is_up_stays_up(
+async def test_renewed_credentials_are_used_at_the_next_connect_only(
     secure_broker: SecureBroker, tmp_path: Path
 ) -> None:
     wrong = settings_for(secure_broker, tmp_path / "wrong", ca_file=OTHERS.write_ca(tmp_path / "other.pem"))

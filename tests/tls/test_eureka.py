@@ -1,4 +1,4 @@
-"""Real nodes behind TLS with basic auth: a wrong certificate is never spoken to, and a mended one works at once."""
+"""Real nodes behind TLS with basic auth: a wrong certificate gets no request, and a corrected one works at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.regions import IP, adapter, fresh_app
 from tests.stack.authority import Authority
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.parts import eureka_jars
-from tests.stack.prerequisites import Tell
+from tests.stack.prerequisites import ReportProgress
 from tests.tls.front import USER, Front
 
 PASSWORD = "canary-2f7-password"
@@ -73,10 +73,10 @@ async def test_a_wrong_certificate_is_named_and_the_node_used_once_it_is_right(
 
 
 async def test_a_node_that_serves_https_itself_is_verified_too(
-    tell: Tell, tmp_path: Path, authority: Authority
+    report_progress: ReportProgress, tmp_path: Path, authority: Authority
 ) -> None:
     certificate, key = authority.write(tmp_path, "localhost")
-    jar = await eureka_jars(tell) / "server-1.jar"
+    jar = await eureka_jars(report_progress) / "server-1.jar"
     served = {"server.ssl.certificate": str(certificate), "server.ssl.certificate-private-key": str(key)}
     nodes = EurekaNodes(tmp_path / "node", jar, count=1, settings=served, scheme="https")
     (url,) = nodes.urls

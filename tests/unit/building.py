@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, drain_id
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, Readings, read
+from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read
 from controller.domain.pods import LivingPod, Owner, Pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.tracking import Tracker
@@ -132,46 +131,6 @@ def _reading(node: str, answer: Instance | Condition | None) -> Reading:
     if isinstance(answer, Condition):
         return Reading(node=node, condition=answer, detail="HTTP 500" if answer is Condition.failing else "")
     return read(node, answer)
-
-
-class FakeRegistry:
-    """A registry of scripted answers that notes every write.
-
-    ``script`` holds what all nodes say at each reading; the last entry stays.
-    """
-
-    def __init__(self, *script: tuple[Reading, ...]) -> None:
-        self._script = list(script)
-        self.writes: list[tuple[str, tuple[str, ...]]] = []
-        self.cache_age: timedelta | None = None
-
-    async def siblings(self, app: str) -> tuple[Instance, ...]:
-        raise NotImplementedError
-
-    async def everything(self) -> tuple[Instance, ...]:
-        raise NotImplementedError
-
-    async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> tuple[Reading, ...]:
-        now = self._script[0] if len(self._script) == 1 else self._script.pop(0)
-        return tuple(reading for reading in now if nodes is None or reading.node in nodes)
-
-    async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:
-        self.writes.append(("take_out", tuple(one.node for one in at)))
-        return ()
-
-    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
-        self.writes.append(("restore", tuple(one.node for one in at)))
-        return ()
-
-    async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
-        self.writes.append(("remove", tuple(nodes)))
-        return ()
-
-    async def find(self, pod: Pod, *, not_before: datetime) -> Any:
-        raise AssertionError("not asked in these tests")
-
-    async def look_up(self, instance_id: str) -> Instance | None:
-        raise AssertionError("not asked in these tests")
 
 
 def confirm(tracker: Tracker, uid: str) -> None:

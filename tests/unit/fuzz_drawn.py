@@ -1,7 +1,7 @@
 """Hostile input by the ten thousand: seeded, cheap, and the same again for the same seed.
 
 Each example has a randomness of its own, so that it does not depend on those before it. ``FUZZ_SEED`` varies the run:
-any text is a seed, and ``random`` draws one. A failure tells the seed and the example's number.
+any text is a seed, and ``random`` draws one. A failure reports the seed and the example's number.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ if SEED == "random":
 COUNTS = {"annotations": 36_000, "bodies": 30_000, "answers": 28_000, "talks": 1_200, "objects": 14_000, "watches": 200}
 COUNTS["events"] = 4_000
 """How many examples of each kind; tests/unit/test_fuzz_*.py."""
-KINDS_TOLD = 12
+MAX_KINDS = 12
 """Different failures that one run tells."""
 
 TEXTS = [
@@ -253,15 +253,15 @@ class Tally(Counter[str]):
         """Note a failure of the example that is being looked at."""
         lines = traceback.extract_tb(error.__traceback__)
         place = f"{type(error).__name__} in {lines[-1].name}, {lines[-1].filename}:{lines[-1].lineno}"
-        told = "".join(traceback.format_exception(error))[-3_000:]
-        self._failures.setdefault(place, []).append(f"example {self.total()}: {told}")
+        report = "".join(traceback.format_exception(error))[-3_000:]
+        self._failures.setdefault(place, []).append(f"example {self.total()}: {report}")
         self["failed"] += 1
 
     def conclude(self) -> None:
         """Every example was looked at, and none of them failed."""
         kinds = sorted(self._failures.items(), key=lambda kind: -len(kind[1]))
-        told = [f"{len(found)} times {place}, first {found[0]}" for place, found in kinds[:KINDS_TOLD]]
-        assert not told, "\n\n".join([f"FUZZ_SEED={SEED}: {self._what}", *told])
+        report = [f"{len(found)} times {place}, first {found[0]}" for place, found in kinds[:MAX_KINDS]]
+        assert not report, "\n\n".join([f"FUZZ_SEED={SEED}: {self._what}", *report])
         assert self.total() == COUNTS[self._what]
 
 
@@ -277,7 +277,7 @@ def fuzz(what: str, check: Callable[[Draw], str]) -> Tally:
     return tally
 
 
-async def fuzz_story(what: str, check: Callable[[Draw], Awaitable[str]]) -> Tally:
+async def fuzz_async(what: str, check: Callable[[Draw], Awaitable[str]]) -> Tally:
     """Check every example, one after the other."""
     tally = Tally(what)
     for draw in tally.draws:
@@ -402,7 +402,7 @@ class Published:
 
     @property
     def delay(self) -> int:
-        """The seconds that it spends on the ladder."""
+        """The seconds that it spends in the delay queues."""
         return int("".join(self.key.split(".")[:LEVELS]), 2)
 
 
@@ -514,7 +514,7 @@ class Bench:
         return published
 
     async def follow(self, published: list[Published], *, steps: int) -> int:
-        """Hand what comes back from the ladder to the consumer again, so many times at most; gives the times."""
+        """Hand what comes back from the delay queues to the consumer again, so many times at most; gives the times."""
         waiting = [one for one in published if one.exchange.startswith(names.DELAY)]
         for step in range(steps):
             if not waiting:

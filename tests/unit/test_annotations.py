@@ -1,4 +1,4 @@
-"""Annotations are hostile until read."""
+"""Annotations are hostile until they are read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ hostile = st.text(max_size=80) | st.sampled_from(
 )
 
 
-def test_a_silent_pod_gives_no_hints() -> None:
+def test_a_pod_without_annotations_is_read_as_defaults() -> None:
     assert read_annotations(a_pod()) == PodAnnotations()
 
 
@@ -97,7 +97,7 @@ def test_a_broken_annotation_is_named_in_one_short_printable_line(name: str, val
 
 
 @given(st.dictionaries(st.sampled_from(KNOWN), hostile), st.sampled_from([(), (8080,), (8080, 9090)]))
-def test_any_annotations_give_addressable_hints_or_a_hint_error(notes: dict[str, str], ports: tuple[int, ...]) -> None:
+def test_any_annotations_are_addressable_or_an_annotations_error(notes: dict[str, str], ports: tuple[int, ...]) -> None:
     pod = a_pod(annotations=notes, ports=ports)
     try:
         annotations = read_annotations(pod)
@@ -119,7 +119,7 @@ def test_an_app_is_checked_as_it_will_be_used_in_upper_case() -> None:
 
 
 @given(hostile)
-def test_any_region_annotation_gives_region_names_or_a_hint_error(value: str) -> None:
+def test_any_region_annotation_gives_names_or_an_annotations_error(value: str) -> None:
     try:
         names = annotated_regions(a_pod(annotations={"region": value}))
     except AnnotationError:
@@ -129,7 +129,7 @@ def test_any_region_annotation_gives_region_names_or_a_hint_error(value: str) ->
 
 
 @given(hostile)
-def test_any_switch_is_true_false_or_a_hint_error(value: str) -> None:
+def test_any_switch_is_true_false_or_an_annotations_error(value: str) -> None:
     try:
         assert is_enabled(a_pod(annotations={"enabled": value})) is (value.strip().lower() == "true")
     except AnnotationError:

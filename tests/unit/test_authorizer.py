@@ -1,4 +1,4 @@
-"""Who is let in: by header, by cookie, as anybody; from which page; and for how long that is remembered."""
+"""Which requests are let in: by header, by cookie, from which page; and for how long that is remembered."""
 
 from __future__ import annotations
 

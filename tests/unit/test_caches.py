@@ -1,4 +1,4 @@
-"""How old a node's response cache may be, read from the page on which a Spring Cloud server tells its settings."""
+"""How old a node's response cache may be, read from the page on which a Spring Cloud server shows its settings."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def page(**properties: Any) -> bytes:
 
 
 def age(**properties: Any) -> float | None:
-    told = decode_age(page(**properties))
-    return None if told is None else told.total_seconds()
+    shown = decode_age(page(**properties))
+    return None if shown is None else shown.total_seconds()
 
 
 def test_a_stock_servers_cache_is_half_a_minute_old() -> None:
@@ -47,20 +47,20 @@ def test_a_stock_servers_cache_is_half_a_minute_old() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"), [(7_000, 7), ("7000", 7), (1, 0.001), (0, 0), (MAX_AGE_MS, 3_600), ("30000", 30)]
+    ("shown", "seconds"), [(7_000, 7), ("7000", 7), (1, 0.001), (0, 0), (MAX_AGE_MS, 3_600), ("30000", 30)]
 )
-def test_what_is_set_is_told_as_number_or_as_text(told: int | str, seconds: float) -> None:
-    assert age(responseCacheUpdateIntervalMs=told) == seconds
+def test_what_is_set_is_a_number_or_a_text(shown: int | str, seconds: float) -> None:
+    assert age(responseCacheUpdateIntervalMs=shown) == seconds
 
 
 @pytest.mark.parametrize("switched_off", [False, "false", "FALSE", "False"])
-def test_a_server_that_does_not_use_that_cache_tells_nothing_old(switched_off: bool | str) -> None:
+def test_a_server_that_does_not_use_that_cache_shows_nothing_old(switched_off: bool | str) -> None:
     assert age(useReadOnlyResponseCache=switched_off) == 0
     assert age(useReadOnlyResponseCache=switched_off, responseCacheUpdateIntervalMs=MASKED) == 0
 
 
 @pytest.mark.parametrize(
-    "told",
+    "shown",
     [
         {"responseCacheUpdateIntervalMs": MASKED, "useReadOnlyResponseCache": MASKED},
         {"responseCacheUpdateIntervalMs": MASKED},
@@ -79,8 +79,8 @@ def test_a_server_that_does_not_use_that_cache_tells_nothing_old(switched_off: b
     ],
     ids=str,
 )
-def test_what_is_masked_or_missing_or_no_caches_age_is_not_told(told: dict[str, Any]) -> None:
-    assert age(**told) is None
+def test_what_is_masked_or_missing_or_no_caches_age_is_no_age(shown: dict[str, Any]) -> None:
+    assert age(**shown) is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_is_masked_or_missing_or_no_caches_age_is_not_told(told: dict[str, 
         b'{"contexts": {"application": {"beans": {"other": {}}}}}',
     ],
 )
-def test_a_server_that_tells_of_no_such_settings_tells_nothing(body: bytes | None) -> None:
+def test_a_server_without_such_settings_has_no_age(body: bytes | None) -> None:
     assert decode_age(body) is None
 
 
@@ -121,7 +121,7 @@ def test_the_settings_may_stand_in_any_context() -> None:
     ],
     ids=lambda body: repr(body[:40]),
 )
-def test_nonsense_is_told_as_such_without_a_word_of_it(body: bytes) -> None:
+def test_nonsense_is_reported_as_such_without_a_word_of_it(body: bytes) -> None:
     with pytest.raises(NonsenseError) as error:
         decode_age(body)
     assert str(error.value) == "its settings cannot be read"
@@ -142,14 +142,14 @@ SETTINGS = st.fixed_dictionaries(
 )
 
 
-@given(SETTINGS | JSON.filter(lambda told: not isinstance(told, dict)), st.binary(max_size=9))
+@given(SETTINGS | JSON.filter(lambda shown: not isinstance(shown, dict)), st.binary(max_size=9))
 def test_whatever_a_server_says_is_an_age_that_can_be_or_none_or_nonsense(properties: Any, tail: bytes) -> None:
     body = json.dumps({"contexts": {"a": {"beans": {"b": {"properties": properties}}}}}).encode() + tail
     try:
-        told = decode_age(body)
+        shown = decode_age(body)
     except NonsenseError:
         return
-    assert told is None or timedelta(0) <= told <= timedelta(milliseconds=MAX_AGE_MS)
+    assert shown is None or timedelta(0) <= shown <= timedelta(milliseconds=MAX_AGE_MS)
 
 
 class Server:
@@ -207,7 +207,7 @@ async def test_the_oldest_cache_of_all_nodes_counts_and_they_are_asked_seldom() 
 
 @pytest.mark.parametrize("answer", [None, AWAY, DeniedError("HTTP 401"), b"<html>"], ids=repr)
 @in_virtual_time
-async def test_while_some_node_does_not_tell_none_is_known(answer: bytes | Exception | None) -> None:
+async def test_while_some_node_does_not_answer_no_age_is_known(answer: bytes | Exception | None) -> None:
     async with Region(of(7_000), answer) as region:
         assert region.age is None
         region.servers[1].answer = of(9_000)
@@ -216,7 +216,7 @@ async def test_while_some_node_does_not_tell_none_is_known(answer: bytes | Excep
 
 
 @in_virtual_time
-async def test_a_node_that_is_away_for_a_while_has_said_what_it_said() -> None:
+async def test_a_node_that_is_away_for_a_while_keeps_its_last_answer() -> None:
     async with Region(of(7_000)) as region:
         region.servers[0].answer = AWAY
         await asyncio.sleep(3_600)
@@ -229,9 +229,7 @@ async def test_a_node_that_is_away_for_a_while_has_said_what_it_said() -> None:
     ids=repr,
 )
 @in_virtual_time
-async def test_a_node_that_does_not_tell_any_more_is_not_taken_at_its_old_word(
-    answer: bytes | Exception | None,
-) -> None:
+async def test_a_node_that_shows_no_age_any_more_loses_its_old_one(answer: bytes | Exception | None) -> None:
     async with Region(of(7_000)) as region:
         region.servers[0].answer = answer
         await asyncio.sleep(REFRESH_INTERVAL.total_seconds())
@@ -239,6 +237,6 @@ async def test_a_node_that_does_not_tell_any_more_is_not_taken_at_its_old_word(
 
 
 @in_virtual_time
-async def test_a_region_without_nodes_tells_nothing() -> None:
+async def test_a_region_without_nodes_has_no_age() -> None:
     async with Region() as region:
         assert region.age is None

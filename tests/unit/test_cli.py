@@ -251,7 +251,7 @@ def test_a_filter_that_cannot_be_followed_exits_2_and_is_named(arguments: list[s
     assert "Traceback" not in ended.stderr
 
 
-def test_without_a_broker_it_exits_1_with_one_line_that_says_so() -> None:
+def test_without_a_broker_it_exits_1_with_one_line_that_reports_it() -> None:
     ended = drain("dead", EUREKA_DRAIN_BROKER__URL="amqp://guest:secret@127.0.0.1:1/", **NODES)
     assert (ended.returncode, ended.stdout) == (1, "")
     [line] = ended.stderr.splitlines()
@@ -277,7 +277,7 @@ def test_doctor_writes_each_check_as_an_object() -> None:
     assert {"area", "what", "severity", "found", "fix"} == set(checks[0])
 
 
-def test_doctor_without_a_region_says_so() -> None:
+def test_doctor_without_a_region_reports_it() -> None:
     ended = drain("doctor", "--role", "work", EUREKA_DRAIN_BROKER__URL="amqp://127.0.0.1:1/")
     assert ended.returncode == 1
     assert "settings: regions" in ended.stdout

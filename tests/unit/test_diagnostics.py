@@ -1,4 +1,4 @@
-"""How doctor judges what was seen."""
+"""How doctor rates its findings: each severity, with its fix."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def clock(ahead: float, *, took: float = 0.0) -> Severity:
         (86_400, Severity.wrong),
     ],
 )
-def test_a_clock_is_judged_by_what_the_fence_allows_for(ahead: float, severity: Severity) -> None:
+def test_a_clocks_severity_follows_what_ownership_allows_for(ahead: float, severity: Severity) -> None:
     assert clock(ahead) is severity
 
 
@@ -49,7 +49,7 @@ def test_the_time_that_an_answer_took_is_no_skew() -> None:
     assert clock(20, took=0) is Severity.advice
 
 
-def test_a_skew_is_told_with_its_direction() -> None:
+def test_a_skew_is_reported_with_its_direction() -> None:
     ahead = check_clock("a", "x", NOON + timedelta(seconds=40), NOON, NOON)
     behind = check_clock("a", "x", NOON - timedelta(seconds=41), NOON, NOON)
     assert ahead.found == "40 s ahead of ours"
@@ -82,7 +82,7 @@ def test_a_node_with_other_peers_is_in_order() -> None:
     assert (check.severity, check.found) == (Severity.ok, "other:8761")
 
 
-def test_a_peer_that_a_node_does_not_see_is_told() -> None:
+def test_a_peer_that_a_node_does_not_see_is_reported() -> None:
     check = check_peers("region eu", "http://localhost:8761/eureka", [HERE], ["other:8761"], ["other:8761"])
     assert check.severity is Severity.advice
     assert "other:8761" in check.found
@@ -92,7 +92,7 @@ def test_peers_that_the_settings_do_not_name_are_found() -> None:
     assert unlisted({"a": ["b:1", "c:1"], "b": ["a:1"]}, ["a:1", "b:1"]) == ["c:1"]
 
 
-def test_only_what_nodes_tell_differently_is_told() -> None:
+def test_only_what_nodes_show_differently_is_reported() -> None:
     up, out = an_instance(id="i"), an_instance(id="i", status="OUT_OF_SERVICE")
     same = an_instance(id="same")
     place, others = (up.app, "i"), (same.app, "same")
@@ -101,7 +101,7 @@ def test_only_what_nodes_tell_differently_is_told() -> None:
     assert differing({"a": held["a"], "b": held["a"]}) == []
 
 
-def test_of_many_names_a_few_are_told_and_the_rest_counted() -> None:
+def test_of_many_names_a_few_are_listed_and_the_rest_counted() -> None:
     assert named(["a", "b"]) == "a, b"
     assert named(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
@@ -112,7 +112,7 @@ def test_matches_are_counted_and_each_reason_has_its_number_and_an_example() -> 
     assert check.found == "3 of 6; 2 unknown (such as a/1); 1 odd (such as a/2)"
 
 
-def test_no_match_at_all_is_told_where_others_are_registered() -> None:
+def test_no_match_at_all_is_reported_where_others_are_registered() -> None:
     told = check_matches("r", 0, ["unknown"], ["a/1"], 9)
     assert told.severity is Severity.advice
     assert "although 9 instances are registered" in told.found

@@ -53,24 +53,44 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def links_of(name: str) -> list[str]:
+    """Return what the page links to, other sites left out."""
+    links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text_of(name)))
+    return [link for link in links if not re.match(r"[a-z]+:", link)]
+
+
+def leads_somewhere(name: str, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (NAMES[name].parent / path) if path else NAMES[name]
+    return target.exists() and (not anchor or anchor in anchors_of(target))
+
+
+def settings_named_in(name: str) -> list[str]:
+    text = re.sub(r"\((was|were)\s[^)]*\)", "", text_of(name))
+    named = re.findall(r"`([a-z_]+(?:\.(?:[a-z_]+|NAME|<region>))+)(?=[`:=])", text)
+    return [one.replace("<region>", "NAME") for one in named if one.partition(".")[0] in GROUPS]
+
+
+def is_setting(name: str) -> bool:
+    return any(known == name or known.startswith(f"{name}.") for known in SETTINGS)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_link_leads_to_a_page_and_to_its_heading(name: str) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text_of(name))):
-        if re.match(r"[a-z]+:", link):
-            continue
-        path, _, anchor = link.partition("#")
-        target = (NAMES[name].parent / path) if path else NAMES[name]
-        assert target.exists(), link
-        assert not anchor or anchor in anchors_of(target), link
+    assert [link for link in links_of(name) if not leads_somewhere(name, link)] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_that_is_named_exists(name: str) -> None:
-    text = re.sub(r"\((was|were)\s[^)]*\)", "", text_of(name))
-    named = re.findall(r"`([a-z_]+(?:\.(?:[a-z_]+|NAME|<region>))+)(?=[`:=])", text)
-    for one in (one.replace("<region>", "NAME") for one in named):
-        if one.partition(".")[0] in GROUPS:
-            assert any(known == one or known.startswith(f"{one}.") for known in SETTINGS), one
+    assert [one for one in settings_named_in(name) if not is_setting(one)] == []
+
+
+def test_links_settings_and_modules_are_found_on_the_pages() -> None:
+    assert sum(len(links_of(name)) for name in NAMES) > 50
+    assert sum(len(settings_named_in(name)) for name in NAMES) > 50
+    assert sum(len(modules_named_in(page)) for page in DECISIONS) > 5
+    assert not leads_somewhere("README.md", "docs/architecture.md#no-such-heading")
+    assert not leads_somewhere("README.md", "docs/no-such-page.md")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in GENERATED])
@@ -94,12 +114,15 @@ def test_a_decision_is_found_from_the_architecture_page(page: Path) -> None:
     assert f"](decisions/{page.name})" in (ROOT / "docs" / "architecture.md").read_text()
 
 
+def modules_named_in(page: Path) -> list[str]:
+    text = page.read_text()
+    ours = re.findall(r"`((?:domain|flows|messages|kube|rabbit|eureka|ops|app|cli)/[\w/]+)`", text)
+    return [f"controller/{name}.py" for name in ours] + re.findall(r"`(tests/[\w/.]+)`", text)
+
+
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
 def test_modules_that_a_decision_names_exist(page: Path) -> None:
-    for name in re.findall(r"`((?:domain|flows|messages|kube|rabbit|eureka|ops|app|cli)/[\w/]+)`", page.read_text()):
-        assert (ROOT / "controller" / f"{name}.py").is_file(), name
-    for name in re.findall(r"`(tests/[\w/.]+)`", page.read_text()):
-        assert (ROOT / name).exists(), name
+    assert [path for path in modules_named_in(page) if not (ROOT / path).exists()] == []
 
 
 def test_every_reason_code_is_in_the_runbook() -> None:

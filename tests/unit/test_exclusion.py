@@ -51,7 +51,7 @@ def test_each_key_is_served_one_at_a_time_in_order_whoever_gives_up(
 async def test_different_keys_do_not_wait_for_each_other() -> None:
     exclusion = Exclusion()
     async with exclusion.hold("a"), asyncio.timeout(1), exclusion.hold("b"):
-        pass
+        assert exclusion._locks.keys() == {"a", "b"}
 
 
 async def test_a_failure_inside_frees_the_key() -> None:

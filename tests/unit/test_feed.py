@@ -32,7 +32,7 @@ def test_the_named_namespaces_are_watched_or_all(
     assert watched(namespaces, excluded) == expected
 
 
-def test_settings_that_exclude_every_named_namespace_are_an_error_and_do_not_make_it_watch_all_the_others() -> None:
+def test_excluding_every_named_namespace_is_an_error_not_a_watch_of_all() -> None:
     with pytest.raises(ValueError, match="every namespace of"):
         watched(["kube-system"], ["kube-system"])
 

@@ -25,7 +25,7 @@ from tests.unit.fuzz_drawn import (
     RecordedOutbox,
     RecordedSession,
     every_log_a_line,
-    fuzz_story,
+    fuzz_async,
     registration,
 )
 
@@ -198,7 +198,7 @@ async def worked(draw: Draw, pod: Annotated, body: bytes) -> str:
 def test_every_annotation_is_followed_or_refused_with_its_reason() -> None:
     @in_virtual_time
     async def record() -> None:
-        tally = await fuzz_story("annotations", drained)
+        tally = await fuzz_async("annotations", drained)
         for became in ("refused by the watch", "refused by the worker", "out of service", "looked for", "off"):
             assert tally[became] > 100, tally
 

@@ -1,4 +1,4 @@
-"""Thirty thousand message bodies through the product's consumer: each is handled or parked, none is dropped."""
+"""Thirty thousand message bodies through the product's consumer: each is handled or dead-lettered, none is dropped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.unit.fuzz_drawn import (
     Published,
     RecordedSession,
     every_log_a_line,
-    fuzz_story,
+    fuzz_async,
     registration,
 )
 
@@ -179,13 +179,13 @@ async def seen_through(draw: Draw, items: list[tuple[str, str]]) -> str:
     return "handled"
 
 
-def test_every_message_is_handled_or_parked_with_its_reason() -> None:
+def test_every_message_is_handled_or_dead_lettered_with_its_reason() -> None:
     items = some_items()
     assert {type_ for _, type_ in items} == {COMMAND_TYPE, RESTORE_TYPE}
 
     @in_virtual_time
     async def record() -> None:
-        tally = await fuzz_story("bodies", lambda draw: seen_through(draw, items))
+        tally = await fuzz_async("bodies", lambda draw: seen_through(draw, items))
         for became in ("parked", "handled", "given up"):
             assert tally[became] > 100, tally
 
@@ -212,7 +212,7 @@ def some_entries() -> list[tuple[str, str]]:
     return [(encode_entry(entry).decode(), type_of(entry)) for entry in entries]
 
 
-def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
+def test_every_entry_of_the_event_log_is_applied_or_passed_over() -> None:
     entries = some_entries()
     assert {type_ for _, type_ in entries} == {EVENT_TYPE, TAKEOVER_TYPE}
     noted: list[LogEntry] = []
@@ -238,7 +238,7 @@ def test_every_entry_of_the_event_log_is_noted_or_passed_over() -> None:
 
     @in_virtual_time
     async def record() -> None:
-        tally = await fuzz_story("events", read)
+        tally = await fuzz_async("events", read)
         assert min(tally["noted"], tally["passed over"]) > 100
 
     with every_log_a_line():

@@ -25,7 +25,7 @@ from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.unit.building import at
-from tests.unit.fuzz_drawn import COUNTS, Draw, RecordedOutbox, every_log_a_line, fuzz, fuzz_story
+from tests.unit.fuzz_drawn import COUNTS, Draw, RecordedOutbox, every_log_a_line, fuzz, fuzz_async
 
 ROUTING = Routing(cluster="test", known=("eu",), default=("eu",), namespaces={})
 
@@ -203,7 +203,7 @@ async def watched(draw: Draw) -> str:
 def test_a_watch_survives_every_line_and_drains_the_pod_after_it() -> None:
     @in_virtual_time
     async def record() -> None:
-        await fuzz_story("watches", watched)
+        await fuzz_async("watches", watched)
 
     with every_log_a_line():
         record()

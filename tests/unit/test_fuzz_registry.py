@@ -1,4 +1,4 @@
-"""Thirty thousand answers of servers that do not talk as a registry should, alone and to a worker at work."""
+"""Thirty thousand answers of servers that do not answer as a registry should, alone and to a worker at work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.unit.fuzz_drawn import (
     every_log_a_line,
     from_wire,
     fuzz,
-    fuzz_story,
+    fuzz_async,
     registration,
 )
 
@@ -156,7 +156,7 @@ async def worked(draw: Draw) -> str:
 def test_no_answer_makes_a_worker_fail_or_send_another_request() -> None:
     @in_virtual_time
     async def record() -> None:
-        tally = await fuzz_story("talks", worked)
+        tally = await fuzz_async("talks", worked)
         for became in ("retrying", "out_of_service", "refused"):
             assert tally[became] > 10, tally
 

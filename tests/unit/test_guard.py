@@ -1,4 +1,4 @@
-"""Last one standing: what a person or the sweep asks for."""
+"""The guard's limits for what a person or the sweep requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_quarter_a_minute_and_one_at_least(size: int, percent: int, most: int)
     assert GuardPolicy(max_percent_per_minute=percent).max_per_minute(size) == most
 
 
-def test_a_minute_is_counted_over_all_who_tell_the_log_each_instance_once() -> None:
+def test_a_minute_is_counted_over_all_workers_each_instance_once() -> None:
     lately = RecentTakeOuts()
     lately.add(("eu", "ORDERS"), "a", at(0))
     lately.add(("eu", "ORDERS"), "a", at(1))

@@ -1,4 +1,4 @@
-"""What is read out of preStop hooks, as people write them; what is not certain cannot be judged."""
+"""What is read out of preStop hooks, as people write them; what is not certain has no length."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMMANDS: list[tuple[tuple[str, ...], float]] = [
 
 
 @pytest.mark.parametrize(("command", "seconds"), COMMANDS, ids=str)
-def test_a_sleep_waits_as_long_as_it_says(command: tuple[str, ...], seconds: float) -> None:
+def test_a_sleep_waits_as_long_as_it_is_given(command: tuple[str, ...], seconds: float) -> None:
     assert reading(*command) == HookReading(kind="exec", seconds=seconds, only_waits=True)
 
 

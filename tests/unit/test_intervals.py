@@ -1,4 +1,4 @@
-"""When to look again."""
+"""When to read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the event log is folded into: what is held, what has ended, who is going."""
+"""What the ledger makes of the event log: what is held, what has ended, and which pods are going."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = (a_command().drain_id, "ORDERS", "orders-0:orders:8080")
 SUCCESSOR = a_pod("uid-2", ip="10.1.0.99", created_at=at(20))
 
 
-def told(outcome: Outcome, seconds: float = 1, **facts: Any) -> Event:
+def an_event(outcome: Outcome, seconds: float = 1, **facts: Any) -> Event:
     target = None if outcome is Outcome.requested else a_target()
     return replace(make_event(a_command(), outcome, at(seconds), target=target), **facts)
 
@@ -32,7 +32,7 @@ def ledger_of(*events: Event, cluster: str = "") -> Ledger:
 
 
 def test_what_was_taken_out_is_held_where_a_successor_would_stand() -> None:
-    ledger = ledger_of(told(Outcome.requested, 0), told(Outcome.out_of_service))
+    ledger = ledger_of(an_event(Outcome.requested, 0), an_event(Outcome.out_of_service))
     for heir in (SUCCESSOR, a_pod("uid-3", name="other", ip=POD_IP)):
         assert [held.key for held in ledger.held_at(heir)] == [KEY]
     assert list(ledger.held_at(a_pod("uid-4", name="other", ip="10.1.0.98"))) == []
@@ -40,9 +40,9 @@ def test_what_was_taken_out_is_held_where_a_successor_would_stand() -> None:
 
 
 @pytest.mark.parametrize("outcome", sorted(FINAL - {Outcome.failed}))
-def test_after_the_end_nothing_is_held_and_an_old_event_told_late_changes_nothing(outcome: Outcome) -> None:
-    ledger = ledger_of(told(Outcome.out_of_service), told(outcome, 300))
-    assert ledger.apply(told(Outcome.out_of_service)) is None
+def test_after_the_end_nothing_is_held_and_a_late_event_changes_nothing(outcome: Outcome) -> None:
+    ledger = ledger_of(an_event(Outcome.out_of_service), an_event(outcome, 300))
+    assert ledger.apply(an_event(Outcome.out_of_service)) is None
     assert list(ledger.held_at(SUCCESSOR)) == []
     assert ledger.has_ended(KEY, at(0))
     assert not ledger.has_ended(KEY, at(400)), "a drain that was asked for later has not"
@@ -50,48 +50,48 @@ def test_after_the_end_nothing_is_held_and_an_old_event_told_late_changes_nothin
 
 
 def test_what_failed_is_held_all_the_same() -> None:
-    ledger = ledger_of(told(Outcome.out_of_service), told(Outcome.failed, 3600))
+    ledger = ledger_of(an_event(Outcome.out_of_service), an_event(Outcome.failed, 3600))
     assert [held.key for held in ledger.held_at(SUCCESSOR)] == [KEY]
     assert not ledger.has_ended(KEY, at(0))
 
 
 def test_another_clusters_drains_are_none_of_ours() -> None:
-    assert list(ledger_of(told(Outcome.out_of_service), cluster="other").held_at(SUCCESSOR)) == []
+    assert list(ledger_of(an_event(Outcome.out_of_service), cluster="other").held_at(SUCCESSOR)) == []
 
 
 @pytest.mark.parametrize("cause", Cause)
 def test_a_pod_that_goes_never_comes_back_unless_its_node_was_lost(cause: Cause) -> None:
-    ledger = ledger_of(told(Outcome.requested, 0, cause=cause))
+    ledger = ledger_of(an_event(Outcome.requested, 0, cause=cause))
     assert ledger.is_going("uid-1", at(-1))
     assert ledger.is_going("uid-1", at(10)) == (cause is not Cause.node_lost), "a lagging API server may show it alive"
     assert not ledger.is_going("uid-2", at(-1))
 
 
 def test_a_lost_node_first_and_a_deletion_later_is_a_deletion() -> None:
-    lost, deleted = told(Outcome.requested, 0, cause=Cause.node_lost), told(Outcome.requested, 60)
+    lost, deleted = an_event(Outcome.requested, 0, cause=Cause.node_lost), an_event(Outcome.requested, 60)
     assert ledger_of(lost, deleted).is_going("uid-1", at(100))
     assert ledger_of(deleted, lost).is_going("uid-1", at(100))
 
 
-def test_trouble_that_is_told_is_an_answer_and_the_watchs_own_word_is_none() -> None:
-    assert not ledger_of(told(Outcome.requested)).is_answered(KEY[0])
-    assert ledger_of(told(Outcome.retrying)).is_answered(KEY[0])
+def test_reported_trouble_is_an_answer_and_the_watchs_own_event_is_none() -> None:
+    assert not ledger_of(an_event(Outcome.requested)).is_answered(KEY[0])
+    assert ledger_of(an_event(Outcome.retrying)).is_answered(KEY[0])
 
 
-def test_a_successor_that_is_drained_itself_is_not_freed_of_its_own_drains_override() -> None:
+def test_a_drained_successor_keeps_its_own_drains_override() -> None:
     heir = an_instance(ip="10.1.0.99", registered_at=at(40))
-    theirs = told(Outcome.out_of_service, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99")
-    assert ledger_of(told(Outcome.out_of_service), theirs).is_drained_anew(KEY, "eu", heir, at(60))
-    earlier = told(Outcome.out_of_service, 30, drain_id="earlier")
-    assert not ledger_of(told(Outcome.out_of_service), earlier).is_drained_anew(KEY, "eu", heir, at(60))
-    asked = ledger_of(told(Outcome.requested, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99"))
+    theirs = an_event(Outcome.out_of_service, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99")
+    assert ledger_of(an_event(Outcome.out_of_service), theirs).is_drained_anew(KEY, "eu", heir, at(60))
+    earlier = an_event(Outcome.out_of_service, 30, drain_id="earlier")
+    assert not ledger_of(an_event(Outcome.out_of_service), earlier).is_drained_anew(KEY, "eu", heir, at(60))
+    asked = ledger_of(an_event(Outcome.requested, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99"))
     assert asked.is_drained_anew(KEY, "eu", heir, at(60))
     assert not asked.is_drained_anew(KEY, "eu", heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
 
 
 @given(st.lists(st.sampled_from(sorted(Outcome)), max_size=8), st.data())
-def test_told_twice_is_told_once(outcomes: list[Outcome], data: st.DataObject) -> None:
-    events = [told(outcome, number) for number, outcome in enumerate(outcomes)]
+def test_an_event_that_comes_twice_counts_once(outcomes: list[Outcome], data: st.DataObject) -> None:
+    events = [an_event(outcome, number) for number, outcome in enumerate(outcomes)]
     again = [event for event in events for _ in range(data.draw(st.integers(1, 2)))]
     once, twice = ledger_of(*events), ledger_of(*again)
     assert list(once.held_at(SUCCESSOR)) == list(twice.held_at(SUCCESSOR))

@@ -124,7 +124,7 @@ def test_what_is_below_the_level_is_not_written(output: Output) -> None:
     assert output.lines() == []
 
 
-def test_chatty_libraries_are_left_out(output: Output) -> None:
+def test_chatty_libraries_are_excluded(output: Output) -> None:
     set_up("text")
     for name in ("aiormq.connection", "aio_pika.robust_connection", "aiohttp.access"):
         logging.getLogger(name).warning("noise")

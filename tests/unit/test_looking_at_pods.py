@@ -1,4 +1,4 @@
-"""``doctor --pods`` from the lists to the verdicts, and what it does where it may not ask the owners."""
+"""``doctor --pods`` from the lists to the findings, and what it does where it may not ask for the owners."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def looked(monkeypatch: pytest.MonkeyPatch, api: OpenedApi, **settings: An
     return await windows.survey_pods(Settings.model_validate(settings))
 
 
-async def test_the_owners_tell_which_template_is_newest_although_its_pod_is_older(
+async def test_the_owners_show_which_template_is_newest_though_its_pod_is_older(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = await looked(monkeypatch, OpenedApi({"/api/v1/pods": [page(OLD, NEW)], **REPLICA_SETS}))
@@ -64,9 +64,7 @@ async def test_with_one_template_no_owner_is_asked(monkeypatch: pytest.MonkeyPat
     assert [path for path, _ in api.asked] == ["/api/v1/pods"]
 
 
-async def test_owners_that_may_not_be_asked_are_told_once_and_the_youngest_pod_decides(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_forbidden_owners_are_reported_once_and_the_youngest_pod_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {f"{APPS}/replicasets/orders-{name}": [KubeForbiddenError("HTTP 403: no")] for name in ("old", "new")}
     found = await looked(monkeypatch, OpenedApi({"/api/v1/pods": [page(OLD, NEW)], **answers}))
     assert [one.verdict for one in found.findings] == [WindowCoverage.too_short]

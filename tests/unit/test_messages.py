@@ -1,4 +1,4 @@
-"""The wire: round trips, the pinned bytes of version 1, and what is no message of ours."""
+"""The wire: round trips, the pinned bytes of version 1, and what is refused as no message of ours."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_what_the_first_release_has_written_is_still_read() -> None:
     assert decode_entry(golden("event")) == replace(full_event(), nodes=nodes), "instances stay with the worker"
 
 
-def test_a_reason_code_of_a_newer_version_stays_readable() -> None:
+def test_a_reason_code_of_a_newer_version_is_readable() -> None:
     body = {**json.loads(golden("retrying")), "reason": {"code": "made_up_later", "detail": "why"}}
     entry = decode_entry(json.dumps(body).encode())
     assert isinstance(entry, Event)

@@ -47,7 +47,7 @@ def a_state(**facts: object) -> RegionState:
     return replace(usual, **facts)  # type: ignore[arg-type]
 
 
-def test_the_table_in_docs_is_what_the_code_says() -> None:
+def test_the_table_in_docs_is_made_from_the_code() -> None:
     assert PAGE.read_text() == rendered(), "run: make docs"
 
 

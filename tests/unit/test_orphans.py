@@ -46,7 +46,7 @@ def test_without_evidence_nothing_is_even_named() -> None:
     assert ids(evidence(cidrs=("10.1.0.0/16",))) == ["left"]
 
 
-def test_a_pod_that_is_there_holds_its_address_and_its_names_and_one_that_has_ended_does_not() -> None:
+def test_a_pod_holds_its_address_and_names_until_it_has_ended() -> None:
     known = evidence(cidrs=("10.1.0.0/16",))
     assert ids(known, a_pod(ip="10.1.0.50")) == []
     assert ids(known, a_pod(name="left", ip="10.1.0.51")) == []
@@ -63,7 +63,7 @@ def test_the_log_is_evidence_for_what_was_registered_before_it_spoke() -> None:
     assert ids(evidence(elsewhere)) == []
 
 
-def test_what_a_drain_holds_is_shown_as_such_and_left_to_it() -> None:
+def test_what_a_drain_holds_is_shown_as_such_and_not_drained() -> None:
     target = a_target(app="ORDERS", id="left", ip="10.1.0.50")
     held = make_event(a_command(a_pod(ip="10.1.0.50")), Outcome.out_of_service, at(0), target=target)
     [suspect] = suspects("eu", (LEFT,), (), evidence(held))
@@ -87,13 +87,13 @@ def test_two_looks_decide(first: tuple[Any, ...], second: tuple[Any, ...], doubt
     assert bool(doubt) == bool(finding.doubt)
 
 
-def test_who_has_gone_by_himself_needs_no_drain_and_a_pod_that_came_meanwhile_is_a_doubt() -> None:
+def test_what_went_by_itself_needs_no_drain_and_a_new_pod_is_a_doubt() -> None:
     assert confirm_suspect(SUSPECT, readings(LEFT), readings(None), NOBODY).doubt == "gone meanwhile"
     finding = confirm_suspect(SUSPECT, readings(LEFT), readings(LEFT), LivingAddresses([a_pod(ip="10.1.0.50")]))
     assert "a pod has come" in finding.doubt
 
 
-def test_the_command_drains_this_very_instance_and_none_that_registers_later() -> None:
+def test_the_command_drains_this_instance_and_none_that_registers_later() -> None:
     finding = Orphan(suspect=SUSPECT, renewals=renewals(readings(LEFT, LEFT)))
     command = command_of(finding, "test", at(0), at(40))
     assert command.requested_by == "sweep"

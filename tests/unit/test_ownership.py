@@ -1,4 +1,4 @@
-"""Whose registration is it? Every doubt ends without a write."""
+"""Whose instance it is: every doubt ends without a write."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_what_was_registered_after_the_pods_end_is_a_newer_process(seconds: int)
     [
         (at(20), at(-3590), Owned),
         (at(20), at(25), TakenOver),
-        (at(20), at(0), TakenOver),  # within the clocks' skew nobody can tell
+        (at(20), at(0), TakenOver),  # within the clocks' skew nothing can be known
         (None, at(-3590), TakenOver),
         (at(20), None, TakenOver),
     ],
@@ -93,7 +93,7 @@ def test_a_living_pods_address_speaks_against_a_host_name() -> None:
 
 def test_a_successor_registered_before_the_deadline_is_not_the_old_pod() -> None:
     # A StatefulSet's pod with 30 s of grace ends after 2 s; the next orders-0 registers at 12 s, before the deadline.
-    # The command was written at 0 s, when there was no successor to tell of; the worker was late.
+    # The command was written at 0 s, when there was no successor to name; the worker was late.
     assert verdict({"ip": "10.1.0.50", "registered_at": at(12)}) is not Owned
 
 
@@ -172,7 +172,7 @@ def test_a_reason_is_given_for_each_refusal() -> None:
     ("instance", "same"),
     [({}, True), ({"ip": "10.1.0.9"}, False), ({"host_name": "x"}, False), ({"status": "DOWN"}, True)],
 )
-def test_an_id_is_in_the_same_hands_while_address_and_host_name_stay(instance: dict[str, Any], same: bool) -> None:
+def test_an_id_has_the_same_holder_with_the_same_address_and_host_name(instance: dict[str, Any], same: bool) -> None:
     assert is_same(an_instance(**instance), a_target()) is same
 
 
@@ -181,6 +181,6 @@ def test_the_first_choice_misses_nothing_that_could_be_owned(instance: dict[str,
     assert may_share(a_pod(), an_instance(**instance))
 
 
-def test_the_first_choice_leaves_out_the_rest() -> None:
+def test_the_first_choice_excludes_the_rest() -> None:
     assert not may_share(a_pod(), an_instance(**NEIGHBOUR))
     assert not may_share(a_pod(ip=""), an_instance(ip="", host_name=""))

@@ -97,7 +97,7 @@ def test_a_pods_owner_is_its_controller_and_no_other_and_its_pods_share_it() -> 
 
 @pytest.mark.parametrize("name", ["apiVersion", "kind", "name", "uid"])
 @pytest.mark.parametrize("value", ["", "x" * (MAX_REFERENCE_LENGTH + 1), "a\nb", "\x1b[31m"])
-def test_an_impossible_owner_is_left_out_and_the_pod_is_read(name: str, value: str) -> None:
+def test_an_impossible_owner_is_skipped_and_the_pod_is_read(name: str, value: str) -> None:
     pod = pod_of(an_object(meta={"ownerReferences": [a_reference(**{name: value})]}))
     assert (pod.owner, pod.uid) == (None, "uid-1")
 

@@ -177,7 +177,7 @@ async def listed(api: Api, **watch: Any) -> list[str]:
     return [one.pod.namespace for one in found]
 
 
-async def test_every_page_is_read_and_excluded_namespaces_are_left_out() -> None:
+async def test_every_page_is_read_and_excluded_namespaces_are_skipped() -> None:
     api = Api({"/api/v1/pods": [page(pod_in("shop"), pod_in("kube-system"), more="next"), page(pod_in("stock"))]})
     assert await listed(api, label_selector="team=a") == ["shop", "stock"]
     assert [query.get("continue") for _, query in api.asked] == [None, "next"]
@@ -227,7 +227,7 @@ async def test_other_kinds_are_not_asked() -> None:
     assert api.asked == []
 
 
-async def test_an_owner_that_is_gone_or_says_nonsense_is_an_error_or_no_revision() -> None:
+async def test_an_owner_that_is_gone_or_nonsense_is_an_error_or_no_revision() -> None:
     with pytest.raises(KubernetesError):
         await revisions(Api({}), "Deployment")
     with pytest.raises(KubernetesError):
@@ -336,7 +336,7 @@ PODS = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(PODS, max_size=4), st.sampled_from([None, 40, 80, 140]))
-def test_each_workload_of_any_pods_gets_a_verdict_that_can_be_printed(
+def test_each_workload_of_any_pods_gets_a_finding_that_can_be_printed(
     pods: list[dict[str, Any]], width: int | None
 ) -> None:
     found, _, _ = decode_details_page(page(*pods))
@@ -364,7 +364,7 @@ def check_survey(pods: list[PodDetails], width: int | None) -> None:
         assert line.startswith(("# ", "kubectl patch "))
 
 
-def test_a_thousand_spoilt_pods_are_judged_or_refused() -> None:
+def test_a_thousand_spoilt_pods_are_evaluated_or_refused() -> None:
     whole = json.dumps({"metadata": {"resourceVersion": "7"}, "items": [RICH, an_object(meta={"uid": "2"})]})
     judged = 0
     for number in range(1_000):

@@ -86,7 +86,7 @@ def _word(node: ast.expr) -> list[str]:
             return []
 
 
-def test_every_program_that_the_tests_start_is_one_that_the_readme_asks_for() -> None:
+def test_every_program_that_the_tests_start_is_in_the_readme() -> None:
     known = asked_for() | ON_EVERY_LINUX | BROUGHT_ALONG | {one.program for one in OURS.values()}
     unknown = {
         (word, str(file.relative_to(ROOT)))
@@ -127,7 +127,7 @@ def test_the_uv_that_runs_the_tests_need_not_be_on_the_path(monkeypatch: pytest.
         prerequisites.uv()
 
 
-def test_continuous_integration_sees_of_this_machine_only_what_the_readme_names(tmp_path: Path) -> None:
+def test_continuous_integration_sees_only_programs_that_the_readme_names(tmp_path: Path) -> None:
     programs, config = tmp_path / ".local" / "bin", tmp_path / ".config" / "pip"
     for folder in (programs, config):
         folder.mkdir(parents=True)
@@ -140,8 +140,8 @@ def test_continuous_integration_sees_of_this_machine_only_what_the_readme_names(
     theirs = {"HOME": str(tmp_path), "PATH": path, "XDG_CACHE_HOME": "/cache", "XDG_CONFIG_HOME": "", "UV": "uv"}
     env = os.environ | theirs | {"TOKEN": "secret", "https_proxy": "http://127.0.0.1:9", "PIP_RETRIES": "a b"}
     command = [str(ROOT / ".ci" / "run"), f"--file={tmp_path / 'probe.mk'}", "probe"]
-    told = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
-    seen = dict(line.split("=", 1) for line in told.splitlines())
+    output = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+    seen = dict(line.split("=", 1) for line in output.splitlines())
     assert {"TOKEN", "UV"}.isdisjoint(seen)
     assert str(tmp_path) not in seen["PATH"] + seen["HOME"]
     assert not Path(seen["HOME"]).exists(), "removed at the end"

@@ -25,6 +25,6 @@ def test_a_code_of_a_newer_version_is_read_as_other() -> None:
         (["taken_over"], "taken_over"),
     ],
 )
-def test_where_nodes_differ_what_retries_mend_least_counts(codes: list[str], counts: str) -> None:
+def test_where_nodes_differ_what_retries_help_least_counts(codes: list[str], counts: str) -> None:
     joined = combine([Reason(code=ReasonCode(code), detail=code) for code in codes])
     assert (joined.code, joined.detail) == (ReasonCode(counts), "; ".join(codes))

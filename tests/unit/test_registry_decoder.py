@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL
 from controller.domain.silence import silence_of
 from controller.eureka.registry_decoder import NonsenseError, decode_all, decode_instance
 
@@ -100,12 +99,12 @@ def test_text_that_is_no_number_does_no_harm(number: str) -> None:
 @pytest.mark.parametrize("interval", [0, -30, 86_400, 10**15, None])
 def test_an_incredible_interval_is_replaced_by_the_stock_one(interval: int | None) -> None:
     lease = {"renewalIntervalInSecs": interval, "lastRenewalTimestamp": RENEWED}
-    assert silence_of(one(leaseInfo=lease).renewal_interval) == STOCK_RENEWAL_INTERVAL + timedelta(seconds=5)
+    assert silence_of(one(leaseInfo=lease).renewal_interval) == timedelta(seconds=30 + 5)
 
 
 @pytest.mark.parametrize("stamp", [0, -1, 10**18, 2**62, "0"])
 def test_a_renewal_time_that_is_none_makes_the_answer_nonsense(stamp: Any) -> None:
-    # Without it nobody could tell silence from a heartbeat.
+    # Without it nothing distinguishes silence from a heartbeat.
     with pytest.raises(NonsenseError):
         one(leaseInfo={"lastRenewalTimestamp": stamp})
     with pytest.raises(NonsenseError):
@@ -160,7 +159,7 @@ def test_an_instance_in_the_registry_may_lack_its_lease() -> None:
     ],
     ids=lambda body: repr(body[:30]),
 )
-def test_nonsense_is_told_as_such_in_one_short_line(body: bytes) -> None:
+def test_nonsense_is_reported_as_such_in_one_short_line(body: bytes) -> None:
     for decode in (decode_instance, decode_all):
         with pytest.raises(NonsenseError) as caught:
             decode(body)

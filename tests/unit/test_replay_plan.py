@@ -1,4 +1,4 @@
-"""What a replay would do about one drain, and when what it sent has come to something. Pure."""
+"""What a replay would do about one drain, and when a sent command has its outcome. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def observed(*shown: Instance | Condition | None) -> Observation:
     )
 
 
-def test_a_command_is_composed_again_from_what_the_log_says() -> None:
+def test_a_command_is_composed_again_from_the_event_log() -> None:
     again = replay_command(record_of(an_event(Outcome.requested), an_event(Outcome.removed, 400, target=ONE)), ANN)
     assert again == a_command(
         observed_at=ANN.at, requested_by="ann@desk", requested_at=ANN.at, requested_why="INC-1", progress=None

@@ -140,7 +140,7 @@ def test_a_user_and_password_in_a_nodes_url_are_reloaded(process: Process) -> No
     assert node.get_secret_value() == f"https://bob:{CANARY}@a:1/eureka"
 
 
-def test_what_the_environment_sets_stays(process: Process) -> None:
+def test_what_the_environment_sets_is_kept(process: Process) -> None:
     process.environ["EUREKA_DRAIN_REGIONS__EU__PASSWORD"] = f"{CANARY}-environment"
     process.begin()
     process.secrets.put(regions__eu__password=f"{CANARY}-2")

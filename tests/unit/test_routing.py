@@ -1,4 +1,4 @@
-"""Whether a pod is drained, why, where, and over which drain_period of time."""
+"""Whether a pod is drained, why, in which regions, and between which times."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_pod_is_drained_for_what_ends_it_and_for_nothing_else(facts: dict[str,
         ({"phase": "Running", "finished_at": at(-86_400)}, True),
     ],
 )
-def test_what_has_no_address_or_ended_long_ago_is_left_out(facts: dict[str, Any], worth: bool) -> None:
+def test_what_has_no_address_or_ended_long_ago_is_skipped(facts: dict[str, Any], worth: bool) -> None:
     assert is_worth_draining(a_pod(**facts), NOON) is worth
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_a_region_is_refused_and_the_annotation_is_named(text: st
 
 
 @pytest.mark.parametrize("text", ["false", "False", " FALSE "])
-def test_a_pod_that_is_switched_off_is_left_alone(text: str) -> None:
+def test_a_pod_that_is_switched_off_is_skipped(text: str) -> None:
     assert regions(terminating(a_pod(annotations={"enabled": text, "region": "!!"}))) == []
 
 
@@ -121,7 +121,7 @@ def test_a_pod_that_is_switched_on_is_drained(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no", "0", "", "flase", "{}", "\x1b[31m"])
-def test_a_switch_that_says_neither_is_refused_and_the_annotation_is_named(text: str) -> None:
+def test_a_switch_that_is_neither_is_refused_and_the_annotation_is_named(text: str) -> None:
     reason = refusal(terminating(a_pod(annotations={"enabled": text})))
     assert reason.code is ReasonCode.invalid_annotation
     assert "eureka.drain/enabled" in reason.detail
@@ -134,7 +134,7 @@ def test_a_command_carries_the_pod_its_times_and_its_living_neighbours() -> None
     command = decision.command
     assert (command.pod, command.living, command.cluster) == (pod, (other,), "test")
     assert (command.since_at, command.end_at, command.observed_at) == (at(-3), at(27), NOON)
-    assert command.drain_id == drain_id("test", pod.uid, "eu")
+    assert command.drain_id == "u4ogxdsnands54l3"
 
 
 @given(st.tuples(*[st.text(min_size=1, max_size=8).filter(lambda text: "\0" not in text)] * 3))
@@ -143,7 +143,6 @@ def test_a_drain_has_the_same_id_everywhere_and_no_other_drain_has_it(
 ) -> None:
     cluster, uid, region = facts
     own = drain_id(cluster, uid, region)
-    assert own == drain_id(cluster, uid, region)
     assert len(own) == 16
     assert own.isalnum()
     assert own.isascii()

@@ -58,7 +58,7 @@ def a_record() -> DrainRecord:
     ],
     ids=str,
 )
-def test_a_filter_chooses_what_it_says(filters: dict[str, Any], wanted: bool) -> None:
+def test_a_filter_chooses_what_it_names(filters: dict[str, Any], wanted: bool) -> None:
     assert select(filters, at(120)).wants(a_record()) is wanted
 
 

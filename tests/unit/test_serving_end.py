@@ -77,7 +77,9 @@ def test_a_pod_that_serves_has_no_end_whether_it_is_going_or_not() -> None:
     ],
     ids=["no hook", "sleep", "exec", "empty sleep", "cut off"],
 )
-def test_what_its_hook_left_it(pod: PodDetails, end_cause: EndCause, why: str) -> None:
+def test_an_ends_cause_follows_from_its_hook_and_its_grace_period(
+    pod: PodDetails, end_cause: EndCause, why: str
+) -> None:
     assert ended(pod) == ((pod.ends[0].finished_at - NOON).total_seconds(), end_cause, why)
 
 
@@ -105,12 +107,12 @@ def test_known_sidecars_do_not_decide() -> None:
     assert ended(replace(pod, ends=(*pod.ends, an_end(6)))) == (6, EndCause.hook, "its sleep hook waits 5 s")
 
 
-def test_a_pod_of_sidecars_alone_is_judged_by_them() -> None:
+def test_a_pod_of_sidecars_alone_ends_serving_with_them() -> None:
     pod = deleted(ends=[an_end(2, "envoy")])
     assert ended(replace(pod, containers=(Container(name="envoy"),))) == (2, EndCause.no_hook, NO_HOOK)
 
 
-def test_the_apps_port_says_which_container_serves() -> None:
+def test_the_apps_port_shows_which_container_serves() -> None:
     pod = deleted(None, replace(OTHER, hook=Sleep(10)), ends=[an_end(1), an_end(11, "other")])
     assert ended(pod)[:2] == (1, EndCause.no_hook)
     named = replace(pod, pod=replace(pod.pod, annotations={"port": "9090"}))

@@ -185,7 +185,7 @@ def test_the_place_of_a_url_has_neither_user_nor_password(password: str) -> None
 
 
 @pytest.mark.parametrize("left", [None, ""])
-def test_an_apps_window_may_be_left_to_what_holds_for_all(left: str | None) -> None:
+def test_an_apps_window_may_default_to_what_holds_for_all(left: str | None) -> None:
     window = Settings.model_validate({"window": {"apps": {"orders": {"client_fetch": left}}}}).window
     assert window.apps["ORDERS"].client_fetch is None
     assert window.model_dump(mode="json")["apps"]["ORDERS"]["client_fetch"] is None

@@ -60,7 +60,7 @@ def limits() -> Iterator[tuple[Setting, Any, Any]]:
 LIMITS = list(limits())
 
 
-def test_the_page_is_what_the_code_says() -> None:
+def test_the_page_is_made_from_the_code() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == page(), "run: make docs"
 
 
@@ -73,7 +73,7 @@ def test_every_setting_is_on_the_page_and_no_other() -> None:
 
 
 @each
-def test_every_setting_says_what_it_means(one: Setting) -> None:
+def test_every_setting_is_described(one: Setting) -> None:
     assert len(description(one.field)) > 10, f"{one.name}: write a docstring below it in controller/settings/model.py"
 
 

@@ -44,6 +44,7 @@ class Folder:
         with pytest.raises(SettingsError) as caught:
             self.load(*given, **named)
         problems = caught.value.problems
+        assert problems
         assert all("\n" not in problem and CANARY not in problem for problem in problems), problems
         assert CANARY not in f"{caught.value!r} {caught.value}"
         return problems

@@ -84,7 +84,7 @@ def secret(path: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("write", [plain, commented])
 @pytest.mark.parametrize("name", ["no", "1", "null", "on"])
-def test_a_name_that_yaml_takes_for_something_else_stays_a_name(tmp_path: Path, write: Any, name: str) -> None:
+def test_a_name_that_yaml_takes_for_something_else_is_a_name(tmp_path: Path, write: Any, name: str) -> None:
     given = {
         "broker": {"url": "amqp://b/"},
         "regions": {name: {"nodes": ["http://e:1"]}},

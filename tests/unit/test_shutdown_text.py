@@ -72,7 +72,7 @@ def test_in_a_pipe_the_whole_verdict_has_a_column_and_its_reason_another() -> No
 
 
 @pytest.mark.parametrize("width", [100, 110, 120, 130, 140, 200])
-def test_a_column_of_a_terminal_tells_it_in_few_words_and_is_never_cut(width: int) -> None:
+def test_a_column_of_a_terminal_has_few_words_and_is_never_cut(width: int) -> None:
     assert cells(SHORT, width)["SHUTDOWN"] == "95 s short"
     assert cells(SERVING, width)["SHUTDOWN"] == "safe after 12:01:35Z"
     assert cells(SERVING, width, now=-86_400)["SHUTDOWN"] == "safe after 06-01 12:01Z"
@@ -115,12 +115,12 @@ def test_the_table_fits_its_terminal_whatever_the_verdicts_are(width: int) -> No
         ),
     ],
 )
-def test_one_drain_tells_its_leave_its_reason_and_whose_pod_it_was(record: DrainRecord, line: str) -> None:
+def test_one_drain_shows_its_shutdown_verdict_its_reason_and_its_owner(record: DrainRecord, line: str) -> None:
     text = drain_text(record, moments(record, at(30)), at(30), width=None)
     assert [one for one in text.splitlines() if one.startswith("shutdown:")] == [line]
 
 
-def test_one_drain_of_which_nothing_is_to_be_said_yet_has_no_such_line() -> None:
+def test_one_drain_without_a_shutdown_verdict_yet_has_no_such_line() -> None:
     for record in (record_of(begun()), record_of(begun(), an_end(1))):
         assert "shutdown:" not in drain_text(record, moments(record, at(30)), at(30), width=None)
 
@@ -157,7 +157,7 @@ def test_a_drain_in_json_has_its_verdict() -> None:
     assert [part["safe_at"] for part in answer["instances"]] == [answer["safe_at"]]
 
 
-def test_a_drain_in_json_has_the_time_from_which_its_pod_may_end_once_it_is_known() -> None:
+def test_a_drain_in_json_has_its_pods_safe_time_once_it_is_known() -> None:
     answer = in_json(SERVING)
     assert (answer["shutdown"], answer["shutdown_text"], answer["short_seconds"]) == ("pending", "", None)
     assert answer["safe_after"] == answer["safe_at"] == "2025-06-01T12:01:35.500000Z"

@@ -13,7 +13,7 @@ from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome
 from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.domain.shutdown.verdict import NEVER_TAKEN_OUT, Shutdown, ShutdownVerdict, safe_after, shutdown_of
+from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict, safe_after, shutdown_of
 from tests.unit.building import a_command, a_reason, at
 from tests.unit.shutdowns import (
     ONE,
@@ -165,11 +165,18 @@ def test_what_was_given_up_and_is_out_later_is_short_by_the_time_between() -> No
     assert short(*once, begun(3_600, ANN), out(3_601, ANN)) == 3_693
 
 
-@pytest.mark.parametrize("outcome", NEVER_TAKEN_OUT)
-def test_what_was_never_taken_out_is_not_judged_with_its_reason(outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome.not_registered, "not registered, as far as its region shows: no caller was given it"),
+        (Outcome.refused, "its drain was refused"),
+        (Outcome.superseded, "a newer process held its id"),
+    ],
+)
+def test_what_was_never_taken_out_is_not_judged_with_its_reason(outcome: Outcome, reason: str) -> None:
     for end in ((), (an_end(1),), (an_end(None),)):
         shutdown = judged(begun(), an_event(outcome, 5), *end)
-        assert shutdown == Shutdown(verdict=ShutdownVerdict.not_judged, reason=NEVER_TAKEN_OUT[outcome])
+        assert shutdown == Shutdown(verdict=ShutdownVerdict.not_judged, reason=reason)
         assert shutdown.text == "not judged"
 
 

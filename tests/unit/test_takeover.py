@@ -1,4 +1,4 @@
-"""Whose id is given back, and when its override is lifted."""
+"""Which process has taken an id over, and when the override on it is lifted."""
 
 from __future__ import annotations
 
@@ -55,16 +55,14 @@ def decide(
         ((SPLIT, SPLIT), Restored()),
     ],
 )
-def test_what_is_ours_is_lifted_at_every_node_and_what_the_process_says_itself_is_left(
+def test_our_override_is_lifted_at_every_node_and_no_status_of_its_own(
     answers: tuple[Any, ...], decision: object
 ) -> None:
     assert decide(*answers) == decision
 
 
 @pytest.mark.parametrize("answers", [(STARTING, HELD), (HELD, OLD), (OLD, OLD), (None, None), (UP, None)])
-def test_it_is_looked_at_again_while_it_starts_or_any_node_shows_the_old_process_or_none(
-    answers: tuple[Any, ...],
-) -> None:
+def test_it_is_read_again_until_every_node_shows_the_new_process_started(answers: tuple[Any, ...]) -> None:
     assert isinstance(decide(*answers), LookAgain)
 
 
@@ -72,7 +70,7 @@ def test_a_node_that_does_not_answer_is_waited_for() -> None:
     assert isinstance(decide(UP, Condition.unreachable), Obstructed)
 
 
-def test_at_the_same_address_the_registration_must_be_younger_than_the_drain_and_the_pod() -> None:
+def test_at_one_address_it_must_be_younger_than_both_the_drain_and_the_pod() -> None:
     reused = a_pod("uid-2", name="other", created_at=at(5))
     assert isinstance(decide(out(registered_at=at(-1)), pod=reused), LookAgain), "a short-lived pod's own registration"
     assert isinstance(decide(out(registered_at=at(7)), pod=reused), GiveBack)
@@ -96,7 +94,7 @@ def test_the_very_pod_comes_back_only_from_a_lost_node() -> None:
     assert isinstance(decide(out(), pod=back, held=lost), GiveBack)
 
 
-def test_on_a_nodes_address_only_who_came_lately_and_from_the_same_namespace_may_hold_it() -> None:
+def test_a_nodes_address_is_held_by_recent_pods_of_the_namespace_only() -> None:
     shared = a_pod("uid-2", name="other", host_network=True, created_at=at(40))
     assert may_have_taken_over(shared, TAKEN)
     assert not may_have_taken_over(replace(shared, created_at=at(-3600)), TAKEN)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -11,21 +11,17 @@ import pytest
 
 from controller.domain.candidates import MAX_INSTANCES
 from controller.flows.pod_events import MIN_INTERVAL
-from controller.ops.auth.decision_cache import ALLOWED_TTL, DENIED_TTL
+from controller.ops.auth.decision_cache import ALLOWED_TTL
 from controller.ops.auth.headers import MAX_BODY_BYTES, REQUEST_TIMEOUT
 from controller.ops.auth.session import ATTEMPT_INTERVAL, MAX_ATTEMPTS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text()
 HEAD = ("threat", "control", "shown by")
-SUBJECTS = (
-    *("annotation", "nonsense", "successor", "replay", "viewer's token", "CSRF", "XSS", "log line", "metrics"),
-    *("SSRF", "oversized", "may publish", "flood", "worker is taken over", "locked with its hash", "forges events"),
-)
 
 
 def tables(text: str) -> list[list[tuple[str, ...]]]:
-    """Each table's rows, its head first, without the line below it."""
+    """Return each table's rows, its head first, without the line below it."""
     blocks = re.findall(r"(?:^\|.*\|$\n?)+", text, re.MULTILINE)
     return [
         [
@@ -46,16 +42,14 @@ def named(cell: str) -> list[tuple[str, str]]:
 
 @cache
 def written_in(path: str) -> frozenset[str]:
-    """The tests in a file."""
+    """Return the tests in a file; none where there is no file."""
     file = ROOT / path
-    if not file.is_file():
-        return frozenset()
-    tree = ast.parse(file.read_text())
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    text = file.read_text() if file.is_file() else ""
+    return frozenset(re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE))
 
 
 def missing(row: tuple[str, ...]) -> list[str]:
-    """What a row lacks."""
+    """Return what a row lacks."""
     lacks = [f"its {name}" for name, cell in zip(HEAD, row, strict=False) if len(cell.strip("| ")) < 5]
     tests = named(row[-1])
     if len(row) != len(HEAD) or not tests:
@@ -80,13 +74,8 @@ def test_no_threat_stands_twice_and_nothing_else_names_a_test() -> None:
     assert len(re.findall(r"::test_", TEXT)) == sum(len(named(row[-1])) for row in ROWS)
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_what_must_be_thought_of_is(subject: str) -> None:
-    assert any(subject in cell for row in ROWS for cell in row[:2])
-
-
 def test_a_row_without_a_test_or_with_one_that_is_gone_would_be_noticed() -> None:
-    here = "`tests/unit/test_threat_model.py::test_what_must_be_thought_of_is`"
+    here = "`tests/unit/test_threat_model.py::test_its_numbers_are_the_programs`"
     assert missing(("a threat", "a control", here)) == []
     assert missing(("a threat", "a control", "none")) == ["its shown by", "a test"]
     assert missing(("a threat", "a control")) == ["a test"]
@@ -98,6 +87,8 @@ def test_a_row_without_a_test_or_with_one_that_is_gone_would_be_noticed() -> Non
 def test_its_numbers_are_the_programs() -> None:
     assert f"more than {MAX_INSTANCES} instances of one pod" in TEXT
     assert f"{1 / MIN_INTERVAL.total_seconds():.0f} a second" in TEXT
-    assert (f"forgotten after {ALLOWED_TTL.seconds} s", DENIED_TTL.seconds) == ("forgotten after 30 s", 5)
+    assert f"forgotten after {ALLOWED_TTL.seconds} s" in TEXT
     assert f"{REQUEST_TIMEOUT:.0f} s a request, {MAX_BODY_BYTES // 1024} KiB a body" in TEXT
-    assert (MAX_ATTEMPTS, ATTEMPT_INTERVAL.seconds, "ten wrong ones a minute" in TEXT) == (10, 60, True)
+    assert MAX_ATTEMPTS == 10
+    assert timedelta(minutes=1) == ATTEMPT_INTERVAL
+    assert "ten wrong ones a minute" in TEXT

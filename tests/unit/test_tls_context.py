@@ -1,4 +1,4 @@
-"""Files of certificates and keys: what is taken, and how each mistake in them is told."""
+"""Files of certificates and keys: what is accepted, and how each mistake in them is reported."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_broker_is_verified_by_the_ca_file_alone_and_its_host_name_too(files: 
     assert len(context.get_ca_certs()) == 1
 
 
-def test_without_a_ca_file_the_systems_authorities_are_trusted_and_nothing_else_is_looser() -> None:
+def test_without_a_ca_file_only_the_systems_authorities_are_trusted() -> None:
     context = for_broker(BrokerSettings(url=AMQPS))
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
@@ -94,7 +94,7 @@ def test_a_bundle_of_several_authorities_is_taken_whole(files: dict[str, Path]) 
     ],
     ids=str,
 )
-def test_a_file_that_cannot_be_used_is_told_in_one_line_with_its_setting_its_path_and_its_mend(
+def test_an_unusable_file_is_one_line_with_its_setting_path_and_fix(
     files: dict[str, Path], setting: str, content: bytes | str | None, said: str
 ) -> None:
     path = files[setting]
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line_with_its_setting_its_pat
     assert said in problem
 
 
-def test_a_folder_in_a_files_place_is_told(files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_folder_in_a_files_place_is_reported(files: dict[str, Path], tmp_path: Path) -> None:
     (problem,) = mistakes_of({**files, "ca_file": tmp_path})
     assert (
         problem
@@ -122,7 +122,7 @@ def test_a_folder_in_a_files_place_is_told(files: dict[str, Path], tmp_path: Pat
     )
 
 
-def test_a_key_that_does_not_fit_its_certificate_is_told(files: dict[str, Path]) -> None:
+def test_a_key_that_does_not_fit_its_certificate_is_reported(files: dict[str, Path]) -> None:
     files["key_file"].write_bytes(AUTHORITY.issue("client")[1])
     (problem,) = mistakes_of(files)
     assert problem.startswith(
@@ -138,15 +138,13 @@ def test_a_key_with_a_passphrase_is_reported_and_nobody_is_asked(files: dict[str
         assert "is encrypted; write it without a passphrase" in problem
 
 
-def test_a_regions_ca_file_is_told_with_the_regions_name(tmp_path: Path) -> None:
+def test_a_regions_ca_file_is_reported_with_the_regions_name(tmp_path: Path) -> None:
     region = RegionSettings(nodes=[SecretUrl("https://e:1")], ca_file=tmp_path / "none.pem")
     with pytest.raises(SettingsError, match=r"regions\.eu\.ca_file: cannot read"):
         for_region("eu", region)
 
 
-def test_every_mistake_of_a_process_is_told_and_files_of_regions_that_it_does_not_ask_are_not_looked_at(
-    tmp_path: Path,
-) -> None:
+def test_every_mistake_is_reported_but_none_in_files_of_other_regions(tmp_path: Path) -> None:
     lost = RegionSettings(nodes=[SecretUrl("https://e:1")], ca_file=tmp_path / "lost.pem")
     settings = Settings(
         broker=BrokerSettings(url=AMQPS, ca_file=tmp_path / "ca.pem"), regions={"eu": lost, "us": lost, "ap": lost}

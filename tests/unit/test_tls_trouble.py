@@ -117,7 +117,7 @@ def test_a_server_that_closes_at_once_may_have_been_spoken_to_wrongly() -> None:
         assert explain(wrapped) == ""
 
 
-def test_what_is_no_trouble_with_tls_is_left_to_others() -> None:
+def test_what_is_no_trouble_with_tls_is_not_explained() -> None:
     for error in (ConnectionRefusedError(111, "refused"), TimeoutError(), ValueError("x"), OSError(113, "no route")):
         assert explain(error) == ""
         assert explain(error, began="plain") == explain(error, began="tls") == ""

@@ -45,7 +45,7 @@ def test_replicas_record_a_drain_in_the_same_trace(spans: Any) -> None:
     assert first == second != other
 
 
-def test_a_step_and_its_writes_hang_on_the_message_that_caused_them(spans: Any) -> None:
+def test_a_stage_and_its_writes_hang_on_the_message_that_caused_them(spans: Any) -> None:
     with tracing.span("drain.publish", drain_id="d1"):
         headers = tracing.carried()
     with tracing.span("drain.step", headers=headers, region="eu"):

@@ -1,4 +1,4 @@
-"""What the tracker owes to one pod, told as short stories. Any interleaving of them: test_tracking_machine."""
+"""What the tracker owes to one pod, in short sequences. Any interleaving of them: test_tracking_machine."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_pod_is_there_until_its_object_is_gone() -> None:
     assert not tracker.has(ALIVE.uid)
 
 
-def test_a_pod_stays_due_with_its_first_cause_and_moment_until_the_broker_has_confirmed() -> None:
+def test_a_pod_is_due_with_its_first_cause_and_moment_until_confirmed() -> None:
     tracker = Tracker()
     tracker.changed(terminating(ALIVE), at(0))
     tracker.changed(replace(terminating(ALIVE), phase="Failed"), at(5))
@@ -84,7 +84,7 @@ def test_an_address_that_comes_while_the_pod_terminates_makes_it_due() -> None:
     assert due.pod.ip == "10.1.0.9"
 
 
-def test_the_address_that_a_pod_had_is_remembered_when_its_last_states_lack_it() -> None:
+def test_a_pods_address_is_remembered_when_its_last_states_lack_it() -> None:
     tracker = Tracker()
     tracker.changed(ALIVE, at(0))
     tracker.changed(replace(ALIVE, ip="", phase="Failed"), at(1))
@@ -93,7 +93,7 @@ def test_the_address_that_a_pod_had_is_remembered_when_its_last_states_lack_it()
     assert due.pod.ip == ALIVE.ip
 
 
-def test_a_living_pod_that_is_removed_without_its_address_is_drained_at_the_one_it_had() -> None:
+def test_a_pod_removed_without_its_address_is_drained_at_the_one_it_had() -> None:
     tracker = Tracker()
     tracker.changed(ALIVE, at(0))
     tracker.removed(replace(ALIVE, ip=""), at(1))
@@ -108,7 +108,7 @@ def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
     assert causes(tracker) == []
 
 
-def test_a_pod_whose_node_was_lost_and_came_back_is_due_again_when_it_really_goes() -> None:
+def test_a_pod_whose_lost_node_came_back_is_due_again_when_it_really_goes() -> None:
     tracker = Tracker()
     tracker.changed(replace(ALIVE, phase="Unknown"), at(0))
     confirm(tracker, ALIVE.uid)
@@ -118,7 +118,7 @@ def test_a_pod_whose_node_was_lost_and_came_back_is_due_again_when_it_really_goe
     assert causes(tracker) == [Cause.terminating]
 
 
-def test_a_lost_node_that_comes_back_before_the_broker_confirmed_takes_its_drain_back() -> None:
+def test_a_lost_node_that_is_back_before_the_confirm_withdraws_its_drain() -> None:
     tracker = Tracker()
     tracker.changed(replace(ALIVE, disruption="DeletionByTaintManager"), at(0))
     tracker.changed(ALIVE, at(1))
@@ -136,7 +136,7 @@ def test_a_successor_of_the_same_name_is_drained_on_its_own_account() -> None:
 
 @pytest.mark.parametrize("confirmed", [True, False])
 @pytest.mark.parametrize("end", [terminating(ALIVE), replace(ALIVE, phase="Failed")], ids=["terminating", "failed"])
-def test_a_drained_pod_is_not_due_again_when_an_older_state_is_told_once_more(end: Pod, confirmed: bool) -> None:
+def test_a_drained_pod_is_not_due_again_when_an_older_state_is_repeated(end: Pod, confirmed: bool) -> None:
     # A deletion and a final phase cannot be taken back: a living state after one is an old one, told by a server that
     # lags or by a watch that was taken up at an earlier version.
     tracker = Tracker()
@@ -149,7 +149,7 @@ def test_a_drained_pod_is_not_due_again_when_an_older_state_is_told_once_more(en
     assert drains + len(causes(tracker)) == 1
 
 
-def test_a_pod_that_was_deleted_outright_is_not_due_again_when_a_lagging_list_still_holds_it() -> None:
+def test_a_deleted_pod_in_a_lagging_list_is_not_due_again() -> None:
     tracker = Tracker()
     tracker.listed("", [ALIVE], at(0))
     tracker.removed(ALIVE, at(1))
@@ -159,7 +159,7 @@ def test_a_pod_that_was_deleted_outright_is_not_due_again_when_a_lagging_list_st
     assert causes(tracker) == []
 
 
-def test_a_pod_that_is_stuck_in_its_termination_is_not_drained_again_by_the_traffic_of_others() -> None:
+def test_a_pod_stuck_in_termination_is_not_drained_again_by_other_pods() -> None:
     tracker = Tracker()
     stuck = terminating(ALIVE)
     tracker.changed(stuck, at(0))
@@ -172,7 +172,7 @@ def test_a_pod_that_is_stuck_in_its_termination_is_not_drained_again_by_the_traf
     assert causes(tracker) == []
 
 
-def test_a_completed_pod_from_long_ago_is_not_drained_when_it_is_first_seen() -> None:
+def test_a_pod_that_completed_long_ago_is_not_drained_when_first_seen() -> None:
     tracker = Tracker()
     job = a_pod(phase="Succeeded", finished_at=at(-3600))
     tracker.listed("", [job], at(0))
@@ -188,7 +188,7 @@ def test_a_pod_that_was_seen_alive_is_drained_however_late_its_end_is_seen() -> 
     assert causes(tracker) == [Cause.failed]
 
 
-def test_a_living_pod_at_the_same_address_is_told_whatever_else_shares_the_name() -> None:
+def test_a_living_pod_at_the_address_is_found_whatever_shares_the_name() -> None:
     # The same StatefulSet in forty namespaces: the pod that took over the address must be among those sent along.
     tracker = Tracker()
     for number in range(40):

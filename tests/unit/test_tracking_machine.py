@@ -113,7 +113,7 @@ class Cluster(RuleBasedStateMachine):
         self.objects[pod.uid] = pod
         self.log[pod.namespace].append(("changed", pod))
 
-    # What the tracker is told.
+    # What the tracker sees.
 
     @rule(scope=st.sampled_from(SCOPES), events=st.integers(1, 5))
     def watch(self, scope: str, events: int) -> None:
@@ -122,12 +122,12 @@ class Cluster(RuleBasedStateMachine):
                 kind, pod = self.log[scope][self.position[scope]]
                 self.position[scope] += 1
                 self.last[scope] = (kind, pod)
-                self._tell(kind, pod)
+                self._deliver(kind, pod)
 
     @rule(scope=st.sampled_from(SCOPES))
     def repeat(self, scope: str) -> None:
         if scope in self.last:
-            self._tell(*self.last[scope])
+            self._deliver(*self.last[scope])
 
     @rule(scope=st.sampled_from(("", *SCOPES)))
     def list_again(self, scope: str) -> None:
@@ -142,7 +142,7 @@ class Cluster(RuleBasedStateMachine):
             self.position[name] = len(self.log[name])
             self.last.pop(name, None)
 
-    def _tell(self, kind: str, pod: Pod) -> None:
+    def _deliver(self, kind: str, pod: Pod) -> None:
         if kind == "changed":
             self.tracker.changed(pod, self.now)
             self._note(pod)

@@ -1,4 +1,4 @@
-"""Whether pods serve until nobody calls them any more, workload by workload."""
+"""Whether pods serve until no caller uses them any more, workload by workload."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ LEFT_OUT: list[tuple[PodDetails, str]] = [
 
 
 @pytest.mark.parametrize(("pod", "why"), LEFT_OUT, ids=lambda value: str(value)[-50:])
-def test_what_the_question_does_not_apply_to_is_left_out_with_the_reason(pod: PodDetails, why: str) -> None:
+def test_what_the_question_does_not_apply_to_is_skipped_with_the_reason(pod: PodDetails, why: str) -> None:
     one = finding(pod)
     assert (one.verdict, one.fix, one.window, one.serves_seconds) == (WindowCoverage.left_out, None, None, None)
     assert why in one.why
@@ -283,7 +283,7 @@ def test_dead_and_terminating_pods_do_not_count_among_the_living() -> None:
     assert (one.verdict, one.pods) == (WindowCoverage.enough, 1)
 
 
-def test_a_broken_annotation_is_named_and_the_pod_is_judged() -> None:
+def test_a_broken_annotation_is_named_and_the_pod_has_a_finding() -> None:
     for notes in ({"enabled": "maybe"}, {"port": "http"}):
         one = finding(pod_details(facts={"annotations": notes, "app_label": "orders"}))
         assert (one.verdict, one.app) == (WindowCoverage.too_short, "ORDERS")

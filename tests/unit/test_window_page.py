@@ -1,4 +1,4 @@
-"""docs/window.md says what the program does."""
+"""docs/window.md states what the program does."""
 
 from __future__ import annotations
 

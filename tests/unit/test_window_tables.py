@@ -57,7 +57,7 @@ def test_everything_fits_the_terminal(width: int) -> None:
         assert len(line) <= width, line
 
 
-def test_a_verdict_is_never_cut() -> None:
+def test_a_finding_is_never_cut() -> None:
     for width in (1, 20, 80):
         assert "too short by 95 s" in survey_text(ALL, width=width)
 
@@ -125,7 +125,7 @@ def test_what_has_to_be_edited_by_hand_is_a_comment_with_the_numbers() -> None:
     )
 
 
-def test_what_is_long_enough_or_left_out_needs_no_patch() -> None:
+def test_what_is_long_enough_or_skipped_needs_no_patch() -> None:
     assert patches_text(looked(ENOUGH, JOB)) == ""
 
 
@@ -158,7 +158,7 @@ def test_a_finding_as_json_has_everything() -> None:
     assert answer["patch"].startswith("kubectl patch deployment orders -n shop ")
 
 
-def test_json_says_null_where_something_does_not_apply() -> None:
+def test_json_has_null_where_something_does_not_apply() -> None:
     answer = in_json(finding(JOB))
     for name in ("serves_seconds", "window_seconds", "window", "grace_seconds", "needs", "patch", "by_hand"):
         assert answer[name] is None

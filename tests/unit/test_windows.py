@@ -1,4 +1,4 @@
-"""How long callers may go on calling: for all, for a region, for an app, and by what nodes and pods say themselves."""
+"""How long callers may go on calling: for all, for a region, for an app, and by what nodes and pods set themselves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_cache_that_nodes_report_goes_before_the_settings_even_when_0() -> N
     assert length(WINDOWS.of("CART", "us", server_cache=timedelta(0))) == 65
 
 
-def test_what_the_pod_says_is_the_whole_of_it() -> None:
+def test_what_the_pod_sets_is_the_whole_window() -> None:
     annotated = WINDOWS.of("CART", "us", annotated=timedelta(seconds=20), server_cache=timedelta(seconds=3))
     assert (length(annotated), annotated.whole_seconds) == (20, 20)
     assert length(WINDOWS.of("CART", "us", annotated=timedelta(0))) == 0
@@ -111,6 +111,6 @@ def test_doctor_goes_by_the_windows_of_the_regions_that_a_pod_registers_in() -> 
     assert length(judged(region="*").window) == 125
 
 
-def test_doctor_goes_by_what_a_pod_says_of_its_window() -> None:
+def test_doctor_uses_the_window_that_a_pod_sets() -> None:
     assert length(judged(window="20s").window) == 20
     assert length(judged(window="never").window) == 70

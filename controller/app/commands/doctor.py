@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from controller.app.assembly import now, open_regions, routing_of, track
+from controller.app.assembly import Region, now, open_regions, routing_of, track
 from controller.app.commands.windows import survey_pods
 from controller.app.exit_status import report, terminal_width
 from controller.domain.diagnostics import MATCHES, Check, Severity, check_matches
@@ -13,7 +13,6 @@ from controller.domain.roles import Role
 from controller.domain.shutdown.findings import WindowCoverage
 from controller.errors import KubernetesError, RegistryError
 from controller.eureka import region_checks
-from controller.eureka.region import EurekaRegion
 from controller.flows.instance_finder import InstanceFinder
 from controller.flows.registration_check import RegistrationCheck
 from controller.kube import kube_checks
@@ -111,7 +110,7 @@ async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *
     )
 
 
-async def _matches(settings: Settings, api: KubeApi, regions: dict[str, EurekaRegion]) -> list[Check]:
+async def _matches(settings: Settings, api: KubeApi, regions: dict[str, Region]) -> list[Check]:
     scopes = settings.watch.scopes
     try:
         named = [scope for scope in scopes if scope]

@@ -206,6 +206,6 @@ def _network_advice(pod: PodDetails, port: int | None) -> list[str]:
     if not facts.host_network or port or facts.ports or "instance-id" in facts.annotations:
         return []
     return [
-        "it is on its node's network and declares no port: the controller cannot tell its instance from its "
+        "it is on its node's network and declares no port: the controller cannot distinguish its instance from its "
         "neighbours' (eureka.drain/port)"
     ]
