@@ -13,7 +13,7 @@ from controller.domain.causes import Cause, cause_of
 from controller.domain.commands import DrainCommand, RestoreCommand, drain_id, make_restore
 from controller.domain.held_instances import HeldInstance
 from controller.domain.pods import LivingPod, Pod
-from controller.domain.replay_plan import Requester, requested
+from controller.domain.replay_plan import Requester, requested, signed
 from controller.domain.routing import Publish, Refuse, Routing, make_commands
 
 NO_DEADLINE = timedelta(days=3_650)
@@ -51,8 +51,5 @@ def restores_of(pod: Pod, cluster: str, held: list[HeldInstance], requester: Req
     commands = []
     for region in regions:
         there = tuple(one for one in held if one.region == region)
-        item = make_restore(cluster, region, pod, there, requester.at)
-        commands.append(
-            replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why)
-        )
+        commands.append(signed(make_restore(cluster, region, pod, there, requester.at), requester))
     return commands

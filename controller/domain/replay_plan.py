@@ -10,14 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from controller.domain.causes import Cause
-from controller.domain.commands import DrainCommand
+from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.drain_record import WHOLE_DRAIN, DrainRecord
 from controller.domain.events import FINAL, OPEN, Outcome
 from controller.domain.instances import trouble_of
 from controller.domain.stage_decisions import Observation
 from controller.domain.stages import check_ownership, is_absent, nodes_in_service
+
+Item = TypeVar("Item", bound=WorkItem)
 
 
 class ReplayAction(StrEnum):
@@ -97,14 +100,12 @@ def replay_command(record: DrainRecord, requester: Requester) -> DrainCommand | 
 
 def requested(command: DrainCommand, requester: Requester) -> DrainCommand:
     """Return the command as a person asks for it: from the start, with that person's name on it."""
-    return replace(
-        command,
-        observed_at=requester.at,
-        requested_by=requester.by,
-        requested_at=requester.at,
-        requested_why=requester.why,
-        progress=None,
-    )
+    return signed(replace(command, observed_at=requester.at, progress=None), requester)
+
+
+def signed(item: Item, requester: Requester) -> Item:
+    """Return the work item with the name of the person who asks for it, as far as it has come."""
+    return replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why)
 
 
 def decide_under_way(record: DrainRecord, now: datetime, give_up_after: timedelta) -> ReplayDecision | None:

@@ -40,17 +40,20 @@ def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
     A renewal time lies up to 90 s ahead of the renewal itself, never behind it.
     """
     instances = present(readings)
-    if target.silent_since is not None and target.renewals and target.renewals == renewals(readings):
-        silence = max((silence_of(instance.renewal_interval) for instance in instances), default=timedelta(0))
-        if now - target.silent_since >= silence:
-            return False
+    since = target.silent_since if target.renewals and target.renewals == renewals(readings) else None
+    if since is not None and now - since >= silence_needed(target, readings):
+        return False
     return any(
         instance.renewed_at is None or now - instance.renewed_at < silence_of(instance.renewal_interval) + CLOCK_SKEW
         for instance in instances
     )
 
 
+def has_renewed(target: Target, readings: Readings) -> bool:
+    """Return whether some node shows another renewal than the one that was noted there, or one where none was."""
+    return any(target.renewals.get(node) != at for node, at in renewals(readings).items())
+
+
 def heartbeats_again(target: Target, readings: Readings) -> bool:
     """Return whether a process that was proved silent has renewed since."""
-    seen = renewals(readings)
-    return bool(target.renewals) and any(target.renewals.get(node) != at for node, at in seen.items())
+    return bool(target.renewals) and has_renewed(target, readings)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +28,7 @@ from controller.domain.intervals import (
 )
 from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, names_the_pod, ownership_of
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.silence import renewals, silence_needed
+from controller.domain.silence import has_renewed, renewals, silence_needed
 from controller.domain.stage_decisions import (
     Continue,
     Delete,
@@ -62,7 +62,7 @@ def take_out(seen: Observation) -> StageDecision:
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
     if is_absent(seen.readings):
-        return _gone(seen, away_since=now if target.renewals or target.silent_since is None else target.silent_since)
+        return _gone(seen)
     safe_at = now + seen.window
     ends = seen.remove and seen.command.cause is not Cause.asked
     ends_at = max(seen.command.end_at, now) + seen.retention if ends else None
@@ -94,7 +94,7 @@ def retain(seen: Observation) -> StageDecision:
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
     if is_absent(seen.readings):
-        return _gone(seen, away_since=now if target.renewals or target.silent_since is None else target.silent_since)
+        return _gone(seen)
     longest = timedelta.max if names_the_pod(target.id, seen.command.pod) else UNNAMED_ID_INTERVAL
     if target.silent_since is None or target.renewals != renewals(seen.readings):
         return _watch_heartbeats(seen, min(HEARTBEAT_CHECK_INTERVAL, longest))
@@ -114,10 +114,9 @@ def delete(seen: Observation) -> StageDecision:
     target = seen.target
     if (other_hands := check_ownership(seen)) is not None:
         return leave_to_successor(seen, other_hands)
-    found = renewals(seen.readings)
-    if any(target.renewals.get(node) != renewed_at for node, renewed_at in found.items()):
+    if has_renewed(target, seen.readings):
         return _watch_heartbeats(seen, HEARTBEAT_CHECK_INTERVAL)
-    if found:
+    if renewals(seen.readings):
         if target.attempt == MAX_DELETES + 1:
             return Obstructed(reason=COMES_BACK)
         return Delete()
@@ -192,28 +191,27 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
     return GiveBack()
 
 
-def _gone(seen: Observation, *, away_since: datetime) -> Continue | Finish:
+def _gone(seen: Observation) -> Continue | Finish:
     """Decide about an instance that no node holds.
 
     A 404 alone does not say that the process has gone: after a restart a node knows nobody, and each process that
     still heartbeats registers again. So it must stay away for longer than a heartbeat.
     """
-    target, now = seen.target, seen.now
+    target, away_since, wait = seen.target, seen.now, HEARTBEAT_CHECK_INTERVAL
     if target.silent_since is not None and not target.renewals:
-        left = target.silent_since + silence_needed(target, seen.readings) - now
+        away_since = target.silent_since
+        left = away_since + silence_needed(target, seen.readings) - seen.now
         if left <= timedelta(0):
             reason = Reason(code=ReasonCode.absent, detail="no node holds it any more")
             # Where nobody had taken it out, it has been out since it was first looked for.
-            safe_at = target.silent_since + seen.window if target.stage is Stage.take_out else None
+            safe_at = away_since + seen.window if target.stage is Stage.take_out else None
             return Finish(report=Report(outcome=Outcome.already_gone, reason=reason, safe_at=safe_at))
         wait = min(left, HEARTBEAT_CHECK_INTERVAL)
-    else:
-        wait = HEARTBEAT_CHECK_INTERVAL
     stage = target.stage if target.stage is Stage.take_out else Stage.retain
     return Continue(
         target=target.carried_on(
             stage=stage,
-            due_at=now + wait,
+            due_at=seen.now + wait,
             renewals={},
             silent_since=away_since,
             **({} if stage is Stage.take_out else {"attempt": 1}),

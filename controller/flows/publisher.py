@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 from loguru import logger
 
-from controller.domain.commands import DrainCommand
+from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.events import Event, LogEntry, Outcome, make_event
 from controller.flows.ports import Clock, Observer, Outbox
 from controller.flows.priority import PriorityGate
@@ -37,10 +37,12 @@ class Publisher:
         self._observer = observer
         self._priority = priority
 
-    async def send(self, command: DrainCommand) -> None:
-        """Publish a command to its region's queue, and record that it was requested."""
+    async def send(self, command: WorkItem) -> None:
+        """Publish a command to its region's queue, and record that a drain was requested."""
         with self._priority.urgent() if self._priority else nullcontext():
             await self._outbox.send(command)
+        if not isinstance(command, DrainCommand):
+            return
         if self._observer is not None:
             self._observer.published(command.cause)
         requested = make_event(command, Outcome.requested, command.observed_at, published_at=self._clock())

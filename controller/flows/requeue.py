@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
 
-from controller.domain.commands import DrainCommand, WorkItem
+from controller.domain.commands import DrainCommand
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.replay_plan import Requester
+from controller.domain.replay_plan import Requester, signed
 from controller.domain.selection import Selection
 from controller.flows.ports import MAX_DEAD_MESSAGES, Clock, DeadLetterQueue, Outbox
 from controller.flows.publisher import Publisher
-
-Item = TypeVar("Item", bound=WorkItem)
 
 
 async def hold_messages(
@@ -37,11 +34,8 @@ async def requeue(
     if message.item is None:
         return False
     why = requester.why or "sent again from the dead letters"
-    item = _requested(message.item, replace(requester, why=why))
-    if isinstance(item, DrainCommand):
-        await Publisher(outbox=outbox, clock=clock).send(item)
-    else:
-        await outbox.send(item)
+    item = signed(message.item, replace(requester, why=why))
+    await Publisher(outbox=outbox, clock=clock).send(item)
     await queue.settle(message.number)
     return True
 
@@ -52,11 +46,7 @@ async def drop(
     """Drop it for good. The event log keeps who did so, and what it was about."""
     item = message.item
     if isinstance(item, DrainCommand):
-        item = _requested(item, requester)
+        item = signed(item, requester)
         reason = Reason(code=ReasonCode.dropped, detail=f"dropped from the dead letters: {message.reason}")
         await outbox.record(make_event(item, Outcome.failed, clock(), reason=reason))
     await queue.settle(message.number)
-
-
-def _requested(item: Item, requester: Requester) -> Item:
-    return replace(item, requested_by=requester.by, requested_at=requester.at, requested_why=requester.why)

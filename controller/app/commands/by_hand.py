@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from controller.app.assembly import event_log, now, open_outbox, read_log, routing_of, track
 from controller.app.exit_status import report, terminal_width
-from controller.domain.commands import DrainCommand, WorkItem
+from controller.domain.commands import WorkItem
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import FINAL, Event, LogEntry, Outcome
@@ -80,7 +80,7 @@ async def _send(
         outbox = await open_outbox(settings, opened)
         publisher = Publisher(outbox=outbox, clock=now)
         for item in items:
-            await (publisher.send(item) if isinstance(item, DrainCommand) else outbox.send(item))
+            await publisher.send(item)
         report(f"requested; waiting for the outcome ({', '.join(sorted(ids))})")
 
         if not await until_interrupted(_until_over(drains, ids)) or not _are_over(drains, ids):
