@@ -292,9 +292,14 @@ PIECES = [
 def test_the_longest_hook_of_any_pattern_is_read_at_once(head: str, piece: str) -> None:
     text = head + piece * ((MAX_HOOK_BYTES - 100) // len(piece))
     for hook in (shell(text), HttpGet(text), Exec((text,)), Exec(("sleep", text))):
-        begun = time.process_time()
-        read_hook.__wrapped__(hook)
-        assert time.process_time() - begun < 0.25, "0.02 s at most when it was written"
+        # The shortest of three: garbage of the tests before may be collected in one of them.
+        assert min(_seconds_to_read(hook) for _ in range(3)) < 0.25, "0.02 s at most when it was written"
+
+
+def _seconds_to_read(hook: Hook) -> float:
+    begun = time.process_time()
+    read_hook.__wrapped__(hook)
+    return time.process_time() - begun
 
 
 ALPHABET = [
