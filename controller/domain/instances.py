@@ -24,12 +24,27 @@ class Instance:
     ip: str = ""
     host_name: str = ""
     port: int = 0
+    """The plain port; 0 where it is disabled."""
+    secure_port: int = 0
+    """The TLS port; 0 where it is disabled."""
+    pod_uid: str = ""
+    """The pod's uid that its metadata tell: lower case, without ``-``, ``_`` and ``.``; empty where they tell none."""
     status: str = "UNKNOWN"
     override: str = "UNKNOWN"
     registered_at: datetime | None = None
+    """The lease's, as the answering node gave it; on our clock, if the node's differs."""
+    dirty_at: datetime | None = None
+    """``lastDirtyTimestamp``, by the client's clock: a copy of a registration has the same, a new process another."""
+    clock_ahead: timedelta = timedelta(0)
+    """How far the answering node's clock is ahead of ours; zero where it is hardly different."""
     renewed_at: datetime | None = None
     """``lastRenewalTimestamp``: up to 90 s in the future, so good for comparing with itself only."""
     renewal_interval: timedelta = STOCK_RENEWAL_INTERVAL
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that are enabled, plain or secure."""
+        return tuple(port for port in (self.port, self.secure_port) if port)
 
     @property
     def has_override(self) -> bool:

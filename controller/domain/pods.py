@@ -34,11 +34,17 @@ class Pod:
     uid: str
     ip: str = ""
     """``status.podIP``; empty until the pod's network is set up. A hostNetwork pod's is its node's."""
+    ips: tuple[str, ...] = ()
+    """``status.podIPs``: every address of the pod, ``ip`` among them. Two on a dual-stack cluster."""
+    host_ips: tuple[str, ...] = ()
+    """``status.hostIPs``: every address of its node that Kubernetes knows."""
     hostname: str = ""
     """``spec.hostname``, else the pod's name; a hostNetwork pod's host name is its node's."""
     subdomain: str = ""
     node: str = ""
     host_network: bool = False
+    mirror: bool = False
+    """It stands for a static pod: its deletion ends nothing, the kubelet's process goes on."""
     ports: tuple[int, ...] = ()
     """The container ports that the pod declares; a declaration, not a proof."""
     phase: str = ""
@@ -57,6 +63,11 @@ class Pod:
     """Only those of ours, without the prefix ``eureka.drain/``."""
     owner: Owner | None = None
     """Its controller, where it has one: a claim of its metadata, not a proof."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address of the pod, the first one first."""
+        return tuple(dict.fromkeys(address for address in (self.ip, *self.ips) if address))
 
     @property
     def key(self) -> str:
@@ -97,6 +108,7 @@ class LivingPod:
     name: str
     uid: str
     ip: str
+    ips: tuple[str, ...] = ()
     host_names: tuple[str, ...] = ()
     host_network: bool = False
     ports: tuple[int, ...] = ()
@@ -110,6 +122,7 @@ def living_of(pod: Pod) -> LivingPod:
         name=pod.name,
         uid=pod.uid,
         ip=pod.ip,
+        ips=pod.ips,
         host_names=pod.host_names,
         host_network=pod.host_network,
         ports=pod.ports,

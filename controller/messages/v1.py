@@ -33,10 +33,13 @@ class PodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Short
     uid: Annotated[str, Meta(min_length=1, max_length=128)]
     ip: Short
+    ips: Annotated[tuple[Short, ...], Meta(max_length=8)] = ()
+    host_ips: Annotated[tuple[Short, ...], Meta(max_length=8)] = ()
     hostname: Short = ""
     subdomain: Short = ""
     node: Short = ""
     host_network: bool = False
+    mirror: bool = False
     ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
     phase: Short = ""
     app_label: Short = ""
@@ -56,6 +59,7 @@ class LivingPodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Short
     uid: Short
     ip: Short
+    ips: Annotated[tuple[Short, ...], Meta(max_length=8)] = ()
     host_names: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
     host_network: bool = False
     ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
