@@ -55,6 +55,18 @@ def canonical_address(text: str) -> str:
         return text
 
 
+def address_in(text: str) -> str:
+    """Return the IP address that a text is, in its short form; empty where it is none, such as a host name.
+
+    >>> address_in("FD00:0:0:0:0:0:1:7%eth0"), address_in("orders-0")
+    ('fd00::1:7', '')
+    """
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return ""
+
+
 def is_same_address(one: str, other: str) -> bool:
     """Return whether both are the same address, however written."""
     return one == other or canonical_address(one) == canonical_address(other)

@@ -51,9 +51,9 @@ def read_http_date(text: str) -> datetime | None:
     """Return the time of an HTTP Date header, None when it is none."""
     try:
         at = parsedate_to_datetime(text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def check_clock(area: str, whose: str, shown_at: datetime | None, begun_at: datetime, ended_at: datetime) -> Check:

@@ -37,14 +37,15 @@ def silence_needed(target: Target, readings: Readings) -> timedelta:
 def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
     """Return whether the process behind it may still be alive.
 
-    A renewal time lies up to 90 s ahead of the renewal itself, never behind it.
+    A renewal time is the node's own, up to 90 s ahead of the renewal itself, never behind it.
     """
     instances = present(readings)
     since = target.silent_since if target.renewals and target.renewals == renewals(readings) else None
     if since is not None and now - since >= silence_needed(target, readings):
         return False
     return any(
-        instance.renewed_at is None or now - instance.renewed_at < silence_of(instance.renewal_interval) + CLOCK_SKEW
+        instance.renewed_at is None
+        or now + instance.clock_ahead - instance.renewed_at < silence_of(instance.renewal_interval) + CLOCK_SKEW
         for instance in instances
     )
 

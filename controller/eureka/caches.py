@@ -15,8 +15,9 @@ import msgspec
 from loguru import logger
 
 from controller.errors import RegistryError
-from controller.eureka.node import Node, UnreachableError
+from controller.eureka.node import Node
 from controller.eureka.registry_decoder import NonsenseError, whole_number
+from controller.eureka.transport import UnreachableError
 
 CONFIGPROPS_PATH = "/actuator/configprops/eureka.server"
 REFRESH_INTERVAL = timedelta(minutes=5)

@@ -1,29 +1,23 @@
-"""One Eureka node: the five calls that a drain needs, and nothing else.
+"""One Eureka node: the calls that a drain needs, and nothing else.
 
 Not sent, ever: a heartbeat for somebody else (it keeps a corpse alive), ``lastDirtyTimestamp`` (a larger one makes the
-server drop the client's next registration), the replication header. Redirects are not followed. Each id is quoted as
-one path segment, and the URL is not normalised afterwards.
+server drop the client's next registration), the replication header. Each id is quoted as one path segment.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import aiohttp
-from yarl import URL
 
 from controller.domain.addressing import unaddressable
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read, trouble_of
-from controller.domain.reason import Reason, ReasonCode, combine
+from controller.domain.reason import Reason, combine
 from controller.domain.region_state import NodeState
 from controller.errors import RegistryError
+from controller.eureka.absence import RegistryProof, may_be_a_registrys_404
 from controller.eureka.registry_decoder import (
     NonsenseError,
     Peers,
@@ -32,78 +26,69 @@ from controller.eureka.registry_decoder import (
     decode_instance,
     decode_peers,
 )
-from controller.settings import SecretUrl
-from controller.tls.trouble import explain
+from controller.eureka.transport import (
+    MAX_REGISTRY_BYTES,
+    Answer,
+    DeniedError,
+    NodeAccess,
+    Transport,
+    UnreachableError,
+)
+from controller.flows.ports import Clock
 from controller.tracing import span
 
-MAX_INSTANCE_BYTES = 1024 * 1024
-MAX_REGISTRY_BYTES = 512 * 1024 * 1024
-"""Bytes. Real entries are 1 to 3 kB."""
 REGISTRY_TIMEOUT = timedelta(seconds=30)
 NOBODY = "EUREKA-DRAIN-DOCTOR-HAS-NO-INSTANCE"
 
 
-class DeniedError(RegistryError):
-    """401 or 403: a configuration error."""
+class WrongPathError(NonsenseError):
+    """404 to what every registry has: the URL leads elsewhere."""
 
-    code = ReasonCode.denied
-
-
-class UnreachableError(RegistryError):
-    """No connection, or no answer in time."""
-
-
-class Answer(NamedTuple):
-    """What a node said; ``date`` is its clock's."""
-
-    status: int
-    body: bytes
-    date: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeAccess:
-    """Where a node is, and what is shown to it. A user in the URL goes before ``username``."""
-
-    url: SecretUrl
-    username: str = ""
-    password: str = ""
-    tls: ssl.SSLContext | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The header of basic authentication, if there is a user."""
-        parts = urlsplit(self.url.get_secret_value())
-        user = unquote(parts.username) if parts.username else self.username
-        secret = unquote(parts.password) if parts.password else self.password
-        if not user:
-            return {}
-        token = base64.b64encode(f"{user}:{secret}".encode()).decode()
-        return {"Authorization": f"Basic {token}"}
+    def __init__(self) -> None:
+        super().__init__(
+            "HTTP 404 to a list: no registry is there. The node's URL must be the server's REST base, with /eureka "
+            "(or /eureka/v2 for a Netflix WAR) at its end, such as http://host:8761/eureka"
+        )
 
 
 class Node:
-    """One server of a region. ``url`` is safe to print; credentials travel in the header only."""
+    """One server of a region."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         access: NodeAccess,
         *,
+        clock: Clock,
         timeout: timedelta = timedelta(seconds=3),
         concurrency: int = 64,
     ) -> None:
-        self.url = address_of(access.url.get_secret_value())
-        self.rotate_credentials(access)
-        self._session = session
-        self._timeout = timeout
-        self._slots = asyncio.Semaphore(concurrency)
+        self._transport = Transport(session, access, clock=clock, timeout=timeout, concurrency=concurrency)
+        self._proof = RegistryProof(self._show_a_list)
+        self._has_delta = True
+
+    @property
+    def url(self) -> str:
+        """Its address, safe to print."""
+        return self._transport.url
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the last that was heard of it is that a request ran into its timeout."""
+        return self._transport.is_frozen
+
+    def note_silence(self) -> None:
+        """Note that a request which may go on for long has been without an answer for the timeout of the others."""
+        self._transport.is_frozen = True
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        """How far its clock is ahead of ours."""
+        return self._transport.clock_offset.ahead
 
     def rotate_credentials(self, access: NodeAccess) -> None:
         """Use this access from the next request on; it leads where it did."""
-        self._headers = access.headers
-        # Part of what the session distinguishes connections by: one that was opened with another is not used again.
-        self._tls = access.tls
+        self._transport.rotate_credentials(access)
 
     async def read(self, app: str, instance_id: str) -> Reading:
         """Read one instance past every cache; whatever goes wrong is part of the reading."""
@@ -114,47 +99,44 @@ class Node:
 
     async def get(self, app: str, instance_id: str) -> Instance | None:
         """Return the instance as this node holds it, None when it does not."""
-        answer = await self._call("GET", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
-        if answer.status == 404:
-            return None
-        instance = decode_instance(answer.body)
-        if instance.app != app.upper() or instance.id != instance_id:
+        instance = await self._instance(f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
+        if instance is not None and (instance.app != app.upper() or instance.id != instance_id):
             raise NonsenseError("the answer is about another instance")
         return instance
 
     async def look_up(self, instance_id: str) -> Instance | None:
         """Return the instance of this id in whichever app, past every cache."""
-        answer = await self._call("GET", f"/instances/{_segment(instance_id)}")
-        if answer.status == 404:
-            return None
-        instance = decode_instance(answer.body)
-        if instance.id != instance_id:
+        instance = await self._instance(f"/instances/{_segment(instance_id)}")
+        if instance is not None and instance.id != instance_id:
             raise NonsenseError("the answer is about another instance")
         return instance
 
     async def everything(self) -> list[Instance]:
         """Return the whole registry, through the server's response cache: up to 30 s old."""
-        return decode_all((await self.registry()).body)
+        instances = decode_all((await self.registry()).body, self.clock_ahead)
+        self._proof.note()
+        return instances
 
     async def registry(self) -> Answer:
         """Return the same, as it came."""
-        return await self._call("GET", "/apps", largest=MAX_REGISTRY_BYTES, timeout=REGISTRY_TIMEOUT)
+        return await self._list("/apps", timeout=REGISTRY_TIMEOUT)
 
     async def try_to_write(self) -> None:
         """Set an override on an instance that nobody can have: shows whether writes are let through."""
-        await self._call("PUT", f"/apps/{NOBODY}/{NOBODY}/status?value={OUT_OF_SERVICE}")
+        await self._write("PUT", f"/apps/{NOBODY}/{NOBODY}/status?value={OUT_OF_SERVICE}")
 
     async def peers(self) -> Peers:
         """Whom it replicates to, as it says itself. Its JSON of this page is broken, its XML is not."""
-        return decode_peers((await self._call("GET", "/status", accept="application/xml")).body)
+        return decode_peers((await self._transport.call("GET", "/status", accept="application/xml")).body)
 
     async def survey(self) -> NodeState:
         """Whether it answers, and its fingerprint of its registry: cheap, through the response cache."""
         try:
-            answer = await self._call("GET", "/apps/delta", largest=MAX_REGISTRY_BYTES)
-            return NodeState(node=self.url, reachable=True, counted=decode_fingerprint(answer.body))
+            counted = decode_fingerprint((await self._changes()).body)
         except RegistryError as error:
             return NodeState(node=self.url, reachable=False, detail=str(error))
+        self._proof.note()
+        return NodeState(node=self.url, reachable=True, counted=counted)
 
     async def ask_server(self, path: str) -> bytes | None:
         """Return what it answers beside its registry, at the place where that stands; None where there is nothing.
@@ -162,68 +144,62 @@ class Node:
         Servers answer with 401 or 403, or with a page, what they do not show.
         """
         base = self.url.removesuffix("/v2").removesuffix("/eureka")
-        answer = await self._call("GET", path, base=base)
+        answer = await self._transport.call("GET", path, base=base)
         return None if answer.status == 404 else answer.body
 
     async def put_status(self, app: str, instance_id: str, status: str = OUT_OF_SERVICE) -> None:
-        """Set an override. A 200 proves nothing (and 404 is as good): read it back."""
+        """Set an override. A 200 proves nothing (and a registry's 404 is as good): read it back."""
         with span("eureka.put_status", node=self.url, app=app, instance=instance_id, status=status):
-            await self._call("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
+            await self._write("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
 
     async def lift(self, app: str, instance_id: str) -> None:
         """Lift the override and show UP. To be sent to every node at once: one after the other splits them."""
         with span("eureka.lift", node=self.url, app=app, instance=instance_id):
-            await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value=UP")
+            await self._write("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value=UP")
 
     async def delete(self, app: str, instance_id: str) -> None:
-        """Delete the instance and its override. 404 is as good."""
+        """Delete the instance and its override. A registry's 404 is as good."""
         with span("eureka.delete", node=self.url, app=app, instance=instance_id):
-            await self._call("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
+            await self._write("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}")
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        largest: int = MAX_INSTANCE_BYTES,
-        timeout: timedelta | None = None,
-        accept: str = "application/json",
-        base: str | None = None,
-    ) -> Answer:
-        limit = aiohttp.ClientTimeout(total=(timeout or self._timeout).total_seconds())
-        async with self._slots:
+    async def _instance(self, path: str) -> Instance | None:
+        answer = await self._transport.call("GET", path)
+        if answer.status == 404:
+            await self._prove_absence(answer, path)
+            return None
+        return decode_instance(answer.body, self.clock_ahead)
+
+    async def _write(self, method: str, path: str) -> None:
+        answer = await self._transport.call(method, path)
+        if answer.status == 404:
+            await self._prove_absence(answer, path)
+
+    async def _prove_absence(self, answer: Answer, path: str) -> None:
+        """Raise RegistryError unless this 404 is a registry's word."""
+        if not may_be_a_registrys_404(answer.body, path):
+            raise NonsenseError("HTTP 404 with a body that is none of a registry's: who answers there?")
+        await self._proof.demand()
+
+    async def _show_a_list(self) -> None:
+        """Ask for the shortest list, which is empty. A server that starts does not show it, nor what it is to copy."""
+        decode_fingerprint((await self._list(f"/vips/{NOBODY}")).body)
+
+    async def _changes(self) -> Answer:
+        """Return its list of recent changes; the whole list from a server that does not keep the changes."""
+        if self._has_delta:
             try:
-                async with self._session.request(
-                    method,
-                    URL((self.url if base is None else base) + path, encoded=True),
-                    headers={**self._headers, "Accept": accept},
-                    timeout=limit,
-                    allow_redirects=False,
-                    ssl=self._tls or True,
-                ) as response:
-                    body = await _read(response, largest)
-            except TimeoutError as error:
-                raise UnreachableError("no answer in time") from error
-            except (aiohttp.ClientConnectionError, ConnectionError) as error:
-                raise UnreachableError(explain(error) or _short(error)) from error
-            except (aiohttp.ClientError, ValueError) as error:
-                raise NonsenseError(f"not HTTP as we know it ({type(error).__name__})") from error
-        if response.status in (200, 204, 404):
-            return Answer(response.status, body, response.headers.get("Date", ""))
-        if response.status in (401, 403):
-            raise DeniedError(f"HTTP {response.status} to {method}: check user, password and CSRF protection")
-        if response.status in (301, 302, 303, 307, 308):
-            raise NonsenseError(f"HTTP {response.status}: redirects are not followed; name the node itself")
-        if response.status == 400 and self.url.startswith("http:") and (b"TLS" in body or b"HTTPS" in body):
-            # Tomcat, nginx and Go answer what is not TLS in plain text, each in its own words.
-            raise NonsenseError("the node expects TLS there: write https://")
-        raise NonsenseError(f"HTTP {response.status} to {method}")
+                return await self._list("/apps/delta")
+            except DeniedError:
+                whole = await self.registry()  # which raises it too where nothing is shown at all
+                self._has_delta = False
+                return whole
+        return await self.registry()
 
-
-def address_of(url: str) -> str:
-    """Return a node's URL without user and password."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    async def _list(self, path: str, timeout: timedelta | None = None) -> Answer:
+        answer = await self._transport.call("GET", path, largest=MAX_REGISTRY_BYTES, timeout=timeout)
+        if answer.status == 404:
+            raise WrongPathError
+        return answer
 
 
 def refusal(url: str, error: RegistryError) -> Reading:
@@ -245,7 +221,12 @@ def trouble(url: str, error: RegistryError) -> Reason:
 
 def too_slow(url: str) -> Reason:
     """Describe a node that was not waited for."""
-    return Reason(code=ReasonCode.unreachable, detail=f"{url}: slower than the others")
+    return trouble_of((not_waited_for(url),))
+
+
+def not_waited_for(url: str) -> Reading:
+    """Return the reading of a node that was not waited for."""
+    return Reading(node=url, condition=Condition.unreachable, detail="much slower than the others")
 
 
 def no_answer(troubles: Sequence[Reason]) -> RegistryError:
@@ -258,21 +239,3 @@ def _segment(text: str) -> str:
     if why := unaddressable(text):
         raise NonsenseError(f"{text[:60]!r} {why}")
     return quote(text, safe="")
-
-
-async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_chunked(65_536):
-        size += len(chunk)
-        if size > largest:
-            raise ValueError("too large")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _short(error: BaseException) -> str:
-    """Return the kind of trouble without the URL: aiohttp's texts repeat it."""
-    os_error = getattr(error, "os_error", error)
-    text = getattr(os_error, "strerror", None)
-    return str(text) if text else type(error).__name__

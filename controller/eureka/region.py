@@ -9,22 +9,22 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
-from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Instance, Reading, Readings, disagree, present
+from controller.domain.instances import OUT_OF_SERVICE, UP, Instance, Reading, Readings, disagree, present
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
 from controller.domain.region_state import NodeState
 from controller.errors import RegistryError
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
-from controller.eureka.node import Node, NodeAccess, address_of, no_answer, refusal, trouble
+from controller.eureka.node import Node, no_answer, not_waited_for, refusal, too_slow, trouble
+from controller.eureka.stragglers import Stragglers
+from controller.eureka.transport import NodeAccess, address_of
 from controller.flows.ports import Clock, IndexMatch
 from controller.settings import RegionSettings
 from controller.tls.context import for_region
 
-SLOW_NODE_TIMEOUT = 1.5
-"""Seconds that a slow node is waited for once another one has answered: a frozen node must not hold up the others."""
-KNOWN_SLOW_NODE_TIMEOUT = 0.1
-"""The same for a node that was too slow the last time."""
+MAX_LEFT_READS = 8
+"""Reads of a frozen node that run to their end at a time: enough to see that it answers again."""
 
 
 class EurekaRegion:
@@ -35,7 +35,7 @@ class EurekaRegion:
         self._name = name
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
-        self._slow: set[str] = set()
+        self._stragglers = Stragglers(limit=MAX_LEFT_READS)
         self.nodes: dict[str, Node] = {}
 
     async def __aenter__(self) -> EurekaRegion:
@@ -44,16 +44,24 @@ class EurekaRegion:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         nodes = [
-            Node(self._session, access, timeout=self._settings.timeout, concurrency=self._settings.concurrency)
+            Node(
+                self._session,
+                access,
+                clock=self._clock,
+                timeout=self._settings.timeout,
+                concurrency=self._settings.concurrency,
+            )
             for access in _accesses(self._settings, tls)
         ]
         self.nodes = {node.url: node for node in nodes}
         self.caches = Caches(region=self._name, nodes=nodes)
-        self.index = Index(region=self._name, nodes=nodes, clock=self._clock)
+        self.index = Index(region=self._name, nodes=nodes, clock=self._clock, timeout=self._settings.timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
+            await self.index.close()
+            await self._stragglers.close()
             await self._session.close()
 
     def rotate_credentials(self, settings: RegionSettings, tls: ssl.SSLContext | None) -> None:
@@ -83,41 +91,35 @@ class EurekaRegion:
         return await self.index.everything()
 
     async def look_up(self, instance_id: str) -> Instance | None:
-        """Ask every node for the id; RegistryError when none of them knows."""
-        troubles: list[Reason] = []
-        for node in self.nodes.values():
+        """Ask every node for the id; RegistryError when none knows it and some node did not answer."""
+
+        async def ask(node: Node) -> Instance | Reason | None:
             try:
-                instance = await node.look_up(instance_id)
+                return await node.look_up(instance_id)
             except RegistryError as error:
-                troubles.append(trouble(node.url, error))
-            else:
-                if instance is not None:
-                    return instance
-        if len(troubles) == len(self.nodes):
+                return trouble(node.url, error)
+
+        found = await self._stragglers.gather(
+            list(self.nodes.values()),
+            ask,
+            is_answer=lambda said: not isinstance(said, Reason),
+            not_waited_for=too_slow,
+        )
+        troubles = [one for one in found if isinstance(one, Reason)]
+        instance = next((one for one in found if isinstance(one, Instance)), None)
+        if instance is None and troubles:
             raise no_answer(troubles)
-        return None
+        return instance
 
     async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> Readings:
         """Read the instance at every node, or at these."""
-        asked = list(self.nodes if nodes is None else nodes)
-        tasks = [asyncio.create_task(self.nodes[url].read(app, instance_id)) for url in asked]
-        try:
-            _, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if late:
-                awaited = {url for url, task in zip(asked, tasks, strict=True) if task in late}
-                timeout = KNOWN_SLOW_NODE_TIMEOUT if awaited <= self._slow else SLOW_NODE_TIMEOUT
-                _, late = await asyncio.wait(tasks, timeout=timeout)
-        finally:
-            for task in tasks:
-                task.cancel()
-        readings = []
-        for url, task in zip(asked, tasks, strict=True):
-            if task in late:
-                self._slow.add(url)
-                readings.append(Reading(node=url, condition=Condition.unreachable, detail="slower than the others"))
-            else:
-                self._slow.discard(url)
-                readings.append(task.result())
+        asked = [self.nodes[url] for url in (self.nodes if nodes is None else nodes)]
+        readings = await self._stragglers.gather(
+            asked,
+            lambda node: node.read(app, instance_id),
+            is_answer=lambda reading: reading.answered,
+            not_waited_for=not_waited_for,
+        )
         return tuple(readings)
 
     async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:

@@ -22,9 +22,10 @@ from controller.domain.diagnostics import (
 from controller.domain.instances import Instance
 from controller.errors import RegistryError
 from controller.eureka.caches import read_age
-from controller.eureka.node import DeniedError, Node, UnreachableError
+from controller.eureka.node import Node
 from controller.eureka.region import EurekaRegion
 from controller.eureka.registry_decoder import Peers, decode_all, host_of
+from controller.eureka.transport import DeniedError, UnreachableError
 from controller.flows.ports import Clock
 
 RECHECK_INTERVAL = 3.0

@@ -36,6 +36,7 @@ class Peers:
 
 class _EurekaPort(msgspec.Struct):
     number: int | str = msgspec.field(name="$", default=0)
+    enabled: bool | str | None = msgspec.field(name="@enabled", default=None)
 
 
 class _Lease(msgspec.Struct, rename="camel"):
@@ -53,7 +54,10 @@ class _Instance(msgspec.Struct, rename="camel"):
     overridden_status: str | None = None
     lower_case_override: str | None = msgspec.field(name="overriddenstatus", default=None)
     port: _EurekaPort | None = None
+    secure_port: _EurekaPort | None = None
     lease_info: _Lease | None = None
+    last_dirty_timestamp: int | str | None = None
+    metadata: Any = None
 
 
 class _One(msgspec.Struct):
@@ -65,7 +69,7 @@ class _Application(msgspec.Struct):
 
 
 class _Applications(msgspec.Struct):
-    application: list[_Application] | _Application = msgspec.field(default_factory=list)
+    application: list[_Application] | _Application
 
 
 class _All(msgspec.Struct):
@@ -82,6 +86,11 @@ class _Counted(msgspec.Struct):
 
 MAX_STATUS_PAGE_LENGTH = 64 * 1024
 """Characters; a real one has 2 kB."""
+MAX_POD_UID_LENGTH = 128
+CONTRADICTORY_POD_UID = "?"
+"""In place of two different uids in one registration's metadata: equal to no pod's, so that it is nobody's."""
+_POD_UID = re.compile(rf"[0-9a-z]{{1,{MAX_POD_UID_LENGTH}}}", re.ASCII)
+_IGNORED_IN_POD_UID = str.maketrans("", "", "-_.")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _one = msgspec.json.Decoder(_One)
 _all = msgspec.json.Decoder(_All)
@@ -89,21 +98,21 @@ _counted = msgspec.json.Decoder(_Counted)
 _loose = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode_instance(body: bytes) -> Instance:
-    """Read the answer about one instance; NonsenseError when it is none."""
+def decode_instance(body: bytes, clock_ahead: timedelta = timedelta(0)) -> Instance:
+    """Read the answer about one instance, from a node whose clock is so far ahead; NonsenseError when it is none."""
     found = _decoded(_one, body).instance
-    instance = _instance(found)
+    instance = _instance(found, clock_ahead)
     if instance.renewed_at is None:
         raise NonsenseError("an instance without lease times")
     return instance
 
 
-def decode_all(body: bytes) -> list[Instance]:
+def decode_all(body: bytes, clock_ahead: timedelta = timedelta(0)) -> list[Instance]:
     """Read the whole registry; an instance that cannot be read is left out, so that it does not hide the others."""
     try:
-        return _instances(_decoded(_all, body).applications)
+        return _instances(_decoded(_all, body).applications, clock_ahead)
     except NonsenseError:
-        readable = _readable_instances(_decoded(_loose, body))
+        readable = _readable_instances(_decoded(_loose, body), clock_ahead)
         if not readable:
             raise
         return readable
@@ -151,22 +160,22 @@ def host_of(url: str) -> str:
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
 
 
-def _instances(applications: _Applications) -> list[Instance]:
+def _instances(applications: _Applications, clock_ahead: timedelta) -> list[Instance]:
     return [
-        _instance(found)
+        _instance(found, clock_ahead)
         for application in _as_list(applications.application)
         for found in _as_list(application.instance)
     ]
 
 
-def _readable_instances(everything: dict[str, Any]) -> list[Instance]:
+def _readable_instances(everything: dict[str, Any], clock_ahead: timedelta) -> list[Instance]:
     """Return the slow way, one by one."""
     applications = everything.get("applications")
     readable: list[Instance] = []
     for application in _as_list(applications.get("application", []) if isinstance(applications, dict) else []):
         for found in _as_list(application.get("instance", []) if isinstance(application, dict) else []):
             with suppress(msgspec.ValidationError):
-                readable.append(_instance(msgspec.convert(found, _Instance)))
+                readable.append(_instance(msgspec.convert(found, _Instance), clock_ahead))
     return readable
 
 
@@ -181,22 +190,55 @@ def _as_list(thing: Any) -> list[Any]:
     return thing if isinstance(thing, list) else [thing]
 
 
-def _instance(found: _Instance) -> Instance:
+def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
     lease = found.lease_info or _Lease()
     interval = whole_number(lease.renewal_interval_in_secs)
+    registered_at = _time(lease.registration_timestamp)
     return Instance(
         app=found.app.upper(),
         # A client that sets no id is known by its host name.
         id=found.instance_id or found.host_name,
         ip=canonical_address(found.ip_addr),
         host_name=found.host_name,
-        port=whole_number(found.port.number if found.port else 0) or 0,
+        # Where nothing is written about it, a plain port is one, and a TLS port is not.
+        port=_port(found.port, is_usual=True),
+        secure_port=_port(found.secure_port, is_usual=False),
+        pod_uid=pod_uid_of(found.metadata),
         status=found.status.upper(),
         override=(found.overridden_status or found.lower_case_override or "UNKNOWN").upper(),
-        registered_at=_time(lease.registration_timestamp),
+        registered_at=registered_at - clock_ahead if registered_at else None,
+        dirty_at=_time(found.last_dirty_timestamp),
+        clock_ahead=clock_ahead,
         renewed_at=_time(lease.last_renewal_timestamp),
         renewal_interval=timedelta(seconds=interval) if interval and 0 < interval < 86_400 else STOCK_RENEWAL_INTERVAL,
     )
+
+
+def _port(found: _EurekaPort | None, *, is_usual: bool) -> int:
+    """Return a port that somebody can be reached at; 0 where it is disabled."""
+    if found is None:
+        return 0
+    is_enabled = is_usual if found.enabled is None else str(found.enabled).lower() == "true"
+    return (whole_number(found.number) or 0) if is_enabled else 0
+
+
+def pod_uid_of(metadata: Any) -> str:
+    """Return the pod's uid that metadata tell, however the key and the uid are written.
+
+    What is no uid, such as a placeholder that nobody filled in, tells none.
+    """
+    if not isinstance(metadata, dict):
+        return ""
+    told = {
+        uid
+        for key, value in metadata.items()
+        if _plain(key) == "poduid" and isinstance(value, str) and _POD_UID.fullmatch(uid := _plain(value))
+    }
+    return told.pop() if len(told) == 1 else CONTRADICTORY_POD_UID if told else ""
+
+
+def _plain(text: str) -> str:
+    return text.lower().translate(_IGNORED_IN_POD_UID)
 
 
 def whole_number(value: int | str | None) -> int | None:

@@ -14,6 +14,7 @@ from controller.domain.events import Event, LogEntry
 from controller.domain.instances import Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.watch_position import Position
@@ -170,8 +171,11 @@ class IndexMatch:
     """What a region's index offers for a pod."""
 
     candidates: tuple[Instance, ...] = ()
+    """What bears some sign of the pod; the same app and id more than once, where nodes show different holders of it."""
     holders: tuple[Instance, ...] = ()
     """Every registration under the candidates' ids, in any app."""
+    missing: tuple[Reason, ...] = ()
+    """The nodes that the index lacks, and why: as long as there is one, what was not found is not proved absent."""
 
 
 class Registry(Protocol):
@@ -195,7 +199,10 @@ class Registry(Protocol):
         ...
 
     async def look_up(self, instance_id: str) -> Instance | None:
-        """Ask the nodes directly, past every cache, for an id whose app is not known."""
+        """Ask the nodes directly, past every cache, for an id whose app is not known.
+
+        RegistryError when no node knows it and some node did not answer.
+        """
         ...
 
     async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> Readings:

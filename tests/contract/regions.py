@@ -34,8 +34,10 @@ class Client(Protocol):
         ip: str,
         host: str | None = None,
         port: int = 8080,
+        secure_port: int = 0,
         status: str = "UP",
         renewal_seconds: int = 30,
+        metadata: dict[str, str] | None = None,
     ) -> None: ...
     async def heartbeat(self, app: str, instance_id: str) -> bool: ...
     async def put_status(self, app: str, instance_id: str, status: str) -> bool: ...

@@ -15,8 +15,8 @@ from loguru import logger
 from controller.domain.diagnostics import Check, Severity
 from controller.errors import RegistryError
 from controller.eureka.caches import CONFIGPROPS_PATH, read_age
-from controller.eureka.node import DeniedError, UnreachableError
 from controller.eureka.region_checks import inspect
+from controller.eureka.transport import DeniedError, UnreachableError
 from tests.contract.regions import adapter, clock
 from tests.contract.silly_server import Answer, SillyServer, endless, saying, slow
 from tests.contract.test_region_checks import EMPTY

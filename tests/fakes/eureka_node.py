@@ -4,7 +4,8 @@ Traps that it has in common with the real one: an override is stored only when i
 alone and outlives the registration; a status PUT renews the lease; after any renewal the shown renewal time lies 90 s
 in the future; a replicated heartbeat brings a deleted instance back.
 
-Not like the real one: leases never end (self-preservation), and what a peer misses while it is away is not sent again.
+Not like the real one: leases never end (self-preservation); what a peer misses while it is away is not sent again; a
+frozen node is waited for briefly, whether another one answers or not.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance
+from controller.eureka.registry_decoder import pod_uid_of
 from controller.flows.ports import Clock
 
 UNKNOWN = "UNKNOWN"
 LEASE = timedelta(seconds=90)
-READ_PATIENCE, WRITE_PATIENCE = 1.5, 3.0
-"""Seconds after which a frozen node is not waited for any more."""
+READ_TIMEOUT, FROZEN_READ_TIMEOUT, WRITE_TIMEOUT = 3.0, 0.25, 3.0
+"""Seconds for which a node is waited for: to read, to read once it is known for frozen, and to write."""
 
 Key = tuple[str, str]
 
@@ -59,6 +61,9 @@ class FakeNode:
         """An app about whose instances it talks nonsense."""
         self.requests: list[str] = []
         """What the controller asked of it: method and path. Other clients' calls are not noted."""
+        self.clock_ahead = timedelta(0)
+        """How far its clock is ahead of ours; what the controller makes of that, its instances already show."""
+        self._is_known_frozen = False
         self._clock = clock
         self._held: dict[Key, Instance] = {}
         self.overrides: dict[str, str] = {}
@@ -104,10 +109,13 @@ class FakeNode:
         ip: str,
         host: str | None = None,
         port: int = 8080,
+        secure_port: int = 0,
         status: str = "UP",
         renewal_seconds: int = 30,
+        metadata: dict[str, str] | None = None,
+        dirty_at: datetime | None = None,
     ) -> None:
-        """Register, or register again, as a client library does."""
+        """Register, or register again, as a client library does; ``dirty_at`` is now, unless the client says else."""
         self._take(
             Instance(
                 app=app.upper(),
@@ -115,7 +123,10 @@ class FakeNode:
                 ip=ip,
                 host_name=host or ip,
                 port=port,
+                secure_port=secure_port,
+                pod_uid=pod_uid_of(metadata),
                 status=status,
+                dirty_at=dirty_at or self._clock(),
                 renewal_interval=timedelta(seconds=renewal_seconds),
             )
         )
@@ -170,13 +181,15 @@ class FakeNode:
             self.requests.append(request)
         if self.nonsense_about and f"apps/{self.nonsense_about}/" in request:
             raise UnansweredError(Condition.failing, "not a registry's JSON")
+        self._is_known_frozen = self._is_known_frozen and self.trouble is Trouble.frozen
         match self.trouble:
             case None:
                 pass
             case Trouble.down:
                 raise UnansweredError(Condition.unreachable, "connection refused")
             case Trouble.frozen:
-                await asyncio.sleep(WRITE_PATIENCE if write else READ_PATIENCE)
+                was_known, self._is_known_frozen = self._is_known_frozen, True
+                await asyncio.sleep(WRITE_TIMEOUT if write else FROZEN_READ_TIMEOUT if was_known else READ_TIMEOUT)
                 raise UnansweredError(Condition.unreachable, "no answer in time")
             case Trouble.denying:
                 raise UnansweredError(Condition.denied, "HTTP 401")
@@ -207,7 +220,8 @@ class FakeNode:
             status=self._shown(instance, None if replicated else self._held.get(key)),
             override=self.overrides.get(instance.id, UNKNOWN),
             registered_at=now,
-            renewed_at=now,
+            clock_ahead=self.clock_ahead,
+            renewed_at=now + self.clock_ahead,
         )
 
     def _shown(self, instance: Instance, existing: Instance | None) -> str:
@@ -224,7 +238,7 @@ class FakeNode:
         instance = self._held.get(key)
         if instance is None or instance.status == UNKNOWN:
             return False
-        self._held[key] = replace(instance, status=self._shown(instance, instance), renewed_at=self._clock() + LEASE)
+        self._held[key] = replace(instance, status=self._shown(instance, instance), renewed_at=self._renewed_at())
         return True
 
     def _override(self, key: Key, status: str) -> bool:
@@ -234,8 +248,11 @@ class FakeNode:
         if instance.status != status:
             self.overrides[key[1]] = status
             instance = replace(instance, status=status, override=status)
-        self._held[key] = replace(instance, renewed_at=self._clock() + LEASE)
+        self._held[key] = replace(instance, renewed_at=self._renewed_at())
         return True
+
+    def _renewed_at(self) -> datetime:
+        return self._clock() + self.clock_ahead + LEASE
 
     def _lift(self, key: Key, status: str) -> bool:
         instance = self._held.get(key)

@@ -11,10 +11,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from controller.domain.addressing import unaddressable
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, Readings, disagree, present, read
-from controller.domain.ownership import may_share
+from controller.domain.instances import (
+    OUT_OF_SERVICE,
+    Condition,
+    Instance,
+    Reading,
+    Readings,
+    disagree,
+    present,
+    read,
+    trouble_of,
+)
 from controller.domain.pods import Pod
+from controller.domain.reason import Reason
 from controller.errors import RegistryError
+from controller.eureka.lookup import Lookup
+from controller.eureka.node import no_answer
 from controller.flows.ports import Clock, IndexMatch
 from tests.fakes.crashes import CrashPlan
 from tests.fakes.eureka_node import FakeNode, UnansweredError
@@ -31,7 +43,8 @@ class FakeRegistry:
         self.cache_age: timedelta | None = None
         self._clock = clock
         self._crashes = crashes or CrashPlan()
-        self._index: tuple[Instance, ...] = ()
+        self._lookup = Lookup()
+        self._missing: tuple[Reason, ...] = ()
         self._fetched_at: datetime | None = None
 
     @property
@@ -53,55 +66,62 @@ class FakeRegistry:
         """Look a pod up in the index."""
         if self._fetched_at is None or self._fetched_at < not_before:
             await self._fetch()
-        candidates = tuple(instance for instance in self._index if may_share(pod, instance))
-        ids = {instance.id for instance in candidates}
-        return IndexMatch(candidates=candidates, holders=tuple(one for one in self._index if one.id in ids))
+        candidates = self._lookup.candidates(pod)
+        return IndexMatch(candidates=candidates, holders=self._lookup.holders(candidates), missing=self._missing)
 
     async def _fetch(self) -> None:
         asked_at = self._clock()
-        answers = await asyncio.gather(*(self._everything(node) for node in self.nodes), return_exceptions=True)
-        good = [answer for answer in answers if not isinstance(answer, BaseException)]
-        if not good:
-            raise RegistryError("; ".join(map(str, answers)))
-        self._index = tuple({(one.app, one.id): one for answer in good for one in answer}.values())
-        self._fetched_at = asked_at
+        answers = await asyncio.gather(*(self._everything(node) for node in self.nodes))
+        lookup, missing = Lookup(), []
+        for answer in answers:
+            if isinstance(answer, Reason):
+                missing.append(answer)
+            else:
+                lookup.add(answer)
+        if len(missing) == len(self.nodes):
+            raise no_answer(missing)
+        for _ in lookup.arrange():
+            pass
+        self._lookup, self._missing, self._fetched_at = lookup, tuple(missing), asked_at
 
     @staticmethod
-    async def _everything(node: FakeNode) -> tuple[Instance, ...]:
-        await node.answer("GET apps")
+    async def _everything(node: FakeNode) -> tuple[Instance, ...] | Reason:
+        try:
+            await node.answer("GET apps")
+        except UnansweredError as error:
+            return _trouble(node, error)
         return node.cached()
 
     async def siblings(self, app: str) -> tuple[Instance, ...]:
         """All instances of an app, from the index."""
         await self._fetch()
-        return tuple(one for one in self._index if one.app == app)
+        return tuple(one for one in self._lookup.everything() if one.app == app)
 
     async def everything(self) -> tuple[Instance, ...]:
         """Return all instances, as every node shows them now."""
-        for node in self.nodes:
-            try:
-                await node.answer("GET apps")
-            except UnansweredError as error:
-                raise RegistryError(str(error)) from error
         await self._fetch()
-        return self._index
+        if self._missing:
+            raise no_answer(self._missing)
+        return tuple(self._lookup.everything())
 
     async def look_up(self, instance_id: str) -> Instance | None:
-        """Ask every node for the id; RegistryError when none of them knows."""
+        """Ask every node for the id; RegistryError when none knows it and some node did not answer."""
         if why := unaddressable(instance_id):
             raise RegistryError(why)
-        troubles: list[str] = []
-        for node in self.nodes:
+
+        async def ask(node: FakeNode) -> Instance | Reason | None:
             try:
                 await node.answer(f"GET instances/{instance_id}")
             except UnansweredError as error:
-                troubles.append(str(error))
-            else:
-                if found := node.by_id(instance_id):
-                    return found
-        if len(troubles) == len(self.nodes):
-            raise RegistryError("; ".join(troubles))
-        return None
+                return _trouble(node, error)
+            return node.by_id(instance_id)
+
+        said = await asyncio.gather(*(ask(node) for node in self.nodes))
+        troubles = [one for one in said if isinstance(one, Reason)]
+        found = next((one for one in said if isinstance(one, Instance)), None)
+        if found is None and troubles:
+            raise no_answer(troubles)
+        return found
 
     async def read(self, app: str, instance_id: str, nodes: Sequence[str] | None = None) -> Readings:
         """Read the instance at every node, or at these."""
@@ -175,3 +195,7 @@ class FakeRegistry:
 
         failures = await asyncio.gather(*(attempt(self._by_url[url]) for url in nodes))
         return tuple(failure for failure in failures if failure is not None)
+
+
+def _trouble(node: FakeNode, error: UnansweredError) -> Reason:
+    return trouble_of((Reading(node=node.url, condition=error.condition, detail=str(error)),))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from controller.domain.causes import Cause
 from controller.domain.events import LogEntry, Outcome
 from controller.domain.instances import OUT_OF_SERVICE, Condition
-from tests.fakes.eureka_node import READ_PATIENCE, Trouble
+from tests.fakes.eureka_node import READ_TIMEOUT, Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World
@@ -69,7 +69,7 @@ async def test_a_frozen_node_does_not_hold_up_the_other() -> None:
         await world.process()
         world.nodes[0].pause()
         await world.send()
-        await asyncio.sleep(2 * READ_PATIENCE + 0.5)
+        await asyncio.sleep(2 * READ_TIMEOUT + 0.5)
         assert world.everywhere() == ["UP", OUT_OF_SERVICE]
         world.nodes[0].resume()
         await world.until(Outcome.out_of_service)

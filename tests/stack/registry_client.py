@@ -38,12 +38,13 @@ class RegistryClient:
         ip: str,
         host: str | None = None,
         port: int = 8080,
+        secure_port: int = 0,
         status: str = "UP",
         lease_seconds: int = 90,
         renewal_seconds: int = 30,
         metadata: dict[str, str] | None = None,
     ) -> None:
-        """Register, or register again, as a client library does."""
+        """Register, or register again, as a client library does; a port that is 0 is disabled."""
         instance = {
             "instanceId": instance_id,
             "app": app.upper(),
@@ -52,8 +53,8 @@ class RegistryClient:
             "vipAddress": app,
             "secureVipAddress": app,
             "status": status,
-            "port": {"$": port, "@enabled": "true"},
-            "securePort": {"$": 443, "@enabled": "false"},
+            "port": {"$": port or 80, "@enabled": str(port != 0).lower()},
+            "securePort": {"$": secure_port or 443, "@enabled": str(secure_port != 0).lower()},
             "countryId": 1,
             "dataCenterInfo": {"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn"},
             "leaseInfo": {"renewalIntervalInSecs": renewal_seconds, "durationInSecs": lease_seconds},

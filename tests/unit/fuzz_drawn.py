@@ -38,8 +38,9 @@ from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
-from controller.eureka.node import Node, NodeAccess
+from controller.eureka.node import NOBODY, Node
 from controller.eureka.region import EurekaRegion
+from controller.eureka.transport import NodeAccess
 from controller.flows.priority import PriorityGate
 from controller.flows.worker_policy import WorkerPolicy
 from controller.logs import configure
@@ -291,7 +292,8 @@ async def fuzz_async(what: str, check: Callable[[Draw], Awaitable[str]]) -> Tall
 
 _SEGMENT = r"(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+"
 _CALLS = re.compile(
-    rf"GET /eureka/apps|GET /eureka/instances/({_SEGMENT})|GET /eureka/apps/({_SEGMENT})/({_SEGMENT})"
+    rf"GET /eureka/apps|GET /eureka/vips/{NOBODY}"
+    rf"|GET /eureka/instances/({_SEGMENT})|GET /eureka/apps/({_SEGMENT})/({_SEGMENT})"
     rf"|PUT /eureka/apps/({_SEGMENT})/({_SEGMENT})/status\?value=(?:OUT_OF_SERVICE|DOWN)"
     rf"|DELETE /eureka/apps/({_SEGMENT})/({_SEGMENT})(?:/status\?value=UP)?"
 )
@@ -309,6 +311,9 @@ def is_allowed(request: str) -> bool:
 def _is_segment(name: str) -> bool:
     controls = any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in name)
     return name not in ("", ".", "..") and not controls and not set(name) & set("/\\")
+
+
+EMPTY_LIST = '{"applications": {"versions__delta": "-1", "apps__hashcode": "", "application": []}}'
 
 
 class RecordedSession:
@@ -341,6 +346,8 @@ class RecordedSession:
         return _answering(*(self._garble(status, text) if self._garble else (status, text.encode())))
 
     def _answer(self, method: str, path: str) -> tuple[int, str]:
+        if path == f"vips/{NOBODY}":
+            return 200, EMPTY_LIST
         if path == "apps":
             return 200, json.dumps({"applications": {"application": [{"instance": one} for one in self.listed]}})
         parts = path.partition("?")[0].split("/")
@@ -482,10 +489,10 @@ class Bench:
 
         url = "http://eureka/eureka"
         region = EurekaRegion("eu", RegionSettings(nodes=[SecretUrl(url)]), clock=clock)
-        node = Node(session, NodeAccess(url=SecretUrl(url)))  # type: ignore[arg-type]
+        node = Node(session, NodeAccess(url=SecretUrl(url)), clock=clock)  # type: ignore[arg-type]
         region.nodes = {node.url: node}
         region.caches = Caches(region="eu", nodes=[node])
-        region.index = Index(region="eu", nodes=[node], clock=clock)
+        region.index = Index(region="eu", nodes=[node], clock=clock, timeout=timedelta(seconds=3))
         self.worker = build_worker(
             registry=region,
             outbox=self.outbox,

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.eureka.caches import CONFIGPROPS_PATH, MAX_AGE_MS, REFRESH_INTERVAL, Caches, decode_age
-from controller.eureka.node import DeniedError, Node, UnreachableError
+from controller.eureka.node import Node
 from controller.eureka.registry_decoder import NonsenseError
+from controller.eureka.transport import DeniedError, UnreachableError
 from tests.fakes.virtual_time import in_virtual_time
 
 BEAN = "eureka.server-org.springframework.cloud.netflix.eureka.server.EurekaServerConfigBean"

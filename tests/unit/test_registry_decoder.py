@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.silence import silence_of
-from controller.eureka.registry_decoder import NonsenseError, decode_all, decode_instance
+from controller.eureka.registry_decoder import CONTRADICTORY_POD_UID, NonsenseError, decode_all, decode_instance
 
 REGISTERED, RENEWED = 1_748_779_200_123, 1_748_779_290_456
 
@@ -207,3 +207,79 @@ def test_one_unreadable_instance_does_not_hide_the_others() -> None:
     bad = {"app": "ORDERS", "instanceId": {"not": "text"}}
     body = json.dumps({"applications": {"application": [{"name": "ORDERS", "instance": [bad, good]}, 7]}}).encode()
     assert [instance.id for instance in decode_all(body)] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("plain", "secure", "ports"),
+    [
+        ({"$": 8080, "@enabled": "true"}, {"$": 443, "@enabled": "false"}, (8080, 0)),
+        ({"$": 80, "@enabled": "false"}, {"$": 8443, "@enabled": "true"}, (0, 8443)),
+        ({"$": 80, "@enabled": False}, {"$": "8443", "@enabled": True}, (0, 8443)),
+        ({"$": 8080, "@enabled": "True"}, {"$": 8443, "@enabled": "TRUE"}, (8080, 8443)),
+        ({"$": 8080}, {"$": 443}, (8080, 0)),
+        ({"$": 8080, "@enabled": None}, {"$": 443, "@enabled": None}, (8080, 0)),
+        ({"$": 8080, "@enabled": "perhaps"}, ..., (0, 0)),
+    ],
+)
+def test_a_port_that_is_disabled_is_nobodys(plain: Any, secure: Any, ports: tuple[int, int]) -> None:
+    instance = one(port=plain, securePort=secure)
+    assert (instance.port, instance.secure_port) == ports
+    assert instance.ports == tuple(port for port in ports if port)
+
+
+UID, PLAIN_UID = "3F1b2c4d-0a9e-4c57-b3aa-5d6f7e8091a2", "3f1b2c4d0a9e4c57b3aa5d6f7e8091a2"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "uid"),
+    [
+        (..., ""),
+        (None, ""),
+        ([], ""),
+        ("poduid", ""),
+        ({}, ""),
+        ({"@class": "java.util.Collections$EmptyMap"}, ""),
+        ({"@class": "java.util.Collections$EmptyMap", "poduid": UID}, PLAIN_UID),
+        ({"podUid": UID, "management.port": "8080"}, PLAIN_UID),
+        ({"POD_UID": UID.upper()}, PLAIN_UID),
+        ({"pod.uid": UID.replace("-", "_")}, PLAIN_UID),
+        ({"pod-uid": PLAIN_UID}, PLAIN_UID),
+        ({"podUid": UID, "pod-uid": PLAIN_UID}, PLAIN_UID),
+        ({"podUid": UID, "pod-uid": "another"}, CONTRADICTORY_POD_UID),
+        ({"podUid": {"nested": UID}}, ""),
+        ({"pod": {"uid": UID}}, ""),
+        ({"poduid": None}, ""),
+        ({"poduid": 7}, ""),
+        ({"poduid": ""}, ""),
+        ({"poduid": "---"}, ""),
+        ({"poduid": "${POD_UID}"}, ""),
+        ({"poduid": "x" * 128}, "x" * 128),
+        ({"poduid": "x" * 129}, ""),
+        ({"poduids": UID, "apoduid": UID}, ""),
+    ],
+    ids=str,
+)
+def test_the_pods_uid_is_read_from_metadata_however_it_is_written(metadata: Any, uid: str) -> None:
+    assert one(metadata=metadata).pod_uid == uid
+
+
+@pytest.mark.parametrize("stamp", [REGISTERED, str(REGISTERED)])
+def test_the_clients_own_time_is_read_as_a_number_or_a_text(stamp: Any) -> None:
+    assert one(lastDirtyTimestamp=stamp).dirty_at == datetime.fromtimestamp(REGISTERED / 1000, UTC)
+    assert one(lastDirtyTimestamp="soon").dirty_at is None
+
+
+def test_a_registration_is_dated_by_our_clock_and_a_renewal_by_the_nodes() -> None:
+    ahead = timedelta(seconds=90)
+    body = json.dumps({"instance": registration(lastDirtyTimestamp=REGISTERED)}).encode()
+    instance = decode_instance(body, ahead)
+    assert instance.clock_ahead == ahead
+    assert instance.registered_at == datetime.fromtimestamp(REGISTERED / 1000, UTC) - ahead
+    assert instance.renewed_at == datetime.fromtimestamp(RENEWED / 1000, UTC)
+    assert instance.dirty_at == datetime.fromtimestamp(REGISTERED / 1000, UTC)
+
+
+@pytest.mark.parametrize("applications", [{}, {"versions__delta": "1", "apps__hashcode": ""}, {"applicatio": []}, []])
+def test_a_list_without_its_applications_is_no_empty_registry(applications: Any) -> None:
+    with pytest.raises(NonsenseError):
+        decode_all(json.dumps({"applications": applications}).encode())

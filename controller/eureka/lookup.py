@@ -1,0 +1,98 @@
+"""What the index offers for a pod: every registration that bears some sign of it. Pure; whose it is, others decide."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from controller.domain.addressing import MAX_SEGMENT_LENGTH, address_in
+from controller.domain.instances import Instance
+from controller.domain.pods import Pod
+
+MIN_NAME_LENGTH = 3
+"""Characters; what is shorter distinguishes nobody."""
+_SEPARATORS = re.compile(r"[:@/,\s]+")
+_NUMBERS = re.compile(r"[\d.]+", re.ASCII)
+"""Ports, and IPv4 addresses, which have an index of their own."""
+
+_Facts = tuple[str, str, str, str, str]
+_Index = defaultdict[str, list[Instance]]
+
+
+class Lookup:
+    """Registrations by what may link them to a pod."""
+
+    def __init__(self) -> None:
+        self._held: dict[_Facts, Instance] = {}
+        self._by_address: _Index = defaultdict(list)
+        self._by_name: _Index = defaultdict(list)
+        self._by_pod_uid: _Index = defaultdict(list)
+        self._by_id: _Index = defaultdict(list)
+
+    def add(self, instances: Iterable[Instance]) -> None:
+        """Add what a node shows.
+
+        Nodes may show different holders of one id: each of them is kept, by what tells holders apart, and of each the
+        latest registration.
+        """
+        for instance in instances:
+            facts = (instance.app, instance.id, instance.ip, instance.host_name, instance.pod_uid)
+            known = self._held.get(facts)
+            if known is None or _registered(instance) > _registered(known):
+                self._held[facts] = instance
+
+    def arrange(self) -> Iterator[None]:
+        """Make what was added findable; yields now and then, since a large registry takes a while."""
+        for number, instance in enumerate(sorted(self._held.values(), key=_registered)):
+            self._by_id[instance.id].append(instance)
+            for address in {instance.ip, address_in(instance.host_name)} - {""}:
+                self._by_address[address].append(instance)
+            for name in _names(instance):
+                self._by_name[name].append(instance)
+            if instance.pod_uid:
+                self._by_pod_uid[instance.pod_uid].append(instance)
+            if number % 500 == 499:
+                yield
+
+    def candidates(self, pod: Pod) -> tuple[Instance, ...]:
+        """Return what stands at the pod's addresses, bears its name, or tells its uid; the latest registration last."""
+        names = {name.lower() for name in (pod.name, pod.hostname, *pod.host_names) if name}
+        uid = pod.uid.lower().replace("-", "")
+        found = {
+            id(instance): instance
+            for index, keys in (
+                (self._by_address, {address_in(address) for address in pod.addresses}),
+                (self._by_name, names),
+                (self._by_pod_uid, {uid}),
+            )
+            for key in keys
+            for instance in index.get(key, ())
+        }
+        return tuple(sorted(found.values(), key=_registered))
+
+    def holders(self, candidates: Iterable[Instance]) -> tuple[Instance, ...]:
+        """Return every registration under the candidates' ids, in any app."""
+        ids = {candidate.id for candidate in candidates}
+        return tuple(holder for instance_id in ids for holder in self._by_id.get(instance_id, ()))
+
+    def everything(self) -> Iterator[Instance]:
+        """Return one registration of each app and id: the latest, where nodes differ."""
+        for holders in self._by_id.values():
+            yield from {holder.app: holder for holder in holders}.values()
+
+
+def _names(instance: Instance) -> set[str]:
+    """Return by which names a registration may be a pod's: host name, id and their parts, as far as they distinguish.
+
+    >>> sorted(_names(Instance(app="ORDERS", id="10.1.0.7:orders-0:8080", host_name="orders-0.orders.shop.svc")))
+    ['orders-0', 'orders-0.orders.shop.svc']
+    """
+    whole = [text.lower() for text in (instance.host_name, instance.id) if len(text) <= MAX_SEGMENT_LENGTH]
+    parts = {part for text in whole for part in (text, *_SEPARATORS.split(text))}
+    names = {name for part in parts for name in (part, part.partition(".")[0])}
+    return {name for name in names if len(name) >= MIN_NAME_LENGTH and not _NUMBERS.fullmatch(name)}
+
+
+def _registered(instance: Instance) -> float:
+    return instance.registered_at.timestamp() if instance.registered_at else 0.0
