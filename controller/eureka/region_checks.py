@@ -22,7 +22,7 @@ from controller.domain.diagnostics import (
 from controller.domain.instances import Instance
 from controller.errors import RegistryError
 from controller.eureka.caches import read_age
-from controller.eureka.node import Node
+from controller.eureka.node import Node, WrongPathError
 from controller.eureka.region import EurekaRegion
 from controller.eureka.registry_decoder import Peers, decode_all, host_of
 from controller.eureka.transport import DeniedError, UnreachableError
@@ -136,6 +136,8 @@ def _refused(area: str, node: Node, error: RegistryError) -> Check:
     match error:
         case DeniedError():
             fix = "set username and password of the region (or a secret regions__NAME__password), then again"
+        case WrongPathError():
+            fix = f"write {node.url}/eureka, if that is the server's REST base"
         case UnreachableError():
             fix = "check the URL, that the node runs, and network policies between"
         case _ if "406" in str(error):

@@ -10,17 +10,26 @@ from typing import Self
 
 from aiohttp import web
 
+from controller.eureka.node import NOBODY
+
+LISTS = [["apps"], ["apps", "delta"], ["vips", NOBODY]]
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def _not_found(_: web.Request) -> web.StreamResponse:
+EMPTY_LIST = '{"applications": {"versions__delta": "-1", "apps__hashcode": "", "application": []}}'
+
+
+async def empty_registry(request: web.Request) -> web.StreamResponse:
+    """A registry that holds nothing: it shows its empty lists, and answers 404 to the rest."""
+    if request.method == "GET" and request.path.rpartition("/eureka")[2].split("/")[1:] in LISTS:
+        return web.Response(text=EMPTY_LIST, content_type="application/json")
     return web.Response(status=404)
 
 
 class SillyServer:
     """An async context manager. ``requests`` holds method and raw path."""
 
-    def __init__(self, answer: Answer = _not_found, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, answer: Answer = empty_registry, *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[str] = []
         self.authorizations: list[str] = []
         self._answer = answer
@@ -57,6 +66,12 @@ def saying(text: str | bytes, *, status: int = 200, content_type: str = "applica
         return web.Response(body=body, status=status, content_type=content_type, headers=headers)
 
     return answer
+
+
+async def other_application(request: web.Request) -> web.StreamResponse:
+    """What any Spring Boot application says of a path that it does not know: measured, a Eureka server's words."""
+    document = {"timestamp": "2026-11-28T05:00:03.307+00:00", "status": 404, "error": "Not Found", "path": request.path}
+    return web.json_response(document, status=404)
 
 
 async def endless(request: web.Request) -> web.StreamResponse:

@@ -18,8 +18,7 @@ from controller.eureka.caches import CONFIGPROPS_PATH, read_age
 from controller.eureka.region_checks import inspect
 from controller.eureka.transport import DeniedError, UnreachableError
 from tests.contract.regions import adapter, clock
-from tests.contract.silly_server import Answer, SillyServer, endless, saying, slow
-from tests.contract.test_region_checks import EMPTY
+from tests.contract.silly_server import EMPTY_LIST, Answer, SillyServer, endless, saying, slow
 from tests.stack import parts
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import ReportProgress
@@ -137,7 +136,7 @@ async def test_a_server_that_answers_otherwise_has_no_age_and_holds_nothing_up(
 async def test_doctor_reports_a_server_without_that_page_without_a_warning() -> None:
     async def forbids(request: web.Request) -> web.StreamResponse:
         if request.path.endswith("/apps"):
-            return web.Response(text=EMPTY, content_type="application/json")
+            return web.Response(text=EMPTY_LIST, content_type="application/json")
         return web.Response(status=401 if request.path == CONFIGPROPS_PATH else 404)
 
     async with SillyServer(forbids) as server, adapter(server.url) as region:

@@ -11,13 +11,11 @@ from aiohttp import web
 from controller.domain.diagnostics import Check, Severity
 from controller.eureka.region_checks import inspect
 from tests.contract.regions import adapter, clock, fresh_app
-from tests.contract.silly_server import Answer, SillyServer, saying
+from tests.contract.silly_server import EMPTY_LIST, Answer, SillyServer, empty_registry, other_application, saying
 from tests.stack import parts
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
-
-EMPTY = '{"applications": {"versions__delta": "1", "apps__hashcode": "", "application": []}}'
 
 
 async def look(*urls: str, **settings: object) -> list[Check]:
@@ -74,7 +72,7 @@ def holding(**statuses: str) -> Answer:
             return web.json_response({"applications": everything})
         if request.method == "GET" and name in statuses:
             return web.json_response({"instance": entry(name)})
-        return web.Response(status=404)
+        return await empty_registry(request)
 
     return answer
 
@@ -126,7 +124,7 @@ async def test_a_node_that_counts_itself_among_its_peers_is_reported(selfish: Eu
 def reads_only(status: int) -> Answer:
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.method == "GET":
-            return web.Response(text=EMPTY, content_type="application/json")
+            return web.Response(text=EMPTY_LIST, content_type="application/json")
         return web.Response(status=status)
 
     return answer
@@ -147,8 +145,10 @@ async def test_csrf_protection_is_reported_as_such(eureka_pair: EurekaNodes) -> 
         (saying("", status=406), "Accept-Encoding"),
         (saying("<html>", content_type="text/html"), "/eureka"),
         (saying("", status=302, Location="http://127.0.0.1:1/"), "/eureka"),
+        (other_application, "/eureka"),
+        (saying("", status=404), "/eureka"),
     ],
-    ids=["401", "403", "406", "HTML", "redirect"],
+    ids=["401", "403", "406", "HTML", "redirect", "another application", "404"],
 )
 async def test_a_node_that_does_not_show_its_registry_is_reported_with_its_fix(answer: Answer, fix: str) -> None:
     async with SillyServer(answer) as server:

@@ -53,6 +53,26 @@ async def test_an_instance_is_read_at_every_node_with_all_that_a_drain_compares(
         assert instance.renewed_at == instance.registered_at
 
 
+async def test_a_registration_shows_its_tls_port_its_pod_and_its_own_time(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.nodes[0].registry.register(
+        app, id_of(app), ip=IP, port=0, secure_port=8443, metadata={"podUid": "3F1B-2c4d"}
+    )
+
+    async def copied() -> Readings | None:
+        readings = await region.port.read(app, id_of(app))
+        return readings if all(reading.instance for reading in readings) else None
+
+    readings: Any = await until(copied, "a copy at the other node", timeout=10)
+    for reading in readings:
+        assert (reading.instance.port, reading.instance.secure_port) == (0, 8443)
+        assert reading.instance.pod_uid == "3f1b2c4d"
+        assert reading.instance.clock_ahead == timedelta(0)
+    first, second = (reading.instance.dirty_at for reading in readings)
+    assert first == second
+    assert abs(first - clock()) < timedelta(seconds=60)
+
+
 async def test_an_absent_instance_and_an_absent_app_are_absent(region: RegionUnderTest) -> None:
     app = fresh_app()
     assert conditions(await region.port.read(app, id_of(app))) == [Condition.absent] * 2
@@ -203,7 +223,24 @@ async def test_the_index_offers_who_has_the_address_or_name_and_all_id_holders(
     assert {holder.app for holder in found.holders} == {app, other}
     found = await region.port.find(by_name, not_before=clock())
     assert [one.app for one in found.candidates] == [app]
-    assert (await region.port.find(a_pod(ip="10.99.0.1", name="nobody"), not_before=clock())).candidates == ()
+    nobody = await region.port.find(a_pod(ip="10.99.0.1", name="nobody"), not_before=clock())
+    assert (nobody.candidates, nobody.missing) == ((), ())
+
+
+async def test_the_index_offers_who_bears_the_pods_name_or_tells_its_uid(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    name, uid = f"{app.lower()}-7cd9c4fbcc-nlttw", f"{app.lower()}-4c57"
+    first = region.nodes[0].registry
+    await first.register(app, f"{name}:{app}:8080", ip="10.79.0.2", host="second-nic")
+    await first.register(app, f"told-{app}", ip="10.79.0.3", host="told", metadata={"POD_UID": uid})
+    pod = a_pod(uid, name=name, ip="10.99.99.99")
+
+    async def look() -> object:
+        found = await region.port.find(pod, not_before=clock())
+        return found if len(found.candidates) == 2 else None
+
+    found: Any = await until(look, "both in the index", timeout=45, interval=1)
+    assert {one.id for one in found.candidates} == {f"{name}:{app}:8080", f"told-{app}"}
 
 
 async def test_an_id_is_looked_up_past_the_cache_in_any_app_at_any_node(

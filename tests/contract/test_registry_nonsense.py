@@ -10,7 +10,9 @@ import pytest
 from loguru import logger
 
 from controller.domain.instances import OUT_OF_SERVICE, Condition, read
+from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
+from controller.eureka.node import NOBODY
 from tests.contract import silly_server
 from tests.contract.regions import adapter, clock
 from tests.contract.silly_server import Answer, SillyServer, saying
@@ -27,6 +29,10 @@ NONSENSE: dict[str, tuple[Answer, Condition]] = {
     "deep JSON": (saying("[" * 50_000), Condition.failing),
     "not UTF-8": (saying(b'{"instance": {"app": "\xff\xfe"}}'), Condition.failing),
     "another instance": (saying(json.dumps({"instance": ELSEWHERE})), Condition.failing),
+    "404 of a proxy": (saying("default backend - 404", status=404, content_type="text/plain"), Condition.failing),
+    "404 of a web server": (saying("<html><title>404 Not Found</title>", status=404), Condition.failing),
+    "404 of another application": (silly_server.other_application, Condition.failing),
+    "404 without a word": (saying("", status=404), Condition.failing),
     "500": (saying("boom", status=500), Condition.failing),
     "503": (saying("boom", status=503), Condition.failing),
     "406": (saying("gzip?", status=406), Condition.failing),
@@ -101,6 +107,7 @@ async def test_every_path_is_quoted_and_nothing_but_the_known_calls_is_sent() ->
         await region.look_up("id")
         assert server.requests == [
             "GET /eureka/apps/APP/a%20b%252F..%3Bc",
+            f"GET /eureka/vips/{NOBODY}",
             "PUT /eureka/apps/APP/id/status?value=DOWN",
             "PUT /eureka/apps/APP/id/status?value=OUT_OF_SERVICE",
             "DELETE /eureka/apps/APP/id/status?value=UP",
@@ -115,12 +122,15 @@ async def test_an_index_with_nonsense_at_one_node_is_the_other_nodes() -> None:
     async with SillyServer(saying("<html>")) as bad, SillyServer(apps) as good, adapter(bad.url, good.url) as region:
         found = await region.find(a_pod(), not_before=clock())
         assert [one.id for one in found.candidates] == ["id"]
+        [missing] = found.missing
+        assert missing.code is ReasonCode.bad_answer
+        assert bad.url in str(missing)
 
 
 async def test_an_index_whose_node_answers_404_proves_nothing() -> None:
     """A proxy, or a wrong path: no registry says 404 to GET apps."""
-    async with SillyServer() as server, adapter(server.url) as region:
-        with pytest.raises(RegistryError):
+    async with SillyServer(saying("", status=404)) as server, adapter(server.url) as region:
+        with pytest.raises(RegistryError, match="/eureka"):
             await region.find(a_pod(), not_before=clock())
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from controller.domain.instances import Condition
+from controller.domain.reason import ReasonCode
+from controller.errors import RegistryError
 from tests.contract.regions import RegionUnderTest, clock, fresh_app
 from tests.contract.test_registry import conditions, everywhere, id_of
 from tests.stack.waiting import until
@@ -23,6 +27,10 @@ async def test_a_frozen_node_is_unreachable_and_costs_the_other_little(region: R
         readings = await region.port.read(app, id_of(app))
         assert time.monotonic() - begun < FROZEN_COSTS
         assert conditions(readings) == [Condition.in_service, Condition.unreachable]
+        begun = time.monotonic()
+        for _ in range(3):
+            assert conditions(await region.port.read(app, id_of(app))) == [Condition.in_service, Condition.unreachable]
+        assert time.monotonic() - begun < FROZEN_COSTS, "it is waited for only briefly from now on"
         assert conditions(await region.take_out(app, id_of(app))) == [Condition.unreachable]
         assert conditions(await region.port.read(app, id_of(app))) == [Condition.out, Condition.unreachable]
     finally:
@@ -70,7 +78,15 @@ async def test_a_killed_node_is_unreachable_and_knows_the_instance_when_back(
         assert conditions(await region.port.read(app, id_of(app))) == [Condition.out, Condition.unreachable]
         found = await region.port.find(a_pod(ip="10.99.0.9"), not_before=clock())
         assert found.candidates == ()
-        assert await region.port.look_up(f"nobody-{app}") is None
+        [missing] = found.missing
+        assert missing.code is ReasonCode.unreachable
+        assert region.urls[1] in str(missing)
+        with pytest.raises(RegistryError, match=region.urls[1]):
+            await region.port.look_up(f"nobody-{app}")
+        with pytest.raises(RegistryError, match=region.urls[1]):
+            await region.port.everything()
+        await region.nodes[0].registry.register(app, f"here-{app}", ip="10.1.1.1")
+        assert await region.port.look_up(f"here-{app}") is not None
     finally:
         await region.nodes[1].start()
     await everywhere(region, app, Condition.out)
