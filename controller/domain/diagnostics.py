@@ -56,10 +56,19 @@ def read_http_date(text: str) -> datetime | None:
         return None
 
 
-def check_clock(area: str, whose: str, shown_at: datetime | None, begun_at: datetime, ended_at: datetime) -> Check:
+def check_clock(
+    area: str,
+    whose: str,
+    shown_at: datetime | None,
+    begun_at: datetime,
+    ended_at: datetime,
+    *,
+    is_corrected: bool = False,
+) -> Check:
     """Compare another machine's clock with ours, which stood between these two times when it was read.
 
-    Registrations are compared with pods' times, with CLOCK_SKEW allowed for.
+    Registrations are compared with pods' times, with CLOCK_SKEW allowed for. ``is_corrected``: the difference is made
+    up for wherever that clock's times are used.
     """
     what = f"clock of {whose}"
     if shown_at is None:
@@ -75,9 +84,11 @@ def check_clock(area: str, whose: str, shown_at: datetime | None, begun_at: date
     return Check(
         area=area,
         what=what,
-        severity=Severity.wrong if skew > CLOCK_SKEW else Severity.advice,
+        severity=Severity.wrong if skew > CLOCK_SKEW and not is_corrected else Severity.advice,
         found=found,
-        fix=f"set both by NTP: from {CLOCK_SKEW.total_seconds():.0f} s on, a successor is taken for the dead process",
+        fix="set both by NTP: the difference is made up for, as far as the date of its answers shows it"
+        if is_corrected
+        else f"set both by NTP: from {CLOCK_SKEW.total_seconds():.0f} s on, a successor is taken for the dead process",
     )
 
 

@@ -44,9 +44,11 @@ class Lookup:
 
     def arrange(self) -> Iterator[None]:
         """Make what was added findable; yields now and then, since a large registry takes a while."""
-        for number, instance in enumerate(sorted(self._held.values(), key=_registered)):
+        instances = sorted(self._held.values(), key=_registered)
+        self._held.clear()
+        for number, instance in enumerate(instances):
             self._by_id[instance.id].append(instance)
-            for address in {instance.ip, address_in(instance.host_name)} - {""}:
+            for address in _addresses(instance):
                 self._by_address[address].append(instance)
             for name in _names(instance):
                 self._by_name[name].append(instance)
@@ -80,6 +82,12 @@ class Lookup:
         """Return one registration of each app and id: the latest, where nodes differ."""
         for holders in self._by_id.values():
             yield from {holder.app: holder for holder in holders}.values()
+
+
+def _addresses(instance: Instance) -> set[str]:
+    """Return where a registration points: many clients register their address for their host name, too."""
+    same = instance.host_name == instance.ip
+    return {instance.ip, "" if same else address_in(instance.host_name)} - {""}
 
 
 def _names(instance: Instance) -> set[str]:

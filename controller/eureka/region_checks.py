@@ -83,7 +83,8 @@ async def _look(area: str, node: Node, clock: Clock) -> _Seen:
     took = 1000 * (ended_at - begun_at).total_seconds()
     found = f"{len(instances)} instances in {took:.0f} ms"
     seen.checks.append(Check(area=area, what=f"reading {node.url}", severity=Severity.ok, found=found))
-    seen.checks.append(check_clock(area, node.url, read_http_date(answer.date), begun_at, ended_at))
+    date = read_http_date(answer.date)
+    seen.checks.append(check_clock(area, node.url, date, begun_at, ended_at, is_corrected=True))
     seen.checks.append(await _writing(area, node))
     seen.checks.append(await _caching(area, node))
     try:

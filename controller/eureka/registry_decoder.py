@@ -89,6 +89,7 @@ MAX_STATUS_PAGE_LENGTH = 64 * 1024
 MAX_POD_UID_LENGTH = 128
 CONTRADICTORY_POD_UID = "?"
 """In place of two different uids in one registration's metadata: equal to no pod's, so that it is nobody's."""
+_POD_UID_KEY = re.compile("[-_.]*".join(["", *"poduid", ""]), re.ASCII | re.IGNORECASE)
 _POD_UID = re.compile(rf"[0-9a-z]{{1,{MAX_POD_UID_LENGTH}}}", re.ASCII)
 _IGNORED_IN_POD_UID = str.maketrans("", "", "-_.")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -229,16 +230,14 @@ def pod_uid_of(metadata: Any) -> str:
     """
     if not isinstance(metadata, dict):
         return ""
-    told = {
+    uids = {
         uid
         for key, value in metadata.items()
-        if _plain(key) == "poduid" and isinstance(value, str) and _POD_UID.fullmatch(uid := _plain(value))
+        if _POD_UID_KEY.fullmatch(key)
+        and isinstance(value, str)
+        and _POD_UID.fullmatch(uid := value.lower().translate(_IGNORED_IN_POD_UID))
     }
-    return told.pop() if len(told) == 1 else CONTRADICTORY_POD_UID if told else ""
-
-
-def _plain(text: str) -> str:
-    return text.lower().translate(_IGNORED_IN_POD_UID)
+    return uids.pop() if len(uids) == 1 else CONTRADICTORY_POD_UID if uids else ""
 
 
 def whole_number(value: int | str | None) -> int | None:

@@ -77,7 +77,8 @@ class RegionSettings(SettingsGroup):
     ca_file: Path | None = None
     """PEM file of the authorities that may sign the nodes' certificates, for ``https://``. Unset: the system's."""
     timeout: PositiveDuration = timedelta(seconds=3)
-    """For one request to one node. A healthy node answers in milliseconds."""
+    """For one request to one node. A healthy node answers in milliseconds, a large registry in a second or two. A node
+    that lets a request time out is waited for only briefly, until it answers in time again."""
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 64
     """Requests at a time to one node."""
 

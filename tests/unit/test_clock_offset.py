@@ -56,7 +56,7 @@ def test_nonsense_in_the_header_is_no_clock(text: str) -> None:
     assert clock.ahead == timedelta(0)
 
 
-def test_an_answer_that_took_long_or_came_before_its_question_is_no_measure() -> None:
+def test_an_answer_that_took_long_or_came_too_early_is_no_measure() -> None:
     clock = ClockOffset()
     assert measure(clock, 90, took=5) == 0
     assert measure(clock, 90, took=-3) == 0

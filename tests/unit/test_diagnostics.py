@@ -44,6 +44,13 @@ def test_a_clocks_severity_follows_what_ownership_allows_for(ahead: float, sever
     assert clock(ahead) is severity
 
 
+@pytest.mark.parametrize("ahead", [10, 40, -86_400])
+def test_a_clock_whose_difference_is_made_up_for_is_advice(ahead: float) -> None:
+    check = check_clock("a", "x", NOON + timedelta(seconds=ahead), NOON, NOON, is_corrected=True)
+    assert check.severity is Severity.advice
+    assert "made up for" in check.fix
+
+
 def test_the_time_that_an_answer_took_is_no_skew() -> None:
     assert clock(20, took=20) is Severity.ok
     assert clock(20, took=0) is Severity.advice

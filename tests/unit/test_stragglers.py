@@ -139,7 +139,7 @@ async def test_nothing_is_left_over_when_it_is_closed_or_cancelled() -> None:
 
 
 @in_virtual_time
-async def test_a_request_that_may_take_long_is_waited_for_as_long_as_the_first_took() -> None:
+async def test_a_long_request_is_waited_for_as_long_as_the_first_one_took() -> None:
     assert await Region(SlowNode("a", 0.1), SlowNode("b", 1.4)).ask(timeout=1.5) == (1.4, ["answered"] * 2)
     assert await Region(SlowNode("a", 1.2), SlowNode("b", 2.3)).ask(timeout=0.3) == (2.3, ["answered"] * 2)
     silent = SlowNode("b", 2.9)
