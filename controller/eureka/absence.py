@@ -1,9 +1,9 @@
 """When a 404 is a registry's word that an instance is not there.
 
 Proxies, gateways and applications answer 404, too, to a path that they do not know. A Spring Cloud server does so by
-Spring Boot's error document, word for word what any Spring Boot application says at a wrong path; a plain server by its
-servlet container's page. So a body can only speak against an absence. What speaks for it is that the node shows at the
-same time, under the same URL, what only a registry has: a list.
+Spring Boot's error document, word for word what any Spring Boot application says at a wrong path; a plain Netflix
+server by an empty body, there and at a wrong path. So a body can only speak against an absence. What speaks for it is
+that the node shows at the same time, under the same URL, what only a registry has: a list.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ PROOF_LIFETIME = 3.0
 
 
 class _ErrorDocument(msgspec.Struct):
-    """Spring Boot's (and Jetty's) description of an error."""
+    """Spring Boot's description of an error."""
 
-    status: int | str
+    status: int
     path: str | None = None
     request_id: object = msgspec.field(name="requestId", default=None)
     """Reactive servers, such as a gateway, write one; a Eureka server is a servlet."""
@@ -37,13 +37,11 @@ def may_be_a_registrys_404(body: bytes, path: str) -> bool:
     """Return whether a registry may have answered 404 with this body to a request for this path (quoted)."""
     if not body.strip():
         return True
-    if b"<title>HTTP Status 404" in body or b"<h1>HTTP Status 404" in body:
-        return True  # Tomcat's page, below a plain Netflix server
     try:
         document = _error_document.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
-    if str(document.status) != "404" or document.request_id is not None:
+    if document.status != 404 or document.request_id is not None:
         return False
     # A proxy may have put the registry under another prefix.
     asked = unquote(path.partition("?")[0])

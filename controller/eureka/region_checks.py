@@ -138,7 +138,8 @@ def _refused(area: str, node: Node, error: RegistryError) -> Check:
         case DeniedError():
             fix = "set username and password of the region (or a secret regions__NAME__password), then again"
         case WrongPathError():
-            fix = f"write {node.url}/eureka, if that is the server's REST base"
+            missing = "v2" if node.url.endswith("/eureka") else "eureka"
+            fix = f"write {node.url}/{missing}, if that is the server's REST base"
         case UnreachableError():
             fix = "check the URL, that the node runs, and network policies between"
         case _ if "406" in str(error):
