@@ -20,8 +20,9 @@ from controller.flows.backoff import Backoff
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected
 from controller.kube.client import ExpiredError, KubeApi, NotFoundError
 from controller.kube.listing import list_pods, pods_path
-from controller.kube.pod_decoder import PodObject, decode_bookmark, decode_event, decode_failure, decode_pod
+from controller.kube.pod_decoder import decode_bookmark, decode_event, decode_failure, decode_pod
 from controller.kube.pod_details_decoder import details_of
+from controller.kube.pod_object import PodObject
 from controller.settings import WatchSettings
 
 WATCH_SECONDS = 10

@@ -30,6 +30,9 @@ from tests.unit.fuzz_drawn import COUNTS, Draw, RecordedOutbox, every_log_a_line
 ROUTING = Routing(cluster="test", known=("eu",), default=("eu",), namespaces={})
 
 
+ADDRESSES = {"podIPs": [{"ip": "10.1.0.7"}, {"ip": "fd00::7"}], "hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.1"}]}
+
+
 def an_object(uid: str = "uid-1", **status: Any) -> dict[str, Any]:
     return {
         "kind": "Pod",
@@ -52,7 +55,7 @@ def an_object(uid: str = "uid-1", **status: Any) -> dict[str, Any]:
             "hostNetwork": False,
             "containers": [{"name": "main", "ports": [{"containerPort": 8080}]}, {"name": "sidecar"}],
         },
-        "status": {"phase": "Running", "podIP": "10.1.0.7", **status},
+        "status": {"phase": "Running", "podIP": "10.1.0.7", **ADDRESSES, **status},
     }
 
 
@@ -66,7 +69,8 @@ def ended(uid: str = "uid-1") -> dict[str, Any]:
     end = {"terminated": {"exitCode": 0, "finishedAt": "2025-06-01T12:00:00Z"}}
     gone = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
     ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2025-06-01T12:00:00Z"}
-    return an_object(uid, phase="Failed", containerStatuses=[{"state": end}], conditions=[ready, gone])
+    statuses = [{"name": "main", "state": end}, {"name": "sidecar", "state": end, "lastState": {"running": {}}}]
+    return an_object(uid, phase="Failed", containerStatuses=statuses, conditions=[ready, gone])
 
 
 FAILURE = {"kind": "Status", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410}
@@ -123,7 +127,7 @@ def is_credible(pod: Pod) -> bool:
     """Within what an API server admits: the wire has bounds, too."""
     short = (pod.namespace, pod.name, pod.ip, pod.hostname, pod.subdomain, pod.node, pod.phase, pod.app_label)
     return (
-        all(len(text) <= 253 for text in (*short, pod.disruption))
+        all(len(text) <= 253 for text in (*short, *pod.ips, *pod.host_ips, pod.disruption))
         and len(pod.uid) <= 36
         and all(0 < port < 65_536 for port in pod.ports)
         and 0 <= pod.grace_seconds < 2**63

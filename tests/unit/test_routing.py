@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from controller.domain.causes import MAX_FINISHED_AGE, Cause, cause_of, is_worth_draining
 from controller.domain.commands import drain_id
+from controller.domain.gone import Gone
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.routing import Publish, Refuse, Routing, drain_period, make_commands
@@ -171,12 +172,29 @@ def test_the_drain_id_is_pinned_because_links_and_logs_outlive_a_release() -> No
         (terminating(a_pod(), grace=0), Cause.deleted, (NOON, NOON)),
         (a_pod(phase="Failed", finished_at=at(-90)), Cause.failed, (at(-90), at(-90))),
         (a_pod(phase="Succeeded"), Cause.succeeded, (NOON, NOON)),
+        (terminating(a_pod(), asked_at=at(-100)), Cause.deleted, (at(-100), at(-100))),
     ],
 )
 def test_the_span_runs_from_when_the_pod_began_to_go_to_its_end(
     pod: Pod, cause: Cause, expected: tuple[Any, Any]
 ) -> None:
     assert drain_period(pod, cause, NOON) == expected
+
+
+@pytest.mark.parametrize(
+    ("pod", "cause", "gone", "expected"),
+    [
+        (terminating(a_pod(), asked_at=at(-20)), Cause.terminating, at(-1), (at(-20), at(-1))),
+        (terminating(a_pod(), asked_at=at(-20)), Cause.deleted, at(-1), (at(-20), at(-1))),
+        (a_pod(), Cause.vanished, at(-240), (at(-240), at(-240))),
+        (a_pod(phase="Failed", finished_at=at(-90)), Cause.failed, at(-89), (at(-90), at(-89))),
+    ],
+)
+def test_the_span_ends_when_the_pod_was_over(pod: Pod, cause: Cause, gone: datetime, expected: tuple[Any, Any]) -> None:
+    for proved in (True, False):
+        assert drain_period(pod, cause, NOON, Gone(at=gone, proved=proved)) == expected
+        [decision] = make_commands(pod, cause, NOON, ROUTING, gone=Gone(at=gone, proved=proved))[:1]
+        assert (decision.command.gone_at, decision.command.end_proved) == (gone, proved)
 
 
 @given(
