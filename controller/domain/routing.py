@@ -9,7 +9,7 @@ from datetime import datetime
 from controller.domain.annotations import AnnotationError, annotated_regions, is_enabled
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, drain_id
-from controller.domain.gone import REMOVED, TIME_RESOLUTION, Gone
+from controller.domain.gone import TIME_RESOLUTION, Gone
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
@@ -57,7 +57,7 @@ def make_commands(
     gone: Gone | None = None,
 ) -> list[RoutingDecision]:
     """Compose a pod's drain: one command a region, a refusal with its reason, or nothing when it is switched off."""
-    since_at, end_at = drain_period(pod, cause, observed_at, gone)
+    since_at, end_at = drain_period(pod, cause, observed_at)
     command = DrainCommand(
         drain_id=drain_id(routing.cluster, pod.uid, ""),
         cluster=routing.cluster,
@@ -93,15 +93,17 @@ def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
     return tuple(regions)
 
 
-def drain_period(pod: Pod, cause: Cause, observed_at: datetime, gone: Gone | None = None) -> tuple[datetime, datetime]:
+def drain_period(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datetime]:
     """When the pod began to go, and when it is over at the latest.
 
     The API's times are whole seconds, cut off: one that lies less than a second before our own observation is taken
     to be that observation, so that latencies below a second can be measured.
     """
-    asked_at = pod.deletion_asked_at if cause is Cause.terminating or cause in REMOVED else None
-    since_at = asked_at or pod.finished_at or pod.ended_at or (gone.at if gone else observed_at)
-    end_at = pod.deletion_at if cause is Cause.terminating and pod.deletion_at else since_at
+    asked_at = pod.deletion_asked_at
+    if cause is Cause.terminating and asked_at is not None and pod.deletion_at is not None:
+        since_at, end_at = asked_at, pod.deletion_at
+    else:
+        since_at = end_at = pod.finished_at or observed_at
     if abs(observed_at - since_at) < TIME_RESOLUTION:
         since_at = observed_at
-    return since_at, max(gone.at if gone else end_at, since_at)
+    return since_at, max(end_at, since_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -172,7 +172,6 @@ def test_the_drain_id_is_pinned_because_links_and_logs_outlive_a_release() -> No
         (terminating(a_pod(), grace=0), Cause.deleted, (NOON, NOON)),
         (a_pod(phase="Failed", finished_at=at(-90)), Cause.failed, (at(-90), at(-90))),
         (a_pod(phase="Succeeded"), Cause.succeeded, (NOON, NOON)),
-        (terminating(a_pod(), asked_at=at(-100)), Cause.deleted, (at(-100), at(-100))),
     ],
 )
 def test_the_span_runs_from_when_the_pod_began_to_go_to_its_end(
@@ -181,20 +180,11 @@ def test_the_span_runs_from_when_the_pod_began_to_go_to_its_end(
     assert drain_period(pod, cause, NOON) == expected
 
 
-@pytest.mark.parametrize(
-    ("pod", "cause", "gone", "expected"),
-    [
-        (terminating(a_pod(), asked_at=at(-20)), Cause.terminating, at(-1), (at(-20), at(-1))),
-        (terminating(a_pod(), asked_at=at(-20)), Cause.deleted, at(-1), (at(-20), at(-1))),
-        (a_pod(), Cause.vanished, at(-240), (at(-240), at(-240))),
-        (a_pod(phase="Failed", finished_at=at(-90)), Cause.failed, at(-89), (at(-90), at(-89))),
-    ],
-)
-def test_the_span_ends_when_the_pod_was_over(pod: Pod, cause: Cause, gone: datetime, expected: tuple[Any, Any]) -> None:
-    for proved in (True, False):
-        assert drain_period(pod, cause, NOON, Gone(at=gone, proved=proved)) == expected
-        [decision] = make_commands(pod, cause, NOON, ROUTING, gone=Gone(at=gone, proved=proved))[:1]
-        assert (decision.command.gone_at, decision.command.end_proved) == (gone, proved)
+@pytest.mark.parametrize("gone", [None, Gone(at=at(-240), proved=False), Gone(at=at(-1), proved=True)])
+def test_every_command_says_whether_the_pod_is_over_and_since_when(gone: Gone | None) -> None:
+    decisions = make_commands(a_pod(annotations={"region": "eu,us"}), Cause.deleted, NOON, ROUTING, gone=gone)
+    said = [(decision.command.gone_at, decision.command.end_proved) for decision in decisions]
+    assert said == [(gone.at, gone.proved) if gone else (None, False)] * 2
 
 
 @given(
