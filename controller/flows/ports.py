@@ -13,6 +13,7 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Event, LogEntry
 from controller.domain.instances import Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
+from controller.domain.nodes import Node
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
@@ -30,6 +31,8 @@ class Listed:
 
     scope: str
     pods: tuple[Pod, ...]
+    unselected: frozenset[str] = frozenset()
+    """Pods by uid that the list lacks since they have lost the labels that are watched: they are looked at by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unselected:
-    """A pod that lives on, but no longer bears the labels that are watched."""
+    """A pod that lives on, but no longer bears the labels that are watched, and is not looked at any more."""
 
     uid: str
 
@@ -81,8 +84,20 @@ class PodFeed(Protocol):
         """Yield what happens, for ever."""
         ...
 
+    def follow_unselected(self) -> AsyncIterator[Sighting]:
+        """Yield what becomes of the pods that have lost the labels that are watched, for ever."""
+        ...
+
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """Return the last states of the pods removed since. KubernetesError when nobody remembers that far."""
+        ...
+
+
+class NodeFeed(Protocol):
+    """The nodes of the cluster."""
+
+    def follow(self) -> AsyncIterator[Node]:
+        """Yield each node, and whatever changes, for ever; nothing where that is not allowed."""
         ...
 
 

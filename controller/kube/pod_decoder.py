@@ -32,6 +32,10 @@ class _PodList(msgspec.Struct):
     items: list[PodObject] | None = None
 
 
+class _AnyList(msgspec.Struct):
+    metadata: _ListMetadata
+
+
 class _WatchEvent(msgspec.Struct):
     type: str
     object: msgspec.Raw
@@ -55,6 +59,7 @@ class _Failure(msgspec.Struct):
 
 
 _list = msgspec.json.Decoder(_PodList)
+_any_list = msgspec.json.Decoder(_AnyList)
 _event = msgspec.json.Decoder(_WatchEvent)
 _pod = msgspec.json.Decoder(PodObject)
 _failure = msgspec.json.Decoder(_Failure)
@@ -64,6 +69,11 @@ def decode_list(body: bytes) -> tuple[list[PodObject], str, str]:
     """Read one page of a list: its pods, the list's resourceVersion, the next page's token (empty: the last)."""
     page = decoded(_list, body, "a list of pods")
     return page.items or [], page.metadata.resource_version, page.metadata.more
+
+
+def decode_list_version(body: bytes) -> str:
+    """Read the resourceVersion of a list of anything."""
+    return str(decoded(_any_list, body, "a list").metadata.resource_version)
 
 
 def decode_page(body: bytes) -> tuple[list[Pod], str, str]:
