@@ -9,7 +9,7 @@ SHUTTING_DOWN = "node is shutting down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class ClusterNode:
     """A node's condition Ready, as the API server shows it."""
 
     name: str

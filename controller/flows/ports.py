@@ -13,7 +13,7 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Event, LogEntry
 from controller.domain.instances import Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
-from controller.domain.nodes import Node
+from controller.domain.nodes import ClusterNode
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
@@ -96,7 +96,7 @@ class PodFeed(Protocol):
 class NodeFeed(Protocol):
     """The nodes of the cluster."""
 
-    def follow(self) -> AsyncIterator[Node]:
+    def follow(self) -> AsyncIterator[ClusterNode]:
         """Yield each node, and whatever changes, for ever; nothing where that is not allowed."""
         ...
 

@@ -104,7 +104,7 @@ class Watch:
             if node.shutting_down is None:
                 continue
             for pod in self._tracker.node_changed(node.name, self._clock(), shutting_down=node.shutting_down):
-                self._tell_changed(pod, None)
+                self._report_change(pod, None)
 
     def _take_list(self, listed: Listed, now: datetime, *, seen_until: datetime | None) -> None:
         scope, pods, unselected = listed.scope, listed.pods, listed.unselected
@@ -117,7 +117,7 @@ class Watch:
         match sighting:
             case Changed(pod=pod, details=details):
                 self._tracker.changed(pod, now)
-                self._tell_changed(pod, details)
+                self._report_change(pod, details)
             case Removed(pod=pod, details=details):
                 self._tracker.removed(pod, now, seen_until=seen_until)
                 for listener in self._listeners:
@@ -132,7 +132,7 @@ class Watch:
             case _:
                 assert_never(sighting)
 
-    def _tell_changed(self, pod: Pod, details: PodDetails | None) -> None:
+    def _report_change(self, pod: Pod, details: PodDetails | None) -> None:
         for listener in self._listeners:
             with _contained(listener, pod):
                 listener.changed(pod, details)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from controller.domain.nodes import Node
+from controller.domain.nodes import ClusterNode
 from controller.kube.pod_decoder import decoded
 from controller.kube.pod_object import Version
 
@@ -44,21 +44,21 @@ _node = msgspec.json.Decoder(_NodeObject)
 _nodes = msgspec.json.Decoder(_NodeList)
 
 
-def decode_nodes_page(body: bytes) -> tuple[list[Node], str, str]:
+def decode_nodes_page(body: bytes) -> tuple[list[ClusterNode], str, str]:
     """Read one page of a list: its nodes, the list's resourceVersion, the next page's token (empty: the last)."""
     page: _NodeList = decoded(_nodes, body, "a list of nodes")
     return [_node_of(one) for one in page.items or ()], page.metadata.resource_version, page.metadata.more
 
 
-def decode_node(body: bytes) -> tuple[Node, str]:
+def decode_node(body: bytes) -> tuple[ClusterNode, str]:
     """Read a node, and its resourceVersion."""
     whole: _NodeObject = decoded(_node, body, "a node")
     return _node_of(whole), whole.metadata.resource_version
 
 
-def _node_of(whole: _NodeObject) -> Node:
+def _node_of(whole: _NodeObject) -> ClusterNode:
     name = whole.metadata.name
     for one in whole.status.conditions or ():
         if one.type == "Ready":
-            return Node(name=name, ready=one.status, reason=one.reason, message=one.message)
-    return Node(name=name)
+            return ClusterNode(name=name, ready=one.status, reason=one.reason, message=one.message)
+    return ClusterNode(name=name)

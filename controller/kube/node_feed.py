@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from loguru import logger
 
-from controller.domain.nodes import Node
+from controller.domain.nodes import ClusterNode
 from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
 from controller.flows.ports import Clock
@@ -33,9 +33,9 @@ class KubeNodeFeed:
         self._api = api
         self._page_size = page_size
         self._version_check = VersionCheck(api, NODES_PATH, clock=clock)
-        self._told_forbidden = False
+        self._forbidden_logged = False
 
-    async def follow(self) -> AsyncIterator[Node]:
+    async def follow(self) -> AsyncIterator[ClusterNode]:
         """Yield each node, and whatever changes, for ever; nothing where that is not allowed."""
         version = ""
         backoff = Backoff(first=MIN_BACKOFF, longest=MAX_BACKOFF)
@@ -45,11 +45,10 @@ class KubeNodeFeed:
                     version = ""
                 if not version:
                     nodes, version = await list_whole(self._api, NODES_PATH, self._page_size, decode_nodes_page)
-                    self._told_forbidden = False
                     for node in nodes:
                         yield node
                 async for seen, seen_at in self._watch(version):
-                    version = seen_at
+                    version, self._forbidden_logged = seen_at, False
                     if seen is not None:
                         yield seen
                 backoff.reset()
@@ -65,7 +64,7 @@ class KubeNodeFeed:
                 self._version_check.hasten()
             await backoff.wait()
 
-    async def _watch(self, version: str) -> AsyncIterator[tuple[Node | None, str]]:
+    async def _watch(self, version: str) -> AsyncIterator[tuple[ClusterNode | None, str]]:
         async for kind, body in watch_events(self._api, NODES_PATH, {}, version, seconds=WATCH_SECONDS):
             if kind in ("ADDED", "MODIFIED"):
                 yield decode_node(body)
@@ -74,8 +73,8 @@ class KubeNodeFeed:
                 yield None, decode_bookmark(body)
 
     async def _wait_for_the_right(self, error: KubeForbiddenError) -> None:
-        if not self._told_forbidden:
+        if not self._forbidden_logged:
             log = logger.bind(error=str(error))
             log.info("nodes may not be listed and watched: pods are not drained before their node has shut them down")
-        self._told_forbidden = True
+        self._forbidden_logged = True
         await asyncio.sleep(FORBIDDEN_INTERVAL.total_seconds())

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from controller.domain.causes import cause_of
-from controller.domain.nodes import Node
+from controller.domain.nodes import ClusterNode
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting
@@ -69,13 +69,13 @@ class FakeNodeFeed:
     """A cluster's nodes as the test sets them: the flows' ``NodeFeed``."""
 
     def __init__(self) -> None:
-        self._nodes: asyncio.Queue[Node] = asyncio.Queue()
+        self._nodes: asyncio.Queue[ClusterNode] = asyncio.Queue()
 
-    async def follow(self) -> AsyncIterator[Node]:
+    async def follow(self) -> AsyncIterator[ClusterNode]:
         """Yield what happens, for ever."""
         while True:
             yield await self._nodes.get()
 
-    def says(self, node: Node) -> None:
+    def says(self, node: ClusterNode) -> None:
         """A node as it is now."""
         self._nodes.put_nowait(node)

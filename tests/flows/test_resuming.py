@@ -64,7 +64,7 @@ async def test_the_position_moves_on_only_while_nothing_waits_for_the_broker() -
 
 
 @in_virtual_time
-async def test_a_pod_that_was_removed_while_nobody_watched_was_there_until_the_position() -> None:
+async def test_a_pod_that_went_unwatched_was_there_until_the_position() -> None:
     async with watching() as stage:
         await asyncio.sleep(240)
         stage.feed.removed = (Removed(pod=a_pod()), Removed(pod=a_pod("uid-2", name="orders-1", created_at=at(60))))

@@ -11,7 +11,7 @@ import pytest
 
 from controller.domain.causes import Cause
 from controller.domain.events import Outcome
-from controller.domain.nodes import SHUTTING_DOWN, Node
+from controller.domain.nodes import SHUTTING_DOWN, ClusterNode
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
 from tests.unit.building import NOON, POD_IP, a_pod, a_target, terminating
@@ -184,12 +184,12 @@ async def test_two_replicas_of_the_watch_give_the_same_drain_the_same_id() -> No
 
 
 @in_virtual_time
-async def test_the_pods_of_a_node_that_shuts_down_are_sent_and_sent_again_when_they_fail() -> None:
+async def test_a_node_that_shuts_down_takes_its_pods_out_before_they_fail() -> None:
     async with watching() as stage:
         stage.feed.lists(a_pod(), a_pod("uid-2", name="orders-1", node="node-b"))
-        stage.nodes.says(Node(name="node-a", ready="False", reason="KubeletNotReady", message=SHUTTING_DOWN))
+        stage.nodes.says(ClusterNode(name="node-a", ready="False", reason="KubeletNotReady", message=SHUTTING_DOWN))
         await asyncio.sleep(1)
-        stage.nodes.says(Node(name="node-a", ready="Unknown", message="Kubelet stopped posting node status."))
+        stage.nodes.says(ClusterNode(name="node-a", ready="Unknown", message="Kubelet stopped posting node status."))
         await asyncio.sleep(1)
         stage.feed.changes(a_pod(phase="Failed", ended_at=virtual_clock()))
         await asyncio.sleep(1)
@@ -204,7 +204,7 @@ async def test_the_pods_of_a_node_that_shuts_down_are_sent_and_sent_again_when_t
 async def test_a_node_that_is_not_ready_for_another_reason_takes_nobody_along(message: str) -> None:
     async with watching() as stage:
         stage.feed.lists(a_pod())
-        stage.nodes.says(Node(name="node-a", ready="False", reason="KubeletNotReady", message=message))
+        stage.nodes.says(ClusterNode(name="node-a", ready="False", reason="KubeletNotReady", message=message))
         await asyncio.sleep(1)
         assert bool(stage.sent) == (SHUTTING_DOWN in message)
 
@@ -213,11 +213,11 @@ async def test_a_node_that_is_not_ready_for_another_reason_takes_nobody_along(me
 async def test_a_pod_whose_node_is_back_is_restored_and_drained_when_it_goes() -> None:
     async with watching() as stage:
         stage.feed.lists(a_pod())
-        stage.nodes.says(Node(name="node-a", ready="False", message=SHUTTING_DOWN))
+        stage.nodes.says(ClusterNode(name="node-a", ready="False", message=SHUTTING_DOWN))
         await asyncio.sleep(1)
         command = stage.broker.sent[0]
         await stage.broker.record(stage.an_event(Outcome.out_of_service, command=command, target=a_target()))
-        stage.nodes.says(Node(name="node-a", ready="True"))
+        stage.nodes.says(ClusterNode(name="node-a", ready="True"))
         await asyncio.sleep(1)
         [restore] = stage.broker.restores
         assert (restore.pod.uid, restore.held[0].cause) == ("uid-1", Cause.node_shutdown)
