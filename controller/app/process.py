@@ -29,6 +29,7 @@ from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.kube.client import KubeApi
 from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.feed import feeds
+from controller.kube.node_feed import KubeNodeFeed
 from controller.kube.reviews import Reviews
 from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
 from controller.messages.codec import decode_position
@@ -180,6 +181,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
     ledger = Ledger(settings.watch.cluster)
     parts = build_watch(
         feeds=pod_feeds,
+        nodes=KubeNodeFeed(api, page_size=settings.watch.page_size, clock=now) if settings.watch.nodes else None,
         outbox=process.outbox,
         routing=routing_of(settings),
         clock=now,

@@ -13,7 +13,7 @@ from controller.domain.tracking import Tracker
 from controller.flows.dispatcher import Dispatcher
 from controller.flows.end_publisher import EndPublisher
 from controller.flows.pod_events import PodEvents
-from controller.flows.ports import Clock, EventLog, EventRecorder, Observer, Outbox, PodFeed
+from controller.flows.ports import Clock, EventLog, EventRecorder, NodeFeed, Observer, Outbox, PodFeed
 from controller.flows.positions import Positions
 from controller.flows.priority import PriorityGate
 from controller.flows.publisher import Publisher
@@ -63,6 +63,7 @@ class WatchParts:
 def build_watch(
     *,
     feeds: Sequence[PodFeed],
+    nodes: NodeFeed | None = None,
     outbox: Outbox,
     routing: Routing,
     clock: Clock,
@@ -73,7 +74,10 @@ def build_watch(
     positions_log: EventLog,
     event_recorder: EventRecorder | None = None,
 ) -> WatchParts:
-    """Put a watch together. Without an ``event_recorder`` no Kubernetes Events are created."""
+    """Put a watch together. Without an ``event_recorder`` no Kubernetes Events are created.
+
+    Without ``nodes`` it is not known when one of them shuts down.
+    """
     tracker = Tracker()
     publisher = Publisher(outbox=outbox, clock=clock, observer=observer, priority=priority)
     resender = Resender(ledger=ledger, log=log, outbox=outbox, routing=routing, clock=clock)
@@ -83,7 +87,9 @@ def build_watch(
     )
     ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
     positions = Positions(cluster=routing.cluster, follower=positions_log, outbox=outbox, clock=clock)
-    watch = Watch(feeds=feeds, tracker=tracker, listeners=(dispatcher, restore_dispatcher, ends), clock=clock)
+    watch = Watch(
+        feeds=feeds, nodes=nodes, tracker=tracker, listeners=(dispatcher, restore_dispatcher, ends), clock=clock
+    )
     pod_events = None
     if event_recorder is not None:
         pod_events = PodEvents(

@@ -24,17 +24,19 @@ class Cause(StrEnum):
     failed = "failed"
     succeeded = "succeeded"
     node_lost = "node_lost"
+    node_shutdown = "node_shutdown"
+    """Its node says that it is shutting down: the pod runs for its grace period, and then fails."""
     asked = "asked"
     """A person asked for it: the pod itself lives."""
 
 
-REVERSIBLE = frozenset({Cause.node_lost})
-"""Only a lost node's pod may live on; what terminates, or has ended, never does."""
+REVERSIBLE = frozenset({Cause.node_lost, Cause.node_shutdown})
+"""Only the pod of a node that is lost, or shutting down, may live on; what terminates, or has ended, never does."""
 
 
 def cause_of(pod: Pod) -> Cause | None:
     """Why a pod that the API server still holds should be drained; None while it lives."""
-    if pod.deletion_at is not None:
+    if pod.deletion_at is not None and not pod.mirror:
         return Cause.terminating
     if pod.phase == "Failed":
         return Cause.failed
@@ -46,7 +48,17 @@ def cause_of(pod: Pod) -> Cause | None:
 
 
 def is_worth_draining(pod: Pod, now: datetime) -> bool:
-    """Leave out what never had an address, and what ended long ago."""
-    if not pod.ip:
-        return False
-    return not (pod.finished and pod.finished_at is not None and now - pod.finished_at >= MAX_FINISHED_AGE)
+    """Leave out what never ran, and what ended long ago."""
+    return has_run(pod) and not (
+        pod.finished and pod.finished_at is not None and now - pod.finished_at >= MAX_FINISHED_AGE
+    )
+
+
+def has_run(pod: Pod) -> bool:
+    """Return whether it may be registered: under its address, or else under its name."""
+    return pod.started or bool(pod.addresses)
+
+
+def outlives_its_object(pod: Pod) -> bool:
+    """Return whether its process runs on when its object goes: its node makes a new object for it."""
+    return pod.mirror and not pod.finished and pod.ended_at is None

@@ -118,6 +118,11 @@ class DrainCommand:
     """When the pod began to go: its deletion was asked for, or its end."""
     end_at: datetime
     """When the pod is over at the latest: the end of its grace period, or its end if that has been seen."""
+    gone_at: datetime | None = None
+    """The last moment at which the pod may still have run, where its end is known: its containers ended, or its object
+    was removed; None while it may run."""
+    end_proved: bool = False
+    """Its node has reported that all its containers ended."""
     living: tuple[LivingPod, ...] = ()
     """Living pods that share its address or host name."""
     requested_by: str = ""

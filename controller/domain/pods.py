@@ -6,10 +6,12 @@ A pod's identity is its ``uid``: names and addresses are used again by successor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 ANNOTATION_PREFIX = "eureka.drain/"
 MAX_LABEL_LENGTH = 63
+MAX_ADDRESSES = 8
+"""Of a pod, and of its node: what fits the wire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,11 @@ class Pod:
     """``metadata.deletionGracePeriodSeconds``."""
     finished_at: datetime | None = None
     """When its last container ended, where the API says so."""
+    ended_at: datetime | None = None
+    """When the last of its containers ended, if its node has reported that all of them have, and none is started
+    again: a proof. A phase alone is none: that of a lost node's pod is written by the control plane."""
+    started: bool = False
+    """One of its containers has run, as its node reports."""
     disruption: str = ""
     """The reason of its ``DisruptionTarget`` condition, when that is true."""
     annotations: dict[str, str] = field(default_factory=dict)
@@ -88,6 +95,16 @@ class Pod:
             service = f"{label}.{self.subdomain}.{self.namespace}"
             names += [f"{label}.{self.subdomain}", service, f"{service}.svc", f"{service}.svc.cluster.local"]
         return tuple(name.lower() for name in names)
+
+    @property
+    def deletion_asked_at(self) -> datetime | None:
+        """When its deletion was asked for: a deletionTimestamp is when its grace period ends."""
+        if self.deletion_at is None:
+            return None
+        try:
+            return self.deletion_at - timedelta(seconds=self.grace_seconds)
+        except OverflowError:  # a grace period of geological length
+            return self.deletion_at
 
     @property
     def terminating(self) -> bool:

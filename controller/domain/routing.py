@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from controller.domain.annotations import AnnotationError, annotated_regions, is_enabled
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, drain_id
+from controller.domain.gone import TIME_RESOLUTION, Gone
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
@@ -48,16 +49,38 @@ RoutingDecision = Publish | Refuse
 
 
 def make_commands(
-    pod: Pod, cause: Cause, observed_at: datetime, routing: Routing, living: tuple[LivingPod, ...] = ()
+    pod: Pod,
+    cause: Cause,
+    observed_at: datetime,
+    routing: Routing,
+    living: tuple[LivingPod, ...] = (),
+    gone: Gone | None = None,
 ) -> list[RoutingDecision]:
     """Compose a pod's drain: one command a region, a refusal with its reason, or nothing when it is switched off."""
+    since_at, end_at = drain_period(pod, cause, observed_at)
+    command = DrainCommand(
+        drain_id=drain_id(routing.cluster, pod.uid, ""),
+        cluster=routing.cluster,
+        region="",
+        cause=cause,
+        pod=pod,
+        observed_at=observed_at,
+        since_at=since_at,
+        end_at=end_at,
+        gone_at=gone.at if gone else None,
+        end_proved=gone is not None and gone.proved,
+        living=living,
+    )
     try:
         if not is_enabled(pod):
             return []
         regions = regions_of(pod, routing)
     except AnnotationError as error:
-        return [Refuse(command=_command(pod, cause, observed_at, routing.cluster, "", living), reason=error.reason)]
-    return [Publish(command=_command(pod, cause, observed_at, routing.cluster, region, living)) for region in regions]
+        return [Refuse(command=command, reason=error.reason)]
+    return [
+        Publish(command=replace(command, drain_id=drain_id(routing.cluster, pod.uid, region), region=region))
+        for region in regions
+    ]
 
 
 def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
@@ -70,44 +93,17 @@ def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
     return tuple(regions)
 
 
-def _command(
-    pod: Pod, cause: Cause, observed_at: datetime, cluster: str, region: str, living: tuple[LivingPod, ...]
-) -> DrainCommand:
-    since_at, end_at = drain_period(pod, cause, observed_at)
-    return DrainCommand(
-        drain_id=drain_id(cluster, pod.uid, region),
-        cluster=cluster,
-        region=region,
-        cause=cause,
-        pod=pod,
-        observed_at=observed_at,
-        since_at=since_at,
-        end_at=end_at,
-        living=living,
-    )
-
-
 def drain_period(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datetime]:
     """When the pod began to go, and when it is over at the latest.
 
     The API's times are whole seconds, cut off: one that lies less than a second before our own observation is taken
     to be that observation, so that latencies below a second can be measured.
     """
-    if cause is Cause.terminating and pod.deletion_at is not None:
-        since_at = deletion_asked_at(pod.deletion_at, pod.grace_seconds)
-        end_at = pod.deletion_at
-    elif pod.finished_at is not None:
-        since_at = end_at = pod.finished_at
+    asked_at = pod.deletion_asked_at
+    if cause is Cause.terminating and asked_at is not None and pod.deletion_at is not None:
+        since_at, end_at = asked_at, pod.deletion_at
     else:
-        since_at = end_at = observed_at
-    if abs(observed_at - since_at) < timedelta(seconds=1):
+        since_at = end_at = pod.finished_at or observed_at
+    if abs(observed_at - since_at) < TIME_RESOLUTION:
         since_at = observed_at
     return since_at, max(end_at, since_at)
-
-
-def deletion_asked_at(deletion_at: datetime, grace_seconds: int) -> datetime:
-    """When a deletion was asked for: a deletionTimestamp is when its grace period ends."""
-    try:
-        return deletion_at - timedelta(seconds=grace_seconds)
-    except OverflowError:  # a grace period of geological length
-        return deletion_at

@@ -17,6 +17,7 @@ WHY = {
     Cause.failed: "it failed",
     Cause.succeeded: "it completed",
     Cause.node_lost: "its node was lost",
+    Cause.node_shutdown: "its node was shutting down",
     Cause.asked: "a person took it out of service",
 }
 

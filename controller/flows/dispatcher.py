@@ -86,9 +86,9 @@ class Dispatcher:
 
     async def _send_until_confirmed(self, due: Due) -> None:
         backoff = Backoff(longest=MAX_BACKOFF)
-        while self._tracker.is_due(due):
+        while newest := self._tracker.newest(due):
             try:
-                await self._send(due)
+                await self._send(newest)
             except BrokerError as error:
                 log = logger.bind(pod=due.pod.key, cause=due.cause.value, attempt=backoff.attempt + 1)
                 log.bind(error=str(error)).warning("not confirmed by the broker; sending it again")
@@ -102,7 +102,7 @@ class Dispatcher:
 
     async def _send(self, due: Due) -> None:
         living = self._tracker.sharing(due.pod)
-        for decision in make_commands(due.pod, due.cause, due.observed_at, self._routing, living):
+        for decision in make_commands(due.pod, due.cause, due.observed_at, self._routing, living, due.gone):
             match decision:
                 case Publish(command=command):
                     await self._publisher.send(command)

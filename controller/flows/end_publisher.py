@@ -13,7 +13,7 @@ from datetime import timedelta
 from loguru import logger
 
 from controller.domain.bounded_map import BoundedMap
-from controller.domain.causes import Cause, is_worth_draining
+from controller.domain.causes import Cause, is_worth_draining, outlives_its_object
 from controller.domain.pods import Pod
 from controller.domain.routing import Publish, Routing, make_commands
 from controller.domain.shutdown.pod_details import PodDetails
@@ -96,7 +96,7 @@ class EndPublisher:
 
     def _put(self, details: PodDetails, ending: ServingEnd | None) -> None:
         pod, now = details.pod, self._clock()
-        if pod.uid in self._published or not is_worth_draining(pod, now):
+        if pod.uid in self._published or outlives_its_object(pod) or not is_worth_draining(pod, now):
             return
         self._published[pod.uid] = None
         decisions = make_commands(pod, Cause.terminating, now, self._routing)

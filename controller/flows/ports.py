@@ -13,6 +13,7 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Event, LogEntry
 from controller.domain.instances import Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
+from controller.domain.nodes import ClusterNode
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_details import PodDetails
@@ -31,6 +32,8 @@ class Listed:
 
     scope: str
     pods: tuple[Pod, ...]
+    unselected: frozenset[str] = frozenset()
+    """Pods by uid that the list lacks since they have lost the labels that are watched: they are looked at by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unselected:
-    """A pod that lives on, but no longer bears the labels that are watched."""
+    """A pod that lives on, but no longer bears the labels that are watched, and is not looked at any more."""
 
     uid: str
 
@@ -82,8 +85,20 @@ class PodFeed(Protocol):
         """Yield what happens, for ever."""
         ...
 
+    def follow_unselected(self) -> AsyncIterator[Sighting]:
+        """Yield what becomes of the pods that have lost the labels that are watched, for ever."""
+        ...
+
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """Return the last states of the pods removed since. KubernetesError when nobody remembers that far."""
+        ...
+
+
+class NodeFeed(Protocol):
+    """The nodes of the cluster."""
+
+    def follow(self) -> AsyncIterator[ClusterNode]:
+        """Yield each node, and whatever changes, for ever; nothing where that is not allowed."""
         ...
 
 

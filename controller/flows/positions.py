@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from loguru import logger
 
 from controller.domain.watch_position import Position
@@ -28,11 +26,11 @@ class Positions:
         if position.cluster == self._cluster and newer and not self._frozen:
             self._last = position
 
-    async def last(self) -> Mapping[str, str]:
-        """Return the resourceVersion that the last watch had come to, by scope."""
+    async def last(self) -> Position | None:
+        """Return how far the last watch had come; None when nobody knows."""
         await self._follower.wait_until_read()
         self._frozen = True
-        return self._last.versions if self._last else {}
+        return self._last
 
     async def record(self, versions: dict[str, str]) -> bool:
         """Note how far this watch has come; return whether the broker has confirmed it."""

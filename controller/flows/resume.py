@@ -8,6 +8,7 @@ starts next asks for the removals since.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from loguru import logger
 
@@ -32,13 +33,13 @@ class Resume:
     async def run(self) -> None:
         """After the first lists, ask for what was removed since the last position; then keep the position new."""
         await self._watch.all_listed.wait()
-        versions = await self._positions.last()
+        last = await self._positions.last()
         for feed in self._watch.feeds:
-            if since := versions.get(feed.scope):
-                await self._removed_since(feed, since)
+            if last is not None and (since := last.versions.get(feed.scope)):
+                await self._removed_since(feed, since, seen_until=last.at)
         await self._keep_recording()
 
-    async def _removed_since(self, feed: PodFeed, version: str) -> None:
+    async def _removed_since(self, feed: PodFeed, version: str, *, seen_until: datetime) -> None:
         log = logger.bind(namespace=feed.scope or "(all)", since=version)
         try:
             removed = await feed.removed_since(version)
@@ -50,7 +51,7 @@ class Resume:
         answered = [self._resender.is_answered(one.pod) for one in removed]
         log.bind(removed=len(removed), missed=answered.count(False)).info("asked what was removed while nobody watched")
         for one, is_answered in zip(removed, answered, strict=True):
-            self._watch.note_missed(one, answered=is_answered)
+            self._watch.note_missed(one, answered=is_answered, seen_until=seen_until)
 
     async def _keep_recording(self) -> None:
         recorded: dict[str, str] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Protocol, assert_never
 
 from loguru import logger
@@ -16,7 +17,18 @@ from loguru import logger
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.tracking import Tracker
-from controller.flows.ports import Alive, Changed, Clock, Listed, PodFeed, Removed, Unselected
+from controller.domain.watch_contact import WatchContact
+from controller.flows.ports import (
+    Alive,
+    Changed,
+    Clock,
+    Listed,
+    NodeFeed,
+    PodFeed,
+    Removed,
+    Sighting,
+    Unselected,
+)
 
 
 class PodListener(Protocol):
@@ -39,9 +51,17 @@ class Watch:
     """The pods of one cluster, or of some of its namespaces, each by a feed of its own."""
 
     def __init__(
-        self, *, feeds: Sequence[PodFeed], tracker: Tracker, listeners: Iterable[PodListener], clock: Clock
+        self,
+        *,
+        feeds: Sequence[PodFeed],
+        nodes: NodeFeed | None = None,
+        tracker: Tracker,
+        listeners: Iterable[PodListener],
+        clock: Clock,
     ) -> None:
+        """Without ``nodes`` it is not known when one of them shuts down."""
         self.feeds = feeds
+        self._nodes = nodes
         self._tracker = tracker
         self._listeners = tuple(listeners)
         self._clock = clock
@@ -59,40 +79,71 @@ class Watch:
         async with asyncio.TaskGroup() as tasks:
             for number, feed in enumerate(self.feeds):
                 tasks.create_task(self._follow(number, feed), name=f"watch-{number}")
+                tasks.create_task(self._follow_unselected(feed), name=f"unselected-{number}")
+            if self._nodes is not None:
+                tasks.create_task(self._follow_nodes(self._nodes), name="nodes")
 
     async def _follow(self, number: int, feed: PodFeed) -> None:
+        contact = WatchContact()
         async for sighting in feed.follow():
             now = self._clock()
-            match sighting:
-                case Listed(scope=scope, pods=pods):
-                    vanished = self._tracker.listed(scope, pods, now)
-                    self._listed.add(number)
-                    for listener in self._listeners:
-                        with _contained(listener, *vanished):
-                            listener.listed(pods, vanished)
-                    if self.ready:
-                        self.all_listed.set()
-                case Changed(pod=pod, details=details):
-                    self._tracker.changed(pod, now)
-                    for listener in self._listeners:
-                        with _contained(listener, pod):
-                            listener.changed(pod, details)
-                case Removed(pod=pod, details=details):
-                    self._tracker.removed(pod, now)
-                    for listener in self._listeners:
-                        with _contained(listener, pod):
-                            listener.removed(pod, details)
-                case Unselected(uid=uid):
-                    self._tracker.forget(uid)
-                case Alive():
-                    pass
-                case _:
-                    assert_never(sighting)
+            if isinstance(sighting, Listed):
+                self._take_list(sighting, now, seen_until=contact.listed(now))
+                self._listed.add(number)
+                if self.ready:
+                    self.all_listed.set()
+            else:
+                self._take(sighting, now, seen_until=contact.heard(now))
 
-    def note_missed(self, removed: Removed, *, answered: bool) -> None:
-        """Take a removal that nobody watched; ``answered``: a worker has taken its drains up already."""
+    async def _follow_unselected(self, feed: PodFeed) -> None:
+        async for sighting in feed.follow_unselected():
+            self._take(sighting, self._clock(), seen_until=None)
+
+    async def _follow_nodes(self, nodes: NodeFeed) -> None:
+        async for node in nodes.follow():
+            if node.shutting_down is None:
+                continue
+            for pod in self._tracker.node_changed(node.name, self._clock(), shutting_down=node.shutting_down):
+                self._report_change(pod, None)
+
+    def _take_list(self, listed: Listed, now: datetime, *, seen_until: datetime | None) -> None:
+        scope, pods, unselected = listed.scope, listed.pods, listed.unselected
+        vanished = self._tracker.listed(scope, pods, now, seen_until=seen_until, unselected=unselected)
+        for listener in self._listeners:
+            with _contained(listener, *vanished):
+                listener.listed(pods, vanished)
+
+    def _take(self, sighting: Sighting, now: datetime, *, seen_until: datetime | None) -> None:
+        match sighting:
+            case Changed(pod=pod, details=details):
+                self._tracker.changed(pod, now)
+                self._report_change(pod, details)
+            case Removed(pod=pod, details=details):
+                self._tracker.removed(pod, now, seen_until=seen_until)
+                for listener in self._listeners:
+                    with _contained(listener, pod):
+                        listener.removed(pod, details, seen=seen_until is None)
+            case Unselected(uid=uid):
+                self._tracker.forget(uid)
+            case Listed():
+                self._take_list(sighting, now, seen_until=seen_until)
+            case Alive():
+                pass
+            case _:
+                assert_never(sighting)
+
+    def _report_change(self, pod: Pod, details: PodDetails | None) -> None:
+        for listener in self._listeners:
+            with _contained(listener, pod):
+                listener.changed(pod, details)
+
+    def note_missed(self, removed: Removed, *, answered: bool, seen_until: datetime) -> None:
+        """Take a removal that nobody watched; ``answered``: a worker has taken its drains up already.
+
+        ``seen_until``: until when another watch has seen everything.
+        """
         if not answered:
-            self._tracker.removed(removed.pod, self._clock())
+            self._tracker.removed(removed.pod, self._clock(), seen_until=seen_until)
         for listener in self._listeners:
             with _contained(listener, removed.pod):
                 listener.removed(removed.pod, removed.details, seen=False)

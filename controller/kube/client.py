@@ -95,9 +95,9 @@ class KubeApi:
         if self._client is not None:
             await self._client.close()
 
-    async def get(self, path: str, query: dict[str, str]) -> bytes:
+    async def get(self, path: str, query: dict[str, str], *, read_timeout: float = LIST_READ_TIMEOUT) -> bytes:
         """Get a whole body."""
-        response = await self._request(path, query, read_timeout=LIST_READ_TIMEOUT)
+        response = await self._request(path, query, read_timeout=read_timeout)
         try:
             body: bytes = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -1,14 +1,15 @@
 """The reflector: list, then watch from the list's resourceVersion, for ever.
 
 One failure at a time: a watch that ends or breaks off is taken up at the last version seen; a version that is too old
-(410) leads to a new list, and the tracker finds by comparison what vanished meanwhile; everything else waits with
-jittered back-off. Silence is no alarm: an idle watch is ended by the server after WATCH_SECONDS and opened again, and
-a half-open connection is noticed by the read timeout.
+(410), or that the cluster has fallen back behind, leads to a new list, and the tracker finds by comparison what
+vanished meanwhile; everything else waits with jittered back-off. Silence is no alarm: an idle watch is ended by the
+server after WATCH_SECONDS and opened again, and a half-open connection is noticed by the read timeout.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from loguru import logger
@@ -17,19 +18,21 @@ from controller.domain.causes import cause_of
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
-from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting, Unselected
-from controller.kube.client import ExpiredError, KubeApi, NotFoundError
+from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting
+from controller.kube.client import ExpiredError, KubeApi
 from controller.kube.listing import list_pods, pods_path
-from controller.kube.pod_decoder import PodObject, decode_bookmark, decode_event, decode_failure, decode_pod
+from controller.kube.pod_decoder import decode_bookmark, decode_pod
 from controller.kube.pod_details_decoder import details_of
+from controller.kube.pod_object import PodObject
+from controller.kube.unselected_pods import UnselectedPods
+from controller.kube.version_check import VersionCheck
+from controller.kube.watching import watch_events
 from controller.settings import WatchSettings
 
 WATCH_SECONDS = 10
 """How long the server keeps a watch open. It ends it with a bookmark, so that an idle watch does not grow old."""
 HISTORY_SECONDS = 1
 """How long the server may send what it remembers: it does so at once, and then waits for more."""
-READ_TIMEOUT = 13.0
-"""Seconds of silence after which the connection is taken for dead."""
 MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=0.8), timedelta(seconds=10)
 LIVE_TIMEOUT = 45.0
 """Seconds without any contact after which the watch does not count as live."""
@@ -47,8 +50,10 @@ class KubePodFeed:
         self._clock = clock
         self._begun_at = clock()
         self._contact_at: datetime | None = None
+        self._version_check = VersionCheck(api, self._path, clock=clock)
         self._selected: dict[str, Pod] = {}
         """With a label selector only: the pods that bore the labels when they were seen last."""
+        self._unselected = UnselectedPods(api)
 
     @property
     def live(self) -> bool:
@@ -67,12 +72,12 @@ class KubePodFeed:
         log = logger.bind(namespace=self._namespace or "(all)")
         while True:
             try:
+                if version and await self._version_check.went_back(version):
+                    version = ""
                 if not version:
                     listed, listed_at = await self._list()
                     log.bind(pods=len(listed.pods)).info("pods listed")
-                    for unselected in await self._no_longer_selected(listed):
-                        yield unselected
-                    yield listed
+                    yield await self._with_unselected(listed)
                     version = self.version = listed_at
                 async for sighting, seen in self._watch(version):
                     version = seen
@@ -85,6 +90,7 @@ class KubePodFeed:
                 version = ""
             except KubernetesError as error:
                 log.bind(error=str(error)).warning("watch interrupted")
+                self._version_check.hasten()
             await backoff.wait()
 
     async def _list(self) -> tuple[Listed, str]:
@@ -92,36 +98,24 @@ class KubePodFeed:
         self._contact_at = self._clock()
         return Listed(scope=self._namespace, pods=pods), version
 
+    def follow_unselected(self) -> AsyncIterator[Sighting]:
+        """Yield what becomes of the pods that have lost the labels that are watched, for ever."""
+        return self._unselected.follow()
+
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """Return the last states of the pods that were removed since; ExpiredError when the server has forgotten."""
-        query = {
-            **self._selectors(),
-            "watch": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(HISTORY_SECONDS),
-        }
         removed = {}
-        async for line in self._api.lines(self._path, query, read_timeout=READ_TIMEOUT):
-            kind, body = decode_event(line)
-            if kind == "ERROR":
-                code, text = decode_failure(body)
-                raise (ExpiredError if code == 410 else KubernetesError)(text)
+        async for kind, body in watch_events(
+            self._api, self._path, self._selectors(), version, seconds=HISTORY_SECONDS
+        ):
             if kind == "DELETED":
                 pod, whole = decode_pod(body)
                 removed[pod.uid] = Removed(pod=pod, details=details_of(pod, whole))
-        return tuple([one for one in removed.values() if not await self._lives_on(one.pod)])
+        return tuple([one for one in removed.values() if not await self._still_there(one.pod)])
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
-        query = {
-            **self._selectors(),
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(WATCH_SECONDS),
-        }
-        async for line in self._api.lines(self._path, query, read_timeout=READ_TIMEOUT):
+        async for kind, body in watch_events(self._api, self._path, self._selectors(), version, seconds=WATCH_SECONDS):
             self._contact_at = self._clock()
-            kind, body = decode_event(line)
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 pod, whole = decode_pod(body)
                 version = whole.metadata.resource_version
@@ -129,9 +123,6 @@ class KubePodFeed:
             elif kind == "BOOKMARK":
                 version = decode_bookmark(body)
                 yield Alive(), version
-            elif kind == "ERROR":
-                code, text = decode_failure(body)
-                raise (ExpiredError if code == 410 else KubernetesError)(text)
         self._contact_at = self._clock()
         yield Alive(), version
 
@@ -140,33 +131,29 @@ class KubePodFeed:
             self._note(pod)
             return Changed(pod=pod, details=details_of(pod, whole) if cause_of(pod) else None)
         self._selected.pop(pod.uid, None)
-        if await self._lives_on(pod):
-            return Unselected(uid=pod.uid)
-        return Removed(pod=pod, details=details_of(pod, whole))
+        return await self._still_there(pod) or Removed(pod=pod, details=details_of(pod, whole))
 
-    async def _no_longer_selected(self, listed: Listed) -> list[Unselected]:
+    async def _with_unselected(self, listed: Listed) -> Listed:
         """Find the pods that are missing from a list because they have lost their label only."""
         listed_uids = {pod.uid for pod in listed.pods}
-        missing = [pod for uid, pod in self._selected.items() if uid not in listed_uids]
-        unselected = [Unselected(uid=pod.uid) for pod in missing if await self._lives_on(pod)]
+        for uid, pod in self._selected.items():
+            if uid not in listed_uids:
+                await self._still_there(pod)
         self._selected.clear()
         for pod in listed.pods:
             self._note(pod)
-        return unselected
+        return replace(listed, unselected=self._unselected.uids)
 
-    async def _lives_on(self, pod: Pod) -> bool:
-        """Return whether a pod that a selected watch calls deleted is alive: it may have lost its label only."""
+    async def _still_there(self, pod: Pod) -> Changed | None:
+        """Return a pod that a selected watch calls deleted as it is now: it may have lost its label only."""
         if not self._settings.label_selector or cause_of(pod) is not None:
-            return False
-        try:
-            found, _ = decode_pod(await self._api.get(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", {}))
-        except NotFoundError:
-            return False
-        return found.uid == pod.uid and cause_of(found) is None
+            return None
+        return await self._unselected.take_in(pod)
 
     def _note(self, pod: Pod) -> None:
         if self._settings.label_selector:
             self._selected[pod.uid] = pod
+            self._unselected.let_go(pod.uid)
 
     @property
     def _path(self) -> str:

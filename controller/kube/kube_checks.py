@@ -20,9 +20,18 @@ READ_TIMEOUT = 8.0
 
 
 async def inspect(
-    api: KubeApi, *, needs: Sequence[Need], useful: Sequence[Need], scopes: Sequence[str], clock: Clock
+    api: KubeApi,
+    *,
+    needs: Sequence[Need],
+    wishes: Sequence[Need] = (),
+    useful: Sequence[Need] = (),
+    scopes: Sequence[str],
+    clock: Clock,
 ) -> list[Check]:
-    """Look at everything. ``needs`` must be granted to us, ``useful`` only to another role's account."""
+    """Look at everything.
+
+    ``needs`` must be granted to us, ``wishes`` may be, and ``useful`` only to another role's account.
+    """
     begun_at = clock()
     try:
         shown_at = await api.date()
@@ -32,8 +41,8 @@ async def inspect(
     checks = [Check(area=AREA, what="API server", severity=Severity.ok, found="answers")]
     checks.append(check_clock(AREA, "the API server", shown_at, begun_at, clock()))
     granted = {}
-    for need in dict.fromkeys((*needs, *useful)):
-        check = await _right(api, need, needed=need in needs)
+    for need in dict.fromkeys((*needs, *wishes, *useful)):
+        check = await _right(api, need, needed=need in needs, wished=need in wishes)
         granted[need] = check.severity is Severity.ok
         checks.append(check)
     for scope in scopes:
@@ -44,7 +53,7 @@ async def inspect(
     return checks
 
 
-async def _right(api: KubeApi, need: Need, *, needed: bool) -> Check:
+async def _right(api: KubeApi, need: Need, *, needed: bool, wished: bool) -> Check:
     what = f"may {need}"
     try:
         allowed = await may(api, need)
@@ -52,6 +61,14 @@ async def _right(api: KubeApi, need: Need, *, needed: bool) -> Check:
         return Check(area=AREA, what=what, severity=Severity.skipped, found=f"the API server cannot say: {error}")
     if allowed:
         return Check(area=AREA, what=what, severity=Severity.ok)
+    if wished and not needed:
+        return Check(
+            area=AREA,
+            what=what,
+            severity=Severity.advice,
+            found="not granted to this account; the pods of a node that shuts down are drained when they have ended",
+            fix="grant it as manifests/base does, or set watch.nodes: false",
+        )
     if not needed:
         return Check(
             area=AREA,

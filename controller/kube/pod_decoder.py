@@ -1,128 +1,39 @@
-"""From the API server's bytes to pods, each byte decoded once, and only what a drain and its verdict need.
-
-Hooks may be of any size, and are needed of pods on their way out only: they stay bytes until ``pod_details_decoder``
-reads them.
-"""
+"""From the API server's bytes to pods, each byte decoded once, and only what a drain and its verdict need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from controller.domain.addressing import canonical_address
 from controller.domain.annotations import KNOWN, MAX_VALUE_LENGTH
-from controller.domain.pods import ANNOTATION_PREFIX, Owner, Pod
+from controller.domain.pods import ANNOTATION_PREFIX, MAX_ADDRESSES, Owner, Pod
 from controller.errors import KubernetesError
+from controller.kube.pod_end_decoder import finished_at, proved_end
+from controller.kube.pod_object import ContainerStatus, OwnerReference, PodAddress, PodObject, PodStatus, Version
 
 APP_LABELS = ("app.kubernetes.io/name", "app")
+MIRROR = "kubernetes.io/config.mirror"
 MAX_REFERENCE_LENGTH = 253
 """Characters of each of an owner's facts: what a real one may have. The API server admits any length."""
-Time = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class _OwnerReference(msgspec.Struct, rename="camel"):
-    api_version: str = ""
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
-    controller: bool | None = None
-
-
-class _Metadata(msgspec.Struct, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    creation_timestamp: Time | None = None
-    deletion_timestamp: Time | None = None
-    deletion_grace_period_seconds: int | None = None
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-    owner_references: list[_OwnerReference] | None = None
-
-
-class _ContainerPort(msgspec.Struct, rename="camel"):
-    container_port: int = 0
-
-
-class _Lifecycle(msgspec.Struct, rename="camel"):
-    pre_stop: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class ContainerSpec(msgspec.Struct, rename="camel"):
-    """A container as its pod describes it."""
-
-    name: str = ""
-    ports: list[_ContainerPort] | None = None
-    lifecycle: _Lifecycle | None = None
-    restart_policy: str | None = None
-
-
-class PodSpec(msgspec.Struct, rename="camel"):
-    """A pod as it was asked for."""
-
-    hostname: str = ""
-    subdomain: str = ""
-    node_name: str = ""
-    host_network: bool = False
-    containers: list[ContainerSpec] | None = None
-    init_containers: list[ContainerSpec] | None = None
-    termination_grace_period_seconds: int | None = None
-
-
-class _Terminated(msgspec.Struct, rename="camel"):
-    finished_at: Time | None = None
-    exit_code: int = 0
-    reason: str = ""
-
-
-class _State(msgspec.Struct):
-    terminated: _Terminated | None = None
-
-
-class _ContainerStatus(msgspec.Struct):
-    name: str = ""
-    state: _State | None = None
-
-
-class _Condition(msgspec.Struct, rename="camel"):
-    type: str = ""
-    status: str = ""
-    reason: str = ""
-    last_transition_time: Time | None = None
-
-
-class PodStatus(msgspec.Struct, rename="camel"):
-    """A pod as its node reports it."""
-
-    phase: str = ""
-    pod_ip: str = msgspec.field(default="", name="podIP")
-    conditions: list[_Condition] | None = None
-    container_statuses: list[_ContainerStatus] | None = None
-    init_container_statuses: list[_ContainerStatus] | None = None
-    """Native sidecars' too."""
-
-
-class PodObject(msgspec.Struct):
-    """A pod as the API server sends it."""
-
-    metadata: _Metadata
-    spec: PodSpec = msgspec.field(default_factory=PodSpec)
-    status: PodStatus = msgspec.field(default_factory=PodStatus)
 
 
 class _ListMetadata(msgspec.Struct, rename={"resource_version": "resourceVersion", "more": "continue"}):
-    resource_version: str
+    resource_version: Version
     more: str = ""
 
 
 class _PodList(msgspec.Struct):
     metadata: _ListMetadata
     items: list[PodObject] | None = None
+
+
+class _AnyList(msgspec.Struct):
+    metadata: _ListMetadata
 
 
 class _WatchEvent(msgspec.Struct):
@@ -148,6 +59,7 @@ class _Failure(msgspec.Struct):
 
 
 _list = msgspec.json.Decoder(_PodList)
+_any_list = msgspec.json.Decoder(_AnyList)
 _event = msgspec.json.Decoder(_WatchEvent)
 _pod = msgspec.json.Decoder(PodObject)
 _failure = msgspec.json.Decoder(_Failure)
@@ -157,6 +69,11 @@ def decode_list(body: bytes) -> tuple[list[PodObject], str, str]:
     """Read one page of a list: its pods, the list's resourceVersion, the next page's token (empty: the last)."""
     page = decoded(_list, body, "a list of pods")
     return page.items or [], page.metadata.resource_version, page.metadata.more
+
+
+def decode_list_version(body: bytes) -> str:
+    """Read the resourceVersion of a list of anything."""
+    return str(decoded(_any_list, body, "a list").metadata.resource_version)
 
 
 def decode_page(body: bytes) -> tuple[list[Pod], str, str]:
@@ -207,15 +124,19 @@ def pod_of(pod: PodObject) -> Pod:
     meta, spec, status = pod.metadata, pod.spec, pod.status
     if not (meta.uid and meta.name and meta.namespace):
         raise KubernetesError("the answer is not a pod (it has no name, namespace or uid)")
-    return Pod(
+    ips = _addresses(status.pod_ip, status.pod_ips)
+    found = Pod(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
-        ip=canonical_address(status.pod_ip),
+        ip=ips[0] if ips else "",
+        ips=ips,
+        host_ips=_addresses(status.host_ip, status.host_ips),
         hostname=spec.hostname or meta.name,
         subdomain=spec.subdomain,
         node=spec.node_name,
         host_network=spec.host_network,
+        mirror=MIRROR in (meta.annotations or {}),
         ports=tuple(
             port.container_port
             for container in spec.containers or ()
@@ -227,14 +148,28 @@ def pod_of(pod: PodObject) -> Pod:
         created_at=meta.creation_timestamp,
         deletion_at=meta.deletion_timestamp,
         grace_seconds=meta.deletion_grace_period_seconds or 0,
-        finished_at=_finished_at(status),
+        finished_at=finished_at(status),
+        started=any(_has_run(one) for one in status.container_statuses or ()),
         disruption=_disruption(status),
         annotations=_ours(meta.annotations or {}),
         owner=_owner(meta.owner_references or ()),
     )
+    ended_at = proved_end(pod, found) if found.started else None
+    return replace(found, ended_at=ended_at) if ended_at else found
 
 
-def _owner(references: Iterable[_OwnerReference]) -> Owner | None:
+@lru_cache(maxsize=16_384)
+def _shared_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Make one tuple for all pods of a node: every living pod's are kept in memory."""
+    addresses = dict.fromkeys(canonical_address(text) for text in texts if text)
+    return tuple(addresses)[:MAX_ADDRESSES]
+
+
+def _addresses(first: str, all_of_them: Iterable[PodAddress] | None) -> tuple[str, ...]:
+    return _shared_addresses((first, *(one.ip for one in all_of_them or ())))
+
+
+def _owner(references: Iterable[OwnerReference]) -> Owner | None:
     """Return the controller, unless its facts are impossible."""
     for one in references:
         if one.controller:
@@ -260,19 +195,8 @@ def _ours(annotations: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _finished_at(status: PodStatus) -> datetime | None:
-    if status.phase not in ("Failed", "Succeeded"):
-        return None
-    ends = [
-        container.state.terminated.finished_at
-        for container in status.container_statuses or ()
-        if container.state and container.state.terminated and container.state.terminated.finished_at
-    ]
-    # An evicted pod may have no container statuses; its conditions changed when it ended.
-    ends = ends or [
-        c.last_transition_time for c in status.conditions or () if c.type == "Ready" and c.last_transition_time
-    ]
-    return max(ends, default=None)
+def _has_run(container: ContainerStatus) -> bool:
+    return any(state and (state.running or state.terminated) for state in (container.state, container.last_state))
 
 
 def _disruption(status: PodStatus) -> str:

@@ -21,9 +21,9 @@ from controller.domain.shutdown.pod_details import (
     TooLong,
 )
 from controller.errors import KubernetesError
-from controller.kube.pod_decoder import ContainerSpec, PodObject, PodSpec, PodStatus, decode_list, decoded, pod_of
+from controller.kube.pod_decoder import decode_list, decoded, pod_of
+from controller.kube.pod_object import ContainerSpec, PodObject, PodSpec, PodStatus
 
-MIRROR = "kubernetes.io/config.mirror"
 ROLLOUT_HASH = "rollouts-pod-template-hash"
 TEMPLATE_HASHES = ("pod-template-hash", ROLLOUT_HASH, "controller-revision-hash")
 GENERATION = "pod-template-generation"
@@ -67,7 +67,7 @@ def _details(pod: Pod, whole: PodObject) -> PodDetails:
         template=next((text for name in TEMPLATE_HASHES if (text := labels.get(name))), ""),
         generation=whole_number(labels.get(GENERATION)),
         rollout=ROLLOUT_HASH in labels,
-        mirror=MIRROR in (whole.metadata.annotations or {}),
+        mirror=pod.mirror,
         ends=_ends(whole.status),
     )
 

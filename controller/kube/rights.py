@@ -40,6 +40,11 @@ def needs_of_watch(scopes: Sequence[str], *, kubernetes_events: bool) -> list[Ne
     return needs
 
 
+def wishes_of_watch(*, nodes: bool) -> list[Need]:
+    """Return what a watch uses where it is granted, and does without where it is not."""
+    return [Need(verb=verb, resource="nodes") for verb in ("list", "watch")] if nodes else []
+
+
 def needs_of_sweep(scopes: Sequence[str]) -> list[Need]:
     """Return what one pass of the sweep needs."""
     return [Need(verb="list", resource="pods", namespace=scope) for scope in scopes]

@@ -22,7 +22,7 @@ POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
 MAX_BODY_BYTES = 256 * 1024
-"""Bytes. A command with 64 instances and 20 living pods stays below half of it."""
+"""Bytes. A command with 64 instances and 64 living pods stays below it."""
 
 Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, Position, PodEnd)
 

@@ -47,6 +47,8 @@ class PodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deletion_at: Time | None = None
     grace_seconds: int = 0
     finished_at: Time | None = None
+    ended_at: Time | None = None
+    started: bool = False
     disruption: Short = ""
     annotations: Annotated[dict[Short, Text], Meta(max_length=32)] = field(default_factory=dict)
     owner: OwnerV1 | None = None
@@ -113,11 +115,13 @@ class CommandV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     drain_id: Annotated[str, Meta(min_length=1, max_length=64)]
     cluster: Short
     region: Annotated[str, Meta(min_length=1, max_length=63)]
-    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "node_shutdown", "asked"]
     pod: PodV1
     observed_at: Time
     since_at: Time
     end_at: Time
+    gone_at: Time | None = None
+    end_proved: bool = False
     living: Annotated[tuple[LivingPodV1, ...], Meta(max_length=64)] = ()
     requested_by: Short = ""
     requested_at: Time | None = None
@@ -132,7 +136,7 @@ class HeldInstanceV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: Short
     app: Text
     id: Text
-    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "node_shutdown", "asked"]
     namespace: Short
     pod: Short
     uid: Short
@@ -187,7 +191,7 @@ class EventV1(Struct, frozen=True, kw_only=True):
     uid: Short
     ip: Short
     region: Short
-    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "asked"]
+    cause: Literal["terminating", "deleted", "vanished", "failed", "succeeded", "node_lost", "node_shutdown", "asked"]
     outcome: Literal[
         "requested",
         "retrying",

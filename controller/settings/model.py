@@ -99,6 +99,9 @@ class WatchSettings(SettingsGroup):
     kubernetes_events: bool = True
     """Report drains and shutdown verdicts as Kubernetes Events of the pods (``kubectl describe pod``); needs the verb
     ``create`` on events. Without it only these Events are missing."""
+    nodes: bool = True
+    """Watch the cluster's nodes too, and drain the pods of one that says that it is shutting down; needs the verbs
+    ``list`` and ``watch`` on nodes. Without it these pods are drained only when their node has ended them."""
 
     @property
     def scopes(self) -> list[str]:

@@ -58,21 +58,22 @@ class Following:
         self.sightings: list[Sighting] = []
         self._gate = asyncio.Event()
         self._gate.set()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Following:
-        self._task = asyncio.create_task(self._follow(), name="follow")
+        for stream in (self.feed.follow(), self.feed.follow_unselected()):
+            self._tasks.append(asyncio.create_task(self._follow(stream), name="follow"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def running(self) -> bool:
         """False when the feed has ended or failed, which it never should."""
-        return self._task is not None and not self._task.done()
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     @property
     def lists(self) -> list[Listed]:
@@ -95,8 +96,8 @@ class Following:
         """Ask again."""
         self._gate.set()
 
-    async def _follow(self) -> None:
-        async for sighting in self.feed.follow():
+    async def _follow(self, stream: AsyncIterator[Sighting]) -> None:
+        async for sighting in stream:
             self.sightings.append(sighting)
             await self._gate.wait()
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
+from controller.domain.causes import Cause, cause_of
+from controller.domain.gone import gone_of
+from controller.domain.pods import Pod
 from controller.kube import feed as feed_module
+from controller.kube import unselected_pods
 from tests.contract.following import CountingApi, Following, connected, feed_of, names_in
 from tests.stack.cluster import Cluster
 from tests.stack.observing import ready_pods
@@ -126,19 +131,120 @@ async def test_a_label_selector_narrows_the_list_and_the_watch(
         assert not [one for _, one in following.of(namespace) if one.name.startswith("other")]
 
 
-async def test_a_living_pod_whose_label_is_taken_away_is_not_reported_as_removed(
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unselected_pods, "LOOK_INTERVAL", timedelta(milliseconds=200))
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_a_pod_whose_label_is_taken_away_lives_on_and_is_seen_to_go(
     cluster: Cluster, namespace: str, api: CountingApi
 ) -> None:
     """The API server reports it as a deletion, although the pod lives."""
-    await create(cluster, namespace, "mine")
+    hook = {"preStop": {"exec": {"command": ["sleep", "1"]}}}
+    await cluster.client.create("pods", pod("mine", pod_spec(container(lifecycle=hook), grace_seconds=5)), namespace)
     async with Following(feed_of(api, namespaces=[namespace], label_selector="app=mine")) as following:
         await until(lambda: following.lists, "a list")
         await ready_pods(cluster, namespace, "mine", 1)
-        await cluster.client.patch("pods", "mine", {"metadata": {"labels": {"app": None}}}, namespace)
+        await label(cluster, namespace, "mine", None)
         await asyncio.sleep(1)
-        assert (await cluster.client.get("pods", "mine", namespace)) is not None
-        removed = [one for kind, one in following.of(namespace) if kind == "Removed"]
-        assert all(one.terminating or one.finished for one in removed), "a living pod must not be drained"
+        kind, seen = following.of(namespace)[-1]
+        assert (kind, cause_of(seen)) == ("Changed", None), "a living pod must not be drained"
+        looks = [query for query in api.queries if query.get("resourceVersion") == "0"]
+        assert looks, "it is looked at, in the API server's cache"
+        await cluster.client.delete("pods", "mine", namespace)
+        await until(lambda: following.of(namespace)[-1][0] == "Removed", "removed")
+        causes = [cause_of(pod) for _, pod in following.of(namespace)]
+        assert Cause.terminating in causes
+        assert following.of(namespace)[-1][1].ip
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_a_pod_without_its_label_is_removed_when_another_has_its_name(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "mine")
+    async with Following(feed_of(api, namespaces=[namespace], label_selector="app=mine")) as following:
+        await until(lambda: following.lists, "a list")
+        [first] = following.lists[0].pods
+        await label(cluster, namespace, "mine", None)
+        await cluster.client.delete("pods", "mine", namespace, grace_seconds=0)
+        await cluster.client.create("pods", {**pod("mine", IDLE), "metadata": {"name": "mine"}}, namespace)
+        await until(lambda: ("Removed", first.uid) in uids_of(following, namespace), "removed")
+        assert {uid for _, uid in uids_of(following, namespace)} == {first.uid}
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_a_label_that_comes_back_is_seen_by_the_watch(cluster: Cluster, namespace: str, api: CountingApi) -> None:
+    await create(cluster, namespace, "mine")
+    async with Following(feed_of(api, namespaces=[namespace], label_selector="app=mine")) as following:
+        await until(lambda: following.lists, "a list")
+        for value in (None, "mine"):
+            await label(cluster, namespace, "mine", value)
+        await until(lambda: following.of(namespace)[-1:] and following.of(namespace)[-1][1].app_label == "mine", "back")
+        await asyncio.sleep(0.5)
+        looks = len(api.queries)
+        await asyncio.sleep(1)
+        assert len(api.queries) == looks, "it is not looked at any more"
+        await cluster.client.delete("pods", "mine", namespace, grace_seconds=0)
+        await until(lambda: following.of(namespace)[-1][0] == "Removed", "removed")
+        assert [kind for kind, _ in following.of(namespace)].count("Removed") == 1
+
+
+@pytest.mark.usefixtures("looking_often")
+async def test_who_has_lost_its_label_when_a_list_comes_is_known_to_live(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "early", "late")
+    feed = feed_of(api, namespaces=[namespace], label_selector="app in (early, late)")
+    async with Following(feed) as following:
+        await until(lambda: following.lists, "a list")
+        uids = {pod.name: pod.uid for pod in following.lists[0].pods}
+        await label(cluster, namespace, "early", None)
+        await until(lambda: feed._unselected.uids, "the first")
+    await label(cluster, namespace, "late", None)
+    listed, _ = await feed._list()
+    assert listed.pods == ()
+    assert (await feed._with_unselected(listed)).unselected == frozenset(uids.values())
+
+
+async def test_each_end_of_a_pod_is_told_by_what_the_api_server_shows_of_it(
+    cluster: Cluster, namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, namespace, "asked", "forced")
+    async with Following(feed_of(api, namespaces=[namespace])) as following:
+        await until(lambda: following.lists, "a list")
+        await until(lambda: _have_addresses(cluster, namespace), "their addresses")
+        begun_at = datetime.now(UTC)
+        await cluster.client.delete("pods", "asked", namespace)
+        await cluster.client.delete("pods", "forced", namespace, grace_seconds=0)
+        await until(lambda: len(removed_from(following, namespace)) == 2, "both are gone")
+    over_at = datetime.now(UTC)
+    last = removed_from(following, namespace)
+    asked, forced = last["asked"], last["forced"]
+    assert asked.started
+    assert asked.ended_at is not None
+    proved = gone_of(asked, Cause.deleted, over_at)
+    assert proved is not None
+    assert proved.proved
+    assert begun_at < proved.at <= over_at
+    assert forced.ended_at is None
+    missed = gone_of(forced, Cause.deleted, over_at, seen_until=begun_at - timedelta(minutes=5))
+    assert missed is not None
+    assert not missed.proved
+    assert abs(missed.at - begun_at) < timedelta(seconds=3), "its last state says when its deletion was asked for"
+
+
+def removed_from(following: Following, namespace: str) -> dict[str, Pod]:
+    return {one.name: one for kind, one in following.of(namespace) if kind == "Removed"}
+
+
+async def label(cluster: Cluster, namespace: str, name: str, value: str | None) -> None:
+    await cluster.client.patch("pods", name, {"metadata": {"labels": {"app": value}}}, namespace)
+
+
+def uids_of(following: Following, namespace: str) -> list[tuple[str, str]]:
+    return [(kind, one.uid) for kind, one in following.of(namespace)]
 
 
 async def test_a_watch_that_the_server_ends_goes_on_without_losing_a_change(

@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.diagnostics import Check, Severity
 from controller.kube.kube_checks import inspect
-from controller.kube.rights import Need, Rights, may, needs_of_ops, needs_of_watch
+from controller.kube.rights import Need, Rights, may, needs_of_ops, needs_of_watch, wishes_of_watch
 from controller.signals import beside
 from tests.contract.accounts import Accounts
 from tests.contract.following import connected
@@ -50,6 +50,20 @@ async def test_each_missing_verb_is_named(accounts: Accounts, monkeypatch: pytes
     assert f"--verb={verb}" in check.fix
     [event] = [check for check in checks if check.what == "first event"]
     assert event.severity is (Severity.skipped if verb in ("list", "watch") else Severity.ok)
+
+
+async def test_a_right_that_the_watch_can_do_without_is_advice(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes = wishes_of_watch(nodes=True)
+    await accounts.create("looking", *RULES, ("list", "", "nodes"))
+    async with connected(await accounts.kubeconfig("looking"), monkeypatch) as api:
+        checks = await inspect(api, needs=WATCH, wishes=wishes, scopes=[""], clock=clock)
+    assert wrong(checks) == []
+    [advice] = [check for check in checks if check.severity is Severity.advice]
+    assert advice.what == "may watch nodes"
+    assert "watch.nodes: false" in advice.fix
+    assert wishes_of_watch(nodes=False) == []
 
 
 async def test_rights_in_one_namespace_are_distinguished_from_rights_in_all(

@@ -58,6 +58,31 @@ async def test_a_pod_deleted_with_grace_without_grace_and_by_eviction_is_drained
         assert await eureka_pair.statuses("bystander", f"{bystander.timeline.ip}:bystander:8080") == ["UP", "UP"]
 
 
+async def test_a_node_that_shuts_down_takes_its_pods_out_while_they_run(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+        goes = await serving(cluster, eureka_pair, namespace, "goes")
+        stays = await serving(cluster, eureka_pair, namespace, "stays")
+        await cluster.node.shut_down()
+        try:
+            for name in ("goes", "stays"):
+                event = await running.log.wait_for(name, "out_of_service")
+                assert (event["cause"], event["instance_id"]) == ("node_shutdown", f"{event['ip']}:{name}:8080")
+            assert {goes.timeline.uid, stays.timeline.uid} <= {*cluster.node.pods}, "both still run"
+            await cluster.node.evict(goes.timeline.uid)
+            await running.log.wait_for("goes", "removed")
+        finally:
+            await cluster.node.come_back()
+        await running.log.wait_for("stays", "restored")
+        await shown_everywhere(eureka_pair, "stays", f"{stays.timeline.ip}:stays:8080", "UP")
+        assert len({event["drain_id"] for event in running.log.about("goes")}) == 1
+        assert [one["cause"] for one in running.log.about("goes") if one["outcome"] == "requested"] == [
+            "node_shutdown",
+            "failed",
+        ]
+
+
 async def test_a_completed_job_is_drained_and_a_pod_without_an_address_is_not(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:

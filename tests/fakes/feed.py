@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from controller.domain.causes import cause_of
+from controller.domain.nodes import ClusterNode
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.flows.ports import Alive, Changed, Listed, Removed, Sighting
@@ -20,12 +21,18 @@ class FakePodFeed:
         self.removed: tuple[Removed, ...] = ()
         """What was removed before the first list."""
         self._sightings: asyncio.Queue[Sighting] = asyncio.Queue()
+        self._unselected: asyncio.Queue[Sighting] = asyncio.Queue()
 
     async def follow(self) -> AsyncIterator[Sighting]:
         """Yield what happens, for ever."""
         while True:
             yield await self._sightings.get()
             self.version = str(int(self.version or 0) + 1)
+
+    async def follow_unselected(self) -> AsyncIterator[Sighting]:
+        """Yield what the test says of the pods without the label."""
+        while True:
+            yield await self._unselected.get()
 
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """The last states of the pods that were removed since."""
@@ -48,3 +55,27 @@ class FakePodFeed:
     def stays_silent(self) -> None:
         """An answer with no change in it."""
         self._sightings.put_nowait(Alive())
+
+    def loses_its_label(self, pod: Pod) -> None:
+        """A pod that lives on without the labels that are watched, as it is now."""
+        self._unselected.put_nowait(Changed(pod=pod))
+
+    def removes_unselected(self, pod: Pod) -> None:
+        """Its object is gone."""
+        self._unselected.put_nowait(Removed(pod=pod, details=PodDetails(pod=pod)))
+
+
+class FakeNodeFeed:
+    """A cluster's nodes as the test sets them: the flows' ``NodeFeed``."""
+
+    def __init__(self) -> None:
+        self._nodes: asyncio.Queue[ClusterNode] = asyncio.Queue()
+
+    async def follow(self) -> AsyncIterator[ClusterNode]:
+        """Yield what happens, for ever."""
+        while True:
+            yield await self._nodes.get()
+
+    def says(self, node: ClusterNode) -> None:
+        """A node as it is now."""
+        self._nodes.put_nowait(node)

@@ -61,3 +61,14 @@ async def test_the_position_moves_on_only_while_nothing_waits_for_the_broker() -
         await asyncio.sleep(30)
         assert len(stage.broker.positions) == 2
         assert stage.broker.positions[-1].versions != first.versions
+
+
+@in_virtual_time
+async def test_a_pod_that_went_unwatched_was_there_until_the_position() -> None:
+    async with watching() as stage:
+        await asyncio.sleep(240)
+        stage.feed.removed = (Removed(pod=a_pod()), Removed(pod=a_pod("uid-2", name="orders-1", created_at=at(60))))
+        stage.parts.positions.apply(LEFT)
+        stage.feed.lists()
+        await asyncio.sleep(1)
+        assert {command.pod.uid: command.gone_at for command in stage.broker.sent} == {"uid-1": at(0), "uid-2": at(60)}

@@ -17,7 +17,7 @@ from controller.domain.routing import Routing
 from controller.flows.priority import PriorityGate
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from tests.fakes.event_recorder import FakeEventRecorder
-from tests.fakes.feed import FakePodFeed
+from tests.fakes.feed import FakeNodeFeed, FakePodFeed
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
@@ -31,6 +31,7 @@ class Watching:
     def __init__(self, *scopes: str, **routing: Any) -> None:
         self.feeds = [FakePodFeed(scope) for scope in scopes or ("",)]
         self.feed = self.feeds[0]
+        self.nodes = FakeNodeFeed()
         self.broker = FakeBroker()
         self.observer = FakeObserver()
         self.ledger = Ledger()
@@ -38,6 +39,7 @@ class Watching:
         usual = {"cluster": "test", "known": ("eu", "us"), "default": ("eu",), "namespaces": {}}
         self.parts = build_watch(
             feeds=self.feeds,
+            nodes=self.nodes,
             outbox=self.broker,
             routing=Routing(**{**usual, **routing}),
             clock=virtual_clock,

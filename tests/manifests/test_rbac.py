@@ -7,6 +7,7 @@ import pytest
 from tests.manifests.rendering import OVERLAYS, Object, of_kind, ours, overlay
 
 POD_WATCH = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+NODE_WATCH = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
 EVENT_CREATE = {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}
 POD_LIST = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 TOKEN_REVIEW = {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
@@ -19,7 +20,7 @@ DRAINS = {"apiGroups": ["eureka.drain"], "resources": ["drains"], "verbs": ["get
 REPLAYS = {"apiGroups": ["eureka.drain"], "resources": ["replays"], "verbs": ["create"]}
 
 PROCESSES = {
-    "eureka-drain-watch": [POD_WATCH, EVENT_CREATE],
+    "eureka-drain-watch": [POD_WATCH, NODE_WATCH, EVENT_CREATE],
     "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW],
     "eureka-drain-sweep": [POD_LIST],
 }
@@ -60,7 +61,7 @@ def test_a_cluster_grants_its_processes_and_people_exactly_this(name: str) -> No
 def test_the_namespaced_overlay_has_rights_in_the_watched_namespace_alone() -> None:
     objects = overlay("namespaced")
     assert not {one["kind"] for one in objects} & CLUSTER_WIDE
-    wanted = {name: PROCESSES[name] for name in ("eureka-drain-watch", "eureka-drain-sweep")}
+    wanted = {"eureka-drain-watch": [POD_WATCH, EVENT_CREATE], "eureka-drain-sweep": [POD_LIST]}
     assert rules(objects, "Role") == wanted
     assert bound(objects, "RoleBinding") == {(name, "ServiceAccount", "eureka-drain", name) for name in wanted}
     assert {one["metadata"]["namespace"] for one in of_kind(objects, "Role", "RoleBinding").values()} == {"shop"}

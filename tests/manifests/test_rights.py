@@ -9,7 +9,7 @@ import pytest
 
 from tests.manifests.applying import answer, may
 from tests.manifests.conftest import Apply
-from tests.manifests.test_rbac import ACCESS_REVIEW, EVENT_CREATE, POD_LIST, POD_WATCH, TOKEN_REVIEW
+from tests.manifests.test_rbac import ACCESS_REVIEW, EVENT_CREATE, NODE_WATCH, POD_LIST, POD_WATCH, TOKEN_REVIEW
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
@@ -43,7 +43,7 @@ def _plain(rule: dict[str, Any]) -> str:
 async def test_accounts_may_do_exactly_this_in_every_namespace(cluster: Cluster, apply: Apply) -> None:
     namespace = await apply("multi-region")
     wanted: dict[str, list[dict[str, Any]]] = {
-        "eureka-drain-watch": [POD_WATCH, EVENT_CREATE],
+        "eureka-drain-watch": [POD_WATCH, NODE_WATCH, EVENT_CREATE],
         "eureka-drain-work-eu": [],
         "eureka-drain-work-us": [],
         "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW],

@@ -12,6 +12,7 @@ from controller.domain.pods import Pod
 from controller.flows.ports import Recorded
 from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.listing import Census, read_pod
+from controller.kube.node_feed import KubeNodeFeed
 from controller.kube.reviews import Reviews
 from tests.contract.following import Following, connected, feed_of
 from tests.manifests.conftest import Apply
@@ -57,6 +58,9 @@ async def test_the_watch_and_the_sweep_may_do_what_they_do(
         await until(lambda: made["uid"] in {pod.uid for _, pod in following.of(where)}, "the pod on the watch")
         seen = await read_pod(api, where, made["name"])
         assert await KubeEventRecorder(api).record(an_event_at(seen)) == Recorded()
+        if not namespaces:
+            nodes = KubeNodeFeed(api, page_size=500, clock=lambda: datetime.now(UTC)).follow()
+            assert (await anext(nodes)).name == cluster.node.name
     file = await cluster.api.service_account_kubeconfig("eureka-drain-sweep", namespace)
     async with connected(file, monkeypatch) as api:
         census = Census(api, namespaces=namespaces, page_size=500)

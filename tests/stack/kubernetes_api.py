@@ -13,6 +13,7 @@ server after it. etcd does not sync to disk: after a power cut the data would be
 import asyncio
 import json
 import secrets
+import shutil
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -26,6 +27,7 @@ from tests.stack.kube_client import KubeClient
 from tests.stack.processes import Process, output_of
 
 ADMIN = "admin"
+_ETCDCTL = {"ETCDCTL_API": "3", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 class KubernetesApi:
@@ -48,7 +50,7 @@ class KubernetesApi:
         self._users = {**(users or {}), ADMIN: ["system:masters"]}
         self._tokens = {user: secrets.token_hex(16) for user in self._users}
         self._etcd_url = f"http://127.0.0.1:{free_port()}"
-        peer = f"http://127.0.0.1:{free_port()}"
+        self._peer_url = peer = f"http://127.0.0.1:{free_port()}"
         self.etcd = Process(
             "etcd",
             [
@@ -160,10 +162,24 @@ class KubernetesApi:
     async def compact(self) -> None:
         """Drop etcd's history up to now: continue tokens and old resource versions become too old (410)."""
         etcdctl = ["etcdctl", f"--endpoints={self._etcd_url}"]
-        env = {"ETCDCTL_API": "3", "PATH": "/usr/local/bin:/usr/bin:/bin"}
-        status = await output_of(*etcdctl, "endpoint", "status", "--write-out=json", env=env)
+        status = await output_of(*etcdctl, "endpoint", "status", "--write-out=json", env=_ETCDCTL)
         revision = json.loads(status)[0]["Status"]["header"]["revision"]
-        await output_of(*etcdctl, "compact", str(revision), env=env)
+        await output_of(*etcdctl, "compact", str(revision), env=_ETCDCTL)
+
+    async def back_up(self, file: Path) -> None:
+        """Save what etcd holds."""
+        await output_of("etcdctl", f"--endpoints={self._etcd_url}", "snapshot", "save", str(file), env=_ETCDCTL)
+
+    async def restore(self, file: Path) -> None:
+        """Put etcd back to a backup, under the API server that runs: the cluster's version goes back with it."""
+        await self.etcd.kill()
+        folder = self.folder / "etcd"
+        shutil.rmtree(folder)
+        member = [f"--initial-cluster=default={self._peer_url}", f"--initial-advertise-peer-urls={self._peer_url}"]
+        await output_of(
+            "etcdctl", "snapshot", "restore", str(file), f"--data-dir={folder}", "--name=default", *member, env=_ETCDCTL
+        )
+        await self.etcd.start()
 
     def _write_kubeconfig(self, user: str, token: str) -> Path:
         file = self.folder / f"{user}.kubeconfig"

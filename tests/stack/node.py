@@ -32,6 +32,7 @@ Object = dict[str, Any]
 #: A pod with this annotation gets that address: how a test makes a new pod reuse an old one's IP.
 IP_ANNOTATION = "stack.test/ip"
 
+SHUTTING_DOWN = "node is shutting down"
 RENEWAL_SECONDS = 10
 WATCH_SECONDS = 60
 _TROUBLE = (KubeError, aiohttp.ClientError, TimeoutError, OSError, ValueError)
@@ -72,6 +73,8 @@ class Node:
         self._online.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started_at = now()
+        self._ready_message = ""
+        """Why it is not ready."""
 
     async def __aenter__(self) -> "Node":
         await self.start()
@@ -102,6 +105,16 @@ class Node:
         """Be back: the lease is renewed and what was missed is made up for."""
         self._online.set()
 
+    async def shut_down(self) -> None:
+        """Say what a kubelet says when its machine is to be switched off; the pods go on until they are evicted."""
+        self._ready_message = SHUTTING_DOWN
+        await self._renew()
+
+    async def come_back(self) -> None:
+        """Be ready again."""
+        self._ready_message = ""
+        await self._renew()
+
     async def evict(self, uid: str) -> None:
         """As under memory pressure: the pod's processes are killed, the phase becomes Failed, the object stays."""
         await self.pods[uid].evict()
@@ -129,8 +142,9 @@ class Node:
         capacity = {"cpu": "64", "memory": "256Gi", "pods": "10000"}
         beat = {
             "type": "Ready",
-            "status": "True",
-            "reason": "KubeletReady",
+            "status": "False" if self._ready_message else "True",
+            "reason": "KubeletNotReady" if self._ready_message else "KubeletReady",
+            "message": self._ready_message or "kubelet is posting ready status",
             "lastHeartbeatTime": stamp(now()),
             "lastTransitionTime": stamp(self._started_at),
         }

@@ -17,16 +17,20 @@ times = st.integers(0, 4_000_000_000_000).map(lambda micros: at(micros / 1_000_0
 ports = st.lists(st.integers(0, 65_535), max_size=4).map(tuple)
 reasons = st.builds(Reason, code=st.sampled_from(ReasonCode), detail=words)
 owners = st.builds(Owner, api_version=words, kind=words, name=words, uid=words)
+addresses = st.lists(words, max_size=8).map(tuple)
 pods = st.builds(
     Pod,
     namespace=words,
     name=words,
     uid=uids,
     ip=words,
+    ips=addresses,
+    host_ips=addresses,
     hostname=words,
     subdomain=words,
     node=words,
     host_network=st.booleans(),
+    mirror=st.booleans(),
     ports=ports,
     phase=words,
     app_label=words,
@@ -34,6 +38,8 @@ pods = st.builds(
     deletion_at=st.none() | times,
     grace_seconds=st.integers(0, 10**6),
     finished_at=st.none() | times,
+    ended_at=st.none() | times,
+    started=st.booleans(),
     disruption=words,
     annotations=st.dictionaries(words, words, max_size=4),
     owner=st.none() | owners,
@@ -44,6 +50,7 @@ living = st.builds(
     name=words,
     uid=uids,
     ip=words,
+    ips=addresses,
     host_names=st.lists(words, max_size=3).map(tuple),
     host_network=st.booleans(),
     ports=ports,

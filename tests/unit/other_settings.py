@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {
         "label_selector": "a",
         "page_size": 1,
         "kubernetes_events": False,
+        "nodes": False,
     },
     "routing": {"default_regions": ["eu"], "namespaces": {"shop": ["eu"]}},
     "instance_id_templates": ["{ip}"],

@@ -17,7 +17,15 @@ from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError
 from controller.flows.priority import PriorityGate
 from controller.kube.feed import KubePodFeed
-from controller.kube.pod_decoder import decode_bookmark, decode_event, decode_failure, decode_page, decode_pod
+from controller.kube.node_decoder import decode_node, decode_nodes_page
+from controller.kube.pod_decoder import (
+    decode_bookmark,
+    decode_event,
+    decode_failure,
+    decode_list_version,
+    decode_page,
+    decode_pod,
+)
 from controller.messages.codec import encode_entry, encode_item
 from controller.rabbit import names
 from controller.settings import WatchSettings as Settings
@@ -28,6 +36,9 @@ from tests.unit.building import at
 from tests.unit.fuzz_drawn import COUNTS, Draw, RecordedOutbox, every_log_a_line, fuzz, fuzz_async
 
 ROUTING = Routing(cluster="test", known=("eu",), default=("eu",), namespaces={})
+
+
+ADDRESSES = {"podIPs": [{"ip": "10.1.0.7"}, {"ip": "fd00::7"}], "hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.1"}]}
 
 
 def an_object(uid: str = "uid-1", **status: Any) -> dict[str, Any]:
@@ -52,7 +63,7 @@ def an_object(uid: str = "uid-1", **status: Any) -> dict[str, Any]:
             "hostNetwork": False,
             "containers": [{"name": "main", "ports": [{"containerPort": 8080}]}, {"name": "sidecar"}],
         },
-        "status": {"phase": "Running", "podIP": "10.1.0.7", **status},
+        "status": {"phase": "Running", "podIP": "10.1.0.7", **ADDRESSES, **status},
     }
 
 
@@ -66,7 +77,8 @@ def ended(uid: str = "uid-1") -> dict[str, Any]:
     end = {"terminated": {"exitCode": 0, "finishedAt": "2025-06-01T12:00:00Z"}}
     gone = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
     ready = {"type": "Ready", "status": "False", "lastTransitionTime": "2025-06-01T12:00:00Z"}
-    return an_object(uid, phase="Failed", containerStatuses=[{"state": end}], conditions=[ready, gone])
+    statuses = [{"name": "main", "state": end}, {"name": "sidecar", "state": end, "lastState": {"running": {}}}]
+    return an_object(uid, phase="Failed", containerStatuses=statuses, conditions=[ready, gone])
 
 
 FAILURE = {"kind": "Status", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410}
@@ -90,7 +102,7 @@ def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
 
 def understood(draw: Draw) -> str:
     body = draw.document(draw.choice(PODS if draw.maybe(0.8) else OTHERS))
-    for decode in (decode_event, decode_bookmark, decode_failure):
+    for decode in (decode_event, decode_bookmark, decode_failure, decode_list_version, decode_node, decode_nodes_page):
         decoded(decode, body)
     page, pod = decoded(decode_page, body), decoded(decode_pod, body)
     found: list[Pod] = [*(page[0] if page else ()), *(pod[:1] if pod else ())]
@@ -123,7 +135,7 @@ def is_credible(pod: Pod) -> bool:
     """Within what an API server admits: the wire has bounds, too."""
     short = (pod.namespace, pod.name, pod.ip, pod.hostname, pod.subdomain, pod.node, pod.phase, pod.app_label)
     return (
-        all(len(text) <= 253 for text in (*short, pod.disruption))
+        all(len(text) <= 253 for text in (*short, *pod.ips, *pod.host_ips, pod.disruption))
         and len(pod.uid) <= 36
         and all(0 < port < 65_536 for port in pod.ports)
         and 0 <= pod.grace_seconds < 2**63
@@ -159,7 +171,7 @@ class Api:
             event = {"type": "ERROR", "object": FAILURE}
         return draw.document(json.dumps(event), untouched=0.3)
 
-    async def get(self, path: str, query: dict[str, str]) -> bytes:
+    async def get(self, path: str, query: dict[str, str], *, read_timeout: float = 30.0) -> bytes:
         if path != "/api/v1/pods":
             return self._draw.document(PODS[0], untouched=0.5)
         if "continue" in query:

@@ -127,10 +127,15 @@ def restore(pod: Pod, **facts: Any) -> RestoreCommand:
 def full_command() -> DrainCommand:
     pod = terminating(
         a_pod(
+            ips=("10.1.0.7", "fd00::7"),
+            host_ips=("10.0.0.1",),
             subdomain="orders",
             host_network=True,
+            mirror=True,
             app_label="orders",
             finished_at=at(20),
+            ended_at=at(20),
+            started=True,
             disruption="EvictionByEvictionAPI",
             annotations={"app": "orders", "region": "eu", "retention": "90s"},
             owner=STATEFUL_SET,
@@ -149,9 +154,16 @@ def full_command() -> DrainCommand:
     progress = a_progress(
         target, step=7, chain="2", attempt=3, trouble=DENIED, trouble_since=at(2), first_look_at=at(0.25)
     )
-    other = a_living_pod(host_network=True, ports=(8080, 9090))
+    other = a_living_pod(ips=("10.1.0.8", "fd00::8"), host_network=True, ports=(8080, 9090))
     return a_command(
-        pod, living=(other,), requested_by="ana", requested_at=at(-1), requested_why="late", progress=progress
+        pod,
+        gone_at=at(21),
+        end_proved=True,
+        living=(other,),
+        requested_by="ana",
+        requested_at=at(-1),
+        requested_why="late",
+        progress=progress,
     )
 
 

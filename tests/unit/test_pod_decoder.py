@@ -303,3 +303,99 @@ def test_a_pod_with_any_field_replaced_is_read_or_refused(part: str, name: str, 
     except KubernetesError:
         return
     assert pod.uid == "uid-1"
+
+
+def test_a_pod_has_every_address_of_its_own_and_of_its_node() -> None:
+    status: dict[str, Any] = {
+        "podIP": "fd00:10:0:0::7",
+        "podIPs": [{"ip": "fd00:10::7"}, {"ip": "10.1.0.7"}],
+        "hostIP": "10.0.0.1",
+        "hostIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00:0::1"}],
+    }
+    pod = pod_of(an_object(**status))
+    assert (pod.ip, pod.ips, pod.host_ips) == ("fd00:10::7", ("fd00:10::7", "10.1.0.7"), ("10.0.0.1", "fd00::1"))
+    assert pod_of(an_object(hostIP="10.0.0.1")).host_ips == ("10.0.0.1",)
+    assert pod_of(an_object(podIP="", podIPs=None)).addresses == ()
+    many = [{"ip": f"10.1.0.{number}"} for number in range(20)]
+    assert encode_item(a_command(pod_of(an_object(podIPs=many, hostIPs=many))))
+
+
+def test_a_static_pods_object_is_told_from_others() -> None:
+    assert pod_of(an_object(meta={"annotations": {"kubernetes.io/config.mirror": "a-hash"}})).mirror
+    assert not pod_of(an_object()).mirror
+
+
+RUNNING = {"running": {"startedAt": "2025-06-01T11:00:00Z"}}
+WAITING = {"waiting": {"reason": "CrashLoopBackOff"}}
+GOING = {"deletionTimestamp": "2025-06-01T12:00:30Z", "deletionGracePeriodSeconds": 30}
+UNTIMED = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "finishedAt": None}}
+
+
+def ended(second: int) -> dict[str, Any]:
+    return {"terminated": {"exitCode": 0, "finishedAt": f"2025-06-01T12:00:{second:02}Z"}}
+
+
+def in_states(main: dict[str, Any], sidecar: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    """A pod whose containers are in these states."""
+    statuses = [{"name": "main", "state": main}]
+    statuses += [{"name": "sidecar", "state": sidecar}] if sidecar else []
+    return an_object(containerStatuses=statuses, **more)
+
+
+@pytest.mark.parametrize(
+    ("whole", "second"),
+    [
+        (in_states(ended(3), ended(5), meta=GOING), 5),
+        (in_states(ended(3), UNTIMED, meta=GOING), 3),
+        (in_states(ended(3), RUNNING, meta=GOING), None),
+        (in_states(ended(3), WAITING, meta=GOING), None),
+        (in_states(ended(3), None, meta=GOING), None),
+        (in_states(UNTIMED, UNTIMED, meta=GOING), None),
+        (in_states(ended(3), ended(5)), None),
+        (in_states(ended(3), ended(5), phase="Failed"), 5),
+        (in_states(ended(3), RUNNING, phase="Failed"), None),
+        (in_states(ended(3), ended(5), meta={"annotations": {"kubernetes.io/config.mirror": "x"}}), 5),
+    ],
+)
+def test_a_pod_has_ended_when_each_of_its_containers_has(whole: dict[str, Any], second: int | None) -> None:
+    assert pod_of(whole).ended_at == (None if second is None else NOON + timedelta(seconds=second))
+
+
+def test_containers_that_ended_before_the_deletion_may_have_been_restarted() -> None:
+    later = {"deletionTimestamp": "2025-06-01T12:00:40Z", "deletionGracePeriodSeconds": 30}
+    assert pod_of(in_states(ended(3), ended(5), meta=later)).ended_at is None
+    assert pod_of(in_states(ended(3), ended(5), meta=later, phase="Succeeded")).ended_at is not None
+
+
+def test_what_the_control_plane_says_of_a_lost_nodes_pod_is_no_proof() -> None:
+    gone = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+    assert pod_of(in_states(ended(3), ended(5), phase="Failed", conditions=[gone])).ended_at is None
+
+
+def test_a_pod_has_not_ended_before_its_native_sidecars() -> None:
+    spec = {"initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "once"}]}
+    done = {"name": "once", "state": ended(1)}
+    whole = in_states(ended(3), ended(5), meta=GOING, spec=spec, initContainerStatuses=[done])
+    for state, second in ((RUNNING, None), (ended(9), 9)):
+        whole["status"]["initContainerStatuses"] = [done, {"name": "proxy", "state": state}]
+        assert pod_of(whole).ended_at == (None if second is None else NOON + timedelta(seconds=second))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "started"),
+    [
+        (None, False),
+        ([{"state": {"waiting": {"reason": "ContainerCreating"}}}], False),
+        ([{"state": RUNNING}], True),
+        ([{"state": ended(1)}], True),
+        ([{"state": WAITING, "lastState": ended(1)}], True),
+    ],
+)
+def test_a_pod_has_started_when_one_of_its_containers_has_run(statuses: Any, started: bool) -> None:
+    assert pod_of(an_object(containerStatuses=statuses)).started is started
+
+
+def test_a_version_of_any_length_is_no_version() -> None:
+    pod_of(an_object(meta={"resourceVersion": "4" * 256}))
+    with pytest.raises(KubernetesError, match="not a pod"):
+        pod_of(an_object(meta={"resourceVersion": "4" * 257}))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from controller.domain.causes import MAX_FINISHED_AGE, Cause, cause_of, is_worth_draining
 from controller.domain.commands import drain_id
+from controller.domain.gone import Gone
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.routing import Publish, Refuse, Routing, drain_period, make_commands
@@ -177,6 +178,13 @@ def test_the_span_runs_from_when_the_pod_began_to_go_to_its_end(
     pod: Pod, cause: Cause, expected: tuple[Any, Any]
 ) -> None:
     assert drain_period(pod, cause, NOON) == expected
+
+
+@pytest.mark.parametrize("gone", [None, Gone(at=at(-240), proved=False), Gone(at=at(-1), proved=True)])
+def test_every_command_says_whether_the_pod_is_over_and_since_when(gone: Gone | None) -> None:
+    decisions = make_commands(a_pod(annotations={"region": "eu,us"}), Cause.deleted, NOON, ROUTING, gone=gone)
+    said = [(decision.command.gone_at, decision.command.end_proved) for decision in decisions]
+    assert said == [(gone.at, gone.proved) if gone else (None, False)] * 2
 
 
 @given(

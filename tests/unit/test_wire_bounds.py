@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec import ValidationError
 
 from controller.domain.events import Outcome, make_event
+from controller.domain.pods import MAX_ADDRESSES
+from controller.domain.tracking import MAX_SHARING
+from controller.flows.lifecycle import MAX_LIVING
 from controller.messages.codec import MAX_BODY_BYTES, encode_entry, encode_item
 from tests.unit.building import a_command, a_living_pod, a_progress, a_reason, a_target, an_instance, at
 
@@ -25,9 +29,18 @@ def test_the_fullest_command_of_ours_is_not_too_large_for_ourselves() -> None:
         )
         for number in range(64)
     ]
-    others = tuple(a_living_pod(uid=f"u-{n}", host_names=("h" * 120,) * 5, ports=tuple(range(64))) for n in range(20))
+    facts = {"ips": ("f" * 39,) * MAX_ADDRESSES, "host_names": ("h" * 120,) * 5, "ports": tuple(range(64))}
+    others = tuple(a_living_pod(uid=f"u-{n}", **facts) for n in range(MAX_SHARING))
     body = encode_item(a_command(living=others, progress=a_progress(*many)))
-    assert len(body) < MAX_BODY_BYTES / 2
+    assert len(body) < MAX_BODY_BYTES
+
+
+def test_as_many_living_pods_are_sent_along_as_the_wire_and_a_worker_hold() -> None:
+    assert MAX_SHARING == MAX_LIVING
+    others = tuple(a_living_pod(uid=f"u-{n}") for n in range(MAX_SHARING + 1))
+    assert encode_item(a_command(living=others[1:]))
+    with pytest.raises(ValidationError, match="length <= 64"):
+        encode_item(a_command(living=others))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from controller.flows.instance_finder import InstanceFinder
 from controller.flows.registration_check import RegistrationCheck
 from controller.kube import kube_checks
 from controller.kube.client import KubeApi
-from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch
+from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch, wishes_of_watch
 from controller.ops.answers import check_answer, json_text
 from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
 from controller.ops.tables import checks_text, counted
@@ -104,6 +104,7 @@ async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *
     return await kube_checks.inspect(
         api,
         needs=needs,
+        wishes=wishes_of_watch(nodes=settings.watch.nodes) if watching else [],
         useful=() if only_wanted else needs_of_ops(),
         scopes=scopes if watching else (),
         clock=now,

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-
-TIME_RESOLUTION = timedelta(seconds=1)
-"""The API's times are whole seconds, cut off: what ended then may have ended this much later."""
 
 
 class EndCause(StrEnum):

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from controller.domain.annotations import AnnotationError, read_annotations
 from controller.domain.causes import NODE_LOST
-from controller.domain.routing import deletion_asked_at
+from controller.domain.gone import TIME_RESOLUTION
 from controller.domain.shutdown.pod_details import ContainerEnd, PodDetails
-from controller.domain.shutdown.pod_end import TIME_RESOLUTION, EndCause
+from controller.domain.shutdown.pod_end import EndCause
 from controller.domain.shutdown.serving import (
     MIN_SIGTERM_SECONDS,
     ContainerShutdown,
@@ -45,7 +45,7 @@ def serving_end(pod: PodDetails, *, removed_at: datetime | None = None) -> Servi
     """
     serving = {one.container.name: one for one in serving_containers(container_shutdowns(_as_deleted(pod)), _port(pod))}
     ends = [end for end in pod.ends if end.name in serving]
-    since_at = _since(pod)
+    since_at = pod.pod.deletion_asked_at
     if since_at is None and not pod.pod.finished:
         if removed_at is None:
             return None  # its node is lost: it may serve or not
@@ -81,13 +81,6 @@ def _port(pod: PodDetails) -> int | None:
         return None
 
 
-def _since(pod: PodDetails) -> datetime | None:
-    """Return when its deletion was asked for."""
-    if pod.pod.deletion_at is None:
-        return None
-    return deletion_asked_at(pod.pod.deletion_at, pod.pod.grace_seconds)
-
-
 def _is_before(end: ContainerEnd, since_at: datetime) -> bool:
     """Return whether it had ended at the request; as a difference, for a time may be the oldest there is."""
     return end.finished_at - since_at <= -TIME_RESOLUTION
@@ -95,11 +88,11 @@ def _is_before(end: ContainerEnd, since_at: datetime) -> bool:
 
 def _as_deleted(pod: PodDetails) -> PodDetails:
     """Return it with the grace period that its deletion has given it, where that is longer than its own."""
-    return replace(pod, grace_seconds=max(pod.grace_seconds, pod.pod.grace_seconds)) if _since(pod) else pod
+    return replace(pod, grace_seconds=max(pod.grace_seconds, pod.pod.grace_seconds)) if pod.pod.terminating else pod
 
 
 def _reason(pod: PodDetails, shutdown: ContainerShutdown, end: ContainerEnd) -> _Reason:
-    facts, since_at = pod.pod, _since(pod)
+    facts, since_at = pod.pod, pod.pod.deletion_asked_at
     if end.reason == KILLED:
         return EndCause.killed, f"{end.name} was killed ({KILLED})"
     if since_at is None and not facts.finished:
@@ -119,7 +112,7 @@ def _reason(pod: PodDetails, shutdown: ContainerShutdown, end: ContainerEnd) -> 
 
 def _removed(pod: PodDetails, shutdown: ContainerShutdown | None, removed_at: datetime) -> _Reason:
     """Return why it ended whose object was gone before its node had reported the end of a container."""
-    facts, since_at = pod.pod, _since(pod)
+    facts, since_at = pod.pod, pod.pod.deletion_asked_at
     if since_at is None or facts.grace_seconds == 0:
         return _FORCED
     if shutdown is None:
@@ -149,7 +142,7 @@ def _as_hooked(shutdown: ContainerShutdown) -> _Reason:
 
 def _by_itself(pod: PodDetails, end: ContainerEnd | None) -> _Reason:
     disruption = pod.pod.disruption
-    if disruption == BY_NODE or (disruption and _since(pod) is None):
+    if disruption == BY_NODE or (disruption and pod.pod.deletion_asked_at is None):
         return EndCause.killed, f"its node ended it ({disruption})"
     who = end.name if end is not None and len(pod.containers) > 1 else "it"
     return EndCause.by_itself, f"{who} ended by itself" + (f" (exit code {end.exit_code})" if end is not None else "")

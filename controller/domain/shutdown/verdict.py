@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Outcome
-from controller.domain.shutdown.pod_end import TIME_RESOLUTION
+from controller.domain.gone import TIME_RESOLUTION
 
 TOLERANCE = TIME_RESOLUTION + timedelta(seconds=1)
 """What may be missing all the same: a hook as long as the window begins with the deletion, and OUT_OF_SERVICE comes a
