@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from copy import copy
 
 import pytest
 import pytest_asyncio
@@ -12,7 +11,6 @@ from tests.contract.accounts import Accounts
 from tests.contract.regions import RegionUnderTest, adapter, fake_region, real_region
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.rabbitmq import RabbitMq
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -37,14 +35,3 @@ async def accounts(cluster: Cluster, namespace: str) -> AsyncIterator[Accounts]:
     made = Accounts(cluster, namespace)
     yield made
     await made.close()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def empty_broker(broker: RabbitMq) -> AsyncIterator[RabbitMq]:
-    """The shared broker's virtual host ``empty``, in which nobody has declared anything yet."""
-    ours = copy(broker)
-    ours.url += "empty"
-    await broker.ctl("add_vhost", "empty")
-    await broker.ctl("set_permissions", "-p", "empty", "guest", ".*", ".*", ".*")
-    yield ours
-    await broker.ctl("delete_vhost", "empty")
