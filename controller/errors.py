@@ -4,6 +4,7 @@ DrainControllerError
 ├── SettingsError      report it in one line a mistake, exit 2
 ├── KubernetesError    back off and ask again
 ├── BrokerError        not confirmed: do it again, it may arrive twice
+│   └── StreamMissingError  nobody has written it yet: there is nothing to read
 ├── RegistryError      the region did not answer: try again later
 ├── MessageError       not a message of ours: dead-letter it with this reason
 └── BusyError          another replay is running, or this one is too large: wait, or choose fewer drains
@@ -32,6 +33,10 @@ class KubernetesError(DrainControllerError):
 
 class BrokerError(DrainControllerError):
     """The broker did not confirm."""
+
+
+class StreamMissingError(BrokerError):
+    """A log that nobody has declared yet."""
 
 
 class RegistryError(DrainControllerError):

@@ -10,6 +10,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 
@@ -52,6 +53,14 @@ async def until_interrupted(task: Coroutine[Any, Any, None]) -> bool:
     if ended:
         running.result()
     return ended
+
+
+async def finish_in_turn(within: timedelta, *finishing: Callable[[timedelta], Awaitable[object]]) -> None:
+    """Finish one after the other; each has what the others have left of the time."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within.total_seconds()
+    for finish in finishing:
+        await finish(timedelta(seconds=max(0.0, end - loop.time())))
 
 
 async def run_until_stopped(

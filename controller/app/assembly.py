@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from controller.app.exit_status import report
 from controller.domain.events import LogEntry
 from controller.domain.guard_policy import GuardPolicy
 from controller.domain.pods import Pod
@@ -15,13 +16,15 @@ from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.window import Window, WindowOverride, Windows
 from controller.domain.tracking import Tracker
+from controller.domain.watch_position import Position
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
+from controller.flows.publisher import Publisher
 from controller.flows.replay_planner import LivingPods, ReplayPlanner
 from controller.flows.worker_policy import WorkerPolicy
 from controller.kube.client import KubeApi
 from controller.kube.listing import Census
-from controller.messages.codec import decode_end, decode_entry
+from controller.messages.codec import decode_end, decode_entry, decode_position
 from controller.rabbit import names
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import Entry, StreamFollower
@@ -62,6 +65,7 @@ def policy_of(settings: Settings) -> WorkerPolicy:
         max_backoff=settings.retry.max_backoff,
         instance_id_templates=tuple(settings.instance_id_templates),
         concurrency=settings.work.concurrency,
+        max_waiters=settings.work.prefetch // 2,
         guard=GuardPolicy(**settings.guard.model_dump()),
         windows=windows_of(settings.window),
     )
@@ -94,6 +98,11 @@ def ends_log(
     return _follower(settings, names.ENDS, decode_end, look_back, wanted)
 
 
+def positions_log(settings: Settings, *, look_back: timedelta) -> StreamFollower[Position]:
+    """Return a follower of the stream of the watches' positions, which only watches read."""
+    return _follower(settings, names.POSITIONS, decode_position, look_back, None)
+
+
 def _follower(
     settings: Settings,
     stream: str,
@@ -107,7 +116,7 @@ def _follower(
     return StreamFollower(settings=settings.broker, stream=stream, decode=decode_wanted, look_back=look_back, clock=now)
 
 
-async def read_log(log: StreamFollower[Any], *, report: Callable[[int], object] = lambda _: None) -> None:
+async def read_log(log: StreamFollower[Any], *, show: Callable[[int], object] = lambda _: None) -> None:
     """Wait until the event log has been read. BrokerError when it cannot be, with the broker's reason.
 
     However long the log is, it is waited for while entries come.
@@ -117,7 +126,7 @@ async def read_log(log: StreamFollower[Any], *, report: Callable[[int], object] 
     try:
         while True:
             done, _ = await asyncio.wait({reading}, timeout=min(left, 1.0))
-            report(log.entries_read)
+            show(log.entries_read)
             if done:
                 return
             if log.entries_read != seen:
@@ -135,6 +144,14 @@ async def open_outbox(settings: Settings, opened: AsyncExitStack) -> RabbitOutbo
     outbox = RabbitOutbox(settings=settings.broker, regions=list(settings.regions))
     await opened.enter_async_context(beside(outbox.link.run))
     return outbox
+
+
+async def see_written(publisher: Publisher) -> bool:
+    """Wait until the event log has what was sent, but not for ever; return whether it has, and report what is lost."""
+    lost = await publisher.finish(timedelta(seconds=CONNECT_TIMEOUT))
+    if lost:
+        report(f"{lost} events are lost: the event log does not take them. What was sent goes on all the same")
+    return not lost
 
 
 async def open_region(settings: Settings, name: str, opened: AsyncExitStack) -> Region:

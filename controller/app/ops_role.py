@@ -65,7 +65,8 @@ class OpsRole:
         self._live = Live()
         self.counter = QueueCounter(settings.broker)
         self.overview = Overview(regions=regions, counter=self.counter, history=drains, clock=now, watcher=metrics)
-        self._replay_runs = ReplayRuns(plan=self._plan, publisher=Publisher(outbox=outbox, clock=now), clock=now)
+        self._publisher = Publisher(outbox=outbox, clock=now)
+        self._replay_runs = ReplayRuns(plan=self._plan, publisher=self._publisher, clock=now)
         self._streams = (log, ends)
         self._counting = False
         self._metrics = metrics
@@ -98,10 +99,11 @@ class OpsRole:
         self._settings = settings
         self._authorizer.rotate_credentials(settings.ops)
 
-    async def finish(self, _: timedelta) -> None:
-        """Stop replays between two drains, and send listeners away."""
+    async def finish(self, within: timedelta) -> None:
+        """Stop replays between two drains, send listeners away, and see what was sent written down."""
         await self._replay_runs.close()
         self._live.close()
+        await self._publisher.finish(within)
 
     def _go_live(self) -> None:
         self._live.open = True

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
-from controller.app.assembly import Region, ends_log, event_log, now, open_region, policy_of, routing_of
+from controller.app.assembly import Region, ends_log, event_log, now, open_region, policy_of, positions_log, routing_of
 from controller.app.exit_status import run_to_exit_status
 from controller.app.ops_role import MAX_DRAINS, OpsRole, api_of, has_tokens
 from controller.app.watch_parts import build_watch
@@ -26,16 +26,15 @@ from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import SettingsError
 from controller.flows.priority import PriorityGate
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
+from controller.flows.worker import Worker
 from controller.kube.client import KubeApi
 from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.feed import feeds
 from controller.kube.node_feed import KubeNodeFeed
 from controller.kube.reviews import Reviews
 from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
-from controller.messages.codec import decode_position
 from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
-from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
 from controller.rabbit.outbox import RabbitOutbox
@@ -43,7 +42,7 @@ from controller.rabbit.stream import StreamFollower
 from controller.rotation import Rotation
 from controller.settings import Settings
 from controller.settings.sources import Sources
-from controller.signals import run_until_stopped
+from controller.signals import finish_in_turn, run_until_stopped
 from controller.tls.context import TlsAccess
 
 MAX_DRAINS_WITHOUT_OPS = 5_000
@@ -135,7 +134,9 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
             drains=drains,
             verdicts=ShutdownVerdicts(drains),
         )
+        process.log.declares = process.ends.declares = True
         process.keep("publish link", process.outbox.link)
+        process.tasks["topology"] = process.outbox.topology.run
         process.keep("event log", process.log.link)
         if (watch and settings.watch.kubernetes_events) or ops:
             process.keep("ends", process.ends.link)
@@ -171,13 +172,8 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
     settings = process.settings
     api = await process.opened.enter_async_context(KubeApi())
     pod_feeds = feeds(api, settings.watch, clock=now)
-    positions = StreamFollower(
-        settings=settings.broker,
-        stream=names.POSITIONS,
-        decode=decode_position,
-        look_back=POSITION_LOOKBACK,
-        clock=now,
-    )
+    positions = positions_log(settings, look_back=POSITION_LOOKBACK)
+    positions.declares = True
     ledger = Ledger(settings.watch.cluster)
     parts = build_watch(
         feeds=pod_feeds,
@@ -235,7 +231,8 @@ async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> No
             outbox=process.outbox,
             handle=worker.handle,
         )
-        process.finishing.append(consumer.stop)
+        consumer.before_ack.append(worker.wait_until_written)
+        process.finishing.append(partial(_finish_work, consumer, worker))
         process.keep(f"consume {name}", consumer.link)
         process.tasks |= {
             f"index {name}": region.index.keep_fresh,
@@ -243,6 +240,10 @@ async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> No
             f"unrouted {name}": consumer.bring_back_unrouted,
         }
         process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)
+
+
+async def _finish_work(consumer: RegionConsumer, worker: Worker, within: timedelta) -> None:
+    await finish_in_turn(within, consumer.stop, worker.finish)
 
 
 async def _add_ops(process: Process, *, alone: bool) -> None:

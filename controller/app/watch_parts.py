@@ -21,6 +21,7 @@ from controller.flows.resend import Resender
 from controller.flows.restore_dispatcher import RestoreDispatcher
 from controller.flows.resume import Resume
 from controller.flows.watch import Watch
+from controller.signals import finish_in_turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class WatchParts:
     """Everything that runs in the role ``watch``."""
 
     watch: Watch
+    publisher: Publisher
     dispatcher: Dispatcher
     restore_dispatcher: RestoreDispatcher
     """Reads the event log."""
@@ -56,8 +58,8 @@ class WatchParts:
         await pod_events.run()
 
     async def finish(self, within: timedelta) -> None:
-        """Give what is under way this long to be confirmed."""
-        await self.dispatcher.finish(within)
+        """Give what is under way this long to be confirmed, and written down."""
+        await finish_in_turn(within, self.dispatcher.finish, self.publisher.finish)
 
 
 def build_watch(
@@ -80,7 +82,7 @@ def build_watch(
     """
     tracker = Tracker()
     publisher = Publisher(outbox=outbox, clock=clock, observer=observer, priority=priority)
-    resender = Resender(ledger=ledger, log=log, outbox=outbox, routing=routing, clock=clock)
+    resender = Resender(ledger=ledger, log=log, publisher=publisher, routing=routing, clock=clock)
     dispatcher = Dispatcher(tracker=tracker, routing=routing, publisher=publisher, resender=resender, observer=observer)
     restore_dispatcher = RestoreDispatcher(
         cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox
@@ -101,6 +103,7 @@ def build_watch(
         )
     return WatchParts(
         watch=watch,
+        publisher=publisher,
         dispatcher=dispatcher,
         restore_dispatcher=restore_dispatcher,
         resender=resender,

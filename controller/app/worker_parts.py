@@ -32,7 +32,7 @@ def build_worker(
 ) -> Worker:
     """Put a worker together. ``ledger`` and ``recent_take_outs`` are kept up to date by whoever follows the log."""
     publisher = Publisher(outbox=outbox, clock=clock, observer=observer, priority=priority)
-    drain_log = DrainLog(ledger=ledger, follower=log, publisher=publisher)
+    drain_log = DrainLog(ledger=ledger, follower=log, publisher=publisher, max_waiters=policy.max_waiters)
     access = InstanceAccess(
         registry=registry,
         guard=Guard(registry=registry, policy=policy.guard, recent_take_outs=recent_take_outs),
@@ -45,5 +45,6 @@ def build_worker(
     return Worker(
         lifecycle=DrainLifecycle(finder=targets, access=access, log=drain_log, policy=policy, clock=clock),
         restorer=Restorer(access=access, log=drain_log, policy=policy, clock=clock),
+        log=drain_log,
         clock=clock,
     )

@@ -1,4 +1,4 @@
-"""Commands that change something, most of them after a plan: sweep, replay, dead, drain, restore."""
+"""Commands that change something, most of them after a plan: sweep, replay, dead, drain, restore, topology."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from controller.cli.call import Call, command, pod_of, requester
 from controller.cli.options import Output, OutputOption, PodArgument, Reason
 from controller.domain.selection import FILTERS
+from controller.errors import SettingsError
 
 app = typer.Typer()
 
@@ -122,3 +123,43 @@ def restore(call: Call, pod: PodArgument, reason: Reason = "") -> None:
     from controller.app.commands.by_hand import restore as restore_by_hand
 
     call.finish(restore_by_hand(call.prepare(), pod_of(pod), requester(reason)))
+
+
+class TopologyAction(StrEnum):
+    """What to do with what is on the broker."""
+
+    show = "show"
+    declare = "declare"
+    move = "move"
+
+
+TOPOLOGY_EXAMPLES = """\b
+Examples:
+  eureka-drain topology                               what is there, and what is missing
+  eureka-drain topology declare                       as an administrator, where processes may not
+  eureka-drain topology move --from eu-old --to eu    after a region was renamed
+"""
+
+
+@command(app, epilog=TOPOLOGY_EXAMPLES)
+def topology(
+    call: Call,
+    action: Annotated[TopologyAction, typer.Argument(help="move needs --from and --to.")] = TopologyAction.show,
+    source: Annotated[str, typer.Option("--from", metavar="REGION", help="A region that is no more.")] = "",
+    target: Annotated[str, typer.Option("--to", metavar="REGION", help="A region of the settings.")] = "",
+    output: OutputOption = Output.table,
+) -> None:
+    """Show what is on the broker, declare it, or move what waits for a region that the settings no longer name.
+
+    Exit status 1 when something is missing or has other arguments, or cannot be moved.
+    """
+    from controller.app.commands import broker_topology
+
+    settings = call.prepare()
+    if (action is TopologyAction.move) != bool(source and target):
+        raise SettingsError(["move needs --from REGION and --to REGION, and nothing else does"])
+    if action is TopologyAction.move:
+        call.finish(broker_topology.move(settings, source, target))
+    if action is TopologyAction.declare:
+        call.finish(broker_topology.declare_all(settings))
+    call.finish(broker_topology.show(settings, as_json=output is Output.json))

@@ -1,4 +1,4 @@
-"""What a person does to one pod by hand: taking it out of service while it lives, and putting it back. Pure.
+"""What a person does by hand: taking a living pod out of service, putting it back, moving what waits to another region.
 
 The pod goes on living, so its drain has no deadline: it is never deleted from the registry while it heartbeats. Each
 drain by hand has an id of its own; the one that follows the pod's death is the watch's.
@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from controller.domain.causes import Cause, cause_of
-from controller.domain.commands import DrainCommand, RestoreCommand, drain_id, make_restore
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, drain_id, make_restore
 from controller.domain.held_instances import HeldInstance
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.replay_plan import Requester, requested, signed
@@ -53,3 +53,10 @@ def restores_of(pod: Pod, cluster: str, held: list[HeldInstance], requester: Req
         there = tuple(one for one in held if one.region == region)
         commands.append(signed(make_restore(cluster, region, pod, there, requester.at), requester))
     return commands
+
+
+def moved_to(region: str, item: WorkItem) -> WorkItem:
+    """Return the item for another region, with its id and its progress; a restore, with what it holds there."""
+    if isinstance(item, RestoreCommand):
+        return replace(item, region=region, held=tuple(replace(one, region=region) for one in item.held))
+    return replace(item, region=region)

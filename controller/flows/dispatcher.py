@@ -109,6 +109,6 @@ class Dispatcher:
                     self._resender.sent(command)
                 case Refuse(command=command, reason=reason):
                     refused = make_event(command, Outcome.refused, due.observed_at, reason=reason)
-                    await self._publisher.record(refused)
+                    self._publisher.note(refused)
                 case _:
                     assert_never(decision)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
-from controller.domain.events import LogEntry
+from controller.domain.events import Event, LogEntry
 from controller.domain.ledger import Ledger
 from controller.flows.ports import EventLog
 from controller.flows.publisher import Publisher
@@ -26,10 +27,13 @@ async def wait_for_log(log: EventLog) -> bool:
 class DrainLog:
     """Reads and writes. ``ledger`` is kept up to date by whoever follows the log."""
 
-    def __init__(self, *, ledger: Ledger, follower: EventLog, publisher: Publisher) -> None:
+    def __init__(self, *, ledger: Ledger, follower: EventLog, publisher: Publisher, max_waiters: int) -> None:
+        """``max_waiters``: how many messages may be held until the log has taken what they ended with."""
         self.ledger = ledger
         self._follower = follower
         self._publisher = publisher
+        self._max_waiters = max_waiters
+        self._waiters = 0
 
     @property
     def caught_up(self) -> bool:
@@ -41,9 +45,26 @@ class DrainLog:
         return await wait_for_log(self._follower)
 
     async def record(self, entry: LogEntry) -> None:
-        """Append an entry; BrokerError when it was not confirmed."""
-        await self._publisher.record(entry)
+        """Append an entry. An event may wait for the log; others read of a takeover first, or BrokerError is raised."""
+        if isinstance(entry, Event):
+            await self._publisher.record(entry)
+        else:
+            await self._publisher.write(entry)
         self.ledger.apply(entry)
+
+    async def wait_until_written(self) -> None:
+        """Return once the log has taken every event, or when too many wait for that already."""
+        if self._waiters >= self._max_waiters:
+            return
+        self._waiters += 1
+        try:
+            await self._publisher.wait_until_written()
+        finally:
+            self._waiters -= 1
+
+    async def finish(self, within: timedelta) -> None:
+        """Give what waits for the log this long to be written."""
+        await self._publisher.finish(within)
 
     def count_retry(self, region: str) -> None:
         """Count a step that goes back through the delay queues because something stands in its way."""

@@ -27,15 +27,13 @@ async def hold_messages(
     return [message for message in held if message.fits(selection)]
 
 
-async def requeue(
-    message: DeadMessage, queue: DeadLetterQueue, outbox: Outbox, requester: Requester, clock: Clock
-) -> bool:
+async def requeue(message: DeadMessage, queue: DeadLetterQueue, publisher: Publisher, requester: Requester) -> bool:
     """Send it again as it was given up, with the progress that it had; False when it is no message of ours."""
     if message.item is None:
         return False
     why = requester.why or "sent again from the dead letters"
     item = signed(message.item, replace(requester, why=why))
-    await Publisher(outbox=outbox, clock=clock).send(item)
+    await publisher.send(item)
     await queue.settle(message.number)
     return True
 

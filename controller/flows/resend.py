@@ -18,7 +18,8 @@ from controller.domain.pods import Pod
 from controller.domain.routing import Publish, Routing, make_commands
 from controller.errors import BrokerError
 from controller.flows.drain_log import wait_for_log
-from controller.flows.ports import Clock, EventLog, Outbox
+from controller.flows.ports import Clock, EventLog
+from controller.flows.publisher import Publisher
 
 FIRST_TIMEOUT = timedelta(seconds=15)
 """How long a worker may take to write anything, the first time; then twice as long each time."""
@@ -33,12 +34,21 @@ MAX_COMMANDS = 20_000
 class Resender:
     """Keeps the commands of one watch until a worker has written something about them."""
 
-    def __init__(self, *, ledger: Ledger, log: EventLog, outbox: Outbox, routing: Routing, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        log: EventLog,
+        publisher: Publisher,
+        routing: Routing,
+        clock: Clock,
+    ) -> None:
         self._ledger = ledger
         self._log = log
-        self._outbox = outbox
+        self._publisher = publisher
         self._routing = routing
         self._clock = clock
+        self._not_before = clock()
         self._waiting: BoundedMap[str, tuple[DrainCommand, int, datetime]] = BoundedMap(MAX_COMMANDS)
 
     def sent(self, command: DrainCommand) -> None:
@@ -57,10 +67,15 @@ class Resender:
         )
 
     async def run(self) -> None:
-        """Look for ever, whenever the log can be read."""
+        """Look for ever, whenever the log can be read, and has been written for as long as an answer takes.
+
+        While it takes nothing of ours, it says nothing of workers' answers either.
+        """
         while True:
             await asyncio.sleep(CHECK_INTERVAL.total_seconds())
-            if self._log.caught_up:
+            if self._publisher.waiting:
+                self._not_before = self._clock() + FIRST_TIMEOUT
+            elif self._log.caught_up and self._clock() >= self._not_before:
                 await self._check()
 
     async def _check(self) -> None:
@@ -74,7 +89,7 @@ class Resender:
                     self._waiting.pop(drain_id, None)
                     continue
                 try:
-                    await self._outbox.send(command)
+                    await self._publisher.send_again(command)
                 except BrokerError:
                     return
                 log.info("no worker has answered; sent again")

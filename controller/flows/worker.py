@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
 from loguru import logger
@@ -17,6 +18,7 @@ from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, n
 from controller.domain.events import Outcome
 from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError
+from controller.flows.drain_log import DrainLog
 from controller.flows.exclusion import Exclusion
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from controller.flows.lifecycle import DrainLifecycle
@@ -30,17 +32,18 @@ MAX_STEPS = 20_000
 class Worker:
     """The Eureka side, for one region."""
 
-    def __init__(self, *, lifecycle: DrainLifecycle, restorer: Restorer, clock: Clock) -> None:
+    def __init__(self, *, lifecycle: DrainLifecycle, restorer: Restorer, log: DrainLog, clock: Clock) -> None:
         self.lifecycle = lifecycle
         self.restorer = restorer
+        self._log = log
         self._clock = clock
         self._exclusion = Exclusion()
         self._handled: BoundedMap[str, None] = BoundedMap(MAX_STEPS)
         self._begun: set[str] = set()
-        """Steps whose handling was not seen through: an event could not be written, or the task was cancelled."""
+        """Steps whose handling was not seen through: a takeover could not be written, or the task was cancelled."""
 
     async def handle(self, item: WorkItem, redelivered: bool) -> HandlerResults:
-        """Take the item one step further. Raises BrokerError when an event could not be written: handle it again.
+        """Take the item one step further. Raises BrokerError when a takeover could not be written: handle it again.
 
         Every replica of the watch sends each fresh command, and a crash between publishing and acknowledging repeats a
         later step. What was handled before is dropped, unless the broker has delivered this very message before: then
@@ -57,6 +60,14 @@ class Worker:
             self._handled[key] = None
             step = item.progress.step + 1 if item.progress else 1
             return tuple(self._numbered(result, step) for result in results)
+
+    async def wait_until_written(self) -> None:
+        """Return once the log has every event; a message may be acknowledged then. Its next step is sent before."""
+        await self._log.wait_until_written()
+
+    async def finish(self, within: timedelta) -> None:
+        """Give what waits for the event log this long to be written."""
+        await self._log.finish(within)
 
     async def _contained(self, item: WorkItem, *, redelivered: bool) -> HandlerResults:
         """Dead-letter what meets a mistake in this program: it must not stop the queue, nor be lost."""

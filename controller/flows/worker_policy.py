@@ -28,6 +28,8 @@ class WorkerPolicy:
     instance_id_templates: tuple[str, ...] = ()
     concurrency: int = 32
     """Instances that are written at a time."""
+    max_waiters: int = 500
+    """Messages that are held until the event log has taken what they ended with; fewer than may be held at all."""
     guard: GuardPolicy = field(default_factory=GuardPolicy)
     windows: Windows = STOCK
 

@@ -24,6 +24,7 @@ from controller.domain.reason import ReasonCode
 from controller.domain.region_state import RegionState
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment, moments
+from controller.domain.topology_state import PartKind, PartState, TopologyPart
 
 
 class JsonAnswer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -170,6 +171,16 @@ class DeadMessageAnswer(JsonAnswer):
     problem: Annotated[str, Meta(description="Why it is no message of ours.")]
 
 
+class TopologyPartAnswer(JsonAnswer):
+    """An exchange, queue, stream or binding on the broker."""
+
+    kind: PartKind
+    name: str
+    state: PartState
+    messages: Annotated[int | None, Meta(description="How many wait in it.")]
+    detail: str
+
+
 class CheckAnswer(JsonAnswer):
     """One thing that doctor checked."""
 
@@ -245,6 +256,11 @@ def dead_message_answer(message: DeadMessage) -> DeadMessageAnswer:
     pod = message.item.pod if message.item else None
     namespace, name = (pod.namespace, pod.name) if pod else (None, None)
     return fill(DeadMessageAnswer, message, namespace=namespace, pod=name)
+
+
+def topology_part_answer(part: TopologyPart) -> TopologyPartAnswer:
+    """Describe one part of what is on the broker."""
+    return fill(TopologyPartAnswer, part)
 
 
 def check_answer(check: Check) -> CheckAnswer:

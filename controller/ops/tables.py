@@ -15,6 +15,7 @@ from controller.domain.orphans import Orphan
 from controller.domain.replay_plan import ReplayAction, ReplayItem
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment
+from controller.domain.topology_state import TopologyPart
 
 GAP = "  "
 MIN_CELL_WIDTH = 8
@@ -232,6 +233,21 @@ def dead_letters_table(messages: Iterable[DeadMessage], *, width: int | None) ->
 def counted(names: Iterable[str]) -> str:
     """Count each, the most frequent first: ``12 would drain, 3 already gone``."""
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common()) or "none"
+
+
+def topology_table(parts: Iterable[TopologyPart], *, width: int | None) -> str:
+    """Return a table of what is on the broker, and of what is missing there."""
+    rows = [
+        {
+            "KIND": part.kind.value,
+            "NAME": part.name,
+            "STATE": part.state.value,
+            "MESSAGES": "-" if part.messages is None else str(part.messages),
+            "DETAIL": part.detail or "-",
+        }
+        for part in parts
+    ]
+    return rows_table(rows, width=width, whole=("KIND", "STATE", "MESSAGES"))
 
 
 def checks_text(checks: Iterable[Check], *, width: int | None) -> str:

@@ -127,7 +127,7 @@ class _Inspection:
                         await self._try_to_configure(thing)
                     continue
                 async with self._channel() as channel:
-                    await declare_one(channel, thing)
+                    await declare_one(thing, channel)
             except ChannelPreconditionFailed as error:
                 different.append(_different(thing, error))
             except ChannelAccessRefused as error:
@@ -226,7 +226,7 @@ class _Inspection:
         unrouted = await self._count(names.UNROUTED)
         if unrouted and unrouted.messages:
             found = f"{unrouted.messages} commands for regions whose queue nobody has declared"
-            fix = "start a worker for the region, or correct the pods' eureka.drain/region"
+            fix = "start a worker for the region, correct the pods' eureka.drain/region, or see: eureka-drain topology"
             checks.append(Check(area=AREA, what=names.UNROUTED, severity=Severity.advice, found=found, fix=fix))
         return checks
 

@@ -8,10 +8,11 @@ message to somebody else. ``message.process()`` is not used: it rejects on any e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import TypeVar, assert_never
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -26,15 +27,19 @@ from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
-from controller.rabbit.topology import declare
+from controller.rabbit.topology import declare, queues
 from controller.rabbit.unrouted import bring_back
 from controller.settings import BrokerSettings
 from controller.tracing import span
 
 MAX_BACKOFF = timedelta(seconds=5)
 
-BRING_BACK_INTERVALS = (0.5, 3.0, 10.0)
+FIRST_INTERVALS = (0.5, 3.0)
 """Seconds: a publish that met no queue may arrive a little after the queue."""
+BRING_BACK_INTERVAL = 10.0
+"""Seconds between two looks afterwards: a binding that was deleted by hand is made anew without our being told."""
+LOOKS_UNTIL_WHOLE = 30
+"""Five minutes: what comes while another region's goes away is not more."""
 
 T = TypeVar("T")
 Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
@@ -52,6 +57,8 @@ class RegionConsumer:
         self._prefetch = prefetch
         self._outbox = outbox
         self._handle = handle
+        self.before_ack: list[Callable[[], Awaitable[None]]] = []
+        """What else is waited for before a message is let go."""
         self._in_flight: set[asyncio.Task[None]] = set()
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
@@ -61,7 +68,8 @@ class RegionConsumer:
         self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
-        await declare(channel, (self._region,), events_kept=self._settings.events_kept)
+        async with self.link.spare_channel() as spare:
+            await declare(spare, queues((self._region,)))
         await channel.set_qos(prefetch_count=self._prefetch)
         self._queue = await channel.get_queue(names.commands_queue(self._region), ensure=False)
         self._tag = None if self._stopping else await self._queue.consume(self._on_message)
@@ -69,19 +77,34 @@ class RegionConsumer:
         self._declared.set()
 
     async def bring_back_unrouted(self) -> None:
-        """Each time that the queue has been declared: fetch what came for it while it was not there. For ever."""
-        while True:
-            await self._declared.wait()
-            self._declared.clear()
-            for pause in BRING_BACK_INTERVALS:
-                await asyncio.sleep(pause)
-                try:
-                    if self._channel is not None and self.link.up:
-                        with as_broker_error("not fetched"):
-                            await bring_back(self._channel, self._region, self._outbox)
-                except BrokerError as error:
-                    log = logger.bind(region=self._region, error=str(error))
-                    log.warning("unrouted messages not brought back")
+        """Fetch what came for the queue while it, or what leads to it, was not there. For ever.
+
+        All that is unrouted is looked through when the queue has just been declared, and rarely afterwards; in between
+        only when more has come.
+        """
+        pauses: Iterator[float] = iter(())
+        left = 0
+        for look in count():
+            if await self._is_declared_within(next(pauses, BRING_BACK_INTERVAL)):
+                pauses, left = iter(FIRST_INTERVALS), 0
+                continue
+            try:
+                if self._channel is not None and self.link.up:
+                    with as_broker_error("not fetched"):
+                        beyond = left if look % LOOKS_UNTIL_WHOLE else 0
+                        left = await bring_back(self._channel, self._region, self._outbox, beyond=beyond)
+            except BrokerError as error:
+                log = logger.bind(region=self._region, error=str(error))
+                log.warning("unrouted messages not brought back")
+
+    async def _is_declared_within(self, seconds: float) -> bool:
+        """Wait for the queue to be declared; return whether it was."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._declared.wait()
+        declared = self._declared.is_set()
+        self._declared.clear()
+        return declared
 
     async def stop(self, within: timedelta) -> None:
         """Take no more, let what is in flight finish, and leave the rest to the broker."""
@@ -120,6 +143,8 @@ class RegionConsumer:
                 detail = f"its next step cannot be written ({type(error).__name__})"
                 reason = Reason(code=ReasonCode.internal_error, detail=detail)
                 await self._until_confirmed(message, partial(self._dead_letter_as_it_came, message, reason))
+        for wait in self.before_ack:
+            await wait()
         with as_broker_error("not acknowledged"):
             await message.ack()
 

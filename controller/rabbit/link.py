@@ -18,8 +18,9 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from loguru import logger
 from yarl import URL
 
-from controller.errors import BrokerError, SettingsError
+from controller.errors import BrokerError, SettingsError, StreamMissingError
 from controller.flows.backoff import Backoff
+from controller.rabbit.spare_channel import SpareChannel
 from controller.settings import BrokerSettings, without_credentials
 from controller.tls.context import for_broker
 from controller.tls.trouble import explain
@@ -70,6 +71,7 @@ class Link:
         self._set_up = set_up
         self._open = asyncio.Event()
         self._lost = asyncio.Event()
+        self._connection: AbstractConnection | None = None
         self.trouble = ""
         """Why it is not up."""
 
@@ -87,6 +89,15 @@ class Link:
         self._settings = settings
         self._tls = tls
 
+    def spare_channel(self) -> SpareChannel:
+        """Return a channel beside the link's own, to be used within ``async with``; BrokerError without a connection.
+
+        Its end does not end the link.
+        """
+        if self._connection is None:
+            raise BrokerError("not connected")
+        return SpareChannel(self._connection)
+
     def give_up(self, why: str) -> None:
         """Build the link anew: whoever uses it found it unusable."""
         logger.bind(link=self._name, why=why).warning("broker link given up")
@@ -97,11 +108,10 @@ class Link:
         backoff = Backoff(first=MIN_BACKOFF, longest=MAX_BACKOFF)
         while True:
             started = asyncio.get_running_loop().time()
-            connection: AbstractConnection | None = None
             self._lost.clear()
             try:
                 async with asyncio.timeout(self._settings.timeout.total_seconds() * 4):
-                    connection = await connect(self._settings, self._name, tls=self._tls)
+                    connection = self._connection = await connect(self._settings, self._name, tls=self._tls)
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                     connection.close_callbacks.add(self._note_loss)
                     channel.close_callbacks.add(self._note_loss)
@@ -114,12 +124,16 @@ class Link:
                 await self._lost.wait()
                 logger.bind(link=self._name).warning("broker link lost")
             except Exception as error:  # whatever the library met: the link's task is to be there again
-                self.trouble = _text(error)
-                logger.bind(link=self._name, error=self.trouble).warning("broker link not up")
+                before, self.trouble = self.trouble, _text(error)
+                level = "WARNING"
+                if isinstance(error, StreamMissingError):  # so it is until the first process of all has started
+                    level = "DEBUG" if self.trouble == before else "INFO"
+                logger.bind(link=self._name, error=self.trouble).log(level, "broker link not up")
             finally:
                 self._open.clear()
-                if connection is not None:
-                    await _close(connection)
+                ended, self._connection = self._connection, None
+                if ended is not None:
+                    await _close(ended)
             if asyncio.get_running_loop().time() - started > STABLE_AFTER:
                 backoff.reset()
             await backoff.wait()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, HeadersType
+from aio_pika.exceptions import DeliveryError
 
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.events import LogEntry
@@ -29,7 +30,7 @@ from controller.messages.codec import (
 )
 from controller.rabbit import delay, names
 from controller.rabbit.link import Link, as_broker_error
-from controller.rabbit.topology import declare
+from controller.rabbit.topology_keeper import TopologyKeeper
 from controller.settings import BrokerSettings
 from controller.tracing import HEADER, carried, span
 
@@ -44,14 +45,16 @@ class RabbitOutbox:
 
     def __init__(self, *, settings: BrokerSettings, regions: Iterable[str]) -> None:
         self._settings = settings
-        self._regions = tuple(regions)
         self._window = asyncio.Semaphore(MAX_UNCONFIRMED)
+        self._log_window = asyncio.Semaphore(MAX_UNCONFIRMED)
+        """Commands do not wait for a place behind a log that takes nothing."""
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self.link = Link(name="publish", settings=settings, set_up=self._set_up)
+        self.topology = TopologyKeeper(link=self.link, settings=settings, regions=regions)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
-        await declare(channel, self._regions, events_kept=self._settings.events_kept)
+        await self.topology.declare_all()
         self._exchanges = {"": channel.default_exchange}
         self._channel = channel
 
@@ -141,12 +144,16 @@ class RabbitOutbox:
             type=type_,
             headers=headers,
         )
+        window = self._window if exchange else self._log_window
         with as_broker_error("the broker did not confirm"):
             # Waiting for a place in the window is no trouble of the broker's, so no clock runs yet.
-            async with self._window, asyncio.timeout(self._settings.timeout.total_seconds()):
+            async with window, asyncio.timeout(self._settings.timeout.total_seconds()):
                 await self.link.wait_until_up()
-                target = await self._exchange(exchange)
-                await target.publish(message, key, mandatory=True)
+                try:
+                    await (await self._exchange(exchange)).publish(message, key, mandatory=True)
+                except DeliveryError:  # it met no queue
+                    await self.topology.declare_missing()
+                    await (await self._exchange(exchange)).publish(message, key, mandatory=True)
 
     async def _exchange(self, name: str) -> AbstractExchange:
         if name not in self._exchanges:

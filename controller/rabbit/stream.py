@@ -1,7 +1,10 @@
 """Following a stream (the event log, the watches' positions) over plain AMQP from some time on.
 
-A timestamp offset is a second coarse and starts at a chunk's border, so earlier events come too; and after a lost link
-some come again. Readers fold: an entry that comes twice counts once.
+A timestamp offset is a second coarse and starts at a chunk's border, so earlier events come too. Readers fold: an entry
+that comes twice counts once.
+
+Trap: a stream that was deleted and declared anew takes an offset of the old one without a word, and says nothing until
+it is longer than the old one was. So the entry that was read last is looked at again before it is gone on from.
 """
 
 from __future__ import annotations
@@ -9,16 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
-from aio_pika.exceptions import ChannelNotFoundEntity
 from loguru import logger
 
-from controller.errors import BrokerError, MessageError
+from controller.errors import MessageError, StreamMissingError
 from controller.flows.ports import Clock
 from controller.rabbit.link import Link
+from controller.rabbit.topology import count_messages, declare, streams
 from controller.settings import BrokerSettings
 
 PREFETCH = 1_000
@@ -28,7 +32,7 @@ QUIET_TIMEOUT = 0.25
 """Seconds without an entry after which a log is taken to be read: the broker shows where the newest chunk begins, at
 the time that it last looked, and neither where it ends nor what is just being written."""
 PROBE_TIMEOUT = 2.0
-"""Seconds to wait for the last event of a log that is not empty."""
+"""Seconds to wait for an event of a log that is not empty."""
 
 
 class Dated(Protocol):
@@ -41,6 +45,14 @@ class Dated(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Dated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """An entry that was read, as far as it takes to know it again."""
+
+    offset: int
+    digest: int
 
 
 class StreamFollower(Generic[Entry]):
@@ -57,10 +69,13 @@ class StreamFollower(Generic[Entry]):
     ) -> None:
         """``decode`` returns None for an entry that nobody wants: decoding costs more than the rest of its way."""
         self.stream = stream
+        self._declaration = next(one for one in streams(settings.events_kept) if one.name == stream)
+        self.declares = False
+        """Whether a stream that is missing is declared, instead of waited for."""
         self._decode = decode
         self._from = clock() - look_back
-        self._next: int | None = None
-        """The offset to go on from after a lost link."""
+        self._mark: _Mark | None = None
+        """Where to go on from after a lost link."""
         self._last: int | None = None
         """Where the log ended when this link came up."""
         self._quiet: asyncio.TimerHandle | None = None
@@ -83,16 +98,31 @@ class StreamFollower(Generic[Entry]):
 
     async def _set_up(self, channel: AbstractChannel) -> None:
         self._caught_up = False
+        await self._find()
         await channel.set_qos(prefetch_count=PREFETCH)
-        try:
-            stream = await channel.get_queue(self.stream)
-        except ChannelNotFoundEntity as error:
-            self._read.set()  # no controller has run with this broker yet: nothing is all there is
-            raise BrokerError(f"there is no stream {self.stream} on the broker yet") from error
+        stream = await channel.get_queue(self.stream)
+        if self._mark is not None and not await self._is_the_same(stream, self._mark):
+            logger.bind(stream=self.stream, offset=self._mark.offset).info("this is another log; reading all of it")
+            self._mark = None
         self._last = await self._last_offset(stream)
-        begin: int | datetime = self._from if self._next is None else self._next
+        begin: int | datetime = self._from if self._mark is None else self._mark.offset + 1
         await stream.consume(self._on_message, arguments={"x-stream-offset": begin})
         self._wait_for_quiet()
+
+    async def _find(self) -> None:
+        """Look whether it is there, and declare it where that is ours to do."""
+        async with self.link.spare_channel() as spare:
+            if await count_messages(spare, self._declaration) is not None:
+                return
+            self._read.set()  # no controller has run with this broker yet: nothing is all there is
+            if not self.declares:
+                raise StreamMissingError(f"there is no stream {self.stream} on the broker yet")
+            await declare(spare, [self._declaration])
+
+    async def _is_the_same(self, stream: AbstractQueue, mark: _Mark) -> bool:
+        """Return whether the entry that was read last is still where it was."""
+        found = await self._first(stream, mark.offset)
+        return found is not None and _mark_of(found) == mark
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
         offset = _offset(message)
@@ -105,7 +135,7 @@ class StreamFollower(Generic[Entry]):
             if entry is not None:
                 for read in self.readers:
                     read(entry)
-        self._next = offset + 1
+        self._mark = _mark_of(message)
         if not self._caught_up:
             self._wait_for_quiet()
         if self._caught_up or offset % ACKNOWLEDGE_EVERY == 0:
@@ -118,7 +148,7 @@ class StreamFollower(Generic[Entry]):
         self._quiet = asyncio.get_running_loop().call_later(QUIET_TIMEOUT, self._when_quiet)
 
     def _when_quiet(self) -> None:
-        if self._last is None or (self._next is not None and self._next > self._last):
+        if self._last is None or (self._mark is not None and self._mark.offset >= self._last):
             self._have_caught_up()
         else:
             self._wait_for_quiet()
@@ -126,36 +156,46 @@ class StreamFollower(Generic[Entry]):
     def _have_caught_up(self) -> None:
         self._caught_up = True
         self._read.set()
-        logger.bind(stream=self.stream, offset=self._next).debug("stream read")
+        logger.bind(stream=self.stream, offset=self._mark and self._mark.offset).debug("stream read")
         for notify in self.when_caught_up:
             notify()
 
     async def _last_offset(self, stream: AbstractQueue) -> int | None:
         """Where the newest chunk of the log begins; None when nothing of what is asked for is there."""
-        if not stream.declaration_result.message_count:
+        if not stream.declaration_result.message_count:  # seconds old, so it says little of a log that has just begun
             return None
-        found: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
-
-        async def note(message: AbstractIncomingMessage) -> None:
-            if not found.done():
-                found.set_result(message)
-
-        tag = await stream.consume(note, arguments={"x-stream-offset": "last"})
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT):
-                newest = await found
-        except TimeoutError:
+        newest = await self._first(stream, "last")
+        if newest is None:
             return None
-        finally:
-            await stream.cancel(tag)
         with suppress(MessageError):
             entry = self._decode(newest.body, newest.type)
             if entry is not None and entry.at < self._from:
                 return None
         return _offset(newest)
 
+    async def _first(self, stream: AbstractQueue, offset: int | str) -> AbstractIncomingMessage | None:
+        """Return the first entry from this offset on, if there is one."""
+        found: asyncio.Future[AbstractIncomingMessage] = asyncio.get_running_loop().create_future()
+
+        async def note(message: AbstractIncomingMessage) -> None:
+            if not found.done():
+                found.set_result(message)
+
+        tag = await stream.consume(note, arguments={"x-stream-offset": offset})
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                return await found
+        except TimeoutError:
+            return None
+        finally:
+            await stream.cancel(tag)
+
 
 def _offset(message: AbstractIncomingMessage) -> int:
     offset = message.headers["x-stream-offset"]
     assert isinstance(offset, int)
     return offset
+
+
+def _mark_of(message: AbstractIncomingMessage) -> _Mark:
+    return _Mark(_offset(message), hash((message.message_id, message.timestamp, message.body)))

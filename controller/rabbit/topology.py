@@ -1,8 +1,9 @@
 """Declares every exchange and queue, in one place: an existing one with other arguments fails each reconnect.
 
-Quorum queues throughout. A delivery limit is set with a dead-letter exchange behind it, so that what crashes its
-consumer again and again ends among the dead letters instead of being dropped. At-least-once dead-lettering needs all
-three of its arguments, or the broker silently falls back to at-most-once.
+Quorum queues throughout. A work queue's delivery limit has a dead-letter exchange behind it, so that what crashes its
+consumer again and again ends among the dead letters instead of being dropped. Every other queue gets a limit that is
+never reached: RabbitMQ 4 has one of 20 where none is set, and drops what was looked at more often. At-least-once
+dead-lettering needs all three of its arguments, or the broker silently falls back to at-most-once.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, assert_never
 
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
-from aio_pika.exceptions import ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused
 
 from controller.errors import BrokerError
 from controller.rabbit import delay, names
+from controller.rabbit.spare_channel import SpareChannel
 
 DELIVERY_LIMIT = 100
-DEAD_DELIVERY_LIMIT = 1_000_000
-"""Each look at a dead letter counts as a delivery; a broker's own limit (20 from RabbitMQ 4.0) would drop it."""
+UNREACHED_DELIVERY_LIMIT = 1_000_000
+"""Each look at a message counts as a delivery; a broker's own limit (20 from RabbitMQ 4.0) would drop it."""
 POSITIONS_KEPT = timedelta(hours=1)
 """An API server remembers five minutes."""
 POSITIONS_SEGMENT_BYTES = 1_000_000
@@ -66,6 +70,11 @@ Declaration = ExchangeDeclaration | QueueDeclaration | BindingDeclaration
 
 def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Declaration, ...]:
     """Everything that these regions need, in the order in which it can be declared."""
+    return (*queues(regions), *streams(events_kept))
+
+
+def queues(regions: Iterable[str]) -> tuple[Declaration, ...]:
+    """Return all that commands pass, in the order in which it can be declared."""
     catch_unrouted = {"alternate-exchange": names.UNROUTED}
     things: list[Declaration] = [
         ExchangeDeclaration(names.UNROUTED, ExchangeType.FANOUT),
@@ -81,12 +90,15 @@ def topology(regions: Iterable[str], *, events_kept: timedelta) -> tuple[Declara
             _quorum_queue(work, {**_dead_letter(names.DEAD, region), "x-delivery-limit": DELIVERY_LIMIT}),
             BindingDeclaration(names.COMMANDS, region, work),
             BindingDeclaration(names.DELAY_OUT, f"#.{region}", work),
-            _quorum_queue(dead, {"x-delivery-limit": DEAD_DELIVERY_LIMIT}),
+            _quorum_queue(dead),
             BindingDeclaration(names.DEAD, region, dead),
         ]
+    return (*things, *_delay_queues())
+
+
+def streams(events_kept: timedelta) -> tuple[QueueDeclaration, ...]:
+    """Return the logs."""
     return (
-        *things,
-        *_delay_queues(),
         _stream(names.EVENTS, kept=events_kept, segment=SEGMENT_BYTES),
         _stream(names.ENDS, kept=events_kept, segment=SEGMENT_BYTES),
         _stream(names.POSITIONS, kept=POSITIONS_KEPT, segment=POSITIONS_SEGMENT_BYTES),
@@ -116,7 +128,8 @@ def _stream(name: str, *, kept: timedelta, segment: int) -> QueueDeclaration:
 
 
 def _quorum_queue(name: str, arguments: Mapping[str, Any] | None = None) -> QueueDeclaration:
-    return QueueDeclaration(name, {"x-queue-type": "quorum", **(arguments or {})})
+    limit = {"x-queue-type": "quorum", "x-delivery-limit": UNREACHED_DELIVERY_LIMIT}
+    return QueueDeclaration(name, {**limit, **(arguments or {})})
 
 
 def _dead_letter(exchange: str, routing_key: str | None = None) -> dict[str, Any]:
@@ -128,18 +141,54 @@ def _dead_letter(exchange: str, routing_key: str | None = None) -> dict[str, Any
     return arguments if routing_key is None else {**arguments, "x-dead-letter-routing-key": routing_key}
 
 
-async def declare(channel: AbstractChannel, regions: Iterable[str], *, events_kept: timedelta) -> None:
-    """Declare everything that these regions need. Repeatable; BrokerError names what exists with other arguments."""
-    for thing in topology(regions, events_kept=events_kept):
+async def declare(channel: SpareChannel, things: Iterable[Declaration]) -> None:
+    """Declare these, in their order. Repeatable.
+
+    Where we may not declare something, it is enough that it is there. BrokerError names what exists with other
+    arguments, and what is neither there nor ours to declare.
+    """
+    for thing in things:
         try:
-            await declare_one(channel, thing)
+            await channel.ask(partial(declare_one, thing))
         except ChannelPreconditionFailed as error:
             raise BrokerError(
                 f"{thing.name!r} exists on the broker with other arguments; move its messages and delete it ({error})"
             ) from error
+        except ChannelAccessRefused as error:
+            if isinstance(thing, BindingDeclaration) or await count_messages(channel, thing) is None:
+                raise BrokerError(f"{thing.name!r} may not be declared ({error})") from error
 
 
-async def declare_one(channel: AbstractChannel, thing: Declaration) -> None:
+async def declare_missing(channel: SpareChannel, things: Iterable[Declaration]) -> list[str]:
+    """Declare what of these is not there, and return its names. What is there is left alone as it is.
+
+    Every binding is made anew: nobody can ask for one.
+    """
+    missing = [
+        thing
+        for thing in things
+        if isinstance(thing, BindingDeclaration) or await count_messages(channel, thing) is None
+    ]
+    await declare(channel, missing)
+    return [thing.name for thing in missing if not isinstance(thing, BindingDeclaration)]
+
+
+async def count_messages(channel: SpareChannel, thing: ExchangeDeclaration | QueueDeclaration) -> int | None:
+    """Return how many messages wait in it (in an exchange none do); None when it is not there."""
+    try:
+        return await channel.ask(partial(_count_messages, thing))
+    except ChannelNotFoundEntity:
+        return None
+
+
+async def _count_messages(thing: ExchangeDeclaration | QueueDeclaration, channel: AbstractChannel) -> int:
+    if isinstance(thing, ExchangeDeclaration):
+        await channel.declare_exchange(thing.name, passive=True)
+        return 0
+    return (await channel.declare_queue(thing.name, passive=True)).declaration_result.message_count or 0
+
+
+async def declare_one(thing: Declaration, channel: AbstractChannel) -> None:
     """Declare one part of it, with whatever the client library raises."""
     match thing:
         case ExchangeDeclaration(name, kind, arguments):

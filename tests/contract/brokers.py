@@ -16,6 +16,7 @@ from controller.flows.handler_result import Ack, HandlerResults
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
 from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.spare_channel import SpareChannel
 from controller.settings import BrokerSettings, SecretUrl
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
@@ -91,6 +92,13 @@ async def a_channel(broker: RabbitMq) -> AsyncIterator[AbstractChannel]:
     """A plain channel: a look from outside."""
     async with await aio_pika.connect(broker.url) as connection:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)
+
+
+@asynccontextmanager
+async def a_spare_channel(broker: RabbitMq) -> AsyncIterator[SpareChannel]:
+    """What the product declares on."""
+    async with await aio_pika.connect(broker.url) as connection, SpareChannel(connection) as spare:
+        yield spare
 
 
 async def next_of(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:

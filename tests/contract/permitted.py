@@ -52,6 +52,8 @@ async def an_outbox(settings: BrokerSettings, *regions: str) -> AsyncIterator[Ra
     """What has declared these regions, and records."""
     outbox = RabbitOutbox(settings=settings, regions=regions)
     async with up(outbox.link):
+        if outbox.topology.streams_trouble:
+            raise BrokerError(outbox.topology.streams_trouble)
         await outbox.record(make_event(command_for(regions[0]), Outcome.requested, now()))
         yield outbox
 

@@ -16,11 +16,12 @@ from controller.errors import BrokerError
 from controller.flows.handler_result import DeadLetter, Delay
 from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, EVENT_TYPE, decode_item, encode_item
 from controller.rabbit import names
-from controller.rabbit.topology import declare
+from controller.rabbit.topology import declare, topology
 from tests.contract.brokers import (
     Handled,
     a_channel,
     a_consumer,
+    a_spare_channel,
     an_outbox,
     command_for,
     fresh_region,
@@ -51,9 +52,9 @@ NOT_OURS: dict[str, tuple[bytes, str | None, str | None]] = {
 
 async def test_the_topology_may_be_declared_again_and_again(broker: RabbitMq) -> None:
     region = fresh_region()
-    async with a_channel(broker) as channel:
+    async with a_channel(broker) as channel, a_spare_channel(broker) as spare:
         for _ in range(2):
-            await declare(channel, [region], events_kept=KEPT)
+            await declare(spare, topology([region], events_kept=KEPT))
         for queue in (names.commands_queue(region), names.dead_queue(region), names.UNROUTED, names.EVENTS, names.ENDS):
             assert (await channel.get_queue(queue, ensure=True)).name == queue
 
@@ -63,9 +64,9 @@ async def test_an_existing_queue_with_other_arguments_is_named(broker: RabbitMq)
     queue = names.dead_queue(region)
     async with a_channel(broker) as channel:
         await channel.declare_queue(queue, durable=True)
-    async with a_channel(broker) as channel:
+    async with a_spare_channel(broker) as spare:
         with pytest.raises(BrokerError, match=queue):
-            await declare(channel, [region], events_kept=KEPT)
+            await declare(spare, topology([region], events_kept=KEPT))
 
 
 async def test_a_command_is_persistent_and_says_what_it_is(broker: RabbitMq) -> None:

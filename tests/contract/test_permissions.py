@@ -40,12 +40,6 @@ NAMES = (
     *(queue(region) for region in REGIONS for queue in (names.commands_queue, names.dead_queue)),
 )
 """All that there is, but for the levels between the lowest and the highest, which are like them."""
-DECLARED_FIRST = {
-    "watch": {("write", names.DEAD), *(("read", names.commands_queue(region)) for region in REGIONS)},
-    "ops": {("write", names.DEAD), *(("read", names.commands_queue(region)) for region in REGIONS)},
-    "sweep-drain": {("write", names.DEAD), *(("read", names.commands_queue(region)) for region in REGIONS)},
-}
-"""What is wanted only by who declares a region's queue before its first worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +69,21 @@ def rights_on_the_page() -> dict[str, Rights]:
 
 
 RIGHTS = rights_on_the_page()
+
+
+def declared_first() -> dict[str, set[tuple[str, str]]]:
+    """What is wanted only by who declares something before anybody else has."""
+    commanding = {("write", names.DEAD), *(("read", names.commands_queue(region)) for region in REGIONS)}
+    return {
+        role: {
+            *(("configure", name) for name in NAMES if rights.allows("configure", name)),
+            *(commanding if role in ("watch", "ops", "sweep-drain") else ()),
+        }
+        for role, rights in RIGHTS.items()
+    }
+
+
+DECLARED_FIRST = declared_first()
 
 
 class Users:
@@ -166,6 +175,11 @@ async def test_who_only_reads_does_so_once_there_is_something(users: Users) -> N
     reading = ["sweep-report", "reader"]
     made = await users.make([RIGHTS[role] for role in reading], vhost=await users.there())
     assert [await refusal(role, settings) for role, settings in zip(reading, made, strict=True)] == ["", ""]
+
+
+async def test_where_everything_is_declared_no_role_needs_to_configure(users: Users) -> None:
+    made = await users.make([replace(rights, configure="^$") for rights in RIGHTS.values()], vhost=await users.there())
+    assert [await refusal(role, settings) for role, settings in zip(RIGHTS, made, strict=True)] == [""] * len(made)
 
 
 async def test_without_any_one_of_them_it_fails_and_names_it(users: Users) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from loguru import logger
 
 from controller.domain.commands import make_restore
 from controller.domain.events import Event, LogEntry, Outcome, TakeoverEvent, make_event, make_takeover_event
@@ -15,7 +16,8 @@ from controller.domain.watch_position import Position
 from controller.messages.codec import END_TYPE, decode_end, decode_entry, decode_position
 from controller.rabbit import names
 from controller.rabbit.stream import StreamFollower
-from tests.contract.brokers import an_outbox, fresh_region, kept_up, settings_for
+from controller.signals import beside
+from tests.contract.brokers import a_channel, an_outbox, fresh_region, kept_up, settings_for
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.unit.building import NOON, a_command, a_pod
@@ -27,11 +29,16 @@ def now() -> datetime:
 
 
 def event_log(
-    broker: RabbitMq, read: list[LogEntry], *, look_back: timedelta = timedelta(hours=1)
+    broker: RabbitMq, read: list[LogEntry], *, look_back: timedelta = timedelta(hours=1), declares: bool = False
 ) -> StreamFollower[LogEntry]:
     log: StreamFollower[LogEntry] = StreamFollower(
-        settings=settings_for(broker), stream=names.EVENTS, decode=decode_entry, look_back=look_back, clock=now
+        settings=settings_for(broker),
+        stream=names.EVENTS,
+        decode=decode_entry,
+        look_back=look_back,
+        clock=now,
     )
+    log.declares = declares
     log.readers.append(read.append)
     return log
 
@@ -132,3 +139,78 @@ async def test_a_log_without_anything_young_enough_is_read_at_once(broker: Rabbi
         async with kept_up(log.link):
             await asyncio.wait_for(log.wait_until_read(), 10)
             assert log.caught_up
+
+
+@pytest.mark.parametrize("declares", [False, True])
+@pytest.mark.parametrize("later", [1, 10, 25])
+async def test_a_log_that_was_deleted_is_followed_from_its_new_beginning(
+    broker: RabbitMq, later: int, declares: bool
+) -> None:
+    """Also when it is as long as the old one was, or longer."""
+    region = fresh_region()
+    read: list[LogEntry] = []
+
+    def event(name: str) -> Event:
+        return make_event(a_command(region=region, drain_id=name), Outcome.requested, now())
+
+    async with a_channel(broker) as channel:
+        await channel.queue_delete(names.EVENTS)
+    log = event_log(broker, read, declares=declares)
+    async with an_outbox(broker, region) as outbox, kept_up(log.link):
+        for number in range(10):
+            await outbox.record(event(f"old-{number}"))
+        await until(lambda: len(read) == 10, "the old log")
+        async with a_channel(broker) as channel:
+            await channel.queue_delete(names.EVENTS)
+        for number in range(later):
+            await outbox.record(event(f"new-{number}"))
+        # A link that comes up when all of it is there, and one that was up before.
+        await until(lambda: len(read) >= 10 + later, "the new log", timeout=15)
+        await outbox.record(event("last"))
+        await until(lambda: read[-1].drain_id == "last", "what comes afterwards")
+        await until(lambda: log.caught_up, "caught up")
+        log.link.give_up("the test asks for it")
+        await until(lambda: not log.caught_up, "lost", interval=0.01)
+        await until(lambda: log.caught_up, "caught up again")
+    news = [f"new-{number}" for number in range(later)]
+    assert [entry.drain_id for entry in read[10:]] == [*news, "last"], "each of them once, also after a lost link"
+
+
+@pytest.mark.parametrize("later", [1, 10, 25])
+async def test_a_log_deleted_while_the_link_was_lost_is_known_as_another(broker: RabbitMq, later: int) -> None:
+    region = fresh_region()
+    read: list[LogEntry] = []
+    async with a_channel(broker) as channel:
+        await channel.queue_delete(names.EVENTS)
+    log = event_log(broker, read)
+    async with an_outbox(broker, region) as outbox:
+        async with kept_up(log.link):
+            for number in range(10):
+                await outbox.record(
+                    make_event(a_command(region=region, drain_id=f"{number}"), Outcome.requested, now())
+                )
+            await until(lambda: len(read) == 10, "the old log")
+        async with a_channel(broker) as channel:
+            await channel.queue_delete(names.EVENTS)
+        for number in range(later):
+            await outbox.record(make_event(a_command(region=region, drain_id=f"n{number}"), Outcome.requested, now()))
+        read.clear()
+        async with kept_up(log.link):
+            await until(lambda: log.caught_up, "caught up")
+    assert [entry.drain_id for entry in read] == [f"n{number}" for number in range(later)]
+
+
+async def test_a_log_that_nobody_has_declared_is_read_and_is_no_trouble(broker: RabbitMq) -> None:
+    async with a_channel(broker) as channel:
+        await channel.queue_delete(names.EVENTS)
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(line.record["level"].name), level="INFO")
+    log = event_log(broker, [])
+    async with beside(log.link.run):
+        await asyncio.wait_for(log.wait_until_read(), 10)
+        await asyncio.sleep(2)
+        assert not log.caught_up
+        async with an_outbox(broker):
+            await until(lambda: log.caught_up, "read once it is there")
+    logger.remove(sink)
+    assert set(lines) == {"INFO"}

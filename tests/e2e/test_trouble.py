@@ -6,7 +6,7 @@ from pathlib import Path
 import aio_pika
 import msgspec
 
-from tests.e2e.event_log import messages_of, reason_of
+from tests.e2e.event_log import event_log, messages_of, reason_of
 from tests.e2e.product import APART, product
 from tests.e2e.test_causes import BY_TEMPLATE, serving
 from tests.stack.cluster import Cluster
@@ -184,3 +184,36 @@ async def test_a_worker_that_is_killed_loses_nothing(
             name = pod.timeline.name
             await shown_everywhere(eureka_pair, name, f"{pod.timeline.ip}:{name}:8080", None)
             assert "out_of_service" in running.log.outcomes(name)
+
+
+async def test_a_deleted_event_log_keeps_nothing_in_service_and_is_there_again(
+    tmp_path: Path, cluster: Cluster, empty_broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    broker = empty_broker
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE, roles=APART) as running:
+        pods = {name: await serving(cluster, eureka_pair, namespace, name) for name in ("before", "at-once", "later")}
+        assert "WARNING" not in running.output(), "a first start is no trouble"
+        await cluster.client.delete("pods", "before", namespace)
+        await running.log.wait_for("before", "removed")
+        async with await aio_pika.connect(broker.url) as connection:
+            channel = await connection.channel()
+            for stream in ("drain.events", "drain.positions", "drain.ends"):
+                await channel.queue_delete(stream)
+        await cluster.client.delete("pods", "at-once", namespace)
+        await shown_everywhere(eureka_pair, "at-once", f"{pods['at-once'].timeline.ip}:at-once:8080", None)
+
+        async def is_there() -> bool:
+            async with await aio_pika.connect(broker.url) as connection:
+                channel = await connection.channel()
+                try:
+                    await channel.declare_queue("drain.events", passive=True)
+                except aio_pika.exceptions.ChannelNotFoundEntity:
+                    return False
+                return True
+
+        await until(is_there, "the stream", timeout=15)
+        await until(running.processes[1].is_ready, "ready again", timeout=15)
+        async with event_log(broker.url, running.region) as log:
+            await cluster.client.delete("pods", "later", namespace)
+            await log.wait_for("later", "removed")
+            assert {"requested", "out_of_service", "removed"} <= {*log.outcomes("at-once")}

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar, assert_never
 
-from controller.domain.commands import WorkItem
 from controller.errors import BrokerError
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
+from controller.flows.worker import Worker
 from tests.fakes.crashes import Crashed
 from tests.fakes.outbox import Delivery, FakeBroker
 
@@ -20,13 +20,12 @@ RESTART = 5.0
 """Seconds until a new process is there: long enough for every remnant of the old one to have noticed its death."""
 
 T = TypeVar("T")
-Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
 
 
 class FakeConsumer:
     """One region's. ``start_worker`` makes the worker of a new process."""
 
-    def __init__(self, broker: FakeBroker, region: str, start_worker: Callable[[], Handler]) -> None:
+    def __init__(self, broker: FakeBroker, region: str, start_worker: Callable[[], Worker]) -> None:
         self._broker = broker
         self._queue = broker.queues[region]
         self._start_worker = start_worker
@@ -43,17 +42,18 @@ class FakeConsumer:
             self._broker.crashes.revive()
             self._broker.redeliver()
 
-    async def _live(self, handle: Handler) -> None:
+    async def _live(self, worker: Worker) -> None:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 delivery = await self._queue.get()
                 self._broker.unacknowledged.append(delivery)
-                tasks.create_task(self._see_through(delivery, handle))
+                tasks.create_task(self._see_through(delivery, worker))
 
-    async def _see_through(self, delivery: Delivery, handle: Handler) -> None:
+    async def _see_through(self, delivery: Delivery, worker: Worker) -> None:
         item = delivery.item()
-        for result in await _until_confirmed(lambda: handle(item, delivery.redelivered)):
+        for result in await _until_confirmed(lambda: worker.handle(item, delivery.redelivered)):
             await _until_confirmed(partial(self._perform, result))
+        await worker.wait_until_written()
         self._broker.acknowledge(delivery)
 
     async def _perform(self, result: HandlerResult) -> None:

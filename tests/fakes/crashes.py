@@ -28,6 +28,10 @@ class CrashPlan:
             self._dead, self.crashed_at = True, point
             raise Crashed(point)
 
+    def crash_next(self) -> None:
+        """Die at whatever is reached next."""
+        self._at = len(self.reached)
+
     def revive(self) -> None:
         """A new process takes the dead one's place."""
         self._dead = False

@@ -58,6 +58,8 @@ class FakeBroker:
     def __init__(self, crashes: CrashPlan | None = None) -> None:
         self.crashes = crashes or CrashPlan()
         self.refusal: Refusal | None = None
+        self.log_refusal: Refusal | None = None
+        """Of the event log alone."""
         self.timeout = 5.0
         self.sent: list[DrainCommand] = []
         self.restores: list[RestoreCommand] = []
@@ -99,7 +101,7 @@ class FakeBroker:
             (self.sent if isinstance(item, DrainCommand) else self.restores).append(item)  # type: ignore[arg-type]
             self._put(item)
 
-        await self._confirm("send", publish)
+        await self._confirm("send", publish, self.refusal)
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
         """Publish a work item into the delay queues."""
@@ -110,11 +112,11 @@ class FakeBroker:
             self._on_the_ladder += 1
             asyncio.get_running_loop().call_later(seconds, self._come_back, item)
 
-        await self._confirm("postpone", publish)
+        await self._confirm("postpone", publish, self.refusal)
 
     async def dead_letter(self, item: WorkItem, reason: Reason) -> None:
         """Put an order among its region's dead letters."""
-        await self._confirm("park", lambda: self.dead.append((item, reason)))
+        await self._confirm("park", lambda: self.dead.append((item, reason)), self.refusal)
 
     async def record(self, entry: LogEntry) -> None:
         """Append to the event log."""
@@ -127,12 +129,13 @@ class FakeBroker:
             self._recorded.set()
             self._recorded.clear()
 
-        await self._confirm(f"record {entry.outcome if isinstance(entry, Event) else 'takeover'}", append)
+        what = f"record {entry.outcome if isinstance(entry, Event) else 'takeover'}"
+        await self._confirm(what, append, self.refusal or self.log_refusal)
 
     async def record_position(self, position: Position) -> None:
         """Keep the newest."""
         encode_position(position)
-        await self._confirm("note position", lambda: self.positions.append(position))
+        await self._confirm("note position", lambda: self.positions.append(position), self.refusal)
 
     async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""
@@ -143,7 +146,7 @@ class FakeBroker:
             for read in self.end_readers:
                 read(end)
 
-        await self._confirm("publish end", append)
+        await self._confirm("publish end", append, self.refusal)
 
     async def recorded(self, outcome: Outcome, *, count: int = 1) -> Event:
         """Wait for so many events of this outcome, and return the last one."""
@@ -170,12 +173,12 @@ class FakeBroker:
     def _put(self, item: WorkItem) -> None:
         self.queues[item.region].put_nowait(Delivery(encode_item(item), type_of(item)))
 
-    async def _confirm(self, what: str, publish: Callable[[], None]) -> None:
+    async def _confirm(self, what: str, publish: Callable[[], None], refusal: Refusal | None) -> None:
         self.crashes.reach(f"before {what}")
         await asyncio.sleep(0)
-        if self.refusal is not Refusal.lost:
+        if refusal is not Refusal.lost:
             publish()
-        if self.refusal is not None:
+        if refusal is not None:
             await asyncio.sleep(self.timeout)
             raise BrokerError("the broker did not confirm (TimeoutError)")
         self.crashes.reach(f"after {what}")

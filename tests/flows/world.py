@@ -15,9 +15,10 @@ from controller.domain.events import Event, Outcome, make_event
 from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.flows.priority import PriorityGate
+from controller.flows.worker import Worker
 from controller.flows.worker_policy import WorkerPolicy
 from tests.fakes.client import FakeClient
-from tests.fakes.consumer import FakeConsumer, Handler
+from tests.fakes.consumer import FakeConsumer
 from tests.fakes.crashes import CrashPlan
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
@@ -61,9 +62,9 @@ class World:
         self._consuming.cancel()
         await asyncio.gather(self._consuming, return_exceptions=True)
 
-    def start_worker(self) -> Handler:
+    def start_worker(self) -> Worker:
         """A new process's worker."""
-        worker = build_worker(
+        return build_worker(
             registry=self.registry,
             outbox=self.broker,
             policy=self.policy,
@@ -74,7 +75,6 @@ class World:
             log=FakeLog(),
             recent_take_outs=RecentTakeOuts(),
         )
-        return worker.handle
 
     def _ledger(self) -> Ledger:
         """A new process reads the log anew."""

@@ -8,6 +8,7 @@ Trap: servers are shared, so a test takes names of its own (`namespace`, a fresh
 
 import secrets
 from collections.abc import AsyncIterator
+from copy import copy
 
 import pytest
 import pytest_asyncio
@@ -72,3 +73,14 @@ async def namespace(cluster: Cluster) -> AsyncIterator[str]:
     for pod in await cluster.client.list("pods", name):
         await cluster.client.delete("pods", pod["metadata"]["name"], name, grace_seconds=0)
     await cluster.client.delete("namespaces", name, None)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def empty_broker(broker: RabbitMq) -> AsyncIterator[RabbitMq]:
+    """The shared broker's virtual host ``empty``, in which nobody has declared anything yet."""
+    ours = copy(broker)
+    ours.url += "empty"
+    await broker.ctl("add_vhost", "empty")
+    await broker.ctl("set_permissions", "-p", "empty", "guest", ".*", ".*", ".*")
+    yield ours
+    await broker.ctl("delete_vhost", "empty")

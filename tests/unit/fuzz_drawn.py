@@ -465,6 +465,7 @@ class Delivered:
         self.type = type_
         self.content_type = content_type
         self.message_id = "message-1"
+        self.timestamp = None
         self.redelivered = again
         self.channel = SimpleNamespace(is_closed=False)
         self.headers: dict[str, Any] = {}

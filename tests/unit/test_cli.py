@@ -40,6 +40,9 @@ def drain(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["run"], "regions"),
         (["work"], "--region"),
         (["dance"], "dance"),
+        (["topology", "move", "--from", "eu"], "--to"),
+        (["topology", "show", "--from", "eu", "--to", "us"], "--from"),
+        (["topology", "move", "--from", "eu", "--to", "us"], "--to us"),
         (["config", "--colour"], "--colour"),
         (["config", "extra"], "extra"),
         (["--config"], "--config"),
@@ -144,7 +147,7 @@ def test_help_lists_the_commands_on_stdout() -> None:
 
 COMMANDS = (
     *("run", "watch", "work", "ops", "sweep", "doctor"),
-    *("drains", "show", "replay", "dead", "drain", "restore", "config"),
+    *("drains", "show", "replay", "dead", "drain", "restore", "topology", "config"),
 )
 HEAVY = ("aio_pika", "aiohttp", "asyncio", "controller.settings", "kubernetes_asyncio", "loguru", "msgspec", "uvloop")
 """What a help text can do without. Typer itself brings pydantic."""

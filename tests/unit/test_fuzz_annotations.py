@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 from controller.app.watch_parts import build_watch
 from controller.domain.causes import Cause
@@ -135,6 +136,7 @@ async def published_by_the_watch(pod: Annotated) -> RecordedOutbox:
     )
     found, _ = decode_pod(pod.body())
     await parts.dispatcher._send(Due(pod=found, cause=Cause.terminating, observed_at=virtual_clock()))
+    assert await parts.publisher.finish(timedelta(minutes=1)) == 0
     return outbox
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
-from controller.app.assembly import event_log, now, open_outbox, read_log, routing_of, track
+from controller.app.assembly import event_log, now, open_outbox, read_log, routing_of, see_written, track
 from controller.app.exit_status import report, terminal_width
 from controller.domain.commands import WorkItem
 from controller.domain.drain_index import DrainIndex
@@ -79,6 +79,7 @@ async def _send(
         await read_log(log)
         outbox = await open_outbox(settings, opened)
         publisher = Publisher(outbox=outbox, clock=now)
+        opened.push_async_callback(see_written, publisher)
         for item in items:
             await publisher.send(item)
         report(f"requested; waiting for the outcome ({', '.join(sorted(ids))})")

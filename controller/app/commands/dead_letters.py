@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Literal
 
-from controller.app.assembly import now, open_outbox
+from controller.app.assembly import now, open_outbox, see_written
 from controller.app.exit_status import report, terminal_width
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.replay_plan import Requester
 from controller.domain.selection import Selection
 from controller.errors import SettingsError
 from controller.flows.ports import DeadLetterQueue, Outbox
+from controller.flows.publisher import Publisher
 from controller.flows.requeue import drop, hold_messages, requeue
 from controller.ops.answers import dead_message_answer, json_text
 from controller.ops.tables import counted, dead_letters_table
@@ -49,7 +50,9 @@ async def dead(settings: Settings, request: DeadLetterRequest) -> int:
             return 0
         if request.action == "requeue" or (request.action == "drop" and request.yes):
             outbox = await open_outbox(settings, opened)
-            return await _settle(messages, queues, outbox, request)
+            publisher = Publisher(outbox=outbox, clock=now)
+            opened.push_async_callback(see_written, publisher)
+            return await _settle(messages, queues, outbox, publisher, request)
         if request.as_json:
             for message in messages:
                 print(json_text(dead_message_answer(message)))
@@ -65,6 +68,7 @@ async def _settle(
     messages: Sequence[DeadMessage],
     queues: Mapping[str, DeadLetterQueue],
     outbox: Outbox,
+    publisher: Publisher,
     request: DeadLetterRequest,
 ) -> int:
     """Send each of them again, or drop it; return the exit status."""
@@ -73,7 +77,7 @@ async def _settle(
         queue = queues[message.region]
         if request.action == "drop":
             await drop(message, queue, outbox, request.requester, now)
-        elif not await requeue(message, queue, outbox, request.requester, now):
+        elif not await requeue(message, queue, publisher, request.requester):
             unreadable += 1
             name = message.message_id or "a message without id"
             report(f"left where it is: {name} of {message.region}: {message.problem}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from controller.app.assembly import Region, now, open_regions, routing_of, track
+from controller.app.commands.broker_topology import find_abandoned
 from controller.app.commands.windows import survey_pods
 from controller.app.exit_status import report, terminal_width
 from controller.domain.diagnostics import MATCHES, Check, Severity, check_matches
@@ -22,6 +23,7 @@ from controller.ops.answers import check_answer, json_text
 from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
 from controller.ops.tables import checks_text, counted
 from controller.rabbit import broker_checks
+from controller.rabbit.topology_survey import check_abandoned
 from controller.settings import Settings
 
 KUBERNETES = frozenset({Role.watch, Role.ops, Role.sweep})
@@ -85,7 +87,10 @@ async def _checks(settings: Settings, roles: Sequence[Role]) -> list[Check]:
         # A sweep that only reports reads the event log, as everybody does.
         reports = settings.sweep.policy == "report"
         writing = [role for role in wanted if not (reports and role is Role.sweep)]
-        checks += await broker_checks.inspect(settings.broker, regions=list(settings.regions), roles=writing)
+        broker = await broker_checks.inspect(settings.broker, regions=list(settings.regions), roles=writing)
+        checks += broker
+        if writing and broker[0].severity is Severity.ok:
+            checks += check_abandoned(await find_abandoned(settings))
         regions = await open_regions(settings, opened)
         for name, region in regions.items():
             checks += await region_checks.inspect(name, region, now)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 
-from controller.app.assembly import event_log, make_planner, now, open_regions, read_log
+from controller.app.assembly import event_log, make_planner, now, open_regions, read_log, see_written
 from controller.app.commands.dead_letters import dead_letter_queues
 from controller.app.commands.drains import read_selected
 from controller.app.exit_status import progress, report, terminal_width
@@ -96,27 +96,31 @@ async def _execute(
 ) -> bool:
     """Send and wait; return whether everything came to a good end."""
     outbox = RabbitOutbox(settings=settings.broker, regions=list(settings.regions))
-    replayer = Replayer(publisher=Publisher(outbox=outbox, clock=now), requested_at=request.requester.at)
+    publisher = Publisher(outbox=outbox, clock=now)
+    replayer = Replayer(publisher=publisher, requested_at=request.requester.at)
     run = replayer.progress
     log = event_log(settings, look_back=timedelta(minutes=1))
     log.readers.append(replayer.apply)
     begun = time.monotonic()
     async with beside(outbox.link.run), beside(log.link.run):
         await read_log(log)
-        with progress("sending", len(items)) as show:
+        try:
+            with progress("sending", len(items)) as show:
 
-            async def sent(item: ReplayItem) -> None:
-                if item.dead_number is not None:
-                    await queues[item.region].settle(item.dead_number)
-                show(len(run.sent))
+                async def sent(item: ReplayItem) -> None:
+                    if item.dead_number is not None:
+                        await queues[item.region].settle(item.dead_number)
+                    show(len(run.sent))
 
-            whole = await until_interrupted(replayer.send(items, per_second=request.per_second, sent=sent))
-        took = max(time.monotonic() - begun, 0.001)
-        report(f"{len(run.sent)} of {len(items)} sent in {took:.1f} s ({len(run.sent) / took:.0f} a second)")
-        if whole:  # somebody who has stopped it wants to go on with something else
-            with progress("outcomes", len(run.sent)) as show:
-                waiting = replayer.wait(OUTCOME_TIMEOUT, report=lambda one: show(len(one.settled)))
-                await until_interrupted(waiting)
+                whole = await until_interrupted(replayer.send(items, per_second=request.per_second, sent=sent))
+            took = max(time.monotonic() - begun, 0.001)
+            report(f"{len(run.sent)} of {len(items)} sent in {took:.1f} s ({len(run.sent) / took:.0f} a second)")
+            if whole:  # somebody who has stopped it wants to go on with something else
+                with progress("outcomes", len(run.sent)) as show:
+                    waiting = replayer.wait(OUTCOME_TIMEOUT, report=lambda one: show(len(one.settled)))
+                    await until_interrupted(waiting)
+        finally:
+            written = await see_written(publisher)
     ended = list(run.settled.values())
     bad = [record for record in ended if record.state not in GOOD_ENDS]
     good = [record for record in ended if record.state in GOOD_ENDS]
@@ -126,4 +130,4 @@ async def _execute(
         report("what has none yet goes on by itself: eureka-drain drains --state requested,retrying")
     if not whole:
         report("stopped before everything was sent; run it again to continue")
-    return whole and not bad and not run.open
+    return whole and written and not bad and not run.open

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from loguru import logger
 
-from controller.app.assembly import event_log, now, open_outbox, open_regions, read_log
+from controller.app.assembly import event_log, now, open_outbox, open_regions, read_log, see_written
 from controller.app.exit_status import report, terminal_width
 from controller.domain.orphans import Provenance
 from controller.errors import SettingsError
@@ -60,4 +60,6 @@ async def _pass(settings: Settings, *, dry_run: bool) -> tuple[SweepResult, int 
         if dry_run or settings.sweep.policy != "drain":
             return done, None
         outbox = await open_outbox(settings, opened)
-        return done, await sweep.send(done, Publisher(outbox=outbox, clock=now))
+        publisher = Publisher(outbox=outbox, clock=now)
+        opened.push_async_callback(see_written, publisher)
+        return done, await sweep.send(done, publisher)

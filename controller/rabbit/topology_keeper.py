@@ -1,0 +1,86 @@
+"""Keeps declared what one process needs: at each connect, when a publish meets no queue, and every few seconds.
+
+Somebody may delete any part of it by hand. Most of that is met by a publish that comes back; a lower delay queue, or a
+binding, is met by nobody, so everything is looked at regularly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from loguru import logger
+
+from controller.errors import BrokerError
+from controller.rabbit.link import Link, as_broker_error
+from controller.rabbit.topology import declare, declare_missing, queues, streams
+from controller.settings import BrokerSettings
+
+MIN_INTERVAL = 1.0
+"""Seconds between two looks, however many publishes come back."""
+LOOK_INTERVAL = 10.0
+"""Seconds between two looks that nobody has asked for."""
+
+
+class TopologyKeeper:
+    """Declares over a link's connection, on channels of its own."""
+
+    def __init__(self, *, link: Link, settings: BrokerSettings, regions: Iterable[str]) -> None:
+        self._link = link
+        self._timeout = settings.timeout.total_seconds()
+        self._queues = queues(regions)
+        self._streams = streams(settings.events_kept)
+        self._one_at_a_time = asyncio.Lock()
+        self._looked_at = -MIN_INTERVAL
+        self.streams_trouble = ""
+        """Why the logs were not declared at the last connect."""
+
+    async def declare_all(self) -> None:
+        """Declare everything. Commands do not wait for a log that cannot be declared; that is logged."""
+        async with self._link.spare_channel() as channel:
+            await declare(channel, self._queues)
+            self.streams_trouble = ""
+            try:
+                with as_broker_error("the logs are not declared"):
+                    async with asyncio.timeout(self._timeout):
+                        await declare(channel, self._streams)
+            except BrokerError as error:
+                self.streams_trouble = str(error)
+                logger.bind(error=str(error)).warning("commands are sent, but what becomes of them may not be recorded")
+
+    async def declare_missing(self) -> None:
+        """Declare what is missing, unless that was just done. BrokerError names what cannot be declared."""
+        async with self._one_at_a_time:
+            now = asyncio.get_running_loop().time()
+            if now - self._looked_at < MIN_INTERVAL:
+                return
+            self._looked_at = now
+            troubles = []
+            for things in (self._queues, self._streams):
+                try:
+                    with as_broker_error("not declared"):
+                        async with asyncio.timeout(self._timeout), self._link.spare_channel() as channel:
+                            missing = await declare_missing(channel, things)
+                except BrokerError as error:
+                    troubles.append(str(error))
+                else:
+                    if missing:
+                        logger.bind(names=missing).warning("somebody has deleted these; declared again")
+            if troubles:
+                raise BrokerError("; ".join(troubles))
+
+    async def run(self) -> None:
+        """Look again and again, for ever."""
+        troubled = False
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            if not self._link.up:
+                continue
+            try:
+                await self.declare_missing()
+            except BrokerError as error:
+                if not troubled:
+                    logger.bind(error=str(error)).warning("the broker lacks what we need")
+                troubled = True
+            else:
+                troubled = False
