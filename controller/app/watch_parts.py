@@ -12,6 +12,7 @@ from controller.domain.routing import Routing
 from controller.domain.tracking import Tracker
 from controller.flows.dispatcher import Dispatcher
 from controller.flows.end_publisher import EndPublisher
+from controller.flows.gone_recorder import GoneRecorder
 from controller.flows.pod_events import PodEvents
 from controller.flows.ports import Clock, EventLog, EventRecorder, NodeFeed, Observer, Outbox, PodFeed
 from controller.flows.positions import Positions
@@ -87,11 +88,11 @@ def build_watch(
     restore_dispatcher = RestoreDispatcher(
         cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox
     )
+    gone = GoneRecorder(tracker=tracker, routing=routing, publisher=publisher, clock=clock)
     ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
     positions = Positions(cluster=routing.cluster, follower=positions_log, outbox=outbox, clock=clock)
-    watch = Watch(
-        feeds=feeds, nodes=nodes, tracker=tracker, listeners=(dispatcher, restore_dispatcher, ends), clock=clock
-    )
+    listeners = (dispatcher, restore_dispatcher, gone, ends)
+    watch = Watch(feeds=feeds, nodes=nodes, tracker=tracker, listeners=listeners, clock=clock)
     pod_events = None
     if event_recorder is not None:
         pod_events = PodEvents(

@@ -12,6 +12,7 @@ import re
 MAX_SEGMENT_LENGTH = 512
 """Characters; real instance ids stay below 200, a servlet container's request line ends at 8,192 bytes."""
 
+_SPELLED = re.compile(r"(?:ip-)?(\d{1,3}(?:-\d{1,3}){3})(?:\.|$)", re.ASCII)
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -47,29 +48,31 @@ def canonical_address(text: str) -> str:
     >>> canonical_address("FD00:0:0:0:0:0:1:7%eth0")
     'fd00::1:7'
     """
-    if ":" not in text:
-        return text
-    try:
-        return str(ipaddress.ip_address(text.partition("%")[0]))
-    except ValueError:
-        return text
+    return (address_in(text) or text) if ":" in text else text
 
 
 def address_in(text: str) -> str:
     """Return the IP address that a text is, in its short form; empty where it is none, such as a host name.
 
-    >>> address_in("FD00:0:0:0:0:0:1:7%eth0"), address_in("orders-0")
-    ('fd00::1:7', '')
+    >>> address_in("FD00:0:0:0:0:0:1:7%eth0"), address_in("::ffff:10.1.0.7"), address_in("orders-0")
+    ('fd00::1:7', '10.1.0.7', '')
     """
     try:
-        return str(ipaddress.ip_address(text.partition("%")[0]))
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return ""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
-def is_same_address(one: str, other: str) -> bool:
-    """Return whether both are the same address, however written."""
-    return one == other or canonical_address(one) == canonical_address(other)
+def address_spelled_by(host_name: str) -> str:
+    """Return the IPv4 address that a cloud's, or a cluster's, name of an address means; empty where it is none.
+
+    >>> address_spelled_by("ip-10-1-0-7.ec2.internal"), address_spelled_by("10-1-0-7.shop.pod.cluster.local")
+    ('10.1.0.7', '10.1.0.7')
+    """
+    found = _SPELLED.match(host_name.lower())
+    return address_in(found[1].replace("-", ".")) if found else ""
 
 
 def is_local_address(text: str) -> bool:

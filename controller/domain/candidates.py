@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.domain.addressing import is_same_address, unaddressable
+from controller.domain.addressing import unaddressable
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand
+from controller.domain.evidence import Strength, addresses_of, claim_of
 from controller.domain.instances import Instance
-from controller.domain.ownership import Foreign, Owned, TakenOver, ownership_of
+from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, ownership_of
+from controller.domain.pods import Pod
 from controller.domain.reason import Reason, ReasonCode
 
 MAX_ADDRESS_LENGTH = 255
@@ -37,6 +39,8 @@ class Resolution:
 
     own: tuple[Instance, ...] = ()
     rejected: tuple[Rejected, ...] = ()
+    missing: tuple[Reason, ...] = ()
+    """The nodes that were not asked, and why: nothing can be concluded from what was not found."""
 
 
 def resolve(
@@ -47,34 +51,70 @@ def resolve(
     ``holders`` are all registrations under the candidates' ids, in any app: an override is keyed by id alone, so an id
     that also stands for somebody else cannot be touched.
     """
-    own: list[Instance] = []
-    rejected: list[Rejected] = []
+    own: dict[tuple[str, str], Instance] = {}
+    rejected: dict[tuple[str, str], Rejected] = {}
     for instance in candidates:
         if not _is_meant(instance, annotations):
             continue
         reason = _why_not_addressable(instance) or _why_ambiguous(instance, command, annotations, holders)
         if reason:
-            rejected.append(Rejected(instance=instance, reason=reason))
+            rejected[instance.app, instance.id] = Rejected(instance=instance, reason=reason)
             continue
         match ownership_of(instance, command, annotations):
-            case Owned():
-                own.append(instance)
-            case Foreign() if not (annotations.instance_id or is_same_address(instance.ip, command.pod.ip)):
+            case Owned() | Unsettled():
+                own[instance.app, instance.id] = instance
+            case Foreign() | TakenOver() as other if not annotations.instance_id and _is_namesake(
+                instance, command.pod, other
+            ):
                 continue  # no more than a namesake
             case Foreign(reason=reason) | TakenOver(reason=reason):
-                rejected.append(Rejected(instance=instance, reason=reason))
+                rejected[instance.app, instance.id] = Rejected(instance=instance, reason=reason)
+    for key, reason in _contradicted(own, command.pod, annotations).items():
+        rejected[key] = Rejected(instance=own.pop(key), reason=reason)
     if len(own) > MAX_INSTANCES:
         detail = f"the pod would own {len(own)} instances; more than {MAX_INSTANCES} is not believed"
         reason = Reason(code=ReasonCode.implausible, detail=detail)
-        return Resolution(rejected=(*rejected, Rejected(instance=own[0], reason=reason)))
-    return Resolution(own=tuple(own), rejected=tuple(rejected))
+        first = Rejected(instance=next(iter(own.values())), reason=reason)
+        return Resolution(rejected=(*rejected.values(), first))
+    # Nodes may show different holders of one id; before anything is written, each node is asked again.
+    return Resolution(own=tuple(own.values()), rejected=tuple(one for key, one in rejected.items() if key not in own))
+
+
+def _contradicted(
+    own: Mapping[tuple[str, str], Instance], pod: Pod, annotations: PodAnnotations
+) -> dict[tuple[str, str], Reason]:
+    """Return which of them cannot be the pod's beside the others: one process of a pod holds a port.
+
+    Of several at its address and one port, those that nothing else speaks for yield to those that fit the pod: pod
+    networks of clusters overlap. Where no address speaks for any of them, nobody can say which one is the pod's.
+    """
+    claims = {key: claim_of(one, pod, annotations) for key, one in own.items()}
+    found = {}
+    for key, one in own.items():
+        if claims[key].strength >= Strength.pod_name:
+            continue
+        others = [other for other_key, other in own.items() if other_key != key and set(one.ports) & set(other.ports)]
+        if not claims[key].fits and any(claim_of(other, pod, annotations).fits for other in others):
+            detail = "another registration at its address and port fits the pod better"
+            found[key] = Reason(code=ReasonCode.not_its_own, detail=detail)
+        elif others and claims[key].strength is Strength.weak:
+            detail = "ambiguous: several have its host name and port, and none has its address"
+            found[key] = Reason(code=ReasonCode.ambiguous, detail=detail)
+    return found
+
+
+def _is_namesake(instance: Instance, pod: Pod, ownership: Foreign | TakenOver) -> bool:
+    """Return whether no more than a name links them: nobody wants to read of those."""
+    if not addresses_of(instance).isdisjoint(pod.addresses):
+        return False
+    return isinstance(ownership, Foreign) or instance.host_name.lower() not in pod.host_names
 
 
 def _is_meant(instance: Instance, annotations: PodAnnotations) -> bool:
     return (
         (not annotations.app or instance.app == annotations.app)
         and (not annotations.instance_id or instance.id == annotations.instance_id)
-        and (annotations.port is None or instance.port in (0, annotations.port))
+        and (annotations.port is None or instance.port in (0, annotations.port) or annotations.port in instance.ports)
     )
 
 
@@ -93,7 +133,7 @@ def _why_ambiguous(
 ) -> Reason | None:
     for other in holders:
         is_twin = other.id == instance.id and other.app != instance.app
-        if is_twin and not isinstance(ownership_of(other, command, annotations), Owned):
+        if is_twin and not isinstance(ownership_of(other, command, annotations), Owned | Unsettled):
             detail = f"ambiguous: the id also lives in app {other.app[:60]!r}, where it is not the pod's"
             return Reason(code=ReasonCode.ambiguous, detail=detail)
     return None

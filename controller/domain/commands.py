@@ -14,12 +14,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from controller.domain.causes import Cause
+from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason
 
+CACHE_TIMEOUT = timedelta(seconds=35)
+"""A server's response cache may be 30 s old: so long after the pod's end may one of its instances still appear."""
+LOST_NODE_TIMEOUT = timedelta(minutes=15)
+"""How long a lost node's pod may still run unseen: Kubernetes deletes it after five minutes, with its grace period."""
 MAX_HELD = 64
 """Instances in one restore."""
 
@@ -53,6 +57,18 @@ class Target:
     """The last renewal that each node showed, to prove silence by comparison."""
     silent_since: datetime | None = None
     """When these renewals were first seen: while they stay the same, the process has been silent since then."""
+    renewals_after_end: dict[str, datetime] = field(default_factory=dict)
+    """What each node showed first after the pod's end: later ones are somebody else's heartbeats."""
+    written_at: datetime | None = None
+    """When its status was last set, by us or by another drain: that renews its lease, and peers pass it on later."""
+    dirty_at: datetime | None = None
+    """``lastDirtyTimestamp`` as it was when it was last proved to be the pod's: the same one is still the pod's."""
+    last_dirty_at: datetime | None = None
+    """The same after the pod's end: another one is another process' doing."""
+    shared_id: bool = False
+    """Its id goes on renewing after the pod's proved end: other processes hold it too, and get it back."""
+    was_out: bool = False
+    """It was out of service before the drain, by its own word or a person's: that is nobody's to lift."""
     may_have_override: bool = False
     """Whether we may have set an override on the id: then a successor is not left alone with it."""
     attempt: int = 1
@@ -63,6 +79,12 @@ class Target:
     def carried_on(self, **changes: Any) -> Target:
         """Return the target for its next step; nothing stands in its way any more."""
         return replace(self, trouble=None, trouble_since=None, **changes)
+
+    def written(self, at: datetime | None) -> Target:
+        """Return the target where its status may have been set then: renewals noted before that prove no heartbeat."""
+        if at is None or (self.written_at is not None and self.written_at >= at):
+            return self
+        return replace(self, written_at=at, renewals_after_end={})
 
 
 def target_of(instance: Instance, now: datetime) -> Target:
@@ -94,7 +116,11 @@ class Progress:
     trouble: Reason | None = None
     trouble_since: datetime | None = None
     first_look_at: datetime | None = None
-    """The first look into a complete index that did not find the instance."""
+    """The first look into the index; None where the targets came with the command."""
+    found: tuple[tuple[str, str], ...] = ()
+    """App and id of each instance that was found to be the pod's, whatever has become of it since."""
+    found_all: bool = False
+    """Nothing more of the pod's can appear."""
     targets: tuple[Target, ...] = ()
 
 
@@ -120,7 +146,7 @@ class DrainCommand:
     """When the pod is over at the latest: the end of its grace period, or its end if that has been seen."""
     gone_at: datetime | None = None
     """The last moment at which the pod may still have run, where its end is known: its containers ended, or its object
-    was removed; None while it may run."""
+    was removed. None while it may run."""
     end_proved: bool = False
     """Its node has reported that all its containers ended."""
     living: tuple[LivingPod, ...] = ()
@@ -131,6 +157,16 @@ class DrainCommand:
     """When a person asked: keeps what comes of it apart from what came of the same drain before."""
     requested_why: str = ""
     progress: Progress | None = None
+
+    @property
+    def may_register_until(self) -> datetime:
+        """Until when something of the pod's may appear: its end, as far as that is known, and the servers' caches."""
+        end = self.end_at
+        if self.gone_at is not None:
+            end = self.gone_at
+        elif self.cause in REVERSIBLE:
+            end = max(end, self.observed_at + LOST_NODE_TIMEOUT)
+        return end + CACHE_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
-from controller.domain.events import FINAL, OPEN, Event, LogEntry, Outcome
+from controller.domain.events import FINAL, OPEN, Event, LogEntry, Outcome, PodGoneEvent
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
@@ -88,6 +88,8 @@ class DrainRecord:
     facts: Pod | None = None
     """The pod as the watch saw it; None when the log does not reach back to the beginning."""
     end_at: datetime | None = None
+    gone_at: datetime | None = None
+    """When the pod surely did not run any more, where that is known."""
     end: PodEnd | None = None
     """The end of the pod's serving, when a watch has seen it."""
     parts: dict[tuple[str, str], InstanceRecord] = field(default_factory=dict)
@@ -154,6 +156,8 @@ class DrainRecord:
         self.last_at = max(self.last_at, entry.at)
         if isinstance(entry, Event):
             self._apply_event(entry)
+        elif isinstance(entry, PodGoneEvent):
+            self.gone_at = entry.gone_at
         if timeline:
             self.events.append(entry)
             if len(self.events) > MAX_EVENTS:

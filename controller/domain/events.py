@@ -76,6 +76,8 @@ class Event:
     """The pod as it was; with ``requested``, so that a replay knows as much as the watch did."""
     end_at: datetime | None = None
     """The pod's deadline; as ``facts``."""
+    dirty_at: datetime | None = None
+    """The registration's ``lastDirtyTimestamp``, by the client's clock; with ``out_of_service``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,23 @@ class TakeoverEvent:
     successor: Pod
 
 
-LogEntry = Event | TakeoverEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodGoneEvent:
+    """A drained pod does not run any more: no outcome, but what is registered from now on is not the pod's doing."""
+
+    event_id: str
+    drain_id: str
+    at: datetime
+    cluster: str
+    region: str
+    uid: str
+    gone_at: datetime
+    """The last moment at which it may still have run."""
+    proved: bool = False
+    """Its node has reported that all its containers ended; not so when it was only removed: by force, or lost."""
+
+
+LogEntry = Event | TakeoverEvent | PodGoneEvent
 """What the stream of events holds."""
 
 
@@ -122,6 +140,7 @@ def make_event(
     published_at: datetime | None = None,
     retention_ends_at: datetime | None = None,
     safe_at: datetime | None = None,
+    dirty_at: datetime | None = None,
 ) -> Event:
     """Compose the event of a command's new state, about one instance when there is one."""
     if target is not None:
@@ -158,6 +177,7 @@ def make_event(
         requested_why=command.requested_why,
         facts=pod if begins else None,
         end_at=command.end_at if begins else None,
+        dirty_at=dirty_at,
     )
 
 
@@ -202,6 +222,21 @@ def make_takeover_event(command: RestoreCommand, held: HeldInstance, at: datetim
         app=held.app,
         instance_id=held.id,
         successor=command.pod,
+    )
+
+
+def make_gone_event(command: DrainCommand, gone_at: datetime, at: datetime, *, proved: bool) -> PodGoneEvent:
+    """Compose what makes every worker know that the pod of a drain does not run any more."""
+    which = f"{gone_at.isoformat()} {proved}"
+    return PodGoneEvent(
+        event_id=event_id(command.drain_id, "", "", "gone", which),
+        drain_id=command.drain_id,
+        at=at,
+        cluster=command.cluster,
+        region=command.region,
+        uid=command.pod.uid,
+        gone_at=gone_at,
+        proved=proved,
     )
 
 

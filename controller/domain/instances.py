@@ -47,6 +47,14 @@ class Instance:
         return tuple(port for port in (self.port, self.secure_port) if port)
 
     @property
+    def has_renewed(self) -> bool:
+        """Whether a heartbeat, or a write of a status, came after it was registered."""
+        if self.renewed_at is None or self.registered_at is None:
+            return False
+        # A first renewal time is the registration's; a later one lies ahead. Corrected times are whole seconds off.
+        return self.renewed_at - self.clock_ahead > self.registered_at + timedelta(seconds=2)
+
+    @property
     def has_override(self) -> bool:
         """Whether somebody's override keeps it out of service."""
         return self.override == OUT_OF_SERVICE
@@ -123,6 +131,17 @@ _CODES = {
 def present(readings: Iterable[Reading]) -> list[Instance]:
     """Return the registrations that nodes showed."""
     return [reading.instance for reading in readings if reading.instance is not None]
+
+
+def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
+    """Return whether it is OUT_OF_SERVICE wherever it is held, by an override or by its own word."""
+    shown = present(readings)
+    return bool(shown) and all(one.status == OUT_OF_SERVICE for one in shown)
+
+
+def dirty_at(readings: Iterable[Reading]) -> datetime | None:
+    """Return the newest ``lastDirtyTimestamp`` that a node showed."""
+    return max((one.dirty_at for one in present(readings) if one.dirty_at is not None), default=None)
 
 
 def trouble_of(readings: Readings) -> Reason:

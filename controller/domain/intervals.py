@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-NOT_REGISTERED_AFTER = timedelta(seconds=35)
-"""A server's response cache may be 30 s old: only after this is an absent instance 'not registered'."""
-
 FIND_INTERVALS = tuple(timedelta(seconds=after) for after in (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 35))
 """After the first look. Clients are served from the same cache: we see a young instance when they begin to, so look
 often enough to be well ahead of their next fetch (30 s)."""
+
+FIND_INTERVAL = timedelta(seconds=10)
+"""How often after that, while the pod may still register: it may have been deleted while it starts."""
+
+FIND_MORE_INTERVAL = timedelta(seconds=16)
+"""How often for further instances of a pod of which one was found: hardly less often than the index is new, and a power
+of two, which is a single one of the delay queues."""
 
 REPLICATION_INTERVAL = timedelta(seconds=3)
 """How long after a DELETE replication may still bring the instance back: measured below 1 s between two nodes."""
@@ -34,11 +38,12 @@ def retry_delay(attempt: int, longest: timedelta) -> timedelta:
     return min(timedelta(seconds=2 ** min(attempt - 1, 16)), longest)
 
 
-def next_find_in(first_look_at: datetime, now: datetime) -> timedelta | None:
-    """How long until the index is asked again for an instance it did not show; None when it was asked long enough."""
-    waited = now - first_look_at
-    if waited >= NOT_REGISTERED_AFTER:
+def next_find_in(first_look_at: datetime, now: datetime, until: datetime) -> timedelta | None:
+    """How long until the index is asked again for what it does not show yet; None when it was asked long enough."""
+    if now >= until:
         return None
-    return next(
-        (look - waited for look in FIND_INTERVALS if look > waited + timedelta(milliseconds=500)), timedelta(seconds=1)
+    waited = now - first_look_at
+    wait = next(
+        (look - waited for look in FIND_INTERVALS if look > waited + timedelta(milliseconds=500)), FIND_INTERVAL
     )
+    return max(min(wait, until - now), timedelta(seconds=1))

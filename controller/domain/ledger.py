@@ -10,15 +10,19 @@ from typing import assert_never
 
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import REVERSIBLE, Cause
-from controller.domain.events import FINAL, Event, LogEntry, Outcome, TakeoverEvent
+from controller.domain.events import FINAL, Event, LogEntry, Outcome, PodGoneEvent, TakeoverEvent
 from controller.domain.held_instances import HeldInstance, InstanceKey
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod, living_of
+from controller.domain.reason import ReasonCode
 
 MAX_ENTRIES = 100_000
 """Of each kind, the newest ones are kept; one takes less than 1 kB."""
 SETTLE_TIMEOUT = timedelta(minutes=2)
 """After so long, a drain that was asked for holds something, or never will."""
+
+WRITING = frozenset({Outcome.out_of_service, Outcome.restored})
+"""Outcomes that come of a status that was set or lifted: that renews the lease, as a heartbeat does."""
 
 IndexKey = tuple[str, ...]
 """By what held instances are asked for: the kind of fact, and the fact."""
@@ -40,6 +44,10 @@ class Ledger:
         self._ended_drains: BoundedMap[str, None] = BoundedMap(MAX_ENTRIES)
         self._successors: BoundedMap[str, dict[str, LivingPod]] = BoundedMap(MAX_ENTRIES)
         """By drain: the living pods that a restore was sent for, by uid."""
+        self._gone: BoundedMap[str, PodGoneEvent] = BoundedMap(MAX_ENTRIES)
+        """Pods by uid that do not run any more."""
+        self._written: BoundedMap[InstanceKey, datetime] = BoundedMap(MAX_ENTRIES)
+        """By region, app and id: when a status was last set or lifted by whichever drain, as far as the log says."""
         self._index: dict[IndexKey, dict[InstanceKey, None]] = {}
         """What is held, by everything that it is asked for by."""
 
@@ -56,6 +64,11 @@ class Ledger:
                 self._successors[entry.drain_id] = {**known, successor.uid: successor}
                 self._answered[entry.drain_id] = None
                 return None
+            case PodGoneEvent():
+                known_end = self._gone.get(entry.uid)
+                if known_end is None or (entry.proved and not known_end.proved):
+                    self._gone[entry.uid] = entry
+                return None
             case _:
                 assert_never(entry)
 
@@ -66,6 +79,9 @@ class Ledger:
                 self._go(event)
             return None
         self._answered[event.drain_id] = None
+        if event.outcome in WRITING or (event.reason is not None and event.reason.code is ReasonCode.back_in_service):
+            place = (event.region, event.app, event.instance_id)
+            self._written[place] = max(event.at, self._written.get(place, event.at))
         key = (event.drain_id, event.app, event.instance_id)
         if event.outcome is Outcome.out_of_service:
             return self._hold(key, event)
@@ -85,6 +101,8 @@ class Ledger:
         ended = self._ended.get(key)
         if key in self._held or (ended is not None and ended >= event.at):
             return None
+        if event.reason is not None and event.reason.code is ReasonCode.already_out:
+            return None  # whoever had taken it out holds it
         held = HeldInstance(
             drain_id=event.drain_id,
             region=event.region,
@@ -97,6 +115,7 @@ class Ledger:
             ip=event.ip,
             since_at=event.since_at or event.at,
             out_at=event.at,
+            dirty_at=event.dirty_at,
         )
         for oldest in self._held.put(key, held):
             self._forget(oldest)
@@ -125,11 +144,15 @@ class Ledger:
 
     def held_at(self, pod: Pod) -> list[HeldInstance]:
         """Return what we hold of pods that had this one's address or name."""
-        return self._at(("ip", pod.ip), ("pod", pod.key))
+        return self._at(*(("ip", address) for address in pod.addresses), ("pod", pod.key))
 
     def holds(self, region: str, app: str, instance_id: str) -> bool:
         """Return whether some drain holds this instance."""
         return ("instance", region, app, instance_id) in self._index
+
+    def written_at(self, region: str, app: str, instance_id: str) -> datetime | None:
+        """Return when some drain last set or lifted this instance's status."""
+        return self._written.get((region, app, instance_id))
 
     def held_by(self, drain_id: str, region: str) -> list[HeldInstance]:
         """Return what this drain holds in a region."""
@@ -148,6 +171,11 @@ class Ledger:
         asked_at = self._going_at.get(instance.ip)
         return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLE_TIMEOUT
 
+    def is_of_a_going_pod(self, instance: Instance) -> bool:
+        """Return whether it was registered by a pod at its address that has begun to go since."""
+        asked_at = self._going_at.get(instance.ip)
+        return asked_at is not None and (instance.registered_at is None or asked_at > instance.registered_at)
+
     def is_held_by_another(self, key: InstanceKey, region: str, since: datetime) -> bool:
         """Return whether another drain has taken this instance out after ``since``, and holds it."""
         drain_id, app, instance_id = key
@@ -155,8 +183,12 @@ class Ledger:
         return any(held.drain_id != drain_id and held.out_at > since for held in there)
 
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
-        """Return whether this instance's drain has ended after ``since``: it was removed, given back, or left alone."""
-        return key in self._ended and self._ended[key] > since
+        """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
+        return key in self._ended and self._ended[key] >= since
+
+    def gone(self, uid: str) -> PodGoneEvent | None:
+        """Return what is known of this pod's end; None while it may run."""
+        return self._gone.get(uid)
 
     def is_going(self, uid: str, seen_alive_at: datetime) -> bool:
         """Return whether this pod is drained, although a lagging API server showed it alive at that time."""

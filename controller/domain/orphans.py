@@ -16,6 +16,7 @@ from controller.domain.addressing import canonical_address, unaddressable
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, drain_id, target_of
 from controller.domain.events import Event, LogEntry
+from controller.domain.evidence import addresses_of, is_generated, names_in, plain_uid
 from controller.domain.instances import Condition, Instance, Readings, present
 from controller.domain.ledger import Ledger
 from controller.domain.ownership import CLOCK_SKEW
@@ -54,12 +55,16 @@ class LivingAddresses:
 
     def __init__(self, pods: Iterable[Pod]) -> None:
         there = [pod for pod in pods if not pod.finished]
-        self._addresses = {canonical_address(pod.ip) for pod in there if pod.ip}
-        self._names = {name for pod in there for name in pod.host_names}
+        self._addresses = {canonical_address(address) for pod in there for address in pod.addresses}
+        self._names = {name for pod in there for name in (*pod.host_names, pod.name.lower())}
+        self._uids = {plain_uid(pod.uid) for pod in there}
 
     def holds(self, instance: Instance) -> bool:
         """Whether such a pod stands where this registration points."""
-        return canonical_address(instance.ip) in self._addresses or instance.host_name.lower() in self._names
+        if instance.pod_uid in self._uids:
+            return True
+        names = {name for name in names_in(instance) if is_generated(name)} | {instance.host_name.lower()}
+        return not self._addresses.isdisjoint(addresses_of(instance)) or not self._names.isdisjoint(names)
 
 
 class Provenance:
@@ -165,7 +170,7 @@ def command_of(finding: Orphan, cluster: str, looked_at: datetime, now: datetime
     """Compose the drain of what was found. The worker proves the silence once more before it writes."""
     suspect = finding.suspect
     instance = suspect.instance
-    uid = suspect.uid or f"swept:{instance.ip}"
+    uid = suspect.uid or instance.pod_uid or f"swept:{instance.ip}"
     which = f"sweep {instance.app} {instance.id} {instance.registered_at}"
     target = replace(target_of(instance, now), renewals=dict(finding.renewals), silent_since=looked_at)
     return DrainCommand(
@@ -173,10 +178,19 @@ def command_of(finding: Orphan, cluster: str, looked_at: datetime, now: datetime
         cluster=cluster,
         region=suspect.region,
         cause=Cause.vanished,
-        pod=Pod(namespace=suspect.namespace, name=suspect.pod or instance.host_name[:63], uid=uid, ip=instance.ip),
+        pod=Pod(
+            namespace=suspect.namespace,
+            name=suspect.pod or instance.host_name[:63],
+            uid=uid,
+            ip=instance.ip,
+            hostname=instance.host_name[:63],
+            ports=instance.ports,
+            app_label=instance.app,
+        ),
         observed_at=now,
         since_at=now,
         end_at=now,
+        gone_at=now,
         requested_by=REQUESTED_BY,
         progress=Progress(first_at=now, due_at=now, targets=(target,)),
     )

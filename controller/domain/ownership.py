@@ -1,32 +1,41 @@
-"""Is this registration the drained pod's own? Asked before each write, with what the registry says at that moment.
+"""Whose is this registration? Asked before each write, with what the registry says at that moment.
 
 The registry's override sticks to an id, not to a process: a write that meets a successor under the same id takes a live
-instance out of service for good. So every doubt ends without a write.
+instance out of service for good. ``evidence`` compares the registration with one pod; here it is compared with the pods
+that live, and with the pod's time. Every doubt ends without a write.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from controller.domain.addressing import is_local_address, is_same_address
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
+from controller.domain.evidence import Strength, Voice, claim_of, claim_of_living
 from controller.domain.instances import Instance
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
-_ORDINAL = re.compile(r"-\d+$", re.ASCII)
-_RANDOM = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}$", re.ASCII)
-"""The end of a generated name: five of the characters that Kubernetes draws from."""
 CLOCK_SKEW = timedelta(seconds=30)
-"""How far the registry's clock and a slow kill may carry a registration past the pod's end."""
+"""How much older than its pod a registration may look: a pod's clock, the cluster's and the registry's differ."""
+END_TOLERANCE = timedelta(seconds=3)
+"""How long after the pod's end a registration may look to have been made by it: the API's times are whole seconds, and
+so is the correction of the registry's clock. Nobody else gets the address, starts and registers in that time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
     """The registration is the pod's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """It shows the pod's signs and was made after the pod's end: a node's copy of a dead one, or somebody else's.
+
+    Only its heartbeats say which: a copy never has one.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,41 +52,72 @@ class TakenOver:
     reason: Reason
 
 
-Ownership = Owned | Foreign | TakenOver
+Ownership = Owned | Unsettled | Foreign | TakenOver
 
 
-def ownership_of(instance: Instance, command: DrainCommand, annotations: PodAnnotations) -> Ownership:
-    """Decide from address, host name, times, and the living pods that the watch sent along."""
-    pod = command.pod
-    by_ip = bool(pod.ip) and is_same_address(instance.ip, pod.ip)
-    by_name = instance.host_name.lower() in pod.host_names
-    newer = instance.registered_at is not None and instance.registered_at > command.since_at
-    if not by_ip and not by_name:
-        if newer and annotations.instance_id == instance.id:
-            return _taken_over(f"a newer process at {instance.ip or instance.host_name} holds the pod's id")
-        return _foreign(f"its address {instance.ip or '(none)'} and host name are not the pod's")
-    if (
-        instance.registered_at is not None
-        and instance.registered_at > command.end_at + CLOCK_SKEW
-        and not (by_ip and _bears_its_name(instance, pod))
-    ):
-        return _taken_over("it was registered after the pod's end")
-    if _is_older(instance, pod):
-        return _foreign("it was registered before the pod was created")
-    if not by_ip and (doubt := _doubt_about_the_name(instance, command)):
-        return _taken_over(doubt) if newer else _foreign(doubt)
-    if pod.host_network:
-        return _on_a_shared_address(instance, command, annotations)
-    bears_its_name = by_ip and _bears_its_name(instance, pod)
+def ownership_of(
+    instance: Instance, command: DrainCommand, annotations: PodAnnotations, target: Target | None = None
+) -> Ownership:
+    """Decide from the evidence, the living pods that the watch knows, and times.
+
+    ``target`` is what an earlier step noted about the same id.
+    """
+    pod, registered_at = command.pod, instance.registered_at
+    claim = claim_of(instance, pod, annotations)
+    if not claim.holds:
+        newer = registered_at is not None and registered_at > command.since_at
+        under_its_id = annotations.instance_id == instance.id or names_the_pod(instance.id, pod)
+        return _taken_over(claim.why) if newer and under_its_id else _foreign(claim.why)
+    unsettled = False
     for other in command.living:
-        if other.host_network or bears_its_name or not _claims(other, instance, by_ip=by_ip):
-            continue
-        if _registered_before(instance, other):
-            continue
-        return _taken_over(f"the living pod {other.namespace}/{other.name} holds its address or host name")
-    if not by_ip and instance.ip and any(other.ip == instance.ip for other in command.living):
-        return _foreign("its address is a living pod's")
-    return Owned()
+        match _rival(instance, other, claim.strength, target):
+            case Voice.in_favour:
+                return _taken_over(f"the living pod {other.namespace}/{other.name} holds its address or name")
+            case Voice.silent:
+                unsettled = True
+            case Voice.against:
+                pass
+    if claim.strength >= Strength.pod_name:
+        return Owned()
+    if _is_older(registered_at, pod.created_at):
+        return _foreign("it was registered before the pod was created")
+    if unsettled:
+        return Unsettled()
+    if registered_at is None or command.gone_at is None or registered_at <= command.gone_at + END_TOLERANCE:
+        return Owned()
+    if target is None or target.last_dirty_at is None or instance.dirty_at is None:
+        return Unsettled()
+    if target.last_dirty_at == instance.dirty_at:
+        return Owned()  # the same process' registration, in another lease: a node has copied it
+    return _taken_over("a process registered it after the pod's end")
+
+
+def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Target | None) -> Voice:
+    """Return whether a registration is a living pod's rather than the drained one's; silent, where nobody can say.
+
+    Both may show the same signs, as at an address that is used again. Then the registration that was proved before the
+    other one came is still the drained pod's, and another one is not; else times decide, as far as clocks agree.
+    """
+    rival = claim_of_living(instance, other)
+    if rival is not strength or rival >= Strength.pod_name:
+        return Voice.in_favour if rival > strength or rival is strength else Voice.against
+    if target is not None and target.dirty_at is not None and instance.dirty_at is not None:
+        return Voice.against if target.dirty_at == instance.dirty_at else Voice.in_favour
+    if _is_older(instance.registered_at, other.created_at):
+        return Voice.against
+    if instance.registered_at is None or other.created_at is None:
+        return Voice.in_favour
+    return Voice.in_favour if instance.registered_at >= other.created_at else Voice.silent
+
+
+def is_after_end(command: DrainCommand, at: datetime) -> bool:
+    """Return whether the pod had surely ended by then: a living pod that has its address by now says so, too."""
+    if command.gone_at is not None:
+        return at > command.gone_at + END_TOLERANCE
+    return not command.pod.host_network and any(
+        not other.host_network and not {other.ip, *other.ips}.isdisjoint(command.pod.addresses)
+        for other in command.living
+    )
 
 
 def _foreign(detail: str) -> Foreign:
@@ -88,84 +128,17 @@ def _taken_over(detail: str) -> TakenOver:
     return TakenOver(reason=Reason(code=ReasonCode.taken_over, detail=detail))
 
 
-def _is_older(instance: Instance, pod: Pod) -> bool:
-    """Return whether a predecessor at the same address or name must have left it."""
-    return (
-        instance.registered_at is not None
-        and pod.created_at is not None
-        and instance.registered_at < pod.created_at - CLOCK_SKEW
-    )
-
-
-def _bears_its_name(instance: Instance, pod: Pod) -> bool:
-    """Return whether a registration bears a name that no other pod can have: a ReplicaSet's, with random letters.
-
-    Then it is the same process that registered again, after a node lost its memory, and not a successor.
-    """
-    if pod.host_network or not pod.host_names or _ORDINAL.search(pod.host_names[0]):
-        return False
-    own = pod.host_names[0]
-    return _RANDOM.search(own) is not None and (
-        instance.host_name.lower().partition(".")[0] == own or own in re.split(r"[:@/]", instance.id.lower())
-    )
-
-
-def _doubt_about_the_name(instance: Instance, command: DrainCommand) -> str:
-    """Return why a host name alone does not prove that an instance at another address is the pod's.
-
-    A Deployment's pod has a name of its own; a StatefulSet's (``orders-0``) stands in other namespaces and clusters
-    too, and is taken over by a successor before the deadline.
-    """
-    pod = command.pod
-    if not pod.ip or (is_local_address(instance.ip) and not is_local_address(pod.ip)):
-        return ""
-    if not pod.host_network and _ORDINAL.search(instance.host_name.partition(".")[0]):
-        return f"its address is {instance.ip}, and a host name with a number is not the pod's alone"
-    if instance.registered_at is not None and instance.registered_at >= command.since_at:
-        return f"its address is {instance.ip}, and it was registered after the pod began to go"
-    return ""
-
-
-def _on_a_shared_address(instance: Instance, command: DrainCommand, annotations: PodAnnotations) -> Ownership:
-    """Have the port or an explicit id speak for it too: a hostNetwork pod's address is its node's."""
-    pod = command.pod
-    ports = pod.ports if annotations.port is None else (annotations.port,)
-    by_port = instance.port != 0 and instance.port in ports
-    if not by_port and annotations.instance_id != instance.id:
-        return _foreign("the pod is on its node's network, and neither port nor instance id distinguishes it")
-    for other in command.living:
-        if instance.port in other.ports and not _registered_before(instance, other):
-            return _taken_over(f"the living pod {other.namespace}/{other.name} declares its port on that node")
-    return Owned()
-
-
-def _claims(other: LivingPod, instance: Instance, *, by_ip: bool) -> bool:
-    """Return whether a living pod stands where this registration points."""
-    if by_ip:
-        return other.ip == instance.ip
-    return instance.host_name.lower() in other.host_names
-
-
-def _registered_before(instance: Instance, other: LivingPod) -> bool:
-    return (
-        instance.registered_at is not None
-        and other.created_at is not None
-        and instance.registered_at < other.created_at - CLOCK_SKEW
-    )
+def _is_older(registered_at: datetime | None, created_at: datetime | None) -> bool:
+    """Return whether a pod that was created then cannot have registered it."""
+    return registered_at is not None and created_at is not None and registered_at < created_at - CLOCK_SKEW
 
 
 def names_the_pod(instance_id: str, pod: Pod) -> bool:
-    """Return whether an id holds its pod's name or address: then nobody takes it over who does not have these too."""
+    """Return whether an id holds its pod's name or address: then nobody takes it over who does not have these too.
+
+    Its spec's host name is not the pod's alone, unless it is the pod's name.
+    """
     if pod.host_network:
         return False
-    return any(name and name.lower() in instance_id.lower() for name in (pod.ip, pod.name, *pod.host_names[:1]))
-
-
-def is_same(instance: Instance, target: Target) -> bool:
-    """Return whether the id is still where it was when it was proved to be the pod's."""
-    return instance.ip == target.ip and instance.host_name == target.host_name
-
-
-def may_share(pod: Pod, instance: Instance) -> bool:
-    """Return whether the instance stands at the pod's address or host name: a cheap first choice from an index."""
-    return (bool(pod.ip) and is_same_address(instance.ip, pod.ip)) or instance.host_name.lower() in pod.host_names
+    names = "|".join(re.escape(name.lower()) for name in (pod.name, *pod.addresses))
+    return re.search(rf"(?<![0-9a-z])(?:{names})(?![0-9a-z])", instance_id.lower()) is not None

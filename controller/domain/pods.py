@@ -49,6 +49,8 @@ class Pod:
     """It stands for a static pod: its deletion ends nothing, the kubelet's process goes on."""
     ports: tuple[int, ...] = ()
     """The container ports that the pod declares; a declaration, not a proof."""
+    declares_ports: bool = True
+    """Each of its containers declares a port. Else one, beside a mesh's proxy say, may listen at any."""
     phase: str = ""
     app_label: str = ""
     """Its label ``app.kubernetes.io/name``, else ``app``: a guess at its Eureka app, for templates only."""

@@ -33,6 +33,10 @@ class ReasonCode(StrEnum):
     """The instance was silent when the sweep or a person asked for it, and is not any more."""
     taken_over = "taken_over"
     """A newer process holds the id."""
+    shared_id = "shared_id"
+    """The id goes on renewing after the pod's proved end: other processes hold it too."""
+    already_out = "already_out"
+    """It was out of service before the drain: whoever set that keeps it, and a successor is not put back."""
     # What stands in the way, or why a drain was given up.
     denied = "denied"
     """A node answered 401 or 403."""

@@ -16,9 +16,12 @@ from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.drain_record import WHOLE_DRAIN, DrainRecord
 from controller.domain.events import FINAL, OPEN, Outcome
-from controller.domain.instances import trouble_of
+from controller.domain.instances import present, trouble_of
+from controller.domain.ownership import Unsettled
+from controller.domain.silence import may_heartbeat
 from controller.domain.stage_decisions import Observation
-from controller.domain.stages import check_ownership, is_absent, nodes_in_service
+from controller.domain.stages import is_absent, nodes_in_service
+from controller.domain.takeover import check_ownership
 
 Item = TypeVar("Item", bound=WorkItem)
 
@@ -94,6 +97,7 @@ def replay_command(record: DrainRecord, requester: Requester) -> DrainCommand | 
         observed_at=requester.at,
         since_at=record.since_at,
         end_at=record.end_at or record.since_at,
+        gone_at=record.gone_at or record.end_at or record.since_at,
     )
     return requested(command, requester)
 
@@ -122,6 +126,9 @@ def decide_instance(seen: Observation) -> ReplayDecision:
         report = other_hands.report
         action = ReplayAction.superseded if report.outcome is Outcome.superseded else ReplayAction.refuse
         return ReplayDecision(action=action, reason=str(report.reason))
+    unsettled = any(isinstance(seen.ownership(instance), Unsettled) for instance in present(seen.readings))
+    if unsettled and may_heartbeat(seen.target, seen.readings, seen.now):
+        return ReplayDecision(action=ReplayAction.superseded, reason="it was registered after the pod's end")
     if is_absent(seen.readings):
         return ReplayDecision(action=ReplayAction.gone, reason="no node holds it any more")
     if nodes_in_service(seen.readings):

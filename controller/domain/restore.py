@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from controller.domain.addressing import is_local_address, is_same_address
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import REVERSIBLE
+from controller.domain.evidence import Strength, claim_of
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Instance, Readings, disagree, present, trouble_of
 from controller.domain.ownership import CLOCK_SKEW
@@ -34,6 +34,8 @@ class LookAgain:
     """The id is not the living pod's yet."""
 
     after: timedelta = RESTORE_INTERVAL
+    is_held: bool = True
+    """Whether some node shows something under the id."""
 
 
 RestoreDecision = Restored | LookAgain | Obstructed | GiveBack
@@ -47,7 +49,7 @@ def may_have_taken_over(pod: Pod, held: HeldInstance) -> bool:
         return True
     # A node's own address is shared by many: only who came lately can be a successor there.
     late = pod.created_at is None or pod.created_at > held.since_at - MAX_SUCCESSOR_AGE
-    return pod.ip == held.ip and (not pod.host_network or (late and pod.namespace == held.namespace))
+    return held.ip in pod.addresses and (not pod.host_network or (late and pod.namespace == held.namespace))
 
 
 def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, readings: Readings) -> RestoreDecision:
@@ -67,20 +69,31 @@ def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, re
         return Obstructed(reason=trouble_of(readings))
     if disagree(instances):
         return GiveBack()
-    return Restored() if len(instances) == len(readings) else LookAgain()
+    return Restored() if len(instances) == len(readings) else LookAgain(is_held=bool(instances))
 
 
 def _is_the_pods(instance: Instance, held: HeldInstance, pod: Pod, annotations: PodAnnotations) -> bool:
     """Return whether this registration is the living pod's, and no longer the drained one's."""
-    if not is_same_address(instance.ip, pod.ip):
-        names_it = instance.host_name.lower() in pod.host_names
-        if not (names_it and is_local_address(instance.ip) and not is_local_address(pod.ip)):
-            return False
+    claim = claim_of(instance, pod, annotations)
+    if not claim.holds:
+        return False
     if held.uid == pod.uid:
         return True  # the very pod that we drained has come back to life
-    if pod.host_network and instance.port not in pod.ports and annotations.port != instance.port:
-        return annotations.instance_id == instance.id
+    if claim.strength >= Strength.pod_name:
+        return True
+    if claim.strength is Strength.address and held.ip not in pod.addresses:
+        return True
+    # The drained one's signs as well: an address is used again, a node's is shared, and none may be told.
     if instance.registered_at is None or pod.created_at is None:
         return False
     # A pod may have lived for seconds only: then the old registration is hardly older than the new pod.
-    return instance.registered_at > max(held.since_at, pod.created_at - CLOCK_SKEW)
+    if instance.registered_at <= max(held.since_at, pod.created_at - CLOCK_SKEW):
+        return False
+    return _is_another_process(instance, held)
+
+
+def _is_another_process(instance: Instance, held: HeldInstance) -> bool:
+    """Return whether a process registered it anew: a node that starts copies dead ones, each with a new lease."""
+    if instance.dirty_at is not None and held.dirty_at is not None:
+        return instance.dirty_at != held.dirty_at
+    return instance.has_renewed

@@ -6,11 +6,18 @@ A renewal time that stays the same at every node, for longer than the heartbeat'
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.domain.commands import Target
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Reading, Readings, present
 from controller.domain.ownership import CLOCK_SKEW
+
+WRITE_SETTLES_AFTER = timedelta(seconds=10)
+"""How long after we set a status every node has renewed the lease for it: peers pass it on within about a second."""
+
+REPLICATION_TIMEOUT = timedelta(seconds=45)
+"""After so long no node passes on any more what another one has missed: after 30 s it is dropped."""
 
 
 def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
@@ -34,6 +41,21 @@ def silence_needed(target: Target, readings: Readings) -> timedelta:
     return max(silence_of(interval) for interval in intervals or [target.renewal_interval])
 
 
+def note_silence(target: Target, readings: Readings, now: datetime) -> Target:
+    """Note what the nodes show, and since when."""
+    found = renewals(readings)
+    if target.silent_since is not None and target.renewals == found:
+        return target
+    return replace(target, renewals=found, silent_since=now)
+
+
+def is_silent(target: Target, readings: Readings, now: datetime) -> bool:
+    """Return whether it is proved that nobody heartbeats under the id, whoever registered what the nodes show."""
+    since = target.silent_since if target.renewals and target.renewals == renewals(readings) else None
+    answered = all(reading.answered for reading in readings)
+    return answered and since is not None and now - since >= silence_needed(target, readings)
+
+
 def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
     """Return whether the process behind it may still be alive.
 
@@ -53,6 +75,33 @@ def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
 def has_renewed(target: Target, readings: Readings) -> bool:
     """Return whether some node shows another renewal than the one that was noted there, or one where none was."""
     return any(target.renewals.get(node) != at for node, at in renewals(readings).items())
+
+
+def is_complete(readings: Readings, ended_at: datetime | None, now: datetime) -> bool:
+    """Return whether no node that does not answer may still pass on what came before the pod's end."""
+    return all(reading.answered for reading in readings) or (
+        ended_at is not None and now - ended_at > REPLICATION_TIMEOUT
+    )
+
+
+def renews_after_end(target: Target, readings: Readings) -> bool:
+    """Return whether every node that shows it shows a heartbeat that came after the pod's end.
+
+    Every node must show one: what a single node passes on late, or only now, changes that node alone. And a lease that
+    a node has only copied has never been renewed.
+    """
+    instances = present(readings)
+    return (
+        bool(target.renewals_after_end and instances)
+        and all(instance.has_renewed for instance in instances)
+        and all(target.renewals_after_end.get(node) != at for node, at in renewals(readings).items())
+    )
+
+
+def may_note_renewals(target: Target, readings: Readings, now: datetime) -> bool:
+    """Return whether what the nodes show now is settled: all that we have written has reached every node."""
+    written_at = target.written_at
+    return bool(renewals(readings)) and (written_at is None or now >= written_at + WRITE_SETTLES_AFTER)
 
 
 def heartbeats_again(target: Target, readings: Readings) -> bool:

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import Instance, Readings
-from controller.domain.ownership import Owned, is_same, ownership_of
+from controller.domain.instances import Instance, Readings, present
+from controller.domain.ownership import Owned, Ownership, ownership_of
 from controller.domain.reason import Reason
 
 
@@ -29,6 +29,13 @@ class Observation:
     """False: it is only taken out of service."""
     drained_anew: bool = False
     """The newer process under the id is itself drained by now: that drain is the one that holds it."""
+    dead: frozenset[tuple[str, datetime | None]] = frozenset()
+    """Address and time of registrations under the id that other pods have made, which are going, too, or silent."""
+
+    @property
+    def may_register(self) -> bool:
+        """Whether something of the pod's may still appear."""
+        return self.now < self.command.may_register_until
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -40,10 +47,19 @@ class Observation:
         """Whether some node did not answer: then nothing is proved."""
         return any(not reading.answered for reading in self.readings)
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether some node shows the pod's own registration, and another one somebody else's."""
+        own = [self.is_its_own(instance) for instance in present(self.readings)]
+        return any(own) and not all(own)
+
     def is_its_own(self, instance: Instance) -> bool:
         """Whether this is still the process that is drained."""
-        owner = ownership_of(instance, self.command, self.annotations)
-        return isinstance(owner, Owned) and is_same(instance, self.target)
+        return isinstance(self.ownership(instance), Owned)
+
+    def ownership(self, instance: Instance) -> Ownership:
+        """Whose this registration is."""
+        return ownership_of(instance, self.command, self.annotations, self.target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +105,18 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conclude:
+    """The same, and nothing more is to be reported either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Obstructed:
     """Something stands in the way: try again with backoff, and give up when it lasts too long."""
 
     reason: Reason
     safe_at: datetime | None = None
+    target: Target | None = None
+    """What has been noted meanwhile."""
 
 
-StageDecision = TakeOut | GiveBack | Delete | Continue | Finish | Obstructed
+StageDecision = TakeOut | GiveBack | Delete | Continue | Finish | Conclude | Obstructed

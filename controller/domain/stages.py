@@ -19,27 +19,27 @@ from typing import Any
 from controller.domain.causes import Cause
 from controller.domain.commands import Stage
 from controller.domain.events import Outcome
-from controller.domain.instances import Condition, Readings, disagree, present, trouble_of
+from controller.domain.instances import Condition, Readings, present, trouble_of
 from controller.domain.intervals import (
     FIRST_HEARTBEAT_CHECK_INTERVAL,
     HEARTBEAT_CHECK_INTERVAL,
-    TAKEOVER_INTERVAL,
     UNNAMED_ID_INTERVAL,
 )
-from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, names_the_pod, ownership_of
+from controller.domain.ownership import Unsettled, names_the_pod
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.silence import has_renewed, renewals, silence_needed
+from controller.domain.silence import has_renewed, note_silence, renewals, silence_needed
 from controller.domain.stage_decisions import (
+    Conclude,
     Continue,
     Delete,
     Finish,
-    GiveBack,
     Observation,
     Obstructed,
     Report,
     StageDecision,
     TakeOut,
 )
+from controller.domain.takeover import GIVEN_BACK, check_ownership, is_shared, leave_to_successor, note_registration
 
 MAX_DENIED_ATTEMPTS = 12
 """A node that denies us (401, 403) is misconfigured, and not worth an hour of tries. But a changed password may reach
@@ -50,14 +50,18 @@ MAX_DELETES = 3
 
 def take_out(seen: Observation) -> StageDecision:
     """Get the instance out of service at every node."""
-    target, now = seen.target, seen.now
+    target, now = note_registration(seen), seen.now
+    seen = replace(seen, target=target)
     other_hands = check_ownership(seen)
     if other_hands is not None:
         if target.may_have_override:
             # The id may bear our override into its new hands: see to that before it is left alone.
             return Continue(target=replace(target, stage=Stage.retain, due_at=now))
-        return other_hands
-    if serving := nodes_in_service(seen.readings):
+        return _until_one_is_alive(seen) or other_hands
+    serving = nodes_in_service(seen.readings)
+    if serving and (wait := _until_settled(seen)) is not None:
+        return wait
+    if serving:
         return TakeOut(nodes=serving)
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
@@ -66,8 +70,9 @@ def take_out(seen: Observation) -> StageDecision:
     safe_at = now + seen.window
     ends = seen.remove and seen.command.cause is not Cause.asked
     ends_at = max(seen.command.end_at, now) + seen.retention if ends else None
-    report = Report(outcome=Outcome.out_of_service, retention_ends_at=ends_at, safe_at=safe_at)
-    if not seen.remove:
+    reason = ALREADY_OUT if target.was_out else None
+    report = Report(outcome=Outcome.out_of_service, reason=reason, retention_ends_at=ends_at, safe_at=safe_at)
+    if not seen.remove and names_the_pod(target.id, seen.command.pod):
         return Finish(report=report)
     later = target.carried_on(
         stage=Stage.retain,
@@ -86,15 +91,22 @@ def retain(seen: Observation) -> StageDecision:
     instance is never left alone for longer than a heartbeat's time: a successor may take over the id, and our override
     with it.
     """
-    target, now = seen.target, seen.now
+    target, now = note_registration(seen), seen.now
+    seen = replace(seen, target=target)
     if (other_hands := check_ownership(seen)) is not None:
         return leave_to_successor(seen, other_hands)
-    if serving := nodes_in_service(seen.readings):
+    if target.shared_id or is_shared(seen):
+        return leave_to_successor(replace(seen, target=replace(target, shared_id=True)), GIVEN_BACK)
+    serving = nodes_in_service(seen.readings)
+    if serving and (wait := _until_settled(seen)) is not None:
+        return wait
+    if serving:
         return TakeOut(nodes=serving)  # a node restarted, or a flip back: the drain is still in force
     if seen.unanswered:
-        return Obstructed(reason=trouble_of(seen.readings))
+        return Obstructed(reason=trouble_of(seen.readings), target=target)
     if is_absent(seen.readings):
-        return _gone(seen)
+        gone = _gone(seen)
+        return Conclude() if isinstance(gone, Finish) and not seen.remove else gone
     longest = timedelta.max if names_the_pod(target.id, seen.command.pod) else UNNAMED_ID_INTERVAL
     if target.silent_since is None or target.renewals != renewals(seen.readings):
         return _watch_heartbeats(seen, min(HEARTBEAT_CHECK_INTERVAL, longest))
@@ -102,6 +114,8 @@ def retain(seen: Observation) -> StageDecision:
     silent_at = target.silent_since + silence
     if now < silent_at:
         return _hold(seen, min(silent_at - now, HEARTBEAT_CHECK_INTERVAL, longest))
+    if not seen.remove:
+        return Conclude()  # nobody else has heartbeated under the id
     delete_at = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
     if now < delete_at:
         return _hold(seen, min(delete_at - now, silence, longest))
@@ -138,57 +152,45 @@ COMES_BACK = Reason(
     code=ReasonCode.comes_back,
     detail="it is back after each DELETE; does a node count itself among its peers?",
 )
+ALREADY_OUT = Reason(code=ReasonCode.already_out, detail="it was out of service before, and not by a drain")
 BACK = Reason(code=ReasonCode.back_in_service, detail="it was back in service")
 
 
-def check_ownership(seen: Observation) -> Finish | None:
-    """Before any write: end it when any node shows the id in other hands.
+def _until_settled(seen: Observation) -> Continue | Obstructed | None:
+    """Wait before a first write while nobody can say whose it is: its heartbeats, or their absence, will.
 
-    One node is enough: a write at another one would be replicated to it.
+    A dead one's copy at a restarted node serves callers for that long; a living process would be out until it has
+    proved to be one.
     """
-    taken_over = Outcome.superseded
-    for instance in present(seen.readings):
-        match ownership_of(instance, seen.command, seen.annotations):
-            case TakenOver(reason=reason):
-                return Finish(report=Report(outcome=taken_over, reason=reason))
-            case Foreign(reason=reason):
-                # Once it was proved to be the pod's, other hands are newer ones.
-                outcome = Outcome.refused if seen.target.stage is Stage.take_out else taken_over
-                return Finish(report=Report(outcome=outcome, reason=reason))
-            case Owned():
-                pass
-        if not is_same(instance, seen.target):
-            detail = f"the id now stands for {instance.ip or instance.host_name}"
-            return Finish(report=Report(outcome=taken_over, reason=Reason(code=ReasonCode.taken_over, detail=detail)))
-    return None
+    if not any(isinstance(seen.ownership(instance), Unsettled) for instance in present(seen.readings)):
+        return None
+    target, found = seen.target, renewals(seen.readings)
+    since = target.silent_since if target.renewals == found and target.silent_since is not None else seen.now
+    left = since + silence_needed(target, seen.readings) - seen.now
+    if left <= timedelta(0):
+        return None
+    if seen.unanswered:
+        # Only all nodes together show that it is somebody else's, who may heartbeat for ever.
+        noted = replace(target, renewals=found, silent_since=since)
+        away = tuple(reading for reading in seen.readings if not reading.answered)
+        return Obstructed(reason=trouble_of(away), target=noted)
+    due_at = seen.now + min(left, HEARTBEAT_CHECK_INTERVAL)
+    return Continue(target=target.carried_on(due_at=due_at, renewals=found, silent_since=since))
 
 
-def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
-    """Leave the id to whoever holds it now, without the override that we set on it: our override sticks to it.
+def _until_one_is_alive(seen: Observation) -> Continue | Obstructed | None:
+    """Wait where nodes show different processes' registrations, until one heartbeats: all of them may be dead.
 
-    Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP.
-    While any node still shows the old process, lifting the override would put that one back in service there.
+    A living one makes itself known to every node; what dead ones have left stays as it is, and is called.
     """
-    target, instances = seen.target, present(seen.readings)
-    if other_hands.report.outcome is not Outcome.superseded or seen.drained_anew:
-        return other_hands
-    later = Continue(target=replace(target, due_at=seen.now + TAKEOVER_INTERVAL))
-    overridden = [instance for instance in instances if instance.has_override]
-    if overridden:
-        if any(seen.is_its_own(instance) for instance in instances):
-            return later
-        if any(not instance.says_up_beneath for instance in overridden):
-            return later
-    elif seen.unanswered:
+    target = seen.target
+    if not seen.is_divided or (target.renewals and has_renewed(target, seen.readings)):
+        return None
+    if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
-    elif not disagree(instances):
-        # Whoever lifted what we set: the id serves again, and the log says the same whichever worker writes it.
-        was_out = target.stage is Stage.give_back or target.silent_since is not None
-        return Finish(report=replace(other_hands.report, outcome=Outcome.restored)) if was_out else other_hands
-    if target.stage is not Stage.give_back:
-        # Written down before it is done: a crash in between is then no other outcome.
-        return Continue(target=target.carried_on(stage=Stage.give_back, due_at=seen.now, attempt=1))
-    return GiveBack()
+    return Continue(
+        target=note_silence(target, seen.readings, seen.now).carried_on(due_at=seen.now + HEARTBEAT_CHECK_INTERVAL)
+    )
 
 
 def _gone(seen: Observation) -> Continue | Finish:
@@ -201,12 +203,12 @@ def _gone(seen: Observation) -> Continue | Finish:
     if target.silent_since is not None and not target.renewals:
         away_since = target.silent_since
         left = away_since + silence_needed(target, seen.readings) - seen.now
-        if left <= timedelta(0):
+        if left <= timedelta(0) and not seen.may_register:
             reason = Reason(code=ReasonCode.absent, detail="no node holds it any more")
             # Where nobody had taken it out, it has been out since it was first looked for.
             safe_at = away_since + seen.window if target.stage is Stage.take_out else None
             return Finish(report=Report(outcome=Outcome.already_gone, reason=reason, safe_at=safe_at))
-        wait = min(left, HEARTBEAT_CHECK_INTERVAL)
+        wait = min(left, HEARTBEAT_CHECK_INTERVAL) if left > timedelta(0) else HEARTBEAT_CHECK_INTERVAL
     stage = target.stage if target.stage is Stage.take_out else Stage.retain
     return Continue(
         target=target.carried_on(
@@ -221,16 +223,8 @@ def _gone(seen: Observation) -> Continue | Finish:
 
 def _watch_heartbeats(seen: Observation, wait: timedelta) -> Continue:
     """Note what the nodes show, and since when: after a DELETE its silence is to be proved anew."""
-    target, found = seen.target, renewals(seen.readings)
-    unchanged = target.silent_since is not None and target.renewals == found
-    return _carry_on(
-        seen,
-        stage=Stage.retain,
-        due_at=seen.now + wait,
-        renewals=found,
-        silent_since=target.silent_since if unchanged else seen.now,
-        attempt=1,
-    )
+    noted = note_silence(seen.target, seen.readings, seen.now)
+    return _carry_on(replace(seen, target=noted), stage=Stage.retain, due_at=seen.now + wait, attempt=1)
 
 
 def _hold(seen: Observation, wait: timedelta) -> Continue:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
-from controller.domain.events import LogEntry, Outcome, TakeoverEvent
+from controller.domain.events import LogEntry, Outcome, PodGoneEvent, TakeoverEvent
 from controller.domain.shutdown.verdict import safe_after, shutdown_of
 
 WHY = {
@@ -66,6 +66,9 @@ def _of(record: DrainRecord, event: LogEntry) -> Moment:
     if isinstance(event, TakeoverEvent):
         detail = f"{event.app} {event.instance_id}; by {event.successor.key}: it is to be put back in service"
         return _at(record, event.at, "may be taken over", detail)
+    if isinstance(event, PodGoneEvent):
+        detail = "its node has reported that all its containers ended" if event.proved else "its object was removed"
+        return _at(record, event.gone_at, "pod gone", detail)
     who = f"{event.app} {event.instance_id}".strip()
     asked = f"asked for by {event.requested_by}" if event.requested_by else ""
     if event.outcome is Outcome.requested:

@@ -44,6 +44,7 @@ class Tracker:
         self._due: dict[str, Due] = {}
         self._drained: dict[str, Cause] = {}
         self._shown_at: dict[str, datetime] = {}
+        self._gone: BoundedMap[str, Gone] = BoundedMap(MAX_REMEMBERED)
         self._shutting_down: BoundedMap[str, None] = BoundedMap(MAX_SHUTDOWNS)
 
     def __len__(self) -> int:
@@ -87,7 +88,7 @@ class Tracker:
     def _weigh(self, pod: Pod, now: datetime, *, known: Pod | None) -> None:
         cause = self._cause_of(pod)
         if cause is not None:
-            self._set_due(pod, cause, now, known=known, gone=gone_of(pod, cause, now))
+            self._set_due(pod, cause, now, known=known, gone=self._note_gone(pod, gone_of(pod, cause, now)))
         elif self._drained.get(pod.uid) in REVERSIBLE or self._cause_due(pod.uid) in REVERSIBLE:
             # The node came back: its pod lives, and is to be drained again when it goes. Nothing else is undone: an
             # older state may be shown once more by a lagging API server.
@@ -116,6 +117,27 @@ class Tracker:
                 self._shown_at[pod.uid] = now
             self._weigh(pod, now, known=pod)
         return pods
+
+    def missed(self, pod: Pod, now: datetime, *, seen_until: datetime) -> None:
+        """Take the removal of a pod whose drain needs nothing more; ``seen_until``: when it was certainly there."""
+        self._note_gone(pod, gone_of(pod, Cause.deleted, now, seen_until=seen_until))
+
+    def gone(self, uid: str) -> Gone | None:
+        """Return since when a pod is over; None while it may run."""
+        return self._gone.get(uid)
+
+    def displaced_by(self, pod: Pod) -> list[Pod]:
+        """Return the pods on their way out whose address this living one has by now: they do not run any more."""
+        if pod.host_network or self._cause_of(pod) is not None:
+            return []
+        uids = {uid for address in pod.addresses for uid in self._by_address.get(address, ())}
+        others = [self._pods[uid] for uid in uids if uid != pod.uid and uid not in self._gone]
+        displaced = [other for other in others if cause_of(other) is not None and not other.host_network]
+        for other in displaced:
+            # The address was free before this pod got it, and it cannot have got it before it was made.
+            began_at = [at for at in (pod.created_at, other.deletion_asked_at) if at is not None]
+            self._gone[other.uid] = Gone(at=max(began_at, default=self._shown_at[other.uid]), proved=False)
+        return displaced
 
     def forget(self, uid: str) -> None:
         """Take it that this pod, alive, is none of our business any more."""
@@ -168,12 +190,17 @@ class Tracker:
         others.sort(key=lambda other: (own.isdisjoint(other.addresses), other.namespace != pod.namespace, other.uid))
         return tuple(living_of(other) for other in others[:MAX_SHARING])
 
+    def _note_gone(self, pod: Pod, gone: Gone | None) -> Gone | None:
+        if gone is not None and not outlives_its_object(pod):
+            self._gone[pod.uid] = gone
+        return gone
+
     def _cause_of(self, pod: Pod) -> Cause | None:
         cause = cause_of(pod)
         return Cause.node_shutdown if cause is None and pod.node in self._shutting_down else cause
 
     def _end(self, pod: Pod, cause: Cause, now: datetime, *, seen_until: datetime | None) -> None:
-        gone = gone_of(pod, cause, now, seen_until=seen_until)
+        gone = self._note_gone(pod, gone_of(pod, cause, now, seen_until=seen_until))
         self._set_due(pod, cause, now, known=self._pods.get(pod.uid), gone=gone)
         self._forget(pod.uid)
 

@@ -6,13 +6,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from controller.domain.addressing import MAX_SEGMENT_LENGTH, address_in
+from controller.domain.addressing import MAX_SEGMENT_LENGTH, address_in, address_spelled_by
+from controller.domain.evidence import names_in, plain_uid
 from controller.domain.instances import Instance
 from controller.domain.pods import Pod
 
 MIN_NAME_LENGTH = 3
 """Characters; what is shorter distinguishes nobody."""
-_SEPARATORS = re.compile(r"[:@/,\s]+")
 _NUMBERS = re.compile(r"[\d.]+", re.ASCII)
 """Ports, and IPv4 addresses, which have an index of their own."""
 
@@ -60,7 +60,7 @@ class Lookup:
     def candidates(self, pod: Pod) -> tuple[Instance, ...]:
         """Return what stands at the pod's addresses, bears its name, or tells its uid; the latest registration last."""
         names = {name.lower() for name in (pod.name, pod.hostname, *pod.host_names) if name}
-        uid = pod.uid.lower().replace("-", "")
+        uid = plain_uid(pod.uid)
         found = {
             id(instance): instance
             for index, keys in (
@@ -86,20 +86,21 @@ class Lookup:
 
 def _addresses(instance: Instance) -> set[str]:
     """Return where a registration points: many clients register their address for their host name, too."""
-    same = instance.host_name == instance.ip
-    return {instance.ip, "" if same else address_in(instance.host_name)} - {""}
+    host_name = instance.host_name
+    if host_name == instance.ip:
+        return {instance.ip} - {""}
+    return {instance.ip, address_in(host_name), address_spelled_by(host_name)} - {""}
 
 
 def _names(instance: Instance) -> set[str]:
-    """Return by which names a registration may be a pod's: host name, id and their parts, as far as they distinguish.
+    """Return by which names a registration may be a pod's: host name, the words of its id, as far as they distinguish.
 
     >>> sorted(_names(Instance(app="ORDERS", id="10.1.0.7:orders-0:8080", host_name="orders-0.orders.shop.svc")))
     ['orders-0', 'orders-0.orders.shop.svc']
     """
-    whole = [text.lower() for text in (instance.host_name, instance.id) if len(text) <= MAX_SEGMENT_LENGTH]
-    parts = {part for text in whole for part in (text, *_SEPARATORS.split(text))}
-    names = {name for part in parts for name in (part, part.partition(".")[0])}
-    return {name for name in names if len(name) >= MIN_NAME_LENGTH and not _NUMBERS.fullmatch(name)}
+    if max(len(instance.host_name), len(instance.id)) > MAX_SEGMENT_LENGTH:
+        return set()
+    return {name for name in names_in(instance) if len(name) >= MIN_NAME_LENGTH and not _NUMBERS.fullmatch(name)}
 
 
 def _registered(instance: Instance) -> float:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.events import Event, LogEntry
+from controller.domain.instances import Readings, is_out_at_every_node
 from controller.domain.ledger import Ledger
 from controller.flows.ports import EventLog
 from controller.flows.publisher import Publisher
 
+MAX_LIVING = 64
+"""Living pods that a message holds."""
 LOG_TIMEOUT = 5.0
 """Seconds. A log is read in a moment after a start."""
 
@@ -43,6 +48,27 @@ class DrainLog:
     async def wait(self) -> bool:
         """Wait for the log to be read, but not for ever: a broker that keeps it from us must not keep up a drain."""
         return await wait_for_log(self._follower)
+
+    def with_what_is_known(self, command: DrainCommand) -> DrainCommand:
+        """Add the living pods that the log has named since the watch sent the command, and the pod's end."""
+        uid = command.pod.uid
+        known = {pod.uid: pod for pod in command.living}
+        known |= {pod.uid: pod for pod in self.ledger.successors(command.drain_id, uid)}
+        command = replace(command, living=tuple(known.values())[-MAX_LIVING:])
+        end = self.ledger.gone(uid)
+        if end is None or command.end_proved:
+            return command
+        return replace(command, gone_at=min(end.gone_at, command.gone_at or end.gone_at), end_proved=end.proved)
+
+    def with_overrides(self, region: str, target: Target, readings: Readings) -> Target:
+        """Add whose override an instance bears: ours, by any handling that the log knows of, or somebody else's."""
+        held = self.ledger.holds(region, target.app, target.id)
+        ours = target.may_have_override or held
+        is_first = target.stage is Stage.take_out and not ours
+        # Another handling's write is known only when the log has it.
+        was_out = (target.was_out and not held) or (is_first and is_out_at_every_node(readings))
+        target = target.written(self.ledger.written_at(region, target.app, target.id))
+        return replace(target, may_have_override=ours, was_out=was_out)
 
     async def record(self, entry: LogEntry) -> None:
         """Append an entry. An event may wait for the log; others read of a takeover first, or BrokerError is raised."""

@@ -19,11 +19,12 @@ from typing import assert_never
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
 from controller.domain.events import Outcome, make_event
-from controller.domain.instances import Readings, present, trouble_of
+from controller.domain.instances import Readings, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
-from controller.domain.pods import LivingPod
 from controller.domain.reason import Reason
+from controller.domain.silence import is_silent
 from controller.domain.stage_decisions import (
+    Conclude,
     Continue,
     Delete,
     Finish,
@@ -54,8 +55,6 @@ from controller.flows.worker_policy import WorkerPolicy
 
 EARLY_TOLERANCE = timedelta(milliseconds=500)
 """A step that comes back this much before its time is taken as on time."""
-MAX_LIVING = 64
-"""Living pods that a message holds."""
 
 
 class DrainLifecycle:
@@ -77,7 +76,7 @@ class DrainLifecycle:
         """
         now = self._clock()
         progress = command.progress or new_progress(now)
-        command = replace(command, progress=progress, living=self._living(command))
+        command = self._log.with_what_is_known(replace(command, progress=progress))
         try:
             annotations = read_annotations(command.pod)
         except AnnotationError as error:
@@ -92,11 +91,10 @@ class DrainLifecycle:
             outcome = Outcome.superseded if rejected.is_taken_over else Outcome.refused
             app, instance_id = rejected.instance.app, rejected.instance.id
             await self.conclude(command, outcome, rejected.reason, app=app, instance_id=instance_id)
-        if found.again is not None:
-            return (Delay(item=replace(command, progress=found.again), after=found.again.due_at - now),)
+        command = replace(command, progress=found.progress)
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
-        targets = [replace(one, may_have_override=True) if redelivered else one for one in found.targets]
+        targets = [replace(one, may_have_override=True).written(now) if redelivered else one for one in found.targets]
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
             steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
@@ -143,7 +141,10 @@ class DrainLifecycle:
 
     async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
         readings = await self._access.registry.read(target.app, target.id)
+        if target.stage is Stage.take_out and not target.may_have_override and is_out_at_every_node(readings):
+            await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
         now, ledger = self._clock(), self._log.ledger
+        target = self._log.with_overrides(command.region, target, readings)
         seen = Observation(
             command=command,
             annotations=annotations,
@@ -154,12 +155,13 @@ class DrainLifecycle:
             window=self._access.window_of(command, target),
             remove=self._policy.remove,
         )
-        if target.stage is Stage.take_out:
-            return seen
+        others = [one for one in present(readings) if not seen.is_its_own(one)]
+        if len(others) < len(present(readings)):
+            silent = is_silent(target, readings, now)
+            dead = frozenset((one.ip, one.registered_at) for one in others if silent or ledger.is_of_a_going_pod(one))
+            return replace(seen, dead=dead)
         key = (command.drain_id, target.app, target.id)
-        newer = [one for one in present(readings) if not seen.is_its_own(one)]
-        drained_anew = any(ledger.is_drained_anew(key, command.region, one, now) for one in newer)
-        return replace(seen, drained_anew=drained_anew)
+        return replace(seen, drained_anew=any(ledger.is_drained_anew(key, command.region, one, now) for one in others))
 
     async def _perform(self, seen: Observation, decision: StageDecision) -> tuple[Observation, Readings]:
         """Write what was decided to every node at once; return the nodes that did not take it."""
@@ -168,12 +170,21 @@ class DrainLifecycle:
             case TakeOut(nodes=nodes):
                 chosen = tuple(reading for reading in seen.readings if reading.node in nodes)
                 refused = await registry.take_out(target.app, target.id, chosen)
-                return replace(seen, target=replace(target, may_have_override=True)), refused
+                # The write renews the lease: what was noted before says nothing of heartbeats any more.
+                written = replace(
+                    target,
+                    may_have_override=True,
+                    renewals={},
+                    renewals_after_end={},
+                    silent_since=None,
+                    written_at=self._clock(),
+                )
+                return replace(seen, target=written), refused
             case GiveBack():
                 return seen, await registry.restore(target.app, target.id, seen.readings)
             case Delete():
                 return seen, await registry.remove(target.app, target.id, seen.nodes)
-            case Continue() | Finish() | Obstructed():
+            case Continue() | Finish() | Conclude() | Obstructed():
                 return seen, ()
             case _:
                 assert_never(decision)
@@ -199,8 +210,10 @@ class DrainLifecycle:
                 return StepResult(onward=onward, event=event_of(seen, report) if report else None)
             case Finish(report=report):
                 return StepResult(event=event_of(seen, report))
-            case Obstructed(reason=reason, safe_at=safe_at):
-                return self._obstructed(seen, reason, safe_at=safe_at)
+            case Conclude():
+                return StepResult()
+            case Obstructed(reason=reason, safe_at=safe_at, target=noted):
+                return self._obstructed(replace(seen, target=noted or target), reason, safe_at=safe_at)
             case GiveBack() | Delete() if refused:
                 return self._obstructed(replace(seen, readings=refused), trouble_of(refused))
             case GiveBack():
@@ -242,7 +255,8 @@ class DrainLifecycle:
                 onward.append(step.onward)
         if any(target.trouble for target in onward):
             self._log.count_retry(command.region)
-        if onward:
+        assert command.progress is not None
+        if onward or not command.progress.found_all:
             later = _with_targets(command, onward)
             assert later.progress is not None
             results.append(Delay(item=later, after=max(later.progress.due_at - self._clock(), timedelta(0))))
@@ -264,12 +278,6 @@ class DrainLifecycle:
         await self._log.record(event)
         return (Ack(),)
 
-    def _living(self, command: DrainCommand) -> tuple[LivingPod, ...]:
-        """Return the living pods that the watch sent along, and those that the log has named since."""
-        known = {pod.uid: pod for pod in command.living}
-        known |= {pod.uid: pod for pod in self._log.ledger.successors(command.drain_id, command.pod.uid)}
-        return tuple(known.values())[-MAX_LIVING:]
-
 
 def _proof(seen: Observation, decision: StageDecision) -> StageDecision:
     """Decide what reading back proves: a node that still serves it, or does not answer, proves nothing."""
@@ -284,5 +292,6 @@ def _proof(seen: Observation, decision: StageDecision) -> StageDecision:
 
 def _with_targets(command: DrainCommand, targets: list[Target]) -> DrainCommand:
     assert command.progress is not None
-    due_at = min(target.due_at for target in targets)
+    looks = () if command.progress.found_all else (command.progress.due_at,)
+    due_at = min((*looks, *(target.due_at for target in targets)))
     return replace(command, progress=replace(command.progress, targets=tuple(targets), due_at=due_at))

@@ -18,7 +18,7 @@ from typing import Any
 from loguru import logger
 
 from controller.domain.commands import DrainCommand, WorkItem
-from controller.domain.events import Event, LogEntry, Outcome, make_event
+from controller.domain.events import LogEntry, Outcome, PodGoneEvent, TakeoverEvent, make_event
 from controller.errors import BrokerError
 from controller.flows.backoff import Backoff
 from controller.flows.bounded_queue import BoundedQueue
@@ -49,7 +49,7 @@ class Publisher:
         self._clock = clock
         self._observer = observer
         self._priority = priority
-        self._waiting: BoundedQueue[Event] = BoundedQueue(MAX_WAITING, what="events wait for the event log")
+        self._waiting: BoundedQueue[LogEntry] = BoundedQueue(MAX_WAITING, what="events wait for the event log")
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing: asyncio.Task[None] | None = None
 
@@ -75,17 +75,17 @@ class Publisher:
         """Publish a command that has been recorded before. BrokerError when the broker did not confirm it."""
         await self._outbox.send(command)
 
-    def note(self, event: Event) -> None:
+    def note(self, event: LogEntry) -> None:
         """Record an event that nobody waits for."""
         self._begin(self._note(event), f"note {event.drain_id}")
 
-    async def _note(self, event: Event) -> None:
+    async def _note(self, event: LogEntry) -> None:
         try:
             await self.record(event)
         except Exception as error:
             _report_mistake(event, error)
 
-    async def record(self, event: Event) -> None:
+    async def record(self, event: LogEntry) -> None:
         """Append to the event log, or leave it to those that wait for the log, when it keeps us waiting too long."""
         await self._wait_until_idle()
         if not self._waiting:
@@ -142,7 +142,9 @@ class Publisher:
 
     async def _write(self, entry: LogEntry) -> None:
         await self._outbox.record(entry)
-        if not isinstance(entry, Event):
+        if isinstance(entry, PodGoneEvent):
+            return
+        if isinstance(entry, TakeoverEvent):
             successor, instance = entry.successor.key, entry.instance_id
             logger.bind(drain=entry.drain_id, pod=successor, instance=instance).info("drain may be taken over")
             return
@@ -172,6 +174,6 @@ class Publisher:
         return task
 
 
-def _report_mistake(event: Event, error: Exception) -> None:
+def _report_mistake(event: LogEntry, error: Exception) -> None:
     log = logger.bind(drain=event.drain_id, error=f"{type(error).__name__}: {error}")
     log.error("an event cannot be written")

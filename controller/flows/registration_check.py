@@ -10,7 +10,9 @@ from controller.domain.annotations import AnnotationError, read_annotations
 from controller.domain.causes import Cause, cause_of
 from controller.domain.commands import DrainCommand
 from controller.domain.pods import LivingPod, Pod
+from controller.domain.reason import combine
 from controller.domain.routing import Publish, Refuse, Routing, make_commands
+from controller.errors import RegistryError
 from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock
 
@@ -67,6 +69,9 @@ class RegistrationCheck:
         except AnnotationError as error:
             matches.miss(command.pod, f"{NOT_FOLLOWED}: {error}")
             return
+        if resolution.missing and not resolution.own:
+            reason = combine(resolution.missing)
+            raise RegistryError(str(reason), reason.code)
         if resolution.own:
             matches.found += 1
         elif resolution.rejected:

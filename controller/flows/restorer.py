@@ -26,7 +26,11 @@ from controller.flows.ports import Clock
 from controller.flows.worker_policy import WorkerPolicy
 
 REGISTRATION_TIMEOUT = timedelta(minutes=15)
-"""How long a new process may take until it has registered and says UP; afterwards the drain's own looks find it."""
+"""How long a new process usually takes at the most until it has registered and says UP."""
+LATE_INTERVAL = timedelta(minutes=1)
+"""How often an id is looked at after that, while our override may still be on it."""
+OVERRIDE_LIFETIME = timedelta(hours=1)
+"""How long a server keeps an override under which nobody is registered any more."""
 LOG_RETRY_INTERVAL = timedelta(seconds=1)
 VERIFY_AGAIN = LookAgain(after=REPLICATION_INTERVAL)
 
@@ -61,9 +65,16 @@ class Restorer:
         if troubles:
             return self._retry(command, troubles[0])
         now = self._clock()
-        if not left or now - progress.first_at > REGISTRATION_TIMEOUT:
+        waited = now - progress.first_at
+        if waited > REGISTRATION_TIMEOUT:
+            # The drain's own looks go on until it has ended.
+            left = tuple(held for held in left if not self._log.ledger.has_ended(held.key, held.out_at))
+            command = replace(command, held=left)
+        looks = [decision for decision in decisions if isinstance(decision, LookAgain)]
+        is_forgotten = waited > REGISTRATION_TIMEOUT + OVERRIDE_LIFETIME and not any(look.is_held for look in looks)
+        if not left or is_forgotten:
             return (Ack(),)
-        after = min(decision.after for decision in decisions if isinstance(decision, LookAgain))
+        after = LATE_INTERVAL if waited > REGISTRATION_TIMEOUT else min(look.after for look in looks)
         later = replace(progress, due_at=now + after, attempt=1, trouble=None, trouble_since=None)
         return (Delay(item=replace(command, progress=later), after=after),)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from controller.domain.commands import Stage, Target
 from controller.domain.events import Event, Outcome, make_event
+from controller.domain.instances import dirty_at
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.reason import Reason
 from controller.domain.stage_decisions import Observation, Report
@@ -40,6 +41,7 @@ def event_of(seen: Observation, report: Report) -> Event:
         reason=report.reason,
         target=seen.target,
         nodes=seen.readings,
+        dirty_at=dirty_at(seen.readings) if report.outcome is Outcome.out_of_service else None,
         retention_ends_at=report.retention_ends_at,
         safe_at=report.safe_at,
     )

@@ -6,18 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.candidates import Rejected, Resolution
-from controller.domain.commands import DrainCommand, Progress, Stage, Target, target_of
+from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
+from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
 from controller.domain.instances import present
-from controller.domain.intervals import next_find_in
+from controller.domain.intervals import FIND_MORE_INTERVAL, next_find_in
 from controller.domain.ownership import Owned, ownership_of
-from controller.domain.reason import Reason, ReasonCode
+from controller.domain.reason import Reason, ReasonCode, combine
+from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
 from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock, Registry
 from controller.flows.worker_policy import WorkerPolicy
 
-NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region has the pod's address or host name")
+MAX_FOUND = 256
+"""Instances of one pod that are kept in mind."""
+NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region is the pod's")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
 
 
@@ -28,14 +31,18 @@ class Found:
     targets: tuple[Target, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     """What is left alone, to be recorded."""
-    again: Progress | None = None
-    """When to look again: a young instance is not in the servers' caches yet."""
+    progress: Progress
+    """How far the search has come, and when to look again."""
     nothing: Reason | None = None
     """Why there is nothing to drain."""
 
 
 class TargetFinder:
-    """Finds the instances of one region's drain commands."""
+    """Finds the instances of one region's drain commands.
+
+    It looks until the pod's end and a while beyond, also after one was found: a young instance is not in the servers'
+    caches yet, and a pod that is deleted while it starts registers later.
+    """
 
     def __init__(
         self, *, finder: InstanceFinder, registry: Registry, log: DrainLog, policy: WorkerPolicy, clock: Clock
@@ -47,42 +54,77 @@ class TargetFinder:
         self._clock = clock
 
     async def find(self, command: DrainCommand, annotations: PodAnnotations, *, redelivered: bool) -> Found:
-        """Return what is still to be drained. RegistryError when no node answers."""
+        """Return what is still to be drained. RegistryError when no node answers, or one that may hold it."""
         progress, now = command.progress, self._clock()
         assert progress is not None
-        if progress.targets:
-            return Found(targets=await self._still_open(command, progress.targets))
-        not_before = now if progress.first_look_at else progress.first_at - self._policy.index_age
-        resolution = await self._finder.find(command, annotations, not_before=not_before)
-        targets = tuple(target_of(instance, now) for instance in resolution.own)
-        if redelivered:
-            resolution, theirs = await self._taken_over_meanwhile(command, resolution)
-            targets += theirs
-        targets = targets or await self._held(command, annotations)
-        if not targets and (again := self._again(progress, annotations, resolution)) is not None:
-            return Found(again=again)
-        if targets or resolution.rejected or self._log.ledger.has_any_ended(command.drain_id):
-            # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
-            return Found(targets=targets, rejected=resolution.rejected)
-        narrowed = bool(annotations.app or annotations.instance_id or annotations.port)
-        return Found(nothing=NONE_FITS if narrowed else NOT_FOUND)
-
-    def _again(self, progress: Progress, annotations: PodAnnotations, resolution: Resolution) -> Progress | None:
-        """Return the progress to come back with, while the instance may still appear."""
-        now = self._clock()
+        known = await self._still_open(command, progress.targets) if progress.targets else ()
+        if progress.found_all or (progress.targets and progress.first_look_at is None):
+            return Found(targets=known, progress=replace(progress, found_all=True))
         first_look_at = progress.first_look_at or now
-        if resolution.rejected and annotations.instance_id:
-            return None
-        wait = next_find_in(first_look_at, now)
-        if wait is None:
-            return None
-        return replace(
-            progress,
-            due_at=now + wait,
-            first_look_at=first_look_at,
-            attempt=progress.attempt + 1,
-            trouble=None,
-            trouble_since=None,
+        until = max(first_look_at + CACHE_TIMEOUT, command.may_register_until)
+        resolution = await self._look(command, annotations, is_last=now >= until)
+        fresh = tuple(target_of(instance, now) for instance in resolution.own)
+        if progress.found:
+            fresh = await self._still_open(command, _but(fresh, progress.found))
+        elif redelivered:
+            resolution, theirs = await self._taken_over_meanwhile(command, resolution)
+            fresh += theirs
+        targets = known + fresh[: MAX_INSTANCES - len(known)]  # the others are found again, once there is room
+        if not targets and not progress.found:
+            targets = await self._held(command, annotations)
+        rejected = await self._unrecorded(command, resolution, targets)
+        if resolution.missing and not targets and not progress.found:
+            reason = combine(resolution.missing)
+            raise RegistryError(str(reason), reason.code)
+        is_named = bool(rejected and annotations.instance_id)
+        wait = None if is_named else next_find_in(first_look_at, now, until)
+        if wait is not None and (targets or progress.found):
+            wait = FIND_MORE_INTERVAL
+        # A node that is away may hold more; but like any trouble it is not waited for without end.
+        found_all = wait is None and (not resolution.missing or now > until + self._policy.give_up_after)
+        is_old = now - first_look_at >= CACHE_TIMEOUT
+        found = tuple(dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets))))[-MAX_FOUND:]
+        progress = replace(progress, first_look_at=first_look_at, found=found, found_all=found_all)
+        if not found_all:
+            due_at = now + (wait or FIND_MORE_INTERVAL)
+            progress = replace(progress, due_at=due_at, attempt=progress.attempt + 1, trouble=None, trouble_since=None)
+        elif not found and not rejected and not self._log.ledger.has_any_ended(command.drain_id):
+            # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
+            narrowed = bool(annotations.app or annotations.instance_id or annotations.port)
+            return Found(nothing=NONE_FITS if narrowed else NOT_FOUND, progress=progress)
+        return Found(targets=targets, rejected=rejected if targets or found_all or is_old else (), progress=progress)
+
+    async def _look(self, command: DrainCommand, annotations: PodAnnotations, *, is_last: bool) -> Resolution:
+        """Look into the index: anew when something depends on it, else as the region has it."""
+        progress, now = command.progress, self._clock()
+        assert progress is not None
+        has_time = progress.found and not is_last
+        if has_time:
+            not_before = now - self._policy.index_age
+        else:
+            is_first = progress.first_look_at is None and progress.trouble is None
+            not_before = progress.first_at - self._policy.index_age if is_first else now
+        try:
+            return await self._finder.find(command, annotations, not_before=not_before, by_id=not has_time)
+        except RegistryError as error:
+            if not progress.found:
+                raise
+            return Resolution(missing=(error.reason,))  # what was found goes on
+
+    async def _unrecorded(
+        self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
+    ) -> tuple[Rejected, ...]:
+        """Leave out what was recorded before, and what is being drained."""
+        keys = {(target.app, target.id) for target in targets}
+        if resolution.rejected and not targets:
+            await self._log.wait()
+        return tuple(
+            one
+            for one in resolution.rejected
+            if (one.instance.app, one.instance.id) not in keys
+            and not self._log.ledger.has_ended(
+                (command.drain_id, one.instance.app, one.instance.id), command.observed_at
+            )
         )
 
     async def _taken_over_meanwhile(
@@ -134,3 +176,9 @@ class TargetFinder:
             for target in targets
             if not self._log.ledger.has_ended((command.drain_id, target.app, target.id), command.observed_at)
         )
+
+
+def _but(targets: Iterable[Target], known: Iterable[tuple[str, str]]) -> tuple[Target, ...]:
+    """Leave out those of these apps and ids."""
+    keys = set(known)
+    return tuple(target for target in targets if (target.app, target.id) not in keys)

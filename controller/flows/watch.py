@@ -142,8 +142,8 @@ class Watch:
 
         ``seen_until``: until when another watch has seen everything.
         """
-        if not answered:
-            self._tracker.removed(removed.pod, self._clock(), seen_until=seen_until)
+        take = self._tracker.missed if answered else self._tracker.removed
+        take(removed.pod, self._clock(), seen_until=seen_until)
         for listener in self._listeners:
             with _contained(listener, removed.pod):
                 listener.removed(removed.pod, removed.details, seen=False)

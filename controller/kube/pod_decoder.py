@@ -143,6 +143,7 @@ def pod_of(pod: PodObject) -> Pod:
             for port in container.ports or ()
             if 0 < port.container_port < 65_536
         )[:64],
+        declares_ports=all(container.ports for container in spec.containers or ()),
         phase=status.phase,
         app_label=next((label for name in APP_LABELS if (label := (meta.labels or {}).get(name))), ""),
         created_at=meta.creation_timestamp,

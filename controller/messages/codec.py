@@ -8,7 +8,7 @@ from typing import Any, TypeVar, assert_never
 import msgspec
 
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
-from controller.domain.events import Event, LogEntry, TakeoverEvent
+from controller.domain.events import Event, LogEntry, PodGoneEvent, TakeoverEvent
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.watch_position import Position
 from controller.errors import MessageError
@@ -18,13 +18,14 @@ COMMAND_TYPE = "drain.command"
 RESTORE_TYPE = "drain.restore"
 EVENT_TYPE = "drain.event"
 TAKEOVER_TYPE = "drain.takeover"
+GONE_TYPE = "drain.gone"
 POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
 MAX_BODY_BYTES = 256 * 1024
 """Bytes. A command with 64 instances and 64 living pods stays below it."""
 
-Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, Position, PodEnd)
+Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, PodGoneEvent, Position, PodEnd)
 
 
 class _Versioned(msgspec.Struct):
@@ -37,6 +38,7 @@ _command_decoder = msgspec.json.Decoder(v1.CommandV1)
 _restore_decoder = msgspec.json.Decoder(v1.RestoreV1)
 _event_decoder = msgspec.json.Decoder(v1.EventV1)
 _takeover_decoder = msgspec.json.Decoder(v1.TakeoverV1)
+_gone_decoder = msgspec.json.Decoder(v1.PodGoneV1)
 _position_decoder = msgspec.json.Decoder(v1.PositionV1)
 _end_decoder = msgspec.json.Decoder(v1.PodEndV1)
 
@@ -48,7 +50,15 @@ def encode_item(item: WorkItem) -> bytes:
 
 def encode_entry(entry: LogEntry) -> bytes:
     """Write an entry of the event log in the newest version."""
-    return _encode(entry, v1.EventV1 if isinstance(entry, Event) else v1.TakeoverV1)
+    match entry:
+        case Event():
+            return _encode(entry, v1.EventV1)
+        case TakeoverEvent():
+            return _encode(entry, v1.TakeoverV1)
+        case PodGoneEvent():
+            return _encode(entry, v1.PodGoneV1)
+        case _:
+            assert_never(entry)
 
 
 def encode_position(position: Position) -> bytes:
@@ -82,6 +92,8 @@ def type_of(message: WorkItem | LogEntry) -> str:
             return EVENT_TYPE
         case TakeoverEvent():
             return TAKEOVER_TYPE
+        case PodGoneEvent():
+            return GONE_TYPE
         case _:
             assert_never(message)
 
@@ -99,6 +111,8 @@ def decode_entry(body: bytes, type_: str | None = EVENT_TYPE) -> LogEntry:
     """Read an entry of the event log; MessageError says why it is none of ours."""
     if type_ == TAKEOVER_TYPE:
         return _decode(body, CONTENT_TYPE, type_, _takeover_decoder, TakeoverEvent)
+    if type_ == GONE_TYPE:
+        return _decode(body, CONTENT_TYPE, type_, _gone_decoder, PodGoneEvent)
     return _decode(body, CONTENT_TYPE, EVENT_TYPE, _event_decoder, Event)
 
 

@@ -41,6 +41,7 @@ class PodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host_network: bool = False
     mirror: bool = False
     ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
+    declares_ports: bool = True
     phase: Short = ""
     app_label: Short = ""
     created_at: Time | None = None
@@ -88,6 +89,12 @@ class TargetV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     renewal_interval: timedelta = timedelta(seconds=30)
     renewals: dict[Text, Time] = field(default_factory=dict)
     silent_since: Time | None = None
+    renewals_after_end: dict[Text, Time] = field(default_factory=dict)
+    written_at: Time | None = None
+    dirty_at: Time | None = None
+    last_dirty_at: Time | None = None
+    shared_id: bool = False
+    was_out: bool = False
     may_have_override: bool = False
     attempt: Annotated[int, Meta(ge=1)] = 1
     trouble: ReasonV1 | None = None
@@ -105,6 +112,8 @@ class ProgressV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble: ReasonV1 | None = None
     trouble_since: Time | None = None
     first_look_at: Time | None = None
+    found: Annotated[tuple[tuple[Text, Text], ...], Meta(max_length=256)] = ()
+    found_all: bool = False
     targets: Annotated[tuple[TargetV1, ...], Meta(max_length=64)] = ()
 
 
@@ -143,6 +152,7 @@ class HeldInstanceV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: Short
     since_at: Time
     out_at: Time
+    dirty_at: Time | None = None
 
 
 class RestoreV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -219,6 +229,7 @@ class EventV1(Struct, frozen=True, kw_only=True):
     requested_why: Text = ""
     facts: PodV1 | None = None
     end_at: Time | None = None
+    dirty_at: Time | None = None
 
 
 class TakeoverV1(Struct, frozen=True, kw_only=True):
@@ -233,6 +244,20 @@ class TakeoverV1(Struct, frozen=True, kw_only=True):
     app: Text
     instance_id: Text
     successor: PodV1
+
+
+class PodGoneV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Type ``drain.gone``: a drained pod does not run any more."""
+
+    version: Literal[1]
+    event_id: Short
+    drain_id: Short
+    at: Time
+    cluster: Short
+    region: Short
+    uid: Short
+    gone_at: Time
+    proved: bool = False
 
 
 class PodEndV1(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -319,7 +319,7 @@ async def _next_event(listening: aiohttp.ClientResponse, pod: str) -> list[Any]:
     async for line in listening.content:
         if line.startswith(b"data: "):
             event = json.loads(line[6:])
-            return [event] if event["pod"] == pod else []
+            return [event] if event.get("pod") == pod else []
     raise AssertionError("the stream has ended")
 
 

@@ -84,7 +84,10 @@ class Registration:
     ip: str
     host: str
     port: int
+    """0: disabled."""
     renewal_seconds: int
+    secure_port: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 class Client:
@@ -117,8 +120,10 @@ class Client:
             ip=one.ip,
             host=one.host,
             port=one.port,
+            secure_port=one.secure_port,
             status=self._status,
             renewal_seconds=one.renewal_seconds,
+            metadata=one.metadata,
         )
 
     async def _renew(self) -> None:
@@ -143,6 +148,10 @@ class Street:
         # Not the loopback addresses that pods with processes have: those prove nothing about who registered them.
         self._addresses = (ip_network("10.0.0.0/8")[number] for number in count(random.randrange(1 << 23)))
 
+    def new_address(self) -> str:
+        """One that no other pod of this street has."""
+        return str(next(self._addresses))
+
     async def pod(
         self,
         name: str,
@@ -155,7 +164,7 @@ class Street:
         """A pod that runs, without a process."""
         one = container(lifecycle={"preStop": {"sleep": {"seconds": LINGERS}}})
         one["ports"] = [{"containerPort": port}]
-        notes = annotations | {IP_ANNOTATION: ip or str(next(self._addresses))}
+        notes = annotations | {IP_ANNOTATION: ip or self.new_address()}
         body = pod(name, pod_spec(one, host_network=host_network), annotations=notes)
         created = await self.cluster.client.create("pods", body, self.namespace)
         pods, uid = self.cluster.node.pods, created["metadata"]["uid"]

@@ -7,10 +7,14 @@ By design, and so not asked for:
 
 - A pod whose end no watch was there to see (it ended between two lists of which it was in neither, or while the only
   watch was away) is for the sweep to find.
-- A process that outlives its pod and registers anew more than 30 s after the pod's end, under a name that another pod
-  could have, is left alone: nothing distinguishes it from a successor.
+- A process that outlives its pod and registers after the pod's end is left alone, unless it bears the pod's generated
+  name and was taken out before: nothing distinguishes it from a successor, or nobody looks any more.
+- What only a node that was away has kept of a pod, when the others showed a successor under its id, is left to the
+  successor's heartbeats; if that one dies as well before the node is back, to the sweep.
 - An override that a person set and that a memory loss of the nodes may have taken is expected neither to be there nor
   not to be.
+- Two handlings of one drain which the log is kept from may each end it: as removed and as already gone, or as refused,
+  superseded and restored. Each such word is true, and says the same of the instance.
 - A pod that ended more than 15 min before it is first seen is for the sweep too.
 - A registration under a host name that ends with a number, at another address than its pod's, is never touched; no pod
   here registers like that.
@@ -28,9 +32,9 @@ from typing import Self
 
 from controller.domain.causes import MAX_FINISHED_AGE
 from controller.domain.commands import WorkItem
-from controller.domain.events import FINAL, Outcome
-from controller.domain.instances import OUT_OF_SERVICE
-from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.events import FINAL, Event, Outcome, PodGoneEvent
+from controller.domain.instances import OUT_OF_SERVICE, Instance
+from controller.domain.ownership import END_TOLERANCE
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
@@ -41,7 +45,7 @@ from tests.fakes.outbox import Refusal
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.virtual_time import virtual_clock
 from tests.flows.model_process import Process
-from tests.flows.model_replicas import ModelBroker, ModelFeed, Replica, WatchReplica, WorkerReplica
+from tests.flows.model_replicas import BOOKMARK_INTERVAL, ModelBroker, ModelFeed, Replica, WatchReplica, WorkerReplica
 from tests.unit.building import NOON
 
 RETENTION = timedelta(minutes=1)
@@ -51,9 +55,10 @@ LONGEST_SETTLING = 3600
 MOMENT = 0.01
 REMEMBERED = timedelta(minutes=5)
 """How long the API server remembers a removal."""
-YOUNG = CLOCK_SKEW + timedelta(seconds=2)
-LATE_TO_REGISTER = 20.0
-"""A process that would register later than this after it was asked to end does not register at all."""
+
+GONE = frozenset({Outcome.removed, Outcome.already_gone})
+LEFT_ALONE = frozenset({Outcome.refused, Outcome.superseded, Outcome.restored})
+"""Two handlings of one drain that have not read of each other may call the same end by several of these names."""
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -90,10 +95,6 @@ class Member:
     """The watch that runs now has seen that it is going or gone."""
     known: bool = False
     """The watch that runs now has seen it."""
-    ended_at: datetime | None = None
-    """When it was over at the latest, for a registration that comes after."""
-    left_alone: bool = False
-    """It registered when nothing distinguished it from a successor any more."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -142,6 +143,7 @@ class Model:
             WorkerReplica(self.broker, self.nodes, policy, self._before_delete) for _ in range(self._number_of_workers)
         ]
         self.watch = WatchReplica(self.broker, self._new_feed, self._watch_is_up, self._watch_is_down)
+        self._go_on(self._send_bookmarks())
         await asyncio.sleep(2)
         return self
 
@@ -173,17 +175,7 @@ class Model:
         """Addresses that were a pod's, whose process has ended too."""
         held = {member.pod.ip for member in self.members if member.lives or member.process.alive}
         held |= {member.pod.ip for member in self.objects if not member.pod.finished}
-        held |= self._addresses_of_the_young()
         return sorted({member.pod.ip for member in self.members if not member.pod.host_network} - held)
-
-    def _addresses_of_the_young(self) -> set[str]:
-        """ASSUMED: an address is used again 30 s after the last registration there, as network plugins do.
-
-        Within that time clocks may differ, and the two registrations cannot be distinguished by when they were made.
-        """
-        now = self.now()
-        held = [one for node in self.nodes for one in node._held.values()]
-        return {one.ip for one in held if one.registered_at is not None and now - one.registered_at <= YOUNG}
 
     def may_appear(self, kind: Kind, slot: int) -> bool:
         """Whether Kubernetes would let such a pod come up now."""
@@ -259,7 +251,6 @@ class Model:
             ip=address,
             host=host,
             port=port,
-            when_registered=self._registered,
         )
         for other in self.members:
             if other.process.key == process.key:
@@ -277,7 +268,6 @@ class Model:
         now = self.now()
         deletion_at = _whole(now) + timedelta(seconds=grace)
         member.pod = replace(member.pod, deletion_at=deletion_at, grace_seconds=grace)
-        member.ended_at = min(deletion_at, member.ended_at or deletion_at)
         self._end_registration(member)
         self._go_on(self._end(member, min(lasts, grace), ending, remove=True), member)
         await self._deliver(member)
@@ -285,8 +275,6 @@ class Model:
     async def delete(self, member: Member, *, lasts: float, ending: Ending) -> None:
         """Its object is removed at once; its process lives on for so many seconds."""
         member.exists = False
-        now = self.now()
-        member.ended_at = min(now, member.ended_at or now)
         for task in member.tasks:
             task.cancel()
         if member.process.alive:
@@ -300,8 +288,7 @@ class Model:
             task.cancel()
         member.process.die()
         now = self.now()
-        member.pod = replace(member.pod, phase="Failed", finished_at=_whole(now))
-        member.ended_at = now
+        member.pod = replace(member.pod, phase="Failed", finished_at=_whole(now), ended_at=_whole(now))
         await self._deliver(member)
 
     async def process_dies(self, member: Member, *, away: float, registers: float, ready: float) -> None:
@@ -436,20 +423,8 @@ class Model:
         """It is there again."""
         if node.trouble is Trouble.down:
             await node.start()
-            self._keep_times_of_registration(node)
         else:
             node.resume()
-
-    def _keep_times_of_registration(self, node: FakeNode) -> None:
-        """ASSUMED: what a node copies from a peer keeps its time of registration.
-
-        A real one takes the time of the copy: a dead instance then looks like a successor, stays out of service, and
-        goes with its lease, which the fakes lack.
-        """
-        for key, copied in node._held.items():
-            known = [held.registered_at for peer in node.peers if (held := peer._held.get(key)) and held.registered_at]
-            if known:
-                node._held[key] = replace(copied, registered_at=min(known))
 
     # What must come of it.
 
@@ -484,7 +459,7 @@ class Model:
         for node in self.nodes:
             for instance_id in node.overrides:
                 keys = {member.process.key for member in self.members if member.process.id == instance_id}
-                if not keys & (self.by_a_person | self.unclear) and not self._is_left_alone(instance_id):
+                if not keys & (self.by_a_person | self.unclear) and not self._holds_what_may_be_left(node, instance_id):
                     wrong.append(f"{node.url} keeps an override of {instance_id}")
         wrong += self._wrong_with_the_log()
         if not self.broker.idle:
@@ -516,14 +491,16 @@ class Model:
         return wrong
 
     def _wrong_with_the_dead(self, member: Member) -> list[str]:
-        if not member.known_gone or self._is_left_alone(member.process.id) or member.process.key in self.unclear:
+        if not member.known_gone or member.process.key in self.unclear:
             return []
         if any(other.lives and other.process.key == member.process.key for other in self.members):
             return []
         return [
             f"dead: {member!r}; but {node.url} holds {held}"
             for node in self.nodes
-            if (held := node.held(*member.process.key)) is not None and member.process.is_held_as(held)
+            if (held := node.held(*member.process.key)) is not None
+            and member.process.has_registered(held)
+            and not self._may_be_left(member, held)
         ]
 
     def _wrong_with_the_log(self) -> list[str]:
@@ -540,7 +517,7 @@ class Model:
         wrong = [
             f"{key} ended as {[outcome.value for outcome in outcomes.values()]}"
             for key, outcomes in finals.items()
-            if len(outcomes) != 1
+            if len(outcomes) != 1 and not any(alike.issuperset(outcomes.values()) for alike in (LEFT_ALONE, GONE))
         ]
         wrong += [f"{key} was taken out and has no ending" for key in held if key not in finals]
         wrong += [
@@ -550,8 +527,32 @@ class Model:
         ]
         return wrong
 
-    def _is_left_alone(self, instance_id: str) -> bool:
-        return any(member.left_alone and member.process.id == instance_id for member in self.members)
+    def _may_be_left(self, member: Member, held: Instance) -> bool:
+        """Whether it was registered after the pod's end, or only a node that was away has kept it: see "By design"."""
+        ended_as = [event for event in self._events_of(member) if event.outcome in LEFT_ALONE]
+        if any(not reading.answered for event in ended_as for reading in event.nodes):
+            return True
+        gone_at = self._gone_at(member.pod.uid)
+        if gone_at is None or held.dirty_at is None or held.dirty_at <= gone_at + END_TOLERANCE:
+            return False
+        before = {event.outcome for event in self._events_of(member) if event.at <= held.dirty_at}
+        return not member.bears_its_name or Outcome.out_of_service not in before or bool(before & FINAL)
+
+    def _events_of(self, member: Member) -> list[Event]:
+        key = (member.pod.uid, *member.process.key)
+        return [event for event in self.broker.events if (event.uid, event.app, event.instance_id) == key]
+
+    def _holds_what_may_be_left(self, node: FakeNode, instance_id: str) -> bool:
+        held = node.by_id(instance_id)
+        return held is not None and any(
+            member.process.has_registered(held) and self._may_be_left(member, held) for member in self.members
+        )
+
+    def _gone_at(self, uid: str) -> datetime | None:
+        """Since when the controller takes a pod for over."""
+        said = [one.gone_at for one in self.broker.entries if isinstance(one, PodGoneEvent) and one.uid == uid]
+        said += [one.gone_at for one in self.broker.sent if one.pod.uid == uid and one.gone_at is not None]
+        return min(said, default=None)
 
     # How it goes on by itself.
 
@@ -562,18 +563,16 @@ class Model:
         else:
             member.process.die()
         if remove:
+            # The kubelet reports that the containers have ended, and removes the object after that.
+            member.pod = replace(member.pod, ended_at=_whole(self.now()))
+            await self._deliver(member)
             await asyncio.sleep(1)
             member.exists = False
             await self._deliver(member)
 
     def _end_registration(self, member: Member) -> None:
-        async def soon() -> None:
-            await asyncio.sleep(LATE_TO_REGISTER)
-            member.process.never_registers()
-
         for task in member.tasks:
             task.cancel()
-        self._go_on(soon())
 
     def _go_on(self, act: Coroutine[None, None, None], member: Member | None = None) -> None:
         task = asyncio.get_running_loop().create_task(act)
@@ -581,6 +580,13 @@ class Model:
         task.add_done_callback(self._tasks.discard)
         if member is not None:
             member.tasks.append(task)
+
+    async def _send_bookmarks(self) -> None:
+        while True:
+            await asyncio.sleep(BOOKMARK_INTERVAL)
+            self.version += 1  # other objects have changed
+            if self.connected and self.watch.up:
+                self.watch.feed.stays_silent()
 
     async def _deliver(self, member: Member) -> None:
         """What the API server says of it, to a watch that listens."""
@@ -595,12 +601,6 @@ class Model:
             member.known = member.exists
             member.known_gone = member.known_gone or member.going
         await asyncio.sleep(MOMENT)
-
-    def _registered(self, process: Process) -> None:
-        member = next(one for one in self.members if one.process is process)
-        late = member.ended_at is not None and self.now() > member.ended_at + CLOCK_SKEW - timedelta(seconds=1)
-        if late and not member.bears_its_name:
-            member.left_alone = True
 
     def _unclear(self, key: tuple[str, str]) -> None:
         self.by_a_person.discard(key)

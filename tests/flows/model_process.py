@@ -10,7 +10,8 @@ Assumed: of two processes under one id the younger one's registration wins at it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
 from controller.domain.instances import Instance
@@ -31,7 +32,6 @@ class Process:
         ip: str,
         host: str,
         port: int,
-        when_registered: Callable[[Process], None],
     ) -> None:
         self.app = app
         self.id = instance_id
@@ -44,7 +44,7 @@ class Process:
         self.rival: Process | None = None
         """A younger process under the same id."""
         self._nodes = list(nodes)
-        self._when_registered = when_registered
+        self._registrations: set[datetime] = set()
         self._reported = False
         self._life: asyncio.Task[None] | None = None
 
@@ -61,11 +61,6 @@ class Process:
         self._nodes = self._nodes[node:] + self._nodes[:node]
         self.alive, self.says, self._reported = True, "", False
         self._life = asyncio.create_task(self._live(registers_after, ready_after), name=f"process {self.id}")
-
-    def never_registers(self) -> None:
-        """It was asked to end before it had begun to serve."""
-        if not self.says and self._life is not None:
-            self._life.cancel()
 
     def die(self) -> None:
         """End without a word."""
@@ -84,6 +79,10 @@ class Process:
     def is_held_as(self, instance: Instance | None) -> bool:
         """Whether this registration is this process's."""
         return instance is not None and (instance.ip, instance.host_name) == (self.ip, self.host)
+
+    def has_registered(self, instance: Instance) -> bool:
+        """Whether this registration, or what it was copied from, was made by this very process."""
+        return self.is_held_as(instance) and instance.dirty_at in self._registrations
 
     def is_out_of_date(self, instance: Instance) -> bool:
         """Whether the dirty timestamp would show that this registration is older than what the process says."""
@@ -128,7 +127,10 @@ class Process:
             self.app, self.id, ip=self.ip, host=self.host, port=self.port, status=self.says, renewal_seconds=30
         )
         self._reported = True
-        self._when_registered(self)
+        held = node.held(self.app, self.id)
+        assert held is not None
+        assert held.dirty_at is not None
+        self._registrations.add(held.dirty_at)
 
     def _repair(self, node: FakeNode, peer: FakeNode) -> None:
         mine, theirs = node.held(self.app, self.id), peer.held(self.app, self.id)

@@ -42,6 +42,8 @@ RESTART = 5.0
 LAG = 0.1
 """Seconds until an event has come to those who follow the log."""
 REGION = "eu"
+BOOKMARK_INTERVAL = 10.0
+"""An idle watch of the API server answers this often."""
 
 T = TypeVar("T")
 BeforeDelete = Callable[[str, str, FakeNode], None]
@@ -102,6 +104,10 @@ class ModelFeed(FakePodFeed):
     def removes(self, pod: Pod, stay: PodDetails | None = None) -> None:
         self._versions.append(str(self._present()))
         super().removes(pod, stay)
+
+    def stays_silent(self) -> None:
+        self._versions.append(str(self._present()))
+        super().stays_silent()
 
 
 class Fate(CrashPlan):

@@ -29,6 +29,7 @@ async def test_a_drain_that_goes_well_costs_what_the_page_states(settings: str) 
         await world.send()
         await sleep_until(25)
         app.die()
+        await world.end()
         await world.until_idle()
     asked = [[request for request in node.requests if request != "GET apps"] for node in world.nodes]
     writes = sum(not request.startswith("GET ") for request in asked[0])

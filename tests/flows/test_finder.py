@@ -9,7 +9,7 @@ from controller.domain.instances import OUT_OF_SERVICE
 from tests.fakes.eureka_node import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World
-from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, at, terminating
+from tests.unit.building import NOON, POD_IP, a_command, a_living_pod, a_pod, at, terminating
 
 OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
 
@@ -28,7 +28,8 @@ async def test_an_instance_younger_than_the_response_cache_is_found_later() -> N
         await world.send()
         await world.until_idle()
         assert world.broker.outcomes == [Outcome.out_of_service]
-        assert 29 <= elapsed() < 36
+        out = await world.until(Outcome.out_of_service)
+        assert 29 <= (out.at - NOON).total_seconds() < 36
         assert world.everywhere() == OUT
 
 
@@ -55,15 +56,49 @@ async def test_an_instance_id_in_an_annotation_finds_a_young_instance_at_once() 
 @in_virtual_time
 async def test_a_pod_is_called_not_registered_only_after_35_seconds_of_looks() -> None:
     async with World() as world:
-        await world.send()
+        await world.send(a_command(gone_at=at(-1)))
         await asyncio.sleep(34)
         assert world.broker.events == []
         event = await world.until(Outcome.not_registered)
         assert 35 <= elapsed() < 37
-        assert "address or host name" in str(event.reason)
+        assert "no instance in the region is the pod's" in str(event.reason)
         await world.until_idle()
         assert world.registry.writes == []
         assert len(world.broker.delays) >= 10
+
+
+@in_virtual_time
+async def test_a_pod_that_is_deleted_while_it_starts_is_out_when_it_registers() -> None:
+    async with World() as world:
+        await world.send(a_command(end_at=at(130)))
+        await asyncio.sleep(45)
+        await world.process()
+        await world.until(Outcome.out_of_service)
+        assert elapsed() < 45 + 35, "callers are given it from the same cache"
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_a_second_registration_that_the_cache_shows_later_is_out_too() -> None:
+    async with World() as world:
+        await world.process()
+        fill_the_caches(world)
+        await world.process("ORDERS-ADMIN", "orders-0:admin:8081", port=8081)
+        await world.send()
+        await world.until(Outcome.out_of_service, count=2)
+        assert elapsed() < 60
+        assert world.everywhere("ORDERS-ADMIN", "orders-0:admin:8081") == OUT
+
+
+@in_virtual_time
+async def test_an_index_that_lacks_a_node_is_trouble_and_no_answer() -> None:
+    async with World() as world:
+        world.nodes[1].trouble = Trouble.down
+        await world.send(a_command(gone_at=at(-1)))
+        await asyncio.sleep(60)
+        assert world.broker.outcomes == [Outcome.retrying]
+        world.nodes[1].trouble = None
+        await world.until(Outcome.not_registered)
 
 
 @in_virtual_time

@@ -325,7 +325,6 @@ async def test_a_young_instance_is_found_beside_its_predecessors_at_the_address(
         await model.settle()
 
 
-@pytest.mark.xfail(strict=True, reason="each drain sees the other dead one at some node, and leaves the id alone")
 @in_virtual_time
 async def test_two_dead_holders_of_one_id_at_different_nodes_are_both_gone() -> None:
     async with Model(nodes=2) as model:
@@ -338,4 +337,15 @@ async def test_two_dead_holders_of_one_id_at_different_nodes_are_both_gone() -> 
         successor = await model.appear(Kind.stateful, slot=2, registers=1, ready=0)
         await model.wait(3)
         await model.fail(successor)
+        await model.settle()
+
+
+@in_virtual_time
+async def test_another_handlings_write_is_no_heartbeat_after_the_end() -> None:
+    async with Model(nodes=2, workers=2) as model:
+        own = await model.appear(Kind.random_id)
+        await model.wait(40)
+        model.watch.broker.delays_of_messages.extend([0.3])
+        await model.fail(own)
+        await model.repeat(model.broker.sent[-1])
         await model.settle()

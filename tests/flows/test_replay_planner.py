@@ -129,7 +129,7 @@ async def test_an_address_that_a_living_pod_has_by_now_is_skipped() -> None:
     stage = Stage()
     await stage.register()
     await asyncio.sleep(200)
-    heir = a_living_pod(ip=POD_IP, created_at=at(20))
+    heir = a_living_pod(ip=POD_IP, created_at=at(-20))
     stage.living = LivingPods(lambda _: (heir,), lambda _: False)
     item = await stage.only()
     assert item.decision.action is ReplayAction.superseded

@@ -195,6 +195,7 @@ async def test_a_new_process_that_takes_over_the_id_serves_again_for_good(
         await world.send()
         await world.until(Outcome.out_of_service)
         app.die()
+        await world.end()
         await sleep_until(100)
         before = Counter(world.registry.writes)
         newer = await world.process(APP, ID, status=status, **successor)

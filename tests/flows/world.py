@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from controller.app.worker_parts import build_worker
 from controller.domain.commands import DrainCommand, WorkItem
-from controller.domain.events import Event, Outcome, make_event
+from controller.domain.events import Event, Outcome, make_event, make_gone_event
 from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.flows.priority import PriorityGate
@@ -97,6 +97,11 @@ class World:
     async def send(self, item: WorkItem | None = None) -> None:
         """Send a command as the watch does."""
         await self.broker.send(item or a_command())
+
+    async def end(self, *, proved: bool = True) -> None:
+        """Record that the pod does not run any more, as the watch does."""
+        now = virtual_clock()
+        await self.broker.record(make_gone_event(a_command(), now, now, proved=proved))
 
     def an_event(self, command: DrainCommand, outcome: Outcome) -> Event:
         """An event about a command, at this moment."""

@@ -106,7 +106,9 @@ class Scene:
 
     async def hostile_instance(self, name: str) -> None:
         """A pod like any other, whose app registers under markup."""
-        created = await self.cluster.client.create("pods", pod(name, pod_spec(container())), self.namespace)
+        noted = {"eureka.drain/port": "8080"}
+        body = pod(name, pod_spec(container()), annotations=noted)
+        created = await self.cluster.client.create("pods", body, self.namespace)
         ip = await self._up(created["metadata"]["uid"])
         await self._register(HOSTILE, f"{HOSTILE}{ip}", ip)
         await self.cluster.client.delete("pods", name, self.namespace, grace_seconds=0)

@@ -29,7 +29,8 @@ from tests.stack.timeline import Timeline, now
 
 Object = dict[str, Any]
 
-#: A pod with this annotation gets that address: how a test makes a new pod reuse an old one's IP.
+#: A pod with this annotation gets that address, or those with commas between: how a test makes a new pod reuse an old
+#: one's IP, or has a dual-stack cluster.
 IP_ANNOTATION = "stack.test/ip"
 
 SHUTTING_DOWN = "node is shutting down"
@@ -115,9 +116,12 @@ class Node:
         self._ready_message = ""
         await self._renew()
 
-    async def evict(self, uid: str) -> None:
-        """As under memory pressure: the pod's processes are killed, the phase becomes Failed, the object stays."""
-        await self.pods[uid].evict()
+    async def evict(self, uid: str, *, bare: bool = False) -> None:
+        """As under memory pressure: the pod's processes are killed, the phase becomes Failed, the object stays.
+
+        `bare`: as by a kubelet that has just started, whose status of it tells no address.
+        """
+        await self.pods[uid].evict(bare=bare)
 
     def timeline(self, name: str, namespace: str = "default") -> Timeline:
         """The latest pod of that name."""
@@ -205,7 +209,7 @@ class Node:
         running = PodProcess(
             pod,
             client=self._client,
-            ip=self._address(pod),
+            ips=self._addresses(pod),
             host_ip=self.ip,
             folder=folder,
             online=self._online,
@@ -229,15 +233,15 @@ class Node:
         if not self.orphan_on_force_delete:
             self._do(pod.kill())
 
-    def _address(self, pod: Object) -> str:
+    def _addresses(self, pod: Object) -> list[str]:
         if pod["spec"].get("hostNetwork"):
-            return self.ip
+            return [self.ip]
         if wanted := (pod["metadata"].get("annotations") or {}).get(IP_ANNOTATION):
-            return str(wanted)
+            return str(wanted).split(",")
         # In turn, so that an address comes back only after all others, as with the usual network plugins.
         address = str(self.network[self._next_address])
         self._next_address = self._next_address + 1 if self._next_address < self.network.num_addresses - 2 else 2
-        return address
+        return [address]
 
     async def _bind(self, namespace: str, name: str, uid: str) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": self.name}

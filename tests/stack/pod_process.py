@@ -9,7 +9,7 @@ Trap: status and deletion are tied to the uid. Another pod of that name may be t
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.stack.container import Container
 from tests.stack.images import Host, Image, Volumes, name_of
 from tests.stack.kube_client import KubeClient, KubeError
 from tests.stack.pod_handlers import environment, expand
-from tests.stack.pod_status import conditions_of, phase_of, status_of
+from tests.stack.pod_status import bare_status_of, conditions_of, phase_of, status_of
 from tests.stack.timeline import Timeline, now
 
 Object = dict[str, Any]
@@ -35,7 +35,7 @@ class PodProcess:
         pod: Object,
         *,
         client: KubeClient,
-        ip: str,
+        ips: Sequence[str],
         host_ip: str,
         folder: Path,
         online: asyncio.Event,
@@ -43,9 +43,10 @@ class PodProcess:
         host: Host | None,
     ) -> None:
         metadata, spec = pod["metadata"], pod["spec"]
-        self.namespace, self.name, self.uid, self.ip = metadata["namespace"], metadata["name"], metadata["uid"], ip
+        self.namespace, self.name, self.uid = metadata["namespace"], metadata["name"], metadata["uid"]
+        self.ip, self.ips = ips[0], tuple(ips)
         self.timeline = Timeline.of(pod)
-        self.timeline.ip = ip
+        self.timeline.ip = self.ip
         self._client, self._host_ip, self._online = client, host_ip, online
         self._images, self._host = images, host
         self._volumes: list[Volumes] = []
@@ -59,6 +60,7 @@ class PodProcess:
         self._termination: asyncio.Task[None] | None = None
         self._ended = False
         self._evicted = False
+        self._bare = False
         self._started_at = now()
 
     def _container(self, pod: Object, spec: Object, folder: Path) -> Container:
@@ -138,9 +140,12 @@ class PodProcess:
         self._deleting.set()
         await self.kill()
 
-    async def evict(self) -> None:
-        """As a kubelet short of memory: kill without preStop, phase Failed, and the object stays."""
-        self._evicted = True
+    async def evict(self, *, bare: bool = False) -> None:
+        """As a kubelet short of memory: kill without preStop, phase Failed, and the object stays.
+
+        `bare`: its status tells nothing else any more, neither addresses nor containers.
+        """
+        self._evicted, self._bare = True, bare
         await self.kill()
 
     def vanish(self) -> None:
@@ -165,15 +170,18 @@ class PodProcess:
         states = [container.state for container in self.containers]
         ready = not self._ended and all(state.ready for state in states)
         self._conditions = conditions_of(ready, self._conditions, now(), evicted=self._evicted)
-        status = status_of(
-            states,
-            phase="Failed" if self._evicted else phase_of(states, ended=self._ended),
-            ip=self.ip,
-            host_ip=self._host_ip,
-            started_at=self._started_at,
-            conditions=self._conditions,
-            reason="Evicted" if self._evicted else None,
-        )
+        if self._bare:
+            status = bare_status_of(self._conditions)
+        else:
+            status = status_of(
+                states,
+                phase="Failed" if self._evicted else phase_of(states, ended=self._ended),
+                ips=self.ips,
+                host_ip=self._host_ip,
+                started_at=self._started_at,
+                conditions=self._conditions,
+                reason="Evicted" if self._evicted else None,
+            )
         await self._client.patch_status("pods", self.name, status, self.namespace, uid=self.uid)
         if ready:
             self.timeline.mark_first("ready")

@@ -65,7 +65,7 @@ def status_of(
     states: Sequence[ContainerState],
     *,
     phase: str,
-    ip: str,
+    ips: Sequence[str],
     host_ip: str,
     started_at: datetime,
     conditions: Sequence[Object],
@@ -74,8 +74,8 @@ def status_of(
     """The patch for the status subresource."""
     status: Object = {
         "phase": phase,
-        "podIP": ip,
-        "podIPs": [{"ip": ip}],
+        "podIP": ips[0],
+        "podIPs": [{"ip": ip} for ip in ips],
         "hostIP": host_ip,
         "hostIPs": [{"ip": host_ip}],
         "startTime": stamp(started_at),
@@ -83,6 +83,12 @@ def status_of(
         "containerStatuses": [state.as_status() for state in states],
     }
     return status | ({"reason": reason} if reason else {})
+
+
+def bare_status_of(conditions: Sequence[Object]) -> Object:
+    """The same for a pod of which its node knows no more than that it has evicted it: a merge takes the rest away."""
+    unknown = ("podIP", "podIPs", "hostIP", "hostIPs", "startTime", "containerStatuses")
+    return {"phase": "Failed", "reason": "Evicted", "conditions": list(conditions), **dict.fromkeys(unknown)}
 
 
 def conditions_of(ready: bool, before: Sequence[Object], at: datetime, *, evicted: bool = False) -> list[Object]:

@@ -212,6 +212,27 @@ async def test_a_pod_may_be_given_the_address_of_an_earlier_one(cluster: Cluster
     assert found["status"]["podIP"] == two.ip == one.ip
 
 
+async def test_a_pod_may_have_an_address_of_either_family(cluster: Cluster, namespace: str) -> None:
+    addresses = "fd00:10::7,10.1.0.7"
+    one = await running_pod(cluster, namespace, "dual", pod_spec(container()), annotations={IP_ANNOTATION: addresses})
+    found = await cluster.client.get("pods", "dual", namespace)
+    assert found is not None
+    assert found["status"]["podIP"] == one.ip == "fd00:10::7"
+    assert [each["ip"] for each in found["status"]["podIPs"]] == ["fd00:10::7", "10.1.0.7"]
+
+
+async def test_an_evicted_pods_status_may_tell_no_address(cluster: Cluster, namespace: str) -> None:
+    one = await running_pod(cluster, namespace, "bare", pod_spec(container()))
+    await cluster.node.evict(one.uid, bare=True)
+
+    async def look() -> Object | None:
+        found = await cluster.client.get("pods", "bare", namespace)
+        return found["status"] if found and found["status"]["phase"] == "Failed" else None
+
+    status = await until(look, "the eviction")
+    assert not {"podIP", "podIPs", "hostIP", "containerStatuses"} & {*status}
+
+
 async def test_a_pod_on_the_hosts_network_has_the_nodes_address(cluster: Cluster, namespace: str) -> None:
     one = await running_pod(cluster, namespace, "host", pod_spec(container(), host_network=True))
     assert one.ip == cluster.node.ip

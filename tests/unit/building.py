@@ -88,6 +88,7 @@ def an_instance(**facts: Any) -> Instance:
         "port": 8080,
         "status": "UP",
         "registered_at": at(-3590),
+        "dirty_at": at(-3590),
         "renewed_at": at(80),
     }
     return Instance(**{**usual, **facts})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from hypothesis import strategies as st
 
 from controller.domain.causes import Cause
@@ -32,6 +34,7 @@ pods = st.builds(
     host_network=st.booleans(),
     mirror=st.booleans(),
     ports=ports,
+    declares_ports=st.booleans(),
     phase=words,
     app_label=words,
     created_at=st.none() | times,
@@ -65,8 +68,15 @@ targets = st.builds(
     port=st.integers(0, 65_535),
     stage=st.sampled_from(Stage),
     due_at=times,
+    renewal_interval=st.integers(1, 86_399).map(lambda seconds: timedelta(seconds=seconds)),
     renewals=st.dictionaries(words, times, max_size=3),
     silent_since=st.none() | times,
+    renewals_after_end=st.dictionaries(words, times, max_size=3),
+    written_at=st.none() | times,
+    dirty_at=st.none() | times,
+    last_dirty_at=st.none() | times,
+    shared_id=st.booleans(),
+    was_out=st.booleans(),
     may_have_override=st.booleans(),
     attempt=st.integers(1, 10**6),
     trouble=st.none() | reasons,
@@ -76,10 +86,14 @@ progresses = st.builds(
     Progress,
     first_at=times,
     due_at=times,
+    step=st.integers(0, 10**6),
+    chain=words,
     attempt=st.integers(1, 10**6),
     trouble=st.none() | reasons,
     trouble_since=st.none() | times,
     first_look_at=st.none() | times,
+    found=st.lists(st.tuples(words, words), max_size=3).map(tuple),
+    found_all=st.booleans(),
     targets=st.lists(targets, max_size=3).map(tuple),
 )
 commands = st.builds(
@@ -92,6 +106,8 @@ commands = st.builds(
     observed_at=times,
     since_at=times,
     end_at=times,
+    gone_at=st.none() | times,
+    end_proved=st.booleans(),
     living=st.lists(living, max_size=3).map(tuple),
     requested_by=words,
     requested_at=st.none() | times,

@@ -10,7 +10,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Resolution, resolve
 from controller.domain.instances import Instance
 from controller.domain.reason import ReasonCode
-from tests.unit.building import POD_IP, a_command, a_living_pod, an_instance, at
+from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, an_instance, at
 
 
 def resolved(
@@ -22,6 +22,20 @@ def resolved(
 def test_each_of_several_instances_of_one_pod_is_its_own() -> None:
     several = (an_instance(), an_instance(app="ADMIN", id="a", port=8081), an_instance(id="b", port=8082))
     assert resolved(*several).own == several
+
+
+def test_another_app_with_its_address_and_port_by_chance_is_left_alone() -> None:
+    # Two clusters, one registry, pod networks that overlap, and prefer-ip in both.
+    own = an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP)
+    other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
+    assert resolved(own, other, pod=a_pod(app_label="orders")).own == (own,)
+
+
+def test_two_that_only_their_ids_tell_apart_are_both_left_alone() -> None:
+    # Each machine may say of itself that it is at a loopback address; the template gives both the same host name.
+    one, two = (an_instance(id=f"orders:{number}", ip="127.0.0.1", host_name="orders") for number in "12")
+    pod = a_pod(name="orders-7cd9c4fbcc-nlttw", hostname="orders", app_label="orders")
+    assert resolved(one, two, pod=pod).own == ()
 
 
 @pytest.mark.parametrize(
@@ -70,7 +84,7 @@ def test_an_id_that_lives_in_two_apps_of_the_same_pod_is_drained_in_both() -> No
 
 
 def test_an_id_that_a_newer_process_holds_in_another_app_is_refused() -> None:
-    newer = an_instance(app="BANK", registered_at=at(500))
+    newer = an_instance(app="BANK", registered_at=at(500), ip="10.1.0.99")
     assert resolved(an_instance(), holders=(newer,)).own == ()
 
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.intervals import NOT_REGISTERED_AFTER, next_find_in, retry_delay
+from controller.domain.commands import CACHE_TIMEOUT
+from controller.domain.intervals import next_find_in, retry_delay
 from controller.rabbit.delay import whole_seconds
 from tests.unit.building import NOON
 
@@ -30,22 +31,31 @@ def test_looking_ends_after_the_servers_cache_has_been_outwaited(lateness: list[
     # Every look happens when the ladder lets it (whole seconds), and then some seconds late.
     now, looks = NOON, 0
     for late in lateness:
-        wait = next_find_in(NOON, now)
+        wait = next_find_in(NOON, now, NOON + CACHE_TIMEOUT)
         if wait is None:
             break
-        assert timedelta(0) < wait <= NOT_REGISTERED_AFTER
+        assert timedelta(0) < wait <= CACHE_TIMEOUT
         now += timedelta(seconds=whole_seconds(wait) + late)
         looks += 1
-    assert next_find_in(NOON, now) is None
-    assert now - NOON >= NOT_REGISTERED_AFTER
+    assert next_find_in(NOON, now, NOON + CACHE_TIMEOUT) is None
+    assert now - NOON >= CACHE_TIMEOUT
     assert 1 <= looks <= 40
 
 
 def test_a_young_instance_is_looked_for_often_in_its_first_ten_seconds() -> None:
     now, looks = NOON, []
-    while (wait := next_find_in(NOON, now)) is not None:
+    while (wait := next_find_in(NOON, now, NOON + CACHE_TIMEOUT)) is not None:
         now += timedelta(seconds=whole_seconds(wait))
         looks.append((now - NOON).total_seconds())
     assert [look for look in looks if look <= 10] == [1, 2, 3, 5, 7, 10]
     assert max(later - earlier for earlier, later in pairwise(looks)) <= 5
     assert looks[-1] == 35
+
+
+def test_a_pod_that_may_still_register_is_looked_for_until_it_cannot() -> None:
+    until, now, looks = NOON + timedelta(seconds=165), NOON, []
+    while (wait := next_find_in(NOON, now, until)) is not None:
+        now += timedelta(seconds=whole_seconds(wait))
+        looks.append((now - NOON).total_seconds())
+    assert max(later - earlier for earlier, later in pairwise(looks)) <= 10
+    assert looks[-1] == 165

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.causes import REVERSIBLE, Cause
-from controller.domain.events import FINAL, Event, Outcome, make_event
+from controller.domain.events import FINAL, Event, Outcome, make_event, make_gone_event
 from controller.domain.ledger import SETTLE_TIMEOUT, Ledger
-from tests.unit.building import POD_IP, a_command, a_pod, a_target, an_instance, at
+from controller.domain.reason import ReasonCode
+from tests.unit.building import POD_IP, a_command, a_pod, a_reason, a_target, an_instance, at
 
 KEY = (a_command().drain_id, "ORDERS", "orders-0:orders:8080")
 SUCCESSOR = a_pod("uid-2", ip="10.1.0.99", created_at=at(20))
@@ -96,3 +97,27 @@ def test_an_event_that_comes_twice_counts_once(outcomes: list[Outcome], data: st
     once, twice = ledger_of(*events), ledger_of(*again)
     assert list(once.held_at(SUCCESSOR)) == list(twice.held_at(SUCCESSOR))
     assert once.has_ended(KEY, at(-1)) == twice.has_ended(KEY, at(-1))
+
+
+def test_a_proved_end_replaces_one_that_was_only_seen() -> None:
+    seen = make_gone_event(a_command(), at(9), at(10), proved=False)
+    proved = make_gone_event(a_command(), at(5), at(11), proved=True)
+    for entries in ((seen, proved), (proved, seen)):
+        ledger = Ledger()
+        assert ledger.gone("uid-1") is None
+        for entry in entries:
+            ledger.apply(entry)
+        assert ledger.gone("uid-1") == proved
+
+
+def test_what_was_out_before_the_drain_is_not_ours_to_give_back() -> None:
+    before = replace(an_event(Outcome.out_of_service), reason=a_reason("by a person", ReasonCode.already_out))
+    assert list(ledger_of(before).held_at(SUCCESSOR)) == []
+    assert not ledger_of(before).holds("eu", KEY[1], KEY[2])
+
+
+def test_a_registration_is_a_going_pods_if_it_was_made_before_that_went() -> None:
+    ledger = ledger_of(an_event(Outcome.requested, 50))
+    assert ledger.is_of_a_going_pod(an_instance(registered_at=at(40)))
+    assert not ledger.is_of_a_going_pod(an_instance(registered_at=at(60)))
+    assert not ledger.is_of_a_going_pod(an_instance(ip="10.1.0.99", registered_at=at(40)))

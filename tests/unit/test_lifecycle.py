@@ -30,11 +30,11 @@ from tests.unit.building import NODES, a_command, a_target, an_instance, at, out
 
 POLICY = WorkerPolicy(retention=timedelta(minutes=5))
 HOLDERS = {
-    "registered later": an_instance(registered_at=at(500)),
-    "registered later, still starting": an_instance(registered_at=at(500), status="STARTING"),
-    "registered later, under the override": out(registered_at=at(500)),
+    "registered later": an_instance(registered_at=at(500), dirty_at=at(500)),
+    "registered later, still starting": an_instance(registered_at=at(500), dirty_at=at(500), status="STARTING"),
+    "registered later, under the override": out(registered_at=at(500), dirty_at=at(500)),
     "at another address": an_instance(ip="10.1.0.99", host_name="x"),
-    "with another host name": an_instance(host_name="x"),
+    "of another pod": an_instance(pod_uid="another"),
 }
 BEFORE = {"up": an_instance(), "out": out(), "absent": None, "unreachable": Condition.unreachable}
 
@@ -88,7 +88,8 @@ async def advance(registry: FakeRegistry, *, policy: WorkerPolicy = POLICY, **fa
         log=FakeLog(),
         recent_take_outs=RecentTakeOuts(),
     )
-    return await worker.lifecycle.step(a_command(), PodAnnotations(), a_target(**facts))
+    command, target = a_command(gone_at=at(30)), a_target(last_dirty_at=at(-3590), **facts)
+    return await worker.lifecycle.step(command, PodAnnotations(), target)
 
 
 def outcomes_of(step: StepResult) -> list[Outcome]:
@@ -110,15 +111,18 @@ async def test_once_a_node_shows_another_holder_only_our_override_is_lifted(
     answers: list[Any] = [HOLDERS[holder], BEFORE[other]]
     registry = holding(*(reversed(answers) if swapped else answers))
     known = renewals(readings(out(), out()))
-    step = await advance(registry, stage=stage, silent_since=at(0), renewals=known)
+    ours = stage is not Stage.take_out
+    step = await advance(registry, stage=stage, silent_since=at(9_970), renewals=known, may_have_override=ours)
     outcomes = outcomes_of(step)
-    if stage is Stage.take_out:
-        assert writes_of(registry) == []
-        assert step.onward is None
-        assert outcomes in ([Outcome.superseded], [Outcome.refused])
-        return
     newer_one_is_held = holder == "registered later, under the override"
     old_one_is_shown = other in ("up", "out")
+    if stage is Stage.take_out:
+        assert writes_of(registry) == []
+        if step.onward is not None:
+            assert old_one_is_shown, "it waits for a heartbeat where both of them may be dead"
+        else:
+            assert outcomes in ([Outcome.superseded], [Outcome.refused])
+        return
     lifts = newer_one_is_held and not old_one_is_shown and stage is Stage.give_back
     assert writes_of(registry) == ([(node, RESTORE) for node in NODES[:2]] if lifts else [])
     if newer_one_is_held or other == "out":
@@ -126,6 +130,17 @@ async def test_once_a_node_shows_another_holder_only_our_override_is_lifted(
     else:
         # Where a node cannot be asked, nobody knows yet whether the id serves again.
         assert outcomes == [Outcome.retrying if other == "unreachable" else Outcome.restored]
+
+
+@pytest.mark.parametrize("stage", [Stage.take_out, Stage.retain])
+@pytest.mark.parametrize("silent", [False, True])
+@in_virtual_time
+async def test_where_nobody_heartbeats_another_dead_holder_ends_no_drain(stage: Stage, silent: bool) -> None:
+    registry = holding(an_instance(), HOLDERS["at another address"])
+    known = renewals(readings(an_instance(), an_instance()))
+    silent_since = at(9_900 if silent else 9_970)
+    await advance(registry, stage=stage, silent_since=silent_since, renewals=known)
+    assert writes_of(registry) == ([(node, TAKE_OUT) for node in NODES[:2]] if silent else [])
 
 
 @in_virtual_time
@@ -137,11 +152,11 @@ async def test_a_successor_that_appears_during_a_write_loses_our_override_only()
     assert step.onward is not None
     assert step.event is None
     noted = holding(newer)
-    step = await advance(noted, stage=step.onward.stage)
+    step = await advance(noted, stage=step.onward.stage, may_have_override=True)
     assert writes_of(noted) == [], "that it is to be lifted is written down before it is done"
     assert step.onward is not None
     later = holding(newer)
-    await advance(later, stage=step.onward.stage)
+    await advance(later, stage=step.onward.stage, may_have_override=True)
     assert writes_of(later) == [(NODES[0], RESTORE)]
 
 

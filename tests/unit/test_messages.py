@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.causes import Cause
-from controller.domain.commands import DrainCommand, RestoreCommand, Stage, Target, WorkItem, make_restore
-from controller.domain.events import Event, Outcome, TakeoverEvent, make_event, make_takeover_event
+from controller.domain.commands import DrainCommand, Progress, RestoreCommand, Stage, Target, WorkItem, make_restore
+from controller.domain.events import (
+    Event,
+    Outcome,
+    PodGoneEvent,
+    TakeoverEvent,
+    make_event,
+    make_gone_event,
+    make_takeover_event,
+)
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Condition
-from controller.domain.pods import Pod
+from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
 from controller.errors import MessageError
@@ -27,6 +35,7 @@ from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
     EVENT_TYPE,
+    GONE_TYPE,
     MAX_BODY_BYTES,
     RESTORE_TYPE,
     TAKEOVER_TYPE,
@@ -50,7 +59,7 @@ from tests.unit.building import (
     readings,
     terminating,
 )
-from tests.unit.messages_drawn import commands, pods, reasons, targets
+from tests.unit.messages_drawn import commands, living, pods, progresses, reasons, targets
 
 GOLDEN = Path(__file__).parent / "golden"
 UNREACHABLE = Reason(code=ReasonCode.unreachable, detail="http://eureka-1:8761/eureka: unreachable")
@@ -65,6 +74,14 @@ def refusal(body: bytes, type_: str | None = COMMAND_TYPE, content_type: str | N
     with pytest.raises(MessageError) as caught:
         decoded(body, type_, content_type)
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "drawn"),
+    [(Pod, pods), (LivingPod, living), (Target, targets), (Progress, progresses), (DrainCommand, commands)],
+)
+def test_every_field_is_drawn(kind: Any, drawn: st.SearchStrategy[Any]) -> None:
+    assert [field.name for field in fields(kind) if f"{field.name}=" not in repr(drawn)] == []
 
 
 @given(commands)
@@ -177,6 +194,7 @@ def full_event() -> Event:
         nodes=readings(out(), None, Condition.failing),
         retention_ends_at=at(330),
         safe_at=at(95.75),
+        dirty_at=at(-3590),
     )
 
 
@@ -215,6 +233,10 @@ def full_takeover() -> TakeoverEvent:
     return make_takeover_event(full_restore(), HELD, at(3))
 
 
+def full_gone() -> PodGoneEvent:
+    return make_gone_event(full_command(), at(31), at(32), proved=True)
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
@@ -224,6 +246,7 @@ def full_takeover() -> TakeoverEvent:
         ("retrying.v1.json", encode_entry(retrying_event())),
         ("event.v1.json", encode_entry(full_event())),
         ("takeover.v1.json", encode_entry(full_takeover())),
+        ("gone.v1.json", encode_entry(full_gone())),
         ("end.v1.json", encode_end(full_end())),
     ],
 )
@@ -241,6 +264,7 @@ def test_what_the_first_release_has_written_is_still_read() -> None:
     assert decode_entry(golden("requested"), EVENT_TYPE) == first_event()
     assert decode_entry(golden("retrying"), EVENT_TYPE) == retrying_event()
     assert decode_entry(golden("takeover"), TAKEOVER_TYPE) == full_takeover()
+    assert decode_entry(golden("gone"), GONE_TYPE) == full_gone()
     assert decode_end(golden("end")) == full_end()
     nodes = tuple(replace(reading, instance=None) for reading in full_event().nodes)
     assert decode_entry(golden("event")) == replace(full_event(), nodes=nodes), "instances stay with the worker"

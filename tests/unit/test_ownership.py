@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.ownership import Foreign, Owned, TakenOver, is_same, may_share, ownership_of
+from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, ownership_of
 from controller.domain.reason import ReasonCode
 from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, an_instance, at, terminating
 
@@ -42,9 +42,9 @@ def test_what_stands_at_the_pods_address_or_host_name_alone_is_its_own(instance:
     "instance",
     [
         NEIGHBOUR,
-        {"ip": "", "host_name": ""},
+        {"ip": "", "host_name": "", "id": "x"},
         {"ip": "10.1.0.70", "host_name": ""},
-        {"ip": "", "host_name": "orders-01"},
+        {"ip": "", "host_name": "orders-01", "id": "x"},
     ],
     ids=str,
 )
@@ -54,12 +54,27 @@ def test_what_stands_elsewhere_is_somebody_elses(instance: dict[str, Any]) -> No
 
 def test_a_pod_without_an_address_does_not_own_what_has_none() -> None:
     pod = terminating(a_pod(ip=""))
-    assert isinstance(ownership_of(an_instance(ip="", host_name="x"), a_command(pod), PodAnnotations()), Foreign)
+    assert isinstance(
+        ownership_of(an_instance(ip="", host_name="x", id="x"), a_command(pod), PodAnnotations()), Foreign
+    )
 
 
-@pytest.mark.parametrize("seconds", [61, 3600])
-def test_what_was_registered_after_the_pods_end_is_a_newer_process(seconds: int) -> None:
-    assert verdict({"registered_at": at(seconds)}) is TakenOver
+@pytest.mark.parametrize("seconds", [34, 3600])
+def test_what_was_registered_after_the_pods_end_is_settled_by_heartbeats(seconds: int) -> None:
+    assert verdict({"registered_at": at(seconds)}, gone_at=at(30)) is Unsettled
+
+
+@pytest.mark.parametrize("seconds", [31, 3600])
+def test_what_is_registered_while_the_pod_may_run_is_its_own(seconds: int) -> None:
+    # Its deadline is no end: a finalizer, a lost node or a slow kubelet keeps it.
+    assert verdict({"registered_at": at(seconds)}) is Owned
+
+
+@pytest.mark.parametrize(("dirty", "expected"), [(at(-3590), Owned), (at(500), TakenOver)])
+def test_a_copy_of_the_pods_registration_is_its_own_and_a_new_one_is_not(dirty: Any, expected: type) -> None:
+    found = an_instance(registered_at=at(500), dirty_at=dirty)
+    target = a_target(last_dirty_at=at(-3590))
+    assert type(ownership_of(found, a_command(gone_at=at(30)), PodAnnotations(), target)) is expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +82,7 @@ def test_what_was_registered_after_the_pods_end_is_a_newer_process(seconds: int)
     [
         (at(20), at(-3590), Owned),
         (at(20), at(25), TakenOver),
-        (at(20), at(0), TakenOver),  # within the clocks' skew nothing can be known
+        (at(20), at(0), Unsettled),  # within the clocks' skew nothing can be known
         (None, at(-3590), TakenOver),
         (at(20), None, TakenOver),
     ],
@@ -123,11 +138,11 @@ def test_the_same_address_written_in_another_way_is_the_same(of_pod: str, of_ins
         ({"port": 9090}, PodAnnotations(), Foreign),
         ({"port": 0}, PodAnnotations(), Foreign),
         ({"port": 9090}, PodAnnotations(port=9090), Owned),
-        ({"port": 8080}, PodAnnotations(port=9090), Foreign),
+        ({"port": 8080}, PodAnnotations(port=9090), Owned),
         ({"port": 0, "id": "x"}, PodAnnotations(instance_id="x"), Owned),
         ({"port": 0, "id": "y"}, PodAnnotations(instance_id="x"), Foreign),
         ({"ip": "192.168.0.5", "host_name": "node-b", "id": "x"}, PodAnnotations(instance_id="x"), Foreign),
-        ({"registered_at": at(100)}, PodAnnotations(), TakenOver),
+        ({"registered_at": at(100)}, PodAnnotations(), Owned),
     ],
     ids=str,
 )
@@ -159,28 +174,10 @@ def test_an_annotation_gives_no_power_over_an_instance_at_another_address() -> N
 
 def test_a_reason_is_given_for_each_refusal() -> None:
     foreign = ownership_of(an_instance(**NEIGHBOUR), a_command(), PodAnnotations())
-    newer = ownership_of(an_instance(registered_at=at(100)), a_command(), PodAnnotations())
+    newer = ownership_of(an_instance(registered_at=at(100), ip="10.1.0.99"), a_command(), PodAnnotations())
     assert isinstance(foreign, Foreign)
     assert foreign.reason.code is ReasonCode.not_its_own
     assert "10.1.0.99" in foreign.reason.detail
     assert isinstance(newer, TakenOver)
     assert newer.reason.code is ReasonCode.taken_over
     assert newer.reason.detail
-
-
-@pytest.mark.parametrize(
-    ("instance", "same"),
-    [({}, True), ({"ip": "10.1.0.9"}, False), ({"host_name": "x"}, False), ({"status": "DOWN"}, True)],
-)
-def test_an_id_has_the_same_holder_with_the_same_address_and_host_name(instance: dict[str, Any], same: bool) -> None:
-    assert is_same(an_instance(**instance), a_target()) is same
-
-
-@pytest.mark.parametrize("instance", [{}, {"ip": ""}, {"host_name": "x"}, {"ip": "10.9.9.9", "host_name": "Orders-0"}])
-def test_the_first_choice_misses_nothing_that_could_be_owned(instance: dict[str, Any]) -> None:
-    assert may_share(a_pod(), an_instance(**instance))
-
-
-def test_the_first_choice_excludes_the_rest() -> None:
-    assert not may_share(a_pod(), an_instance(**NEIGHBOUR))
-    assert not may_share(a_pod(ip=""), an_instance(ip="", host_name=""))

@@ -75,6 +75,7 @@ def test_a_running_pod_is_read() -> None:
     pod, whole = decode_pod(json.dumps(an_object()).encode())
     assert whole.metadata.resource_version == "42"
     assert (pod.namespace, pod.name, pod.uid, pod.ip, pod.node) == ("shop", "orders-0", "uid-1", "10.1.0.7", "node-a")
+    assert not pod.declares_ports, "the sidecar may listen at any"
     assert (pod.hostname, pod.ports, pod.phase, pod.app_label) == ("orders-0", (8080,), "Running", "orders")
     assert pod.created_at == NOON - timedelta(hours=1)
     assert cause_of(pod) is None

@@ -11,7 +11,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
 from controller.domain.drain_record import DrainRecord, new_record
-from controller.domain.events import FINAL, Event, Outcome, make_event
+from controller.domain.events import FINAL, Event, Outcome, make_event, make_gone_event
 from controller.domain.instances import Condition, Instance
 from controller.domain.reason import ReasonCode
 from controller.domain.replay_plan import (
@@ -60,8 +60,21 @@ def observed(*shown: Instance | Condition | None) -> Observation:
 def test_a_command_is_composed_again_from_the_event_log() -> None:
     again = replay_command(record_of(an_event(Outcome.requested), an_event(Outcome.removed, 400, target=ONE)), ANN)
     assert again == a_command(
-        observed_at=ANN.at, requested_by="ann@desk", requested_at=ANN.at, requested_why="INC-1", progress=None
+        observed_at=ANN.at,
+        gone_at=at(30),
+        requested_by="ann@desk",
+        requested_at=ANN.at,
+        requested_why="INC-1",
+        progress=None,
     )
+
+
+def test_a_replay_knows_when_the_pod_had_gone() -> None:
+    record = record_of(an_event(Outcome.requested))
+    record.apply(make_gone_event(a_command(), at(7), at(9), proved=True), timeline=False)
+    again = replay_command(record, ANN)
+    assert isinstance(again, DrainCommand)
+    assert again.gone_at == at(7)
 
 
 def test_without_its_beginning_a_drain_cannot_be_asked_for_again() -> None:
@@ -134,10 +147,10 @@ def test_what_was_just_asked_for_again_is_under_way(before: Outcome) -> None:
         ((out(), Condition.unreachable), ReplayAction.drain, "once it can be proved"),
         ((None, Condition.denied), ReplayAction.drain, "once it can be proved"),
         ((Condition.failing, Condition.failing), ReplayAction.drain, "HTTP 500"),
-        ((an_instance(registered_at=at(100)), out()), ReplayAction.superseded, "after the pod's end"),
-        ((an_instance(registered_at=at(100)), None), ReplayAction.superseded, "after the pod's end"),
-        ((an_instance(ip="10.9.9.9", host_name="x"), None), ReplayAction.refuse, "are not the pod's"),
-        ((an_instance(ip="10.9.9.9"), out()), ReplayAction.refuse, "not the pod's alone"),
+        ((an_instance(ip="10.9.9.9", registered_at=at(100)), out()), ReplayAction.superseded, "is not the pod's"),
+        ((an_instance(ip="10.9.9.9", registered_at=at(100)), None), ReplayAction.superseded, "is not the pod's"),
+        ((an_instance(ip="10.9.9.9", host_name="x"), None), ReplayAction.refuse, "is not the pod's"),
+        ((an_instance(pod_uid="other"), out()), ReplayAction.refuse, "another pod's uid"),
     ],
     ids=str,
 )

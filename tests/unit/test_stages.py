@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -17,7 +17,8 @@ from controller.domain.instances import Condition, Instance
 from controller.domain.reason import ReasonCode
 from controller.domain.silence import renewals
 from controller.domain.stage_decisions import Continue, Delete, Finish, Observation, Obstructed, StageDecision, TakeOut
-from controller.domain.stages import MAX_DENIED_ATTEMPTS, STAGES, check_ownership, is_hopeless
+from controller.domain.stages import MAX_DENIED_ATTEMPTS, STAGES, is_hopeless
+from controller.domain.takeover import check_ownership
 from tests.unit.building import NODES, a_command, a_target, an_instance, at, out, readings
 
 SAYS: dict[str, Instance | Condition | None] = {
@@ -40,10 +41,17 @@ EVERY = [states for size in (1, 2, 3) for states in product(SAYS, repeat=size)]
 
 
 def observe(
-    target: Target, *answers: Any, now: float = 100_000, end: float = 30, retention: float = 0, **facts: Any
+    target: Target,
+    *answers: Any,
+    now: float = 100_000,
+    end: float = 30,
+    gone_at: datetime | None = None,
+    proved: bool = False,
+    retention: float = 0,
+    **facts: Any,
 ) -> Observation:
     return Observation(
-        command=a_command(end_at=at(end)),
+        command=a_command(end_at=at(end), gone_at=gone_at, end_proved=proved),
         annotations=PodAnnotations(),
         target=target,
         readings=readings(*answers),
@@ -223,18 +231,19 @@ def test_a_process_that_still_heartbeats_is_looked_at_again_and_again() -> None:
 @pytest.mark.parametrize(
     ("holder", "outcome"),
     [
-        (an_instance(registered_at=at(500)), Outcome.superseded),
+        (an_instance(registered_at=at(500), dirty_at=at(500)), Outcome.superseded),
         (an_instance(ip="10.1.0.99", host_name="x"), Outcome.refused),
-        (an_instance(host_name="other"), Outcome.superseded),
+        (an_instance(pod_uid="other"), Outcome.refused),
     ],
-    ids=["newer", "elsewhere", "same address, other host name"],
+    ids=["newer", "elsewhere", "another pod's by its uid"],
 )
 def test_one_node_that_shows_another_holder_is_enough_to_end_it(
     position: int, holder: Instance, outcome: Outcome
 ) -> None:
     answers: list[Any] = [out(), out(), out()]
     answers[position] = holder
-    decision = check_ownership(observe(a_target(), *answers))
+    target = a_target(last_dirty_at=at(-3590))
+    decision = check_ownership(observe(target, *answers, gone_at=at(30)))
     assert isinstance(decision, Finish)
     assert decision.report.outcome is outcome
     assert decision.report.reason
@@ -250,3 +259,16 @@ def test_what_is_still_the_pods_or_not_known_passes() -> None:
 )
 def test_only_a_node_that_goes_on_denying_us_is_hopeless(state: str, attempt: int, hopeless: bool) -> None:
     assert is_hopeless(readings(*heard(("out", state))), attempt) is hopeless
+
+
+def test_what_somebody_else_has_just_set_is_no_heartbeat() -> None:
+    facts: dict[str, Any] = {"gone_at": at(30), "proved": True, "retention": 300}
+    target = a_target(stage=Stage.retain, may_have_override=True, last_dirty_at=at(-3590))
+    for seconds, renewed in ((40, 120), (45, 130), (52, 130)):
+        decision = decide(target, out(renewed_at=at(renewed)), now=seconds, **facts)
+        assert isinstance(decision, Continue)
+        target = decision.target
+        assert (target.stage, target.shared_id) == (Stage.retain, False)
+    decision = decide(target, out(renewed_at=at(160)), now=75, **facts)
+    assert isinstance(decision, Continue)
+    assert (decision.target.stage, decision.target.shared_id) == (Stage.give_back, True)

@@ -72,10 +72,17 @@ def test_a_node_that_does_not_answer_is_waited_for() -> None:
 
 def test_at_one_address_it_must_be_younger_than_both_the_drain_and_the_pod() -> None:
     reused = a_pod("uid-2", name="other", created_at=at(5))
-    assert isinstance(decide(out(registered_at=at(-1)), pod=reused), LookAgain), "a short-lived pod's own registration"
-    assert isinstance(decide(out(registered_at=at(7)), pod=reused), GiveBack)
-    late = replace(reused, created_at=at(500))
-    assert isinstance(decide(out(registered_at=at(7)), pod=late), LookAgain)
+    at_the_address = {"id": f"{POD_IP}:orders:8080", "host_name": POD_IP}
+    early, later = (out(registered_at=at(when), **at_the_address) for when in (-1, 7))
+    assert isinstance(decide(early, pod=reused), LookAgain), "a short-lived pod's own registration"
+    assert isinstance(decide(later, pod=reused), GiveBack)
+    assert isinstance(decide(later, pod=replace(reused, created_at=at(500))), LookAgain)
+
+
+def test_a_dead_ones_copy_at_a_restarted_node_is_nobodys_takeover() -> None:
+    reused, held = a_pod("uid-2", created_at=at(5)), replace(TAKEN, dirty_at=at(-3590))
+    assert isinstance(decide(out(registered_at=at(50)), pod=reused, held=held), LookAgain)
+    assert isinstance(decide(out(registered_at=at(50), dirty_at=at(49)), pod=reused, held=held), GiveBack)
 
 
 def test_on_the_nodes_network_the_port_or_an_explicit_id_speaks_for_it() -> None:
@@ -100,3 +107,16 @@ def test_a_nodes_address_is_held_by_recent_pods_of_the_namespace_only() -> None:
     assert not may_have_taken_over(replace(shared, created_at=at(-3600)), TAKEN)
     assert not may_have_taken_over(replace(shared, namespace="elsewhere"), TAKEN)
     assert not may_have_taken_over(replace(shared, ip=""), TAKEN)
+
+
+@pytest.mark.parametrize("ip", ["", "127.0.0.1", "192.168.0.4"])
+def test_the_old_registration_without_an_address_is_not_given_back(ip: str) -> None:
+    heir = replace(HEIR, host_ips=("192.168.0.4",))
+    old, new = out(ip=ip), out(ip=ip, registered_at=at(50), renewed_at=at(140))
+    assert isinstance(decide(old, old, pod=heir), LookAgain)
+    assert decide(new, new, pod=heir) == GiveBack()
+
+
+def test_the_old_registration_at_a_second_address_is_not_given_back() -> None:
+    heir = replace(HEIR, ip="fd00:10::7", ips=("fd00:10::7", POD_IP))
+    assert isinstance(decide(OLD, OLD, pod=heir, held=replace(TAKEN, ip="fd00:10::7")), LookAgain)

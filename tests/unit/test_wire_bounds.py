@@ -10,7 +10,7 @@ from msgspec import ValidationError
 from controller.domain.events import Outcome, make_event
 from controller.domain.pods import MAX_ADDRESSES
 from controller.domain.tracking import MAX_SHARING
-from controller.flows.lifecycle import MAX_LIVING
+from controller.flows.drain_log import MAX_LIVING
 from controller.messages.codec import MAX_BODY_BYTES, encode_entry, encode_item
 from tests.unit.building import a_command, a_living_pod, a_progress, a_reason, a_target, an_instance, at
 

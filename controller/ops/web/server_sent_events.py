@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import assert_never
 
 from aiohttp import web
 
-from controller.domain.events import Event, LogEntry
+from controller.domain.events import Event, LogEntry, PodGoneEvent, TakeoverEvent
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.messages.codec import encode_end, encode_entry
 from controller.ops.auth.headers import ENDLESS
@@ -35,7 +36,15 @@ class Live:
         if not self._has_listeners:
             return
         # The body is JSON of one line: a newline in a reason is escaped there.
-        kind = b"drain" if isinstance(event, Event) else b"takeover"
+        match event:
+            case Event():
+                kind = b"drain"
+            case TakeoverEvent():
+                kind = b"takeover"
+            case PodGoneEvent():
+                kind = b"gone"
+            case _:
+                assert_never(event)
         self._send(
             b"event: " + kind + b"\nid: " + event.event_id.encode() + b"\ndata: " + encode_entry(event) + b"\n\n"
         )

@@ -1,0 +1,295 @@
+"""Whose it is, and whether it is gone: what looks alike from one side only, played to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from controller.domain.causes import Cause
+from controller.domain.events import Event, Outcome, make_event
+from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.ledger import Ledger
+from controller.domain.reason import ReasonCode
+from tests.fakes.client import FakeClient
+from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
+from tests.flows.test_restoring import item
+from tests.flows.world import APP, ID, World
+from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, at, terminating
+
+OUT, UP = [OUT_OF_SERVICE] * 2, ["UP"] * 2
+SHARED = "orders:8080"
+HEIR_IP = "10.1.0.99"
+
+
+async def share(world: World) -> list[FakeClient]:
+    """Three replicas under one id, the drained pod's the youngest."""
+    addresses = ("10.1.0.5", "10.1.0.6", POD_IP)
+    return [await world.process(APP, SHARED, ip=address, host="orders") for address in addresses]
+
+
+def code_of(event: Event) -> ReasonCode | None:
+    return event.reason.code if event.reason else None
+
+
+@pytest.mark.parametrize("remove", [True, False], ids=["", "without removal"])
+@in_virtual_time
+async def test_a_shared_id_is_given_back_within_a_minute_of_the_proved_end(remove: bool) -> None:
+    async with World(remove=remove) as world:
+        *others, own = await share(world)
+        await world.send(a_command(terminating(a_pod(hostname="orders"))))
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(20)
+        own.die()
+        await world.end()
+        ended = elapsed()
+        event = await world.until(Outcome.restored)
+        assert code_of(event) is ReasonCode.shared_id
+        assert elapsed() - ended < 60
+        await world.until_idle()
+        await asyncio.sleep(600)
+        assert world.everywhere(APP, SHARED) == UP
+        for other in others:
+            other.die()
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["nobody knows", "removed by force"])
+@in_virtual_time
+async def test_a_zombie_whose_end_is_not_proved_stays_out(told: bool) -> None:
+    async with World() as world:
+        zombie = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        if told:
+            await world.end(proved=False)
+        await asyncio.sleep(1200)
+        assert world.everywhere() == OUT
+        assert Outcome.restored not in world.broker.outcomes
+        zombie.die()
+        await world.until(Outcome.removed)
+
+
+@in_virtual_time
+async def test_a_dead_instance_that_restarted_nodes_have_copied_stays_out() -> None:
+    async with World() as world:
+        own = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        own.die()
+        await world.end()
+        await world.send(item())
+        await asyncio.sleep(50)
+        for node in world.nodes:
+            await node.kill()
+            await asyncio.sleep(5)
+            await node.start()
+            for _ in range(20):
+                await asyncio.sleep(1)
+                assert "UP" not in world.everywhere()
+        await world.until(Outcome.removed)
+        assert Outcome.restored not in world.broker.outcomes
+
+
+@in_virtual_time
+async def test_a_dead_copy_that_is_found_only_later_goes_once_it_is_silent() -> None:
+    async with World() as world:
+        own = await world.process(host=POD_IP)
+        own.die()
+        world.nodes[1].trouble = None
+        await world.nodes[0].kill()
+        await asyncio.sleep(60)
+        await world.nodes[0].start()
+        await world.send(a_command(gone_at=at(3)))
+        await world.until(Outcome.out_of_service)
+        await world.until(Outcome.removed)
+
+
+@pytest.mark.parametrize("host", ["orders-1", POD_IP], ids=["a name of its own", "nothing of its own"])
+@in_virtual_time
+async def test_a_new_pod_at_the_address_of_one_that_is_looked_for_is_never_out(host: str) -> None:
+    async with World() as world:
+        await world.send()
+        await asyncio.sleep(2)
+        await world.end()
+        await asyncio.sleep(8)
+        new = await world.process(APP, f"{host}:orders:8080", host=host)
+        await world.until_idle()
+        await asyncio.sleep(600)
+        assert world.everywhere(APP, f"{host}:orders:8080") == UP
+        assert world.registry.writes == []
+        new.die()
+
+
+@pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
+@in_virtual_time
+async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_itself: bool) -> None:
+    async with World() as world:
+        own = await world.process(status=OUT_OF_SERVICE if by_itself else "UP")
+        if not by_itself:
+            for node in world.nodes:
+                await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await world.send()
+        event = await world.until(Outcome.out_of_service)
+        assert code_of(event) is ReasonCode.already_out
+        own.die()
+        await world.end()
+        await asyncio.sleep(5)
+        newer = await world.process(ip=HEIR_IP)
+        await asyncio.sleep(600)
+        assert world.everywhere() == OUT
+        ledger = Ledger()
+        assert [ledger.apply(entry) for entry in world.broker.entries] == [None] * len(world.broker.entries)
+        assert Outcome.restored not in world.broker.outcomes
+        newer.die()
+
+
+@in_virtual_time
+async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back() -> None:
+    async with World() as world:
+        own = await world.process()
+        for node in world.nodes:
+            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await world.send()
+        event = await world.until(Outcome.out_of_service)
+        assert code_of(event) is ReasonCode.already_out
+        await world.broker.record(make_event(a_command(), Outcome.out_of_service, virtual_clock(), target=a_target()))
+        own.die()
+        await world.end()
+        await asyncio.sleep(5)
+        newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        newer.die()
+
+
+@in_virtual_time
+async def test_what_the_log_alone_remembers_is_taken_out_when_it_registers_again() -> None:
+    async with World() as world:
+        # Another worker took it out, its message is lost, and the nodes have lost their memory.
+        await world.broker.record(make_event(a_command(), Outcome.out_of_service, virtual_clock(), target=a_target()))
+        await world.send()
+        await asyncio.sleep(5)
+        again = await world.process()
+        await asyncio.sleep(20)
+        assert world.everywhere() == OUT
+        assert Outcome.restored not in world.broker.outcomes
+        again.die()
+        await world.end()
+        await world.until(Outcome.removed)
+
+
+@in_virtual_time
+async def test_a_lost_nodes_process_that_registers_again_stays_out_until_its_end() -> None:
+    async with World() as world:
+        own = await world.process(host=POD_IP)
+        await world.send(a_command(cause=Cause.node_lost, end_at=at(0)))
+        await world.until(Outcome.out_of_service)
+        await world.send(a_command(end_at=at(300)))
+        own.die()
+        for node in world.nodes:
+            await node.kill()
+            node.trouble = None
+        await asyncio.sleep(60)
+        again = await world.process(host=POD_IP)
+        await asyncio.sleep(60)
+        assert world.everywhere() == OUT
+        assert Outcome.restored not in world.broker.outcomes
+        again.die()
+
+
+@in_virtual_time
+async def test_without_removal_a_successor_is_restored_however_late_it_comes() -> None:
+    async with World(remove=False) as world:
+        own = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        own.die()
+        await world.end()
+        await world.send(item())
+        await asyncio.sleep(40 * 60)
+        newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        newer.die()
+
+
+@in_virtual_time
+async def test_an_id_of_a_host_name_that_replicas_share_is_looked_at_often() -> None:
+    fixed = "orders:orders:8080"
+    async with World() as world:
+        own = await world.process(APP, fixed, host="orders")
+        await world.send(a_command(terminating(a_pod(name="orders-7cd9c4fbcc-nlttw", hostname="orders"))))
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(10)
+        own.die()
+        await world.end()
+        newer = await world.process(APP, fixed, host="orders", ip=HEIR_IP)
+        registered = elapsed()
+        await world.until(Outcome.restored)
+        assert elapsed() - registered < 6
+        assert world.everywhere(APP, fixed) == UP
+        newer.die()
+
+
+@in_virtual_time
+async def test_a_stranger_is_recognised_while_a_node_is_away() -> None:
+    async with World() as world:
+        await world.send()
+        await asyncio.sleep(2)
+        await world.end()
+        await asyncio.sleep(8)
+        stranger = await world.process(APP, f"{POD_IP}:orders:8080", host=POD_IP)
+        await world.nodes[1].kill()
+        await world.until(Outcome.superseded)
+        assert elapsed() < 180
+        assert world.registry.writes == []
+        stranger.die()
+
+
+@in_virtual_time
+async def test_a_shared_id_is_given_back_while_a_node_is_away() -> None:
+    async with World() as world:
+        *others, own = await share(world)
+        await world.send(a_command(terminating(a_pod(hostname="orders"))))
+        await world.until(Outcome.out_of_service)
+        await world.nodes[1].kill()
+        own.die()
+        await world.end()
+        await asyncio.sleep(150)
+        assert world.everywhere(APP, SHARED) == ["UP", None]
+        await world.nodes[1].start()
+        event = await world.until(Outcome.restored)
+        assert code_of(event) is ReasonCode.shared_id
+        assert world.everywhere(APP, SHARED) == UP
+        for other in others:
+            other.die()
+
+
+@in_virtual_time
+async def test_without_removal_a_silent_id_is_left_alone() -> None:
+    async with World(remove=False) as world:
+        own = await world.process(APP, SHARED, host="orders")
+        await world.send(a_command(terminating(a_pod(hostname="orders"))))
+        await world.until(Outcome.out_of_service)
+        own.die()
+        await world.end()
+        await world.until_idle(hours=0.1)
+        assert world.everywhere(APP, SHARED) == OUT
+        assert [entry.outcome for entry in world.broker.entries if isinstance(entry, Event)] == [Outcome.out_of_service]
+
+
+@in_virtual_time
+async def test_a_living_pod_at_the_address_is_left_alone_by_a_step_done_twice() -> None:
+    instance_id = f"{POD_IP}:orders:8080"
+    async with World() as world:
+        await asyncio.sleep(15)
+        living = await world.process(APP, instance_id, host=POD_IP)
+        rival = a_living_pod(ip=POD_IP, name="billing-0", host_names=("billing-0",), created_at=at(10))
+        await world.send(a_command(living=(rival,)))
+        # Whoever took it first has crashed.
+        delivery = world.broker.queues["eu"].get_nowait()
+        world.broker.queues["eu"].put_nowait(replace(delivery, redelivered=True))
+        await asyncio.sleep(300)
+        assert world.registry.writes == []
+        living.die()
