@@ -4,7 +4,7 @@ RUN = $(UV) run --locked --quiet
 # The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
-.PHONY: help install check test unit faults demo bench headline format docs clean
+.PHONY: help install check test unit faults matrix demo bench headline format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -35,6 +35,9 @@ unit: install  ## Test what needs no server, in seconds
 
 faults: install  ## Break everything in every way, on the real servers: over an hour, tables at the end
 	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(FAULTS_ARGS)
+
+matrix: install  ## Try every way to register with every way to end, on the real servers: ten minutes; makes docs/matrix.md
+	FAULTS=all MATRIX_TABLE=docs/matrix.md $(RUN) pytest tests/e2e/test_matrix.py
 
 demo: install  ## Show a rolling restart on real servers, live (KEEP=1 leaves it running)
 	@$(RUN) python -m tests.demo

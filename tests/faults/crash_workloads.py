@@ -73,7 +73,7 @@ async def replay(scene: Scene) -> None:
         await scene.show(one, "UP", of=one)
     await scene.processes["work"].stop()
     await scene.process("work", "work", "--region", scene.region).start()
-    scene.concluded = [old.label, running.label]
+    scene.concluded = [running.label]
     scene.first_event = len(scene.log.events)
     bodies = scene.recorder.bodies(REQUEST)
     scene.recorder.begin()
