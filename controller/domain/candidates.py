@@ -93,8 +93,8 @@ def _contradicted(
     for key, one in own.items():
         if claims[key].strength >= Strength.pod_name:
             continue
-        others = [other for other_key, other in own.items() if other_key != key and set(one.ports) & set(other.ports)]
-        if not claims[key].fits and any(claim_of(other, pod, annotations).fits for other in others):
+        others = [claims[other] for other in own if other != key and set(one.ports) & set(own[other].ports)]
+        if not claims[key].fits and any(other.fits for other in others):
             detail = "another registration at its address and port fits the pod better"
             found[key] = Reason(code=ReasonCode.not_its_own, detail=detail)
         elif others and claims[key].strength is Strength.weak:

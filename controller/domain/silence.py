@@ -51,9 +51,13 @@ def note_silence(target: Target, readings: Readings, now: datetime) -> Target:
 
 def is_silent(target: Target, readings: Readings, now: datetime) -> bool:
     """Return whether it is proved that nobody heartbeats under the id, whoever registered what the nodes show."""
+    return all(reading.answered for reading in readings) and _is_noted_silent(target, readings, now)
+
+
+def _is_noted_silent(target: Target, readings: Readings, now: datetime) -> bool:
+    """Return whether the renewals that were noted have stayed the same for long enough."""
     since = target.silent_since if target.renewals and target.renewals == renewals(readings) else None
-    answered = all(reading.answered for reading in readings)
-    return answered and since is not None and now - since >= silence_needed(target, readings)
+    return since is not None and now - since >= silence_needed(target, readings)
 
 
 def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
@@ -61,14 +65,12 @@ def may_heartbeat(target: Target, readings: Readings, now: datetime) -> bool:
 
     A renewal time is the node's own, up to 90 s ahead of the renewal itself, never behind it.
     """
-    instances = present(readings)
-    since = target.silent_since if target.renewals and target.renewals == renewals(readings) else None
-    if since is not None and now - since >= silence_needed(target, readings):
+    if _is_noted_silent(target, readings, now):
         return False
     return any(
         instance.renewed_at is None
         or now + instance.clock_ahead - instance.renewed_at < silence_of(instance.renewal_interval) + CLOCK_SKEW
-        for instance in instances
+        for instance in present(readings)
     )
 
 

@@ -27,7 +27,7 @@ from controller.domain.intervals import (
 )
 from controller.domain.ownership import Unsettled, names_the_pod
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.silence import has_renewed, note_silence, renewals, silence_needed
+from controller.domain.silence import has_renewed, heartbeats_again, note_silence, renewals, silence_needed
 from controller.domain.stage_decisions import (
     Conclude,
     Continue,
@@ -58,11 +58,8 @@ def take_out(seen: Observation) -> StageDecision:
             # The id may bear our override into its new hands: see to that before it is left alone.
             return Continue(target=replace(target, stage=Stage.retain, due_at=now))
         return _until_one_is_alive(seen) or other_hands
-    serving = nodes_in_service(seen.readings)
-    if serving and (wait := _until_settled(seen)) is not None:
-        return wait
-    if serving:
-        return TakeOut(nodes=serving)
+    if serving := nodes_in_service(seen.readings):
+        return _until_settled(seen) or TakeOut(nodes=serving)
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
     if is_absent(seen.readings):
@@ -97,11 +94,9 @@ def retain(seen: Observation) -> StageDecision:
         return leave_to_successor(seen, other_hands)
     if target.shared_id or is_shared(seen):
         return leave_to_successor(replace(seen, target=replace(target, shared_id=True)), GIVEN_BACK)
-    serving = nodes_in_service(seen.readings)
-    if serving and (wait := _until_settled(seen)) is not None:
-        return wait
-    if serving:
-        return TakeOut(nodes=serving)  # a node restarted, or a flip back: the drain is still in force
+    if serving := nodes_in_service(seen.readings):
+        # A node restarted, or a flip back: the drain is still in force.
+        return _until_settled(seen) or TakeOut(nodes=serving)
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings), target=target)
     if is_absent(seen.readings):
@@ -164,18 +159,16 @@ def _until_settled(seen: Observation) -> Continue | Obstructed | None:
     """
     if not any(isinstance(seen.ownership(instance), Unsettled) for instance in present(seen.readings)):
         return None
-    target, found = seen.target, renewals(seen.readings)
-    since = target.silent_since if target.renewals == found and target.silent_since is not None else seen.now
-    left = since + silence_needed(target, seen.readings) - seen.now
+    noted = note_silence(seen.target, seen.readings, seen.now)
+    assert noted.silent_since is not None
+    left = noted.silent_since + silence_needed(noted, seen.readings) - seen.now
     if left <= timedelta(0):
         return None
     if seen.unanswered:
         # Only all nodes together show that it is somebody else's, who may heartbeat for ever.
-        noted = replace(target, renewals=found, silent_since=since)
         away = tuple(reading for reading in seen.readings if not reading.answered)
         return Obstructed(reason=trouble_of(away), target=noted)
-    due_at = seen.now + min(left, HEARTBEAT_CHECK_INTERVAL)
-    return Continue(target=target.carried_on(due_at=due_at, renewals=found, silent_since=since))
+    return Continue(target=noted.carried_on(due_at=seen.now + min(left, HEARTBEAT_CHECK_INTERVAL)))
 
 
 def _until_one_is_alive(seen: Observation) -> Continue | Obstructed | None:
@@ -184,7 +177,7 @@ def _until_one_is_alive(seen: Observation) -> Continue | Obstructed | None:
     A living one makes itself known to every node; what dead ones have left stays as it is, and is called.
     """
     target = seen.target
-    if not seen.is_divided or (target.renewals and has_renewed(target, seen.readings)):
+    if not seen.is_divided or heartbeats_again(target, seen.readings):
         return None
     if seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
