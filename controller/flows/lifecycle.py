@@ -87,10 +87,6 @@ class DrainLifecycle:
             found = await self._finder.find(command, annotations, redelivered=redelivered)
         except RegistryError as error:
             return await self._retry_find(command, progress, error.reason)
-        for rejected in found.rejected:
-            outcome = Outcome.superseded if rejected.is_taken_over else Outcome.refused
-            app, instance_id = rejected.instance.app, rejected.instance.id
-            await self.conclude(command, outcome, rejected.reason, app=app, instance_id=instance_id)
         command = replace(command, progress=found.progress)
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
@@ -98,6 +94,11 @@ class DrainLifecycle:
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
             steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
+        # What is left alone is written down last: that must not hold up what callers still use.
+        for rejected in found.rejected:
+            outcome = Outcome.superseded if rejected.is_taken_over else Outcome.refused
+            app, instance_id = rejected.instance.app, rejected.instance.id
+            await self.conclude(command, outcome, rejected.reason, app=app, instance_id=instance_id)
         return await self._record(command, steps)
 
     # Find.
