@@ -18,8 +18,6 @@ from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock, Registry
 from controller.flows.worker_policy import WorkerPolicy
 
-MAX_FOUND = 256
-"""Instances of one pod that are kept in mind."""
 NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region is the pod's")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
 
@@ -65,7 +63,7 @@ class TargetFinder:
         resolution = await self._look(command, annotations, is_last=now >= until)
         fresh = tuple(target_of(instance, now) for instance in resolution.own)
         if progress.found:
-            fresh = await self._still_open(command, _but(fresh, progress.found))
+            fresh = await self._not_found_before(command, resolution, known)
         elif redelivered:
             resolution, theirs = await self._taken_over_meanwhile(command, resolution)
             fresh += theirs
@@ -83,7 +81,9 @@ class TargetFinder:
         # A node that is away may hold more; but like any trouble it is not waited for without end.
         found_all = wait is None and (not resolution.missing or now > until + self._policy.give_up_after)
         is_old = now - first_look_at >= CACHE_TIMEOUT
-        found = tuple(dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets))))[-MAX_FOUND:]
+        found = tuple(dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets))))[
+            -MAX_INSTANCES:
+        ]
         progress = replace(progress, first_look_at=first_look_at, found=found, found_all=found_all)
         if not found_all:
             due_at = now + (wait or FIND_MORE_INTERVAL)
@@ -110,6 +110,25 @@ class TargetFinder:
             if not progress.found:
                 raise
             return Resolution(missing=(error.reason,))  # what was found goes on
+
+    async def _not_found_before(
+        self, command: DrainCommand, resolution: Resolution, known: Iterable[Target]
+    ) -> tuple[Target, ...]:
+        """Leave out what was found before, unless the pod, which still runs, has registered it anew since its end."""
+        progress, now = command.progress, self._clock()
+        assert progress is not None
+        found, in_hand = set(progress.found), {(target.app, target.id) for target in known}
+        fresh, again = [], []
+        for instance in resolution.own:
+            key = (instance.app, instance.id)
+            ended_at = self._log.ledger.ended_at((command.drain_id, *key))
+            if key not in found:
+                fresh.append(target_of(instance, now))
+            elif key in in_hand or ended_at is None or instance.registered_at is None:
+                continue
+            elif instance.registered_at > ended_at:
+                again.append(target_of(instance, now))
+        return (*await self._still_open(command, fresh), *again)
 
     async def _unrecorded(
         self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
@@ -176,9 +195,3 @@ class TargetFinder:
             for target in targets
             if not self._log.ledger.has_ended((command.drain_id, target.app, target.id), command.observed_at)
         )
-
-
-def _but(targets: Iterable[Target], known: Iterable[tuple[str, str]]) -> tuple[Target, ...]:
-    """Leave out those of these apps and ids."""
-    keys = set(known)
-    return tuple(target for target in targets if (target.app, target.id) not in keys)
