@@ -35,7 +35,10 @@ def test_another_app_with_its_address_and_port_by_chance_is_left_alone() -> None
 def test_once_its_own_was_found_another_app_by_chance_is_left_alone_by_itself() -> None:
     own = an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP)
     other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
-    facts = {"pod": a_pod(app_label="orders"), "progress": replace(a_progress(), found=((own.app, own.id),))}
+    facts: dict[str, Any] = {
+        "pod": a_pod(app_label="orders"),
+        "progress": replace(a_progress(), found=((own.app, own.id),)),
+    }
     assert resolved(other, **facts).own == ()
     again = replace(own, id="orders-again")
     assert resolved(again, **facts).own == (again,)
