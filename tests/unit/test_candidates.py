@@ -32,7 +32,7 @@ def test_another_app_with_its_address_and_port_by_chance_is_left_alone() -> None
     assert resolved(own, other, pod=a_pod(app_label="orders")).own == (own,)
 
 
-def test_once_its_own_was_found_another_app_by_chance_is_left_alone_by_itself() -> None:
+def test_once_its_own_was_found_another_app_there_is_left_alone() -> None:
     own = an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP)
     other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
     facts: dict[str, Any] = {
