@@ -162,6 +162,7 @@ class FakeNode(TroubledNode):
             status=self._shown(instance, None if replicated else self._held.get(key)),
             override=self.overrides.get(instance.id, UNKNOWN),
             registered_at=now + self.clock_error,
+            updated_at=now + self.clock_error,
             clock_ahead=self.clock_ahead,
             renewed_at=now + self.clock_error + self.clock_ahead,
         )
@@ -189,7 +190,7 @@ class FakeNode(TroubledNode):
             return False
         if instance.status != status:
             self.overrides[key[1]] = status
-            instance = replace(instance, status=status, override=status)
+            instance = replace(instance, status=status, override=status, updated_at=self._clock())
         self._held[key] = replace(instance, renewed_at=self._renewed_at())
         return True
 
@@ -201,7 +202,7 @@ class FakeNode(TroubledNode):
         if instance is None:
             return False
         if self.overrides.pop(key[1], None) is not None:
-            self._held[key] = replace(instance, status=status, override=UNKNOWN)
+            self._held[key] = replace(instance, status=status, override=UNKNOWN, updated_at=self._clock())
         return True
 
     def _cancel(self, key: Key) -> bool:

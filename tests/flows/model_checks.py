@@ -99,17 +99,15 @@ class ModelChecks:
 
     def _is_excused(self, key: tuple[str, str]) -> bool:
         """Whether nobody can say what is right under this id, or that is known to come out wrong."""
-        happened, by_a_person = self._broker.happened, key in self._people.touched
-        return (
-            key in self._people.unclear
-            or known_faults.taken_for_a_persons(key, happened, by_a_person=by_a_person)
-            or known_faults.lifted_and_taken_out_again(key, happened)
-        )
+        happened = self._broker.happened
+        return self._people.is_unclear(key) or known_faults.lifted_and_taken_out_again(key, happened)
 
     def _stays_out_for_a_zombie(self, member: Member) -> bool:
         """Whether the id is also that of a pod whose end nobody has proved: its process may still run."""
         if member.kind is not Kind.shared_id:
             return False
+        if known_faults.END_LOST_WITH_THE_LOG and self._broker.log_number:
+            return True
         others = [one for one in self._cluster.under(member.process.key) if one.going]
         return any(self._was_out(one) and not self._is_end_proved(one.pod.uid) for one in others)
 
@@ -128,8 +126,6 @@ class ModelChecks:
         process = stranger.process
         younger = process.rival is not None and process.rival.alive
         if not process.serves or younger or self._is_excused(process.key):
-            return
-        if known_faults.END_LOST_WITH_THE_LOG and self._broker.log_number and not stranger.never_out:
             return
         for node in self._nodes:
             held = node.held(*process.key)
@@ -178,8 +174,6 @@ class ModelChecks:
         """Whether it was registered after the pod's end, or only a node that was away has kept it: see "By design"."""
         events = self._events_of(member)
         if any(not reading.answered for one in events if one.outcome in LEFT_ALONE for reading in one.nodes):
-            return True
-        if known_faults.came_back_after_superseded(events):
             return True
         if known_faults.last_under_a_shared_id(member, self._broker.happened):
             return True

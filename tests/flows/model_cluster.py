@@ -234,6 +234,8 @@ class ModelCluster:
 
     async def deliver(self, member: Member) -> None:
         """What the API server says of it, to a watch that listens."""
+        if member.going and member.asked_at is None:
+            member.asked_at = self.now()
         self.version += 1
         if not member.exists:
             self._removals.append((self.version, self.now(), member))

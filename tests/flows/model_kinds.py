@@ -74,6 +74,8 @@ class Member:
     process: Process
     stated_uid: StatedUid = StatedUid.none
     exists: bool = True
+    asked_at: datetime | None = None
+    """When it began to go."""
     known_gone: bool = False
     """The watch that runs now has seen that it is going or gone."""
     known: bool = False

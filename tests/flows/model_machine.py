@@ -22,7 +22,7 @@ from tests.fakes.outbox import Refusal
 from tests.flows import model_known_faults as known_faults
 from tests.flows.model import Model
 from tests.flows.model_cluster import ModelCluster
-from tests.flows.model_kinds import Ending, Kind, Member, StatedUid, StrangerKind
+from tests.flows.model_kinds import UNWATCHED, Ending, Kind, Member, StatedUid, StrangerKind
 from tests.flows.model_people import ModelPeople
 
 T = TypeVar("T")
@@ -210,6 +210,8 @@ class Histories(RuleBasedStateMachine):
         node=st.integers(0, 2),
     )
     def stranger_appears(self, kind: StrangerKind, which: int, registers: int, ready: int, node: int) -> None:
+        if known_faults.END_LOST_WITH_THE_LOG and kind in UNWATCHED and self.model.broker.log_number:
+            return
         beside = [member for member in self.cluster.members if self.cluster.may_stand_beside(kind, member)]
         if beside:
             self.play(
@@ -274,6 +276,8 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda _: Extra.lost_log in EXTRAS)
     @rule(seconds=st.integers(0, 15))
     def delete_the_log(self, seconds: int) -> None:
+        if known_faults.END_LOST_WITH_THE_LOG and any(one.kind in UNWATCHED for one in self.cluster.strangers):
+            return
         self.play(self.model.delete_log(seconds))
 
     @precondition(lambda _: Extra.lost_log in EXTRAS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from datetime import datetime, timedelta
 
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.ownership import CLOCK_SKEW
 from tests.fakes.eureka_node import UNKNOWN
-from tests.flows import model_known_faults as known_faults
 from tests.flows.model_broker import ModelBroker
 from tests.flows.model_cluster import MOMENT, ModelCluster
 from tests.flows.model_kinds import Member
@@ -24,8 +26,10 @@ class ModelPeople:
         """What a person took out of service, and must stay so."""
         self.unclear: set[tuple[str, str]] = set()
         """What a person took out, and who knows what became of it."""
-        self.touched: set[tuple[str, str]] = set()
-        """What a person has ever taken out."""
+        self.set_at: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
+        """When a person took it out, each time."""
+        self.is_handled_again = False
+        """Some message came to somebody who does not know what was read the first time."""
 
     def expected(self, key: tuple[str, str]) -> tuple[str, str]:
         """Status and override of a process that says UP."""
@@ -47,7 +51,7 @@ class ModelPeople:
         """Somebody sets OUT_OF_SERVICE by hand, at every node."""
         self.unclear.discard(member.process.key)
         self.out.add(member.process.key)
-        self.touched.add(member.process.key)
+        self.set_at[member.process.key].append(self._cluster.now())
         for node in self._cluster.nodes:
             await node.put_status(*member.process.key, OUT_OF_SERVICE)
         await asyncio.sleep(MOMENT)
@@ -66,10 +70,17 @@ class ModelPeople:
             await node.delete_status(*member.process.key, "UP")
         await asyncio.sleep(MOMENT)
 
-    def a_message_comes_again(self) -> None:
-        """It is handled by somebody who does not know what was read the first time."""
-        if known_faults.PERSON_AND_REDELIVERY:
-            self.memory_is_lost()
+    def is_unclear(self, key: tuple[str, str]) -> bool:
+        """Whether nobody can know what is right under an id.
+
+        ASSUMED: who set it just before a drain began, or while a first handling did not come to its end, is not known.
+        """
+        began = [one.asked_at for one in self._cluster.under(key) if one.asked_at is not None]
+        late = [at for at in self.set_at.get(key, ()) for asked_at in began if at > asked_at - self._earliest()]
+        return key in self.unclear or (self.is_handled_again and bool(late))
+
+    def _earliest(self) -> timedelta:
+        return CLOCK_SKEW + timedelta(seconds=5) - min(self._cluster.ahead, timedelta(0))
 
     def memory_is_lost(self) -> None:
         """A node may have forgotten what was set by hand."""
