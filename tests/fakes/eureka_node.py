@@ -64,6 +64,7 @@ class FakeNode(TroubledNode):
     async def kill(self) -> None:
         """Memory is lost."""
         self.trouble = Trouble.down
+        self._work_off()
         self._held.clear()
         self.overrides.clear()
 

@@ -61,12 +61,16 @@ class TroubledNode:
         self._late: set[asyncio.Task[Any]] = set()
 
     def pause(self) -> None:
-        """Freeze: requests are accepted and never answered."""
+        """Freeze: requests are accepted and not answered. What they ask is done when it goes on."""
         self.trouble = Trouble.frozen
 
     def resume(self) -> None:
         """Go on, with what waits first."""
         self.trouble = None
+        self._work_off()
+
+    def _work_off(self) -> None:
+        """Do at once what waits, or forget it if it is down."""
         self._is_quick.set()
         self._is_quick = asyncio.Event()
 
@@ -99,7 +103,7 @@ class TroubledNode:
 
     async def write(self, request: str, act: Callable[[], Awaitable[object]]) -> None:
         """Take a request of the controller's that changes something: see ``answer``."""
-        late = self.late(act) if self.trouble is Trouble.slow else None
+        late = self.late(act) if self.trouble in (Trouble.slow, Trouble.frozen) else None
         await self.answer(request, write=True)
         if late is None:
             await act()
@@ -118,7 +122,7 @@ class TroubledNode:
 
     async def _act_late(self, act: Callable[[], Awaitable[T]], is_quick: asyncio.Event) -> T:
         try:
-            async with asyncio.timeout(SLOW_ANSWER):
+            async with asyncio.timeout(SLOW_ANSWER if self.trouble is Trouble.slow else None):
                 await is_quick.wait()
         except TimeoutError:
             pass

@@ -20,7 +20,7 @@ By design, and so not asked for:
 - A registration under a host name that ends with a number, at another address than its pod's, is never touched; no pod
   here registers like that.
 - A registration that states another pod's uid is never touched, whoever made it.
-- A shared id stays out while the end of one of its pods is not proved: its process may still run.
+- A shared id stays out while the end of one of its pods is not proved, and that one's drain goes on: it may still run.
 """
 
 from __future__ import annotations

@@ -46,11 +46,14 @@ class ModelBroker(FakeBroker):
         self.log_number += 1
         self.log_refusal = Refusal.lost
 
+    def under_way(self) -> list[WorkItem]:
+        """Every message that has not been handled to its end."""
+        queued = [one.item() for queue in self.queues.values() for one in queue._queue]  # type: ignore[attr-defined]
+        return [*self._on_the_ladder, *(one.item() for one in self.unacknowledged), *queued]
+
     def is_at_work_on(self, key: tuple[str, str], uids: frozenset[str]) -> bool:
         """Whether some message that is under way is about this app and id, or about one of these pods."""
-        queued = [one.item() for queue in self.queues.values() for one in queue._queue]  # type: ignore[attr-defined]
-        under_way = [*self._on_the_ladder, *(one.item() for one in self.unacknowledged), *queued]
-        return any(item.pod.uid in uids or key in _keys_of(item) for item in under_way)
+        return any(item.pod.uid in uids or key in _keys_of(item) for item in self.under_way())
 
     def repeat(self, item: WorkItem) -> None:
         """A second copy of a message: a confirm that came too late, another replica of the watch."""

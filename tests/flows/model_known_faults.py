@@ -32,3 +32,5 @@ CLUSTER_CLOCK_AHEAD = True
 """The API's times are not corrected: with a clock 30 s ahead a young registration looks older than its pod."""
 END_LOST_WITH_THE_LOG = True
 """An end that was written before the log was deleted is not written again: a restarted worker never learns of it."""
+RESTORE_WITHOUT_END = True
+"""A restore of what the log has not said to have ended looks for ever, where somebody else holds the id."""
