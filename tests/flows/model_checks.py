@@ -147,6 +147,9 @@ class ModelChecks:
     def _wrong_overrides(self, node: FakeNode) -> Iterator[str]:
         for instance_id in node.overrides:
             there = [one for one in self._cluster.members if one.process.id == instance_id]
+            strangers = [one for one in self._cluster.strangers if one.process.id == instance_id]
+            if known_faults.ENDED_BY_ANOTHER_HANDLING and any(not one.process.alive for one in strangers):
+                continue
             if any(self._is_out_rightly(one) for one in there):
                 continue
             held = node.by_id(instance_id)

@@ -34,3 +34,5 @@ END_LOST_WITH_THE_LOG = True
 """An end that was written before the log was deleted is not written again: a restarted worker never learns of it."""
 RESTORE_WITHOUT_END = True
 """A restore of what the log has not said to have ended looks for ever, where somebody else holds the id."""
+ENDED_BY_ANOTHER_HANDLING = True
+"""A handling that has taken an id out is dropped when another one has ended the drain: a dead stranger's override stays."""

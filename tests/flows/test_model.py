@@ -129,3 +129,51 @@ async def test_another_handlings_write_is_no_heartbeat_after_the_end() -> None:
         await model.cluster.fail(own)
         await model.repeat(model.broker.sent[-1])
         await model.settle()
+
+
+@in_virtual_time
+async def test_a_shared_id_serves_again_within_a_minute_of_a_replicas_end() -> None:
+    async with Model() as model:
+        await model.cluster.appear(Kind.shared_id)
+        young = await model.cluster.appear(Kind.shared_id)
+        await model.wait(40)
+        await model.cluster.terminate(young, grace=30, lasts=5, ending=Ending.silent)
+        await model.wait(65)
+        assert {node.by_id("billing:8080").status for node in model.nodes} == {"UP"}  # type: ignore[union-attr]
+        await model.settle()
+
+
+@in_virtual_time
+async def test_a_fixed_id_is_its_new_pods_beside_a_process_that_outlived_its_pod() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(40)
+        await model.cluster.delete(old, lasts=150, ending=Ending.silent)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=3)
+        await model.settle()
+
+
+@in_virtual_time
+async def test_commands_that_come_again_after_a_takeover_leave_the_new_pod_alone() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.stateful)
+        await model.wait(40)
+        await model.cluster.terminate(old, grace=30, lasts=5, ending=Ending.silent)
+        await model.wait(33)
+        await model.cluster.appear(Kind.stateful, registers=1, ready=3)
+        await model.wait(200)
+        for item in model.repeatable:
+            await model.repeat(item)
+        await model.settle()
+
+
+@in_virtual_time
+async def test_a_dying_process_heartbeat_that_a_slow_node_does_late_is_nobody_elses() -> None:
+    async with Model() as model:
+        own = await model.cluster.appear(Kind.by_address)
+        await model.wait(40)
+        await model.trouble(model.nodes[0], Trouble.slow)
+        await model.cluster.terminate(own, grace=30, lasts=22, ending=Ending.silent)
+        await model.wait(25)
+        await model.repair(model.nodes[0])
+        await model.settle()
