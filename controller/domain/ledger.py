@@ -82,11 +82,12 @@ class Ledger:
                 self._go(event)
             return None
         self._answered[event.drain_id] = None
-        if event.outcome in WRITING or (event.reason is not None and event.reason.code is ReasonCode.back_in_service):
+        was_back = event.reason is not None and event.reason.code is ReasonCode.back_in_service
+        if event.outcome in WRITING or was_back:
             place = (event.region, event.app, event.instance_id)
             self._written[place] = max(event.at, self._written.get(place, event.at))
         key = (event.drain_id, event.app, event.instance_id)
-        if event.outcome is Outcome.out_of_service:
+        if event.outcome is Outcome.out_of_service or was_back:
             return self._hold(key, event)
         if event.outcome in FINAL and event.outcome is not Outcome.failed:
             # A failed drain still holds what it took out.
