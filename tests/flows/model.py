@@ -19,6 +19,7 @@ By design, and so not asked for:
 - A pod that ended more than 15 min before it is first seen is for the sweep too.
 - A registration under a host name that ends with a number, at another address than its pod's, is never touched; no pod
   here registers like that.
+- A shared id that was given back bears the first pod's address: its last process's end is left to the lease.
 - A registration that states another pod's uid is never touched, whoever made it.
 - A shared id stays out while the end of one of its pods is not proved, and that one's drain goes on: it may still run.
 """
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
@@ -49,16 +51,32 @@ SETTLING = 20 * 60
 MAX_SETTLING = 3600
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """By how many seconds other clocks are ahead of the controller's."""
+
+    cluster: int = 0
+    machines: int = 0
+    """Of the nodes where pods run: their kubelets and processes."""
+    registry: tuple[tuple[int, int], ...] = ()
+    """For each of the registry's nodes: how far ahead, and how far the controller's estimate of that is off."""
+
+
 class Model:
     """An async context manager: everything runs inside of it."""
 
-    def __init__(self, *, nodes: int = 2, workers: int = 1) -> None:
+    def __init__(self, *, nodes: int = 2, workers: int = 1, clocks: Clocks | None = None) -> None:
         self.nodes: list[FakeNode] = FakeRegistry(nodes=nodes, clock=virtual_clock).nodes
+        self.clocks = clocks or Clocks()
+        for node, (ahead, error) in zip(self.nodes, self.clocks.registry, strict=False):
+            node.clock_ahead, node.clock_error = timedelta(seconds=ahead), timedelta(seconds=error)
         self.broker = ModelBroker()
         self._number_of_workers = workers
 
     async def __aenter__(self) -> Self:
         self.cluster = cluster = ModelCluster(self.nodes)
+        cluster.ahead = timedelta(seconds=self.clocks.cluster)
+        cluster.machines_ahead = timedelta(seconds=self.clocks.machines)
         self.people = people = ModelPeople(cluster, self.broker)
         self.checks = ModelChecks(cluster, self.broker, people)
         cluster.current_feed = lambda: self.watch.feed if self.watch.up else None
@@ -67,7 +85,9 @@ class Model:
         policy = WorkerPolicy(retention=RETENTION, give_up_after=timedelta(hours=12))
         witness = Witness(before_take_out=self.checks.before_take_out, before_delete=self.checks.before_delete)
         self.workers = [WorkerReplica(self.broker, self.nodes, policy, witness) for _ in range(self._number_of_workers)]
-        self.watch = WatchReplica(self.broker, cluster.new_feed, self._watch_is_up, self._watch_is_down)
+        self.watch = WatchReplica(
+            self.broker, cluster.new_feed, cluster.read_date, self._watch_is_up, self._watch_is_down
+        )
         cluster.go_on(self._send_bookmarks())
         await asyncio.sleep(2)
         return self
@@ -203,12 +223,6 @@ class Model:
             await node.start()
         else:
             node.resume()
-
-    async def set_clocks(self, *, cluster: int, processes: int, nodes: Sequence[tuple[int, int]]) -> None:
-        """Whose clock is so many seconds ahead; of a node also how far the controller's estimate of that is off."""
-        self.cluster.ahead, self.cluster.processes_ahead = timedelta(seconds=cluster), timedelta(seconds=processes)
-        for node, (ahead, error) in zip(self.nodes, nodes, strict=False):
-            node.clock_ahead, node.clock_error = timedelta(seconds=ahead), timedelta(seconds=error)
 
     # What must come of it.
 

@@ -120,6 +120,7 @@ class Follower:
         self._read = asyncio.Event()
         self._linked = False
         self.when_caught_up: list[Callable[[], None]] = []
+        self.when_replaced: list[Callable[[], None]] = []
 
     @property
     def caught_up(self) -> bool:
@@ -157,6 +158,8 @@ class Follower:
     def _advance(self) -> None:
         if self._linked and self._log_number != self._broker.log_number:
             self._log_number, self._position = self._broker.log_number, 0
+            for call in self.when_replaced:
+                call()
         while self._linked and self._position < len(self._broker.entries):
             event = self._broker.entries[self._position]
             self._position += 1

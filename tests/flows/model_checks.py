@@ -99,7 +99,7 @@ class ModelChecks:
 
     def _wrong_with_the_living(self, member: Member) -> Iterator[str]:
         process = member.process
-        if not process.serves or self._is_excused(process.key) or self._stays_out_for_a_zombie(member):
+        if not process.serves or self._people.is_unclear(process.key) or self._stays_out_for_a_zombie(member):
             return
         shown = self._people.expected(process.key)
         for node in self._nodes:
@@ -109,17 +109,10 @@ class ModelChecks:
             if held is None or not process.is_held_as(held) or (held.status, held.override) != shown:
                 yield f"alive: {member!r}; but {node.url} holds {held}"
 
-    def _is_excused(self, key: tuple[str, str]) -> bool:
-        """Whether nobody can say what is right under this id, or that is known to come out wrong."""
-        happened = self._broker.happened
-        return self._people.is_unclear(key) or known_faults.lifted_and_taken_out_again(key, happened)
-
     def _stays_out_for_a_zombie(self, member: Member) -> bool:
         """Whether the id is also that of a pod whose end nobody has proved: its process may still run."""
         if member.kind is not Kind.shared_id:
             return False
-        if known_faults.END_LOST_WITH_THE_LOG and self._broker.log_number:
-            return True
         others = [one for one in self._cluster.under(member.process.key) if one.going]
         return any(self._was_out(one) and not self._is_end_proved(one.pod.uid) for one in others)
 
@@ -137,7 +130,7 @@ class ModelChecks:
     def _wrong_with_a_stranger(self, stranger: Stranger) -> Iterator[str]:
         process = stranger.process
         younger = process.rival is not None and process.rival.alive
-        if not process.serves or younger or self._is_excused(process.key):
+        if not process.serves or younger or self._people.is_unclear(process.key):
             return
         for node in self._nodes:
             held = node.held(*process.key)
@@ -160,7 +153,7 @@ class ModelChecks:
 
     def _is_out_rightly(self, member: Member) -> bool:
         key = member.process.key
-        return key in self._people.out or self._is_excused(key) or self._stays_out_for_a_zombie(member)
+        return key in self._people.out or self._people.is_unclear(key) or self._stays_out_for_a_zombie(member)
 
     def _wrong_with_the_log(self) -> Iterator[str]:
         finals: defaultdict[tuple[str, str, str], dict[str, Outcome]] = defaultdict(dict)
@@ -190,7 +183,7 @@ class ModelChecks:
         events = self._events_of(member)
         if any(not reading.answered for one in events if one.outcome in LEFT_ALONE for reading in one.nodes):
             return True
-        if known_faults.last_under_a_shared_id(member, self._broker.happened):
+        if member.kind is Kind.shared_id and self._was_given_back(member.process.key):
             return True
         gone_at, made_at = self._gone_at(member.pod.uid), member.process.registered_at(held)
         if gone_at is None or made_at is None or made_at <= gone_at + END_TOLERANCE:
@@ -202,6 +195,10 @@ class ModelChecks:
     def _events_of(self, member: Member) -> list[Event]:
         key = (member.pod.uid, *member.process.key)
         return [event for event in self._broker.happened if (event.uid, event.app, event.instance_id) == key]
+
+    def _was_given_back(self, key: tuple[str, str]) -> bool:
+        left = [event for event in self._broker.happened if event.outcome in LEFT_ALONE]
+        return any((event.app, event.instance_id) == key for event in left)
 
     def _was_out(self, member: Member) -> bool:
         return any(event.outcome is Outcome.out_of_service for event in self._events_of(member))

@@ -44,8 +44,8 @@ class ModelCluster:
         self.strangers: list[Stranger] = []
         self.ahead = timedelta(0)
         """How far the cluster's clock is ahead of the controller's."""
-        self.processes_ahead = timedelta(0)
-        """The same for the clocks of the processes."""
+        self.machines_ahead = timedelta(0)
+        """The same for the clocks of the machines, which their kubelets and processes have."""
         self.connected = True
         self.is_calm = True
         """Nothing has kept the controller from knowing what happens since everything was repaired."""
@@ -74,6 +74,14 @@ class ModelCluster:
     def api_time(self) -> datetime:
         """What the API server takes for now: its times are whole seconds."""
         return (self.now() + self.ahead).replace(microsecond=0)
+
+    def kubelets_time(self) -> datetime:
+        """What a node takes for now, and its processes."""
+        return (self.now() + self.machines_ahead).replace(microsecond=0)
+
+    async def read_date(self) -> datetime:
+        """The API server's ``Date``."""
+        return self.api_time()
 
     # Who there is.
 
@@ -156,7 +164,7 @@ class ModelCluster:
             phase="Running",
             created_at=self.api_time(),
         )
-        process = Process(self.nodes, registration, clock_ahead=self.processes_ahead)
+        process = Process(self.nodes, registration, clock_ahead=self.machines_ahead)
         self._becomes_rival(process)
         member = Member(pod=pod, kind=kind, slot=slot, process=process, stated_uid=stated_uid)
         self.members.append(member)
@@ -181,7 +189,7 @@ class ModelCluster:
     ) -> Stranger:
         """A process comes up that the watch knows nothing of, and that looks like this pod's in part."""
         registration = stranger_registration(kind, member.process.registration, len(self.strangers))
-        process = Process(self.nodes, registration, clock_ahead=self.processes_ahead)
+        process = Process(self.nodes, registration, clock_ahead=self.machines_ahead)
         self._becomes_rival(process)
         never_out = kind not in UNWATCHED or (self.is_calm and kind is not StrangerKind.unwatched_successor)
         stranger = Stranger(kind=kind, process=process, never_out=never_out)
@@ -215,7 +223,7 @@ class ModelCluster:
         """Evicted: the process is killed, and the object stays as it is."""
         _end_tasks(member)
         member.process.die()
-        now = self.api_time()
+        now = self.kubelets_time()
         member.pod = replace(member.pod, phase="Failed", finished_at=now, ended_at=now)
         await self.deliver(member)
 
@@ -255,7 +263,7 @@ class ModelCluster:
         feed = self.current_feed()
         if feed is not None:
             for member in self.members:
-                if member.known or (member.exists and not member.is_long_finished(self.now() + self.ahead)):
+                if member.known or (member.exists and not member.is_long_finished(self.now())):
                     member.known, member.known_gone = member.exists, member.known_gone or member.going
             feed.lists(*(member.pod for member in self.objects))
 
@@ -297,7 +305,7 @@ class ModelCluster:
             self.when_deregistered(member.process.key)
         if remove:
             # The kubelet reports that the containers have ended, and removes the object after that.
-            member.pod = replace(member.pod, ended_at=self.api_time())
+            member.pod = replace(member.pod, ended_at=self.kubelets_time())
             await self.deliver(member)
             await asyncio.sleep(1)
             member.exists = False

@@ -19,10 +19,9 @@ from controller.domain.events import FINAL
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.node_trouble import Trouble
 from tests.fakes.outbox import Refusal
-from tests.flows import model_known_faults as known_faults
-from tests.flows.model import Model
+from tests.flows.model import Clocks, Model
 from tests.flows.model_cluster import ModelCluster
-from tests.flows.model_kinds import UNWATCHED, Ending, Kind, Member, StatedUid, StrangerKind
+from tests.flows.model_kinds import Ending, Kind, Member, StatedUid, StrangerKind
 from tests.flows.model_people import ModelPeople
 
 T = TypeVar("T")
@@ -54,6 +53,12 @@ ENDINGS = st.sampled_from(Ending)
 REGISTERS, READY = st.integers(0, 15), st.integers(0, 40)
 STATED = st.sampled_from(StatedUid if Extra.stated_uids in EXTRAS else [StatedUid.none])
 AHEAD = st.sampled_from([0, 0, -300, -90, 90, 300])
+CLOCKS = st.builds(
+    Clocks,
+    cluster=AHEAD,
+    machines=AHEAD,
+    registry=st.tuples(*[st.tuples(AHEAD, st.sampled_from([0, -2, -1, 1, 2]))] * 3),
+)
 TROUBLES = st.sampled_from(
     [
         Trouble.frozen,
@@ -93,20 +98,12 @@ class Histories(RuleBasedStateMachine):
         workers=st.integers(1, 2),
         nodes=st.integers(1, 3),
         kinds=st.lists(KINDS, min_size=1, max_size=4),
-        clocks=st.tuples(
-            AHEAD, AHEAD, st.lists(st.tuples(AHEAD, st.sampled_from([0, -2, -1, 1, 2])), min_size=3, max_size=3)
-        ),
+        clocks=CLOCKS if Extra.clocks in EXTRAS else st.just(Clocks()),
     )
-    def begin(
-        self, workers: int, nodes: int, kinds: list[Kind], clocks: tuple[int, int, list[tuple[int, int]]]
-    ) -> None:
-        self.model = Model(nodes=nodes, workers=workers)
+    def begin(self, workers: int, nodes: int, kinds: list[Kind], clocks: Clocks) -> None:
+        self.model = Model(nodes=nodes, workers=workers, clocks=clocks)
         self.begun = True
         self.play(self.model.__aenter__())
-        if Extra.clocks in EXTRAS:
-            cluster, processes, of_nodes = clocks
-            cluster = min(cluster, 0) if known_faults.CLUSTER_CLOCK_AHEAD else cluster
-            self.play(self.model.set_clocks(cluster=cluster, processes=processes, nodes=of_nodes))
         for slot, kind in enumerate(kinds):
             if self.cluster.may_appear(kind, slot):
                 self.play(self.cluster.appear(kind, slot=slot, node=slot))
@@ -210,8 +207,6 @@ class Histories(RuleBasedStateMachine):
         node=st.integers(0, 2),
     )
     def stranger_appears(self, kind: StrangerKind, which: int, registers: int, ready: int, node: int) -> None:
-        if known_faults.END_LOST_WITH_THE_LOG and kind in UNWATCHED and self.model.broker.log_number:
-            return
         beside = [member for member in self.cluster.members if self.cluster.may_stand_beside(kind, member)]
         if beside:
             self.play(
@@ -276,8 +271,6 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda _: Extra.lost_log in EXTRAS)
     @rule(seconds=st.integers(0, 15))
     def delete_the_log(self, seconds: int) -> None:
-        if known_faults.END_LOST_WITH_THE_LOG and any(one.kind in UNWATCHED for one in self.cluster.strangers):
-            return
         self.play(self.model.delete_log(seconds))
 
     @precondition(lambda _: Extra.lost_log in EXTRAS)

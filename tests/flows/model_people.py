@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from controller.domain.clock_offset import TOLERANCE
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.ownership import CLOCK_SKEW
@@ -76,11 +77,8 @@ class ModelPeople:
         ASSUMED: who set it just before a drain began, or while a first handling did not come to its end, is not known.
         """
         began = [one.asked_at for one in self._cluster.under(key) if one.asked_at is not None]
-        late = [at for at in self.set_at.get(key, ()) for asked_at in began if at > asked_at - self._earliest()]
+        late = [at for at in self.set_at.get(key, ()) for asked_at in began if at > asked_at - CLOCK_SKEW - TOLERANCE]
         return key in self.unclear or (self.is_handled_again and bool(late))
-
-    def _earliest(self) -> timedelta:
-        return CLOCK_SKEW + timedelta(seconds=5) - min(self._cluster.ahead, timedelta(0))
 
     def memory_is_lost(self) -> None:
         """A node may have forgotten what was set by hand."""

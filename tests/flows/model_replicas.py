@@ -26,6 +26,7 @@ from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResul
 from controller.flows.priority import PriorityGate
 from controller.flows.worker import Worker
 from controller.flows.worker_policy import WorkerPolicy
+from controller.kube.corrected_feed import ClusterClock, CorrectedFeed, ReadDate
 from tests.fakes.crashes import Crashed, CrashPlan
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.log import FakeLog
@@ -264,11 +265,13 @@ class WatchReplica(Replica):
         self,
         broker: ModelBroker,
         new_feed: Callable[[], ModelFeed],
+        read_date: ReadDate,
         when_up: Callable[[], None],
         when_down: Callable[[], None],
     ) -> None:
         self.feed = new_feed()
         self._new_feed = new_feed
+        self._read_date = read_date
         self._when_up = when_up
         self._when_down = when_down
         super().__init__(broker)
@@ -281,7 +284,7 @@ class WatchReplica(Replica):
         self.feed = self._new_feed()
         self.log = Follower(self.broker, lambda entry: parts.restore_dispatcher.apply(entry))
         parts = build_watch(
-            feeds=[self.feed],
+            feeds=[CorrectedFeed(self.feed, ClusterClock(self._read_date, clock=virtual_clock))],
             outbox=Hands(self.broker, self.fate),
             routing=Routing(cluster="test", known=(REGION,), default=(REGION,), namespaces={}),
             clock=virtual_clock,
@@ -293,6 +296,7 @@ class WatchReplica(Replica):
         )
         for position in self.broker.positions:
             parts.positions.apply(position)
+        self.log.when_replaced.append(parts.gone.log_replaced)
         self.log.when_caught_up.append(parts.restore_dispatcher.log_read)
         self.log.begin(self.reading)
         self._when_up()

@@ -168,7 +168,7 @@ async def test_commands_that_come_again_after_a_takeover_leave_the_new_pod_alone
 
 
 @in_virtual_time
-async def test_a_dying_process_heartbeat_that_a_slow_node_does_late_is_nobody_elses() -> None:
+async def test_a_last_heartbeat_that_a_slow_node_does_late_is_nobody_elses() -> None:
     async with Model() as model:
         own = await model.cluster.appear(Kind.by_address)
         await model.wait(40)
