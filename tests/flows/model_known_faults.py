@@ -3,7 +3,7 @@
 Take one out, with what depends on it, when the fault is mended.
 """
 
-RESTORE_WITHOUT_END = True
+RESTORE_WITHOUT_END = False
 """A restore of what the log has not said to have ended looks for ever, where somebody else holds the id."""
-ENDED_BY_ANOTHER_HANDLING = True
+ENDED_BY_ANOTHER_HANDLING = False
 """A handling that has taken an id out is dropped when another one has ended the drain: an override stays."""
