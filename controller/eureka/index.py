@@ -20,7 +20,7 @@ from controller.domain.reason import Reason
 from controller.errors import RegistryError
 from controller.eureka.lookup import Lookup
 from controller.eureka.node import Node, no_answer, too_slow, trouble
-from controller.eureka.registry_reader import Registry
+from controller.eureka.registry_reader import RegistryList
 from controller.eureka.room import IndexRoom
 from controller.eureka.stragglers import Stragglers
 from controller.flows.ports import Clock, IndexMatch
@@ -125,7 +125,7 @@ class Index:
         self._room.take(self._region, lookup.cost)
 
 
-async def _list_of(node: Node, *, room: int) -> Registry | Reason:
+async def _list_of(node: Node, *, room: int) -> RegistryList | Reason:
     try:
         return await node.everything(room)
     except RegistryError as error:

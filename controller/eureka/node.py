@@ -25,7 +25,7 @@ from controller.eureka.registry_decoder import (
     decode_instance,
     decode_peers,
 )
-from controller.eureka.registry_reader import Registry, RegistryReader
+from controller.eureka.registry_reader import RegistryList, RegistryReader
 from controller.eureka.transport import (
     Answer,
     DeniedError,
@@ -110,14 +110,14 @@ class Node:
             raise NonsenseError("the answer is about another instance")
         return instance
 
-    async def everything(self, room: int = INDEX_ROOM) -> Registry:
+    async def everything(self, room: int = INDEX_ROOM) -> RegistryList:
         """Return the whole registry, through the server's response cache: up to 30 s old.
 
         ``room``: what its instances may take of our memory.
         """
         return (await self.dated_registry(room))[0]
 
-    async def dated_registry(self, room: int = INDEX_ROOM) -> tuple[Registry, str]:
+    async def dated_registry(self, room: int = INDEX_ROOM) -> tuple[RegistryList, str]:
         """Return the same, and what the node's clock said."""
         reader = RegistryReader(clock_ahead=lambda: self.clock_ahead, room=room)
         answer = await self._list("/apps", reader, timeout=REGISTRY_TIMEOUT)

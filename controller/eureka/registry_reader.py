@@ -56,7 +56,7 @@ class _Skeleton(msgspec.Struct):
 _skeleton = msgspec.json.Decoder(_Skeleton)
 
 
-class Registry(NamedTuple):
+class RegistryList(NamedTuple):
     """What a list said."""
 
     instances: list[Instance]
@@ -134,7 +134,7 @@ class RegistryReader:
             self._passes_over, begin = True, at
         self._rest, self._seen = body[begin:], at - begin
 
-    def finish(self) -> Registry:
+    def finish(self) -> RegistryList:
         """Return what came. NonsenseError unless it was a whole list."""
         if self._containers or self._in_instance or self._in_text:
             raise NonsenseError("not a registry's JSON (it breaks off)")
@@ -143,7 +143,7 @@ class RegistryReader:
             raise NonsenseError("not a registry's JSON (it has no list of applications)")
         if self._unreadable is not None and not self._instances:
             raise self._unreadable
-        return Registry(self._instances, whole.counted, self._cost)
+        return RegistryList(self._instances, whole.counted, self._cost)
 
     def _pass_bracket(self, body: bytes, begin: int, at: int) -> int:
         """Go past a bracket outside of instances, or past an instance; return where what comes next begins."""

@@ -39,7 +39,7 @@ def hostile_server(answer: Answer) -> Iterator[str]:
                     self.send_header(name, value)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                for piece in said.body:
+                for piece in filter(None, said.body):
                     self.wfile.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
                 self.wfile.write(b"0\r\n\r\n")
 

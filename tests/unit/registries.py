@@ -8,13 +8,13 @@ from typing import Any
 
 from controller.bounds import PIECE_BYTES
 from controller.domain.instances import Instance
-from controller.eureka.registry_reader import Registry, RegistryReader
+from controller.eureka.registry_reader import RegistryList, RegistryReader
 
 PLENTY = 10**12
 LIST = b'{"applications":{"versions__delta":"1","apps__hashcode":"UP_1_","application":[%s]}}'
 
 
-def registry_read(body: bytes, *, piece: int = PIECE_BYTES, room: int | None = PLENTY) -> Registry:
+def registry_read(body: bytes, *, piece: int = PIECE_BYTES, room: int | None = PLENTY) -> RegistryList:
     """What a reader makes of this body, when it comes in such pieces."""
     reader = RegistryReader(room=room)
     for begin in range(0, len(body), piece):

@@ -37,7 +37,7 @@ def test_an_instance_that_is_too_large_does_not_hide_the_others(metadata: str, s
     assert [one.id for one in registry_read(body).instances] == ["orders-0", "orders-2"]
 
 
-def test_nothing_but_an_instance_that_is_too_large_is_nonsense_that_names_it() -> None:
+def test_nothing_but_an_instance_that_is_too_large_is_nonsense() -> None:
     body = LIST % b'{"instance":%s}' % an_entry(1, metadata={"text": "x" * MAX_INSTANCE_BYTES})
     with pytest.raises(NonsenseError, match="an instance of more than 128 KiB"):
         registry_read(body)
@@ -46,7 +46,7 @@ def test_nothing_but_an_instance_that_is_too_large_is_nonsense_that_names_it() -
 def test_more_than_there_is_room_for_is_refused_with_what_to_do_about_it() -> None:
     body = b"".join(a_list(11))
     assert len(registry_read(body, room=11 * INSTANCE_COST).instances) == 11
-    with pytest.raises(NonsenseError, match="more than 11 instances.*raise its container's memory limit"):
+    with pytest.raises(NonsenseError, match=r"more than 11 instances.*raise its container's memory limit"):
         registry_read(body, room=11 * INSTANCE_COST - 1)
 
 
@@ -86,9 +86,7 @@ def test_what_is_no_whole_list_is_nonsense(body: bytes) -> None:
 
 
 def test_what_is_not_an_instance_of_an_application_is_none() -> None:
-    beside: dict[str, Any] = {
-        "instance": [json.loads(an_entry())],
-        "applications": {"instance": json.loads(an_entry())},
-    }
-    body = {"applications": {**beside, "application": [7, "x", None, {"name": "A", "other": beside}]}, **beside}
+    entry = json.loads(an_entry())
+    beside: dict[str, Any] = {"instance": [entry], "applications": {"instance": entry}}
+    body = {"applications": {**beside, "application": [7, "x", None, {"name": "A", "other": beside}]}, "instance": 7}
     assert registry_read(json.dumps(body).encode()).instances == []

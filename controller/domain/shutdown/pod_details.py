@@ -9,8 +9,6 @@ from controller.domain.pods import Pod
 
 DEFAULT_GRACE_SECONDS = 30
 """``terminationGracePeriodSeconds`` where nobody wrote one."""
-MAX_HOOK_BYTES = 20_000
-"""Bytes of JSON that are kept of the hooks of one pod together; nobody writes more by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A hook of any kind that is larger than ``MAX_HOOK_BYTES`` and is not kept."""
+    """A hook of any kind that is larger than bounds allow, and is not kept."""
 
 
 Hook = Exec | HttpGet | TcpSocket | Sleep | TooLong | None
