@@ -77,6 +77,12 @@ MAX_POD_UID_LENGTH = 128
 # The broker.
 MAX_BODY_BYTES = 256 * KIB
 """Of a message. A command with 64 instances and 64 living pods stays below it."""
+MAX_UNROUTED = 10_000
+"""Messages that wait for a region that nobody has declared; the oldest go."""
+MAX_UNROUTED_BYTES = 64 * MIB
+"""Of these together, in the broker."""
+MAX_UNROUTED_SECONDS = 86_400
+"""For so long they wait: a region's first worker may come a day after its pods."""
 
 # Files that are mounted.
 MAX_FILE_BYTES = 1 * MIB
@@ -89,3 +95,53 @@ USUAL_MEMORY = 512 * MIB
 INDEX_SHARE = 0.27
 """Of the memory, for the indexes of all regions that a process works in: 138 MiB of 512, some 28,000 instances."""
 INDEX_ROOM = int(INDEX_SHARE * USUAL_MEMORY)
+LEDGER_SHARE = 0.08
+"""Of the memory, for what the event log says of drains: 17,000 that hold an instance, of 2.4 kB each."""
+LEDGER_ENTRY_BYTES = 2_400
+MAX_GOING_PODS = 20_000
+"""Pods on their way out, as they were seen last: their verdict needs it."""
+MAX_GOING_BYTES = 24 * MIB
+"""Of these together: 10,000 usual ones, or 1,500 with as many hooks as are read. The oldest are forgotten, and get a
+verdict without its reason."""
+USUAL_PODS = 30_000
+"""That a watch of the usual memory is planned for, of 1.6 kB each. There is no bound: a pod that is not kept would not
+be drained. ``eureka_drain_watched_pods`` shows how many there are."""
+
+
+def index_room(memory: int) -> int:
+    """Return how many bytes the indexes of a process with so much memory may take."""
+    return int(INDEX_SHARE * memory)
+
+
+def ledger_entries(memory: int) -> int:
+    """Return how many drains a ledger in a process with so much memory keeps."""
+    return int(LEDGER_SHARE * memory / LEDGER_ENTRY_BYTES)
+
+
+# The sums: what each role holds at most, in a container of the usual memory.
+MAX_SHARE = 0.6
+"""Of the memory, for the sum: the rest is the allocator's, the interpreter's, and what nobody has thought of."""
+
+_PROCESS = {"the program itself": 70 * MIB, "a message, and the lines of the log": 1 * MIB}
+_EVENTS = {"events that wait for the event log: 20,000 of 1 kB": 20 * MIB}
+_LEDGER = {"what the event log says of drains": int(LEDGER_SHARE * USUAL_MEMORY)}
+_INDEX = {"the indexes of all regions, while they are made anew": INDEX_ROOM}
+_WATCH = {
+    "a page or an event, and its copy while it is decoded": 2 * MAX_OBJECT_BYTES,
+    "pods: 30,000 of 1.6 kB": USUAL_PODS * 1_600,
+    "pods on their way out": MAX_GOING_BYTES,
+    "ends that wait for the broker: 20,000 of 1 kB": 20 * MIB,
+    "commands that no worker has answered: 20,000 of 1 kB": 20 * MIB,
+    "drains whose Kubernetes Event is still to come: 5,000 of 3 kB": 15 * MIB,
+    "hooks of 1,024 templates, and what they say": 2 * 1_024 * 2 * MAX_HOOK_BYTES,
+}
+_WORK = {"commands that are worked on: 1,000 of 16 kB": 16 * MIB}
+_OPS = {"drains with their timelines: 10,000 of 6 kB": 60 * MIB, "plans of replays": 16 * MIB}
+
+HELD: dict[str, dict[str, int]] = {
+    "watch": {**_PROCESS, **_EVENTS, **_LEDGER, **_WATCH},
+    "work": {**_PROCESS, **_EVENTS, **_LEDGER, **_INDEX, **_WORK},
+    "ops": {**_PROCESS, **_EVENTS, **_INDEX, **_OPS},
+    "run": {**_PROCESS, **_EVENTS, **_LEDGER, **_LEDGER, **_INDEX, **_WATCH, **_WORK, **_OPS},
+}
+"""Bytes by role and by what it is."""

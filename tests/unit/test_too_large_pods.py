@@ -125,7 +125,7 @@ async def test_sixty_pods_with_a_hook_of_700000_words_are_pods_like_any_other(
     assert min(cluster.sizes) >= 3, "halved, and no further than is needed"
 
 
-async def test_what_etcd_admits_is_read_although_json_makes_it_six_times_as_large(
+async def test_what_etcd_admits_is_read_although_json_is_six_times_as_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = b"\\u003c" * 1_500 * KIB
@@ -152,7 +152,7 @@ async def test_a_pod_that_is_too_large_is_named_and_hides_no_other(
             await Census(feed._api, namespaces=[], page_size=500).take()
 
 
-async def test_an_event_that_is_too_large_is_passed_over_and_the_next_is_followed(
+async def test_an_event_that_is_too_large_is_passed_over_and_the_next_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pods = [a_large_pod(number) for number in range(2)]
