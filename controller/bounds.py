@@ -86,7 +86,7 @@ MAX_UNROUTED_SECONDS = 86_400
 
 # Files that are mounted.
 MAX_FILE_BYTES = 1 * MIB
-"""Of the settings, of a secret, of certificates."""
+"""Of the settings, of a secret, of certificates: a system's whole bundle of authorities has about 200,000."""
 
 
 # What one process may keep, as a share of the memory that it was given: in a larger container more is kept.
