@@ -20,10 +20,10 @@ import aiohttp
 from yarl import URL
 
 from controller.bounds import MAX_ANSWER_BYTES, MIB, PIECE_BYTES
+from controller.domain.clock_offset import ClockOffset
 from controller.domain.diagnostics import read_http_date
 from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
-from controller.eureka.clock_offset import ClockOffset
 from controller.eureka.registry_decoder import NonsenseError
 from controller.flows.ports import Clock
 from controller.settings import SecretUrl
