@@ -186,11 +186,21 @@ class ModelChecks:
         if member.kind is Kind.shared_id and self._was_given_back(member.process.key):
             return True
         gone_at, made_at = self._gone_at(member.pod.uid), member.process.registered_at(held)
+        if known_faults.COPY_TAKEN_FOR_A_LIVING_PODS and self._was_taken_for_a_living_pods(member, events):
+            return True
         if gone_at is None or made_at is None or made_at <= gone_at + END_TOLERANCE:
             return False
         before = {event.outcome for event in events if event.at <= made_at}
         known = member.is_known_by_its_registration
         return not known or Outcome.out_of_service not in before or bool(before & FINAL)
+
+    def _was_taken_for_a_living_pods(self, member: Member, events: list[Event]) -> bool:
+        shown = [node.held(*member.process.key) for node in self._nodes]
+        leases = [one.registered_at for one in shown if one is not None and one.registered_at is not None]
+        at = max(leases)
+        others = [one for one in self._cluster.members if one is not member and one.pod.ip == member.pod.ip]
+        is_younger = any(one.pod.created_at is not None and one.pod.created_at <= at for one in others)
+        return is_younger and any(event.outcome is Outcome.superseded for event in events)
 
     def _events_of(self, member: Member) -> list[Event]:
         key = (member.pod.uid, *member.process.key)
