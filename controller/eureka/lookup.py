@@ -42,7 +42,7 @@ class Lookup:
         """Add what a node shows; yields now and then. RegistryError when it is more than there is room for.
 
         Nodes may show different holders of one id: each of them is kept, by what tells holders apart, and of each the
-        latest registration.
+        latest registration, with its first lease.
         """
         for number, instance in enumerate(instances):
             if number % TOGETHER == TOGETHER - 1:
@@ -53,8 +53,12 @@ class Lookup:
                 self.cost += cost_of(instance)
                 if self.cost > self._room:
                     raise too_many(len(self._held), self._room)
-            if known is None or _registered(instance) > _registered(known):
+            if known is None:
                 self._held[facts] = instance
+            elif instance.dirty_at is None or known.dirty_at != instance.dirty_at:
+                self._held[facts] = max(known, instance, key=_registered)
+            else:
+                self._held[facts] = min(known, instance, key=_registered)
 
     def arrange(self) -> Iterator[None]:
         """Make what was added findable; yields now and then, since a large registry takes a while."""
