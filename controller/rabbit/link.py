@@ -20,6 +20,7 @@ from yarl import URL
 
 from controller.errors import BrokerError, SettingsError, StreamMissingError
 from controller.flows.backoff import Backoff
+from controller.rabbit.bounded_reading import BoundedConnection
 from controller.rabbit.spare_channel import SpareChannel
 from controller.settings import BrokerSettings, without_credentials
 from controller.tls.context import for_broker
@@ -158,6 +159,7 @@ async def connect(settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | 
             # Never None for amqps://: the library would then go by the URL's query, which can switch verifying off.
             ssl_context=tls or for_broker(settings),
             client_properties={"connection_name": f"eureka-drain {name}"},
+            connection_class=BoundedConnection,
         )
     except SettingsError as error:
         raise BrokerError(str(error)) from error

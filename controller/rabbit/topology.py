@@ -92,6 +92,7 @@ def queues(regions: Iterable[str]) -> tuple[Declaration, ...]:
             BindingDeclaration(names.DELAY_OUT, f"#.{region}", work),
             _quorum_queue(dead),
             BindingDeclaration(names.DEAD, region, dead),
+            QueueDeclaration(names.dead_lock(region), {"x-queue-type": "classic"}),
         ]
     return (*things, *_delay_queues())
 

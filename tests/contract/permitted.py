@@ -19,7 +19,6 @@ from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.rabbit.link import Link
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import StreamFollower
-from controller.rabbit.unrouted import bring_back
 from controller.settings import BrokerSettings
 from tests.contract.brokers import Handled, command_for
 from tests.stack.waiting import until
@@ -122,8 +121,7 @@ async def work(settings: BrokerSettings, region: str) -> None:
         # As if they had come before the region's queue: by the alternate exchange.
         for one in (region, other):
             await outbox._publish(names.UNROUTED, one, b"{}", None, None)
-        assert consumer._channel is not None
-        await bring_back(consumer._channel, region, outbox)
+        await consumer._bring_back(0)
 
 
 async def ops(settings: BrokerSettings) -> None:
