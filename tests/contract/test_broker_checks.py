@@ -120,7 +120,7 @@ async def test_a_broker_that_refuses_or_is_away_is_reported_without_password(bro
     elsewhere = BrokerSettings(url=SecretUrl("amqp://guest:hidden@127.0.0.1:1/"), timeout=timedelta(seconds=5))
     other_host = BrokerSettings(url=SecretUrl(broker.url.rstrip("/") + "/nowhere"), timeout=timedelta(seconds=5))
     for settings, expected, fix in (
-        (gone, "user or the password", "broker.url with a user"),
+        (gone, "user or the password", "a user that the broker knows"),
         (elsewhere, "cannot be reached", "host and port"),
         (other_host, "virtual host", "virtual host"),
     ):
@@ -129,3 +129,14 @@ async def test_a_broker_that_refuses_or_is_away_is_reported_without_password(bro
         assert expected in check.found
         assert fix in check.fix
         assert settings.url.get_secret_value().split(":")[2].partition("@")[0] not in check.found.replace("guest", "")
+
+
+async def test_each_of_several_hosts_is_tried_and_the_one_that_is_down_named(broker: RabbitMq) -> None:
+    region, up, down = fresh_region(), f"127.0.0.1:{broker.port}", "127.0.0.1:1"
+    settings = BrokerSettings(hosts=[down, up], timeout=timedelta(seconds=5))
+    async with an_outbox(broker, region):
+        checks = await inspect(settings, regions=[region], roles=EVERY_ROLE)
+    [found] = [check for check in checks if check.severity is Severity.wrong]
+    assert found.what == f"host {down}"
+    assert "broker.hosts" in found.fix
+    assert [check.severity for check in checks if check.what == f"host {up}"] == [Severity.ok]
