@@ -42,6 +42,7 @@ from controller.settings import BrokerSettings
 
 AREA = "broker"
 PERMISSIONS = "grant it as docs/permissions.md lists, with: rabbitmqctl set_permissions"
+DECLARE = "as an administrator, or by the component topology-keeper: eureka-drain topology declare"
 _IMPOSSIBLE: dict[str, Any] = {"x-queue-type": "quorum", "x-message-ttl": "never"}
 """The broker looks at permissions first, and then refuses this: so nothing is declared."""
 _LAST = -1_000
@@ -143,6 +144,8 @@ class _Inspection:
                     if isinstance(thing, QueueDeclaration):
                         await self._try_to_configure(thing)
                     continue
+                if refused:
+                    continue
                 async with self._channel() as channel:
                     await declare_one(thing, channel)
             except ChannelPreconditionFailed as error:
@@ -160,16 +163,16 @@ class _Inspection:
                     )
                 ]
         checks = [*different]
-        if refused:
-            found = f"refused {len(refused)} times, first: {refused[0]}"
-            checks.append(Check(area=AREA, what="may declare", severity=Severity.wrong, found=found, fix=PERMISSIONS))
-        else:
-            checks.append(Check(area=AREA, what="may declare", severity=Severity.ok))
-        if self._missing:
+        if self._missing and refused:
+            found = f"missing, and this user may not declare it: {named(sorted(self._missing))} ({refused[0]})"
+            checks.append(Check(area=AREA, what="topology", severity=Severity.wrong, found=found, fix=DECLARE))
+        elif self._missing:
             found = f"not declared yet: {named(sorted(self._missing))}; the first role that starts declares them"
             checks.append(Check(area=AREA, what="topology", severity=Severity.advice, found=found))
         elif not different:
             found = f"{sum(not isinstance(thing, BindingDeclaration) for thing in things)} queues and exchanges as ours"
+            if refused:
+                found = "everything is there; this user may not declare, so arguments and bindings are not compared"
             checks.append(Check(area=AREA, what="topology", severity=Severity.ok, found=found))
         return checks
 

@@ -20,7 +20,7 @@ from loguru import logger
 
 from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason, ReasonCode
-from controller.errors import BrokerError, MessageError
+from controller.errors import BrokerError, MessageError, PartsMissingError
 from controller.flows.backoff import Backoff
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from controller.messages.codec import MAX_BODY_BYTES, decode_item
@@ -76,8 +76,10 @@ class RegionConsumer:
         self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
-        async with self.link.spare_channel() as spare:
-            await declare(spare, queues((self._region,)))
+        # What is missing is named by the publishing link; without our queue nothing can be consumed anyhow.
+        with suppress(PartsMissingError):
+            async with self.link.spare_channel() as spare:
+                await declare(spare, queues((self._region,)))
         assert isinstance(channel, BoundedChannel)
         self._room = channel.room = ByteRoom(MAX_HELD_BYTES)
         await channel.set_qos(prefetch_count=self._prefetch)
