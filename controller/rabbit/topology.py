@@ -166,7 +166,7 @@ async def declare(channel: SpareChannel, things: Iterable[Declaration]) -> bool:
                 missing.append(thing.name)
                 refusal = refusal or str(error)
     if missing:
-        raise PartsMissingError(missing, refusal)
+        raise PartsMissingError(list(dict.fromkeys(missing)), refusal)
     return allowed
 
 
