@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from controller.bounds import MAX_DEAD_BATCH_BYTES
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.selection import Selection
 from controller.errors import BrokerError
@@ -41,11 +42,13 @@ class DeadLetterListing:
     async def _look(self) -> Listing:
         messages: list[DeadMessage] = []
         unreadable: list[str] = []
-        broker = self.settings.broker
+        broker, room = self.settings.broker, MAX_DEAD_BATCH_BYTES // max(1, len(self.settings.regions))
         for name in self.settings.regions:
             async with RabbitDeadLetterQueue(settings=broker, region=name, lock_timeout=PAGE_LOCK_TIMEOUT) as queue:
                 try:
-                    messages += await hold_messages({name: queue}, Selection(), limit=MAX_MESSAGES)
+                    messages += await hold_messages({name: queue}, Selection(), limit=MAX_MESSAGES, room=room)
+                    if queue.unseen:
+                        unreadable.append(f"at least {queue.unseen} more of {name}: eureka-drain dead --region {name}")
                 except BrokerError as error:
                     unreadable.append(str(error))
         return messages, unreadable

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from controller.bounds import MAX_DEAD_MESSAGES
 from controller.domain.causes import Cause
 from controller.domain.commands import WorkItem
 from controller.domain.dead_messages import DeadMessage
@@ -22,10 +23,6 @@ from controller.domain.watch_position import Position
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
-MAX_DEAD_MESSAGES = 10_000
-"""Dead letters that are held at a time in memory."""
-MAX_DEAD_BYTES = 8 * 1024 * 1024
-"""Bytes of them: 4,000 usual ones. Decoded, they take some times as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
+from controller.bounds import MAX_DEAD_BYTES, MAX_DEAD_MESSAGES
 from controller.domain.commands import DrainCommand
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.replay_plan import Requester, signed
 from controller.domain.selection import Selection
-from controller.flows.ports import MAX_DEAD_BYTES, MAX_DEAD_MESSAGES, Clock, DeadLetterQueue, Outbox
+from controller.flows.ports import Clock, DeadLetterQueue, Outbox
 from controller.flows.publisher import Publisher
 
 BATCH = 500
@@ -23,16 +24,20 @@ BATCH = 500
 
 
 async def hold_messages(
-    queues: Mapping[str, DeadLetterQueue], selection: Selection, *, limit: int = MAX_DEAD_MESSAGES
+    queues: Mapping[str, DeadLetterQueue],
+    selection: Selection,
+    *,
+    limit: int = MAX_DEAD_MESSAGES,
+    room: int = MAX_DEAD_BYTES,
 ) -> list[DeadMessage]:
-    """Hold dead letters until ``limit`` of each region, or as many as fit in memory, are chosen by the filters."""
+    """Hold those that the filters choose: ``limit`` of each region, or as many as its share of ``room`` is for."""
     chosen: list[DeadMessage] = []
     for queue in queues.values():
-        wanted, room = limit, MAX_DEAD_BYTES
+        wanted, left = limit, room // len(queues)
         async for message in each_message(queue, selection):
             chosen.append(message)
-            wanted, room = wanted - 1, room - message.size
-            if wanted <= 0 or room <= 0:
+            wanted, left = wanted - 1, left - message.size
+            if wanted <= 0 or left <= 0:
                 break
     return chosen
 

@@ -22,12 +22,10 @@ from pamqp import decode
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
+from controller.bounds import MAX_BODY_BYTES, MAX_HEADER_LENGTH
 from controller.errors import MessageError
-from controller.messages.codec import MAX_BODY_BYTES
 from controller.tracing import HEADER
 
-MAX_HEADER_LENGTH = 1_000
-"""Characters of a header's value."""
 KEPT_HEADERS = ("x-reason", "x-reason-code", "x-stream-offset", "x-first-death-reason", HEADER)
 _UNREAD = "x-unread-bytes"
 """A header that no sender can set: the size of a body that was dropped."""

@@ -18,12 +18,13 @@ from typing import TypeVar, assert_never
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from loguru import logger
 
+from controller.bounds import MAX_BODY_BYTES, MAX_HELD_BYTES
 from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError, MessageError, PartsMissingError
 from controller.flows.backoff import Backoff
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
-from controller.messages.codec import MAX_BODY_BYTES, decode_item
+from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import BoundedChannel, ByteRoom, unread_bytes
 from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
@@ -42,9 +43,6 @@ BRING_BACK_INTERVAL = 10.0
 LOOKS_UNTIL_WHOLE = 30
 """Five minutes: what comes while another region's goes away is not more."""
 
-MAX_HELD_BYTES = 16 * 1024 * 1024
-"""Bytes of messages that are held at a time: 8,000 usual ones, or 64 of the largest. Decoded, they take some times as
-much."""
 RETURN_INTERVAL = 0.05
 """Seconds between two messages that go back for want of room: one of them at a time may come again."""
 

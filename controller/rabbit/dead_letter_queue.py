@@ -22,11 +22,11 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import ChannelNotFoundEntity, QueueEmpty
 from aiormq.exceptions import ChannelAccessRefused
 
+from controller.bounds import MAX_DEAD_BATCH_BYTES, MAX_DEAD_MESSAGES
 from controller.domain.commands import WorkItem
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.reason import ReasonCode
 from controller.errors import BrokerError, MessageError
-from controller.flows.ports import MAX_DEAD_BYTES, MAX_DEAD_MESSAGES
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import check_read
@@ -105,7 +105,7 @@ class RabbitDeadLetterQueue:
             del self._tags[number]
 
     def _has_room(self) -> bool:
-        return sum(message.size for message in self._ahead) < MAX_DEAD_BYTES
+        return sum(message.size for message in self._ahead) < MAX_DEAD_BATCH_BYTES
 
     async def _fetch(self) -> bool:
         """Fetch one more; return whether it counts: what has arrived since the first ``hold`` goes back at the end."""

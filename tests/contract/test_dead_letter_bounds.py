@@ -44,7 +44,7 @@ async def test_they_can_be_held_and_settled_a_few_at_a_time(broker: RabbitMq) ->
 
 
 async def test_no_more_bytes_are_held_than_there_is_room_for(broker: RabbitMq, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letter_queue, "MAX_DEAD_BYTES", 3_000)
+    monkeypatch.setattr(dead_letter_queue, "MAX_DEAD_BATCH_BYTES", 3_000)
     async with parked(broker, 20) as (region, _):
         async with letters_of(broker, region) as held:
             letters = await held.hold()

@@ -15,8 +15,9 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from pamqp import encode
 
+from controller.bounds import MAX_BODY_BYTES
 from controller.domain.reason import ReasonCode
-from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, MAX_BODY_BYTES, encode_item
+from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, encode_item
 from controller.rabbit import consumer, names
 from controller.rabbit.bounded_reading import unread_bytes
 from controller.rabbit.dead_letter_queue import TOO_LARGE, RabbitDeadLetterQueue

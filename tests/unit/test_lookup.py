@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ STRANGER: dict[str, Any] = {"id": "payments:9090", "ip": "10.9.9.9", "host_name"
 
 def offered(pod: Pod, *instances: Instance) -> tuple[Instance, ...]:
     lookup = Lookup()
-    lookup.add(instances)
+    deque(lookup.add(instances), maxlen=0)
     for _ in lookup.arrange():
         pass
     return lookup.candidates(pod)
@@ -90,8 +91,8 @@ def test_every_holder_of_an_id_is_offered_once_and_the_latest_last() -> None:
     told = an_instance(registered_at=at(-70), pod_uid="abc")
     elsewhere = an_instance(app="OTHER", ip="10.2.0.8", host_name="x")
     lookup = Lookup()
-    lookup.add([old, elsewhere])
-    lookup.add([older, own, told])
+    deque(lookup.add([old, elsewhere]), maxlen=0)
+    deque(lookup.add([older, own, told]), maxlen=0)
     list(lookup.arrange())
     found = lookup.candidates(a_pod())
     assert found == (elsewhere, told, own, old)

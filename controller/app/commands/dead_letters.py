@@ -59,7 +59,7 @@ async def dead(settings: Settings, request: DeadLetterRequest) -> int:
         report(f"{len(messages)} dead letters: {counted(message.region for message in messages)}")
     for name, queue in queues.items():
         if queue.unseen:
-            report(f"{queue.unseen} more of {name} were not looked at: filter, or handle these first")
+            report(f"at least {queue.unseen} more of {name} were not looked at: filter, or handle these first")
     if messages and request.action == "drop":
         report("nothing was dropped; --yes drops these for good")
     return 0

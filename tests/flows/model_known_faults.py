@@ -1,0 +1,9 @@
+"""KNOWN FAULTS of the controller that histories run into, each excluded here and nowhere else.
+
+Take one out, with what depends on it, when the fault is mended.
+"""
+
+RESTORE_WITHOUT_END = False
+"""A restore of what the log has not said to have ended looks for ever, where somebody else holds the id."""
+ENDED_BY_ANOTHER_HANDLING = False
+"""A handling that has taken an id out is dropped when another one has ended the drain: an override stays."""
