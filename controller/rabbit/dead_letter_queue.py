@@ -37,7 +37,8 @@ NO_REASON = "the broker gave it up: it was delivered too often, and never acknow
 TOO_LARGE = "it is too large to be one of ours, and was not read"
 LOCK_TIMEOUT = 10.0
 """Seconds. A look takes less than one, a requeue of many some more."""
-LOCK_INTERVAL = 0.2
+LOCK_INTERVAL = 0.05
+"""Seconds between two tries: nobody stands in line, so who tries more often than others look is the next."""
 
 
 class RabbitDeadLetterQueue:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from controller.app import dead_listing
 from controller.app.commands.dead_letters import DeadLetterRequest, dead
 from controller.app.dead_listing import DeadLetterListing
 from controller.domain.replay_plan import Requester
@@ -28,15 +29,17 @@ def settings_of(broker: RabbitMq, region: str) -> Settings:
 
 
 async def test_all_are_sent_again_while_viewers_poll_the_page(
-    broker: RabbitMq, capsys: pytest.CaptureFixture[str]
+    broker: RabbitMq, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dead_listing, "LOOK_INTERVAL", 0.5)
     async with parked(broker, 300) as (region, _):
         settings = settings_of(broker, region)
 
         async def poll() -> None:
+            listing = DeadLetterListing(settings)
             while True:
-                listing = DeadLetterListing(settings)  # each with a page of its own: the worst
                 await listing.read()
+                await asyncio.sleep(0.01)
 
         async with beside(poll), beside(poll):
             await asyncio.sleep(0.5)
