@@ -8,7 +8,7 @@ from functools import partial
 
 from controller.app.assembly import Region, make_planner, now
 from controller.app.commands.drains import find_record, read_selected
-from controller.domain.dead_messages import DeadMessage
+from controller.app.dead_listing import DeadLetterListing
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
@@ -16,11 +16,10 @@ from controller.domain.replay_plan import ReplayItem, Requester
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
-from controller.errors import BrokerError, KubernetesError
+from controller.errors import KubernetesError
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns
-from controller.flows.requeue import hold_messages
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.kube.client import KubeApi
 from controller.kube.reviews import Reviews
@@ -29,11 +28,10 @@ from controller.ops.auth.session import SessionPages
 from controller.ops.metrics import Metrics
 from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
-from controller.ops.web.pages import MAX_MESSAGES, Pages, mistake_page, sign_in_page
+from controller.ops.web.pages import Pages, mistake_page, sign_in_page
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.rabbit.counts import QueueCounter
-from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import StreamFollower
 from controller.settings import OpsSettings, Settings
@@ -76,6 +74,7 @@ class OpsRole:
         log.when_caught_up.append(self._go_live)
         templates = environment()
         self._authorizer = Authorizer(settings.ops, reviews)
+        self._dead_letters = DeadLetterListing(settings)
         site = Site(
             settings=settings,
             authorizer=self._authorizer,
@@ -87,7 +86,7 @@ class OpsRole:
             is_read=lambda: log.caught_up,
             read_older=self._older,
             find=lambda drain_id: find_record(self._settings, drain_id),
-            dead_messages=self._dead_messages,
+            dead_messages=self._dead_letters.read,
         )
 
         session = SessionPages(self._authorizer, partial(sign_in_page, templates))
@@ -96,7 +95,7 @@ class OpsRole:
 
     def rotate_credentials(self, settings: Settings) -> None:
         """Use settings that were rotated: our tokens, and how the broker is reached when somebody asks."""
-        self._settings = settings
+        self._settings = self._dead_letters.settings = settings
         self._authorizer.rotate_credentials(settings.ops)
 
     async def finish(self, within: timedelta) -> None:
@@ -120,18 +119,6 @@ class OpsRole:
 
     async def _older(self, selection: Selection) -> list[DrainRecord]:
         return await read_selected(self._settings, selection, limit=MAX_OLD_DRAINS)
-
-    async def _dead_messages(self) -> tuple[list[DeadMessage], list[str]]:
-        """Return the dead letters that can be read, and what is wrong with the regions whose cannot."""
-        messages: list[DeadMessage] = []
-        unreadable: list[str] = []
-        for name in self._settings.regions:
-            async with RabbitDeadLetterQueue(settings=self._settings.broker, region=name) as queue:
-                try:
-                    messages += await hold_messages({name: queue}, Selection(), limit=MAX_MESSAGES)
-                except BrokerError as error:
-                    unreadable.append(str(error))
-        return messages, unreadable
 
 
 async def api_of(settings: Settings, opened: AsyncExitStack) -> KubeApi | None:

@@ -161,6 +161,7 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
         process.tasks["loop lag"] = partial(observe_lag, process.metrics.loop_lag)
         process.tasks["rotation"] = partial(rotation.run, process.rotate_credentials)
         process.checks["broker connected"] = lambda: process.outbox.link.up
+        process.checks["topology declared"] = process.outbox.topology
         process.checks["event log read"] = lambda: process.log.caught_up
         watch_urgency, priorities = PriorityGate(), {name: PriorityGate() for name in work}
         # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions

@@ -27,7 +27,7 @@ async def serve(
 
     async def readyz(_: web.Request) -> web.Response:
         results = {name: check() for name, check in checks.items()}
-        lines = [f"[{'+' if good else '-'}] {name}" for name, good in results.items()]
+        lines = [f"[+] {name}" if good else f"[-] {name}{_why(checks[name])}" for name, good in results.items()]
         return web.Response(text="\n".join(lines) + "\n", status=200 if all(results.values()) else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
@@ -50,3 +50,9 @@ async def serve(
         yield port
     finally:
         await runner.cleanup()
+
+
+def _why(check: Callable[[], bool]) -> str:
+    """Return what a check that fails has to say, if it has anything."""
+    trouble = getattr(check, "trouble", "")
+    return f": {trouble}" if trouble else ""

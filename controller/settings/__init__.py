@@ -1,6 +1,6 @@
 """The settings: ``values`` are their types, ``model`` their groups; ``sources`` load them, other modules print them."""
 
-from controller.settings.model import BrokerSettings as BrokerSettings
+from controller.settings.broker import BrokerSettings as BrokerSettings
 from controller.settings.model import HttpSettings as HttpSettings
 from controller.settings.model import LogSettings as LogSettings
 from controller.settings.model import OpsSettings as OpsSettings

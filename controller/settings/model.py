@@ -10,13 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from controller.domain.shutdown.window import STOCK
+from controller.settings.broker import BrokerSettings
+from controller.settings.group import SettingsGroup
 from controller.settings.values import (
     AppKeys,
     AppName,
-    BrokerUrl,
     CollectorUrl,
     Duration,
     Names,
@@ -26,43 +27,9 @@ from controller.settings.values import (
     PositiveDuration,
     RegionName,
     RegionNames,
-    SecretUrl,
     Templates,
     Token,
 )
-
-
-class SettingsGroup(BaseModel):
-    """Refuse unknown keys, and show no value in an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
-
-
-class BrokerSettings(SettingsGroup):
-    """RabbitMQ."""
-
-    url: BrokerUrl = SecretUrl("amqp://guest:guest@127.0.0.1:5672/")
-    """``amqp://`` or ``amqps://``, with user, password and virtual host; best kept in a secret (``broker__url``)."""
-    ca_file: Path | None = None
-    """PEM file of the authorities that may sign the broker's certificate, for ``amqps://``. Unset: the system's."""
-    cert_file: Path | None = None
-    """PEM file of our own certificate and its chain, for a broker that asks for one. Needs ``key_file``."""
-    key_file: Path | None = None
-    """PEM file of the private key of ``cert_file``, without a passphrase."""
-    timeout: PositiveDuration = timedelta(seconds=5)
-    """For connecting, and for the confirmation of one publish. During a broker's alarm there are none."""
-    events_kept: PositiveDuration = timedelta(days=30)
-    """Age at which the event log and the stream of pods' ends forget; replay reaches no further back. Takes effect when
-    the streams are first declared."""
-    event_lookback: PositiveDuration = timedelta(days=1)
-    """How far back the event log is read at start. The watch may have been down for so long, and a pod that took over a
-    drained id meanwhile is still put back in service."""
-
-    @model_validator(mode="after")
-    def _require_both_files(self) -> BrokerSettings:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together: set both, or none")
-        return self
 
 
 class RegionSettings(SettingsGroup):

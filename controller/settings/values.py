@@ -64,6 +64,17 @@ def _check_url(url: SecretUrl, schemes: tuple[str, ...]) -> SecretUrl:
     return url
 
 
+def _check_host(host: str) -> str:
+    try:
+        parts = urlsplit(f"//{host}")
+        usable = bool(parts.hostname) and parts.netloc == host and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[^!-~]|@|:$", host):
+        raise ValueError("write each as host or host:port; an IPv6 address in brackets; user and password apart")
+    return host
+
+
 def _check_node(url: SecretUrl) -> SecretUrl:
     _check_url(url, ("http", "https"))
     text = url.get_secret_value()
@@ -159,6 +170,7 @@ AppName = Annotated[str, AfterValidator(_check_app)]
 Networks = Annotated[list[Annotated[str, AfterValidator(_check_network)]], Commas]
 Templates = Annotated[list[Annotated[str, AfterValidator(_check_template)]], Commas]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(lambda url: _check_url(url, ("amqp", "amqps"))), Masked]
+Hosts = Annotated[list[Annotated[str, AfterValidator(_check_host)]], Commas, Field(max_length=16)]
 NodeUrls = Annotated[list[Annotated[SecretUrl, AfterValidator(_check_node), Masked]], Commas, Field(min_length=1)]
 CollectorUrl = Annotated[str, AfterValidator(_check_collector)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

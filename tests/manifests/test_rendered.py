@@ -58,12 +58,13 @@ def each(objects: tuple[Object, ...], *roles: str) -> Iterator[Workload]:
         yield from found
 
 
-def test_every_role_runs_and_nothing_else(objects: tuple[Object, ...]) -> None:
+def test_every_role_runs_and_nothing_else(objects: tuple[Object, ...], name: str) -> None:
     assert {(one.object["kind"], one.role) for one in ours(objects)} == {
         ("Deployment", "watch"),
         ("Deployment", "work"),
         ("Deployment", "ops"),
         ("CronJob", "sweep"),
+        *([("Deployment", "topology")] if name in ("one-cluster", "multi-region") else []),
     }
 
 
@@ -264,6 +265,7 @@ def test_each_may_connect_to_what_its_settings_name_and_to_nothing_else(
                 "work": nodes,
                 "ops": api_server | nodes,
                 "sweep": api_server | nodes,
+                "topology": set(),
             }[workload.role]
         )
         assert egress_ports(workload, objects) == wanted

@@ -8,6 +8,9 @@ CACHES = ("server_cache", "client_fetch", "load_balancer")
 OTHER: dict[str, Any] = {
     "broker": {
         "url": "amqp://a:b@127.0.0.1:5672/",
+        "username": "c",
+        "password": "d",
+        "vhost": "e",
         "ca_file": "/a",
         "cert_file": "/b",
         "key_file": "/c",
@@ -60,3 +63,5 @@ OTHER: dict[str, Any] = {
     "tracing": {"endpoint": "http://c:1"},
     "shutdown_timeout": "1s",
 }
+BY_HOSTS: dict[str, Any] = {"broker": {"hosts": ["127.0.0.1"]}}
+"""The one that stands in the place of another."""
