@@ -48,7 +48,7 @@ from tests.flows.model_replicas import BOOKMARK_INTERVAL, Replica, WatchReplica,
 RETENTION = timedelta(minutes=1)
 SETTLING = 20 * 60
 """Seconds: longer than any grace period, ghost, retention and restore of this model."""
-MAX_SETTLING = 3600
+MAX_SETTLING = 2 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
