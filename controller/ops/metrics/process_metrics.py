@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics, generate_latest
 
 from controller.ops.metrics.drain_metrics import DrainMetrics
 from controller.ops.metrics.region_metrics import RegionMetrics
@@ -34,6 +34,12 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
+        self._connections_cut = Counter(
+            "eureka_drain_http_connections_cut",
+            "Connections to the HTTP port that were cut because they held too much, or for too long. From every role.",
+            ["reason"],
+            registry=self.registry,
+        )
         drains = DrainMetrics(self.registry if watch or work else None, known={*regions, *work}, work=work)
         watched = WatchMetrics(self.registry if watch else None)
         self.recorded, self.retried = drains.recorded, drains.retried
@@ -45,6 +51,10 @@ class Metrics:
         """Make these checks at each scrape."""
         for name, check in checks.items():
             self._ready.labels(name).set_function(check)
+
+    def connection_cut(self, reason: str) -> None:
+        """Count a connection that was cut."""
+        self._connections_cut.labels(reason).inc()
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus reads."""
