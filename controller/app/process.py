@@ -28,6 +28,7 @@ from controller.flows.priority import PriorityGate
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.flows.worker import Worker
 from controller.kube.client import KubeApi
+from controller.kube.corrected_feed import ClusterClock, CorrectedFeed
 from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.feed import feeds
 from controller.kube.node_feed import KubeNodeFeed
@@ -173,12 +174,12 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
 async def _add_watch(process: Process, priority: PriorityGate) -> None:
     settings = process.settings
     api = await process.opened.enter_async_context(KubeApi())
-    pod_feeds = feeds(api, settings.watch, clock=now)
+    pod_feeds, cluster_clock = feeds(api, settings.watch, clock=now), ClusterClock(api.date, clock=now)
     positions = positions_log(settings, look_back=POSITION_LOOKBACK)
     positions.declares = True
     ledger = Ledger(settings.watch.cluster)
     parts = build_watch(
-        feeds=pod_feeds,
+        feeds=[CorrectedFeed(feed, cluster_clock) for feed in pod_feeds],
         nodes=KubeNodeFeed(api, page_size=settings.watch.page_size, clock=now) if settings.watch.nodes else None,
         outbox=process.outbox,
         routing=routing_of(settings),
@@ -196,6 +197,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
         process.log.readers.append(parts.pod_events.apply)
         process.verdicts.readers.append(parts.pod_events.apply_shutdown)
     process.log.when_caught_up.append(parts.restore_dispatcher.log_read)
+    process.log.when_replaced.append(parts.gone.log_replaced)
     process.keep("positions", positions.link)
     process.tasks["watch"] = parts.run
     process.finishing.append(parts.finish)

@@ -16,10 +16,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
+from controller.domain.clock_offset import ClockOffset
 from controller.domain.diagnostics import read_http_date
 from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
-from controller.eureka.clock_offset import ClockOffset
 from controller.eureka.registry_decoder import NonsenseError
 from controller.flows.ports import Clock
 from controller.settings import SecretUrl
