@@ -75,7 +75,7 @@ async def test_a_head_that_does_not_end_in_time_is_cut(begun: bytes, monkeypatch
     monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.05)
     async with served() as port:
         assert await rest(await port.send(begun)) == b""
-        assert port.was_cut("no request in time")()
+        assert port.was_cut("no_request_in_time")()
 
 
 async def test_what_is_sent_ahead_of_an_answer_ends_with_it() -> None:
@@ -113,7 +113,7 @@ async def test_an_answer_that_is_not_read_in_time_is_cut(monkeypatch: pytest.Mon
     async with served(web.get("/endless", endless), web.get("/large", large)) as port:
         await port.send(GET % b"/endless" + b"\r\n")
         await port.send(GET % b"/large" + b"\r\n")
-        await until(port.was_cut("an answer not read in time", 2), "both cuts")
+        await until(port.was_cut("not_read_in_time", 2), "both cuts")
         await asyncio.wait_for(ended.wait(), 5)
         # Whoever reads gets all of it.
         reader = await port.send(GET % b"/large" + b"Connection: close\r\n\r\n")
@@ -132,7 +132,7 @@ async def test_the_address_that_holds_the_most_is_cut_first(monkeypatch: pytest.
         for _ in range(4):
             await port.send(GET % b"/large" + b"\r\n", source="127.0.0.3")
             await asyncio.sleep(0.1)
-        await until(port.was_cut("too much held", 3), "three of its four")
+        await until(port.was_cut("too_much_held", 3), "three of its four")
         assert len(await rest(kept)) > LARGE
 
 
@@ -158,7 +158,7 @@ async def test_what_waits_goes_before_what_is_answered_and_the_newest_stays(monk
         assert await rest(idle[1]) == b""
         go_on.set()
         assert (await rest(busy)).endswith(b"kept")
-        assert port.was_cut("too many connections", 2)()
+        assert port.was_cut("too_many", 2)()
         assert (other.at_eof(), third.at_eof(), idle[3].at_eof()) == (False, False, False)
 
 

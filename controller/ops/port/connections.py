@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import cast
 
 from aiohttp import web
@@ -44,6 +45,17 @@ _TOO_LARGE = (
     b"Content-Length: %d\r\n\r\n%s"
 )
 _WHY_TOO_LARGE = b"the request line and the headers may have %d KiB\n" % (MAX_HEAD_BYTES // 1024)
+
+
+class CutReason(Enum):
+    """Why a connection is cut."""
+
+    sent_ahead = "sent_ahead"
+    request_too_large = "request_too_large"
+    too_many = "too_many"
+    too_much_held = "too_much_held"
+    not_read_in_time = "not_read_in_time"
+    no_request_in_time = "no_request_in_time"
 
 
 class Connection(asyncio.Protocol):
@@ -116,7 +128,7 @@ class Connection(asyncio.Protocol):
             self.head_since = None
             self.is_followed = self.unanswered > 1 or not data.endswith(b"\r\n\r\n")
             if self.unanswered > MAX_WAITING_REQUESTS:
-                self.cut("requests sent ahead")
+                self.cut(CutReason.sent_ahead)
                 return
         elif self.unanswered or self.is_ending:
             self.is_followed = True
@@ -127,7 +139,7 @@ class Connection(asyncio.Protocol):
                 self._refuse_head()
                 return
         if self.received > MAX_REQUEST_BYTES:
-            self.cut("a request too large")
+            self.cut(CutReason.request_too_large)
         elif self.received > UNTIDY_BYTES:
             self._connections.tidy()
 
@@ -163,7 +175,7 @@ class Connection(asyncio.Protocol):
         if size > UNTIDY_BYTES:
             self._connections.tidy(self)
 
-    def cut(self, why: str) -> None:
+    def cut(self, why: CutReason) -> None:
         """End it at once, whatever was to be sent."""
         self._connections.discard(self)
         self._connections.count_cut(why)
@@ -171,9 +183,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse_head(self) -> None:
         if self.protocol._request_count:
-            self.cut("a request too large")
+            self.cut(CutReason.request_too_large)
             return
-        self._connections.count_cut("a request too large")
+        self._connections.count_cut(CutReason.request_too_large)
         self.transport.write(_TOO_LARGE % (len(_WHY_TOO_LARGE), _WHY_TOO_LARGE))
         self.transport.close()
 
@@ -181,13 +193,13 @@ class Connection(asyncio.Protocol):
 class Connections:
     """All connections of a process's ports."""
 
-    def __init__(self, on_cut: Callable[[str], object] = lambda _: None) -> None:
+    def __init__(self, on_cut: Callable[[CutReason], object] = lambda _: None) -> None:
         """``on_cut`` is given the reason of each cut."""
         self._on_cut = on_cut
         self._all: dict[web.RequestHandler, Connection] = {}
         self._per_peer: Counter[str] = Counter()
         self._sweeping: asyncio.TimerHandle | None = None
-        self._cut: Counter[str] = Counter()
+        self._cut: Counter[CutReason] = Counter()
         self._quiet_until = 0.0
 
     def __len__(self) -> int:
@@ -220,13 +232,13 @@ class Connections:
             if not self._per_peer[one.peer]:
                 del self._per_peer[one.peer]
 
-    def count_cut(self, why: str) -> None:
+    def count_cut(self, why: CutReason) -> None:
         """Count a connection that was cut."""
         self._cut[why] += 1
         self._on_cut(why)
         if self.clock() >= self._quiet_until:
             self._quiet_until = self.clock() + LOG_INTERVAL
-            reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(self._cut.items()))
+            reasons = ", ".join(f"{reason.value}: {count}" for reason, count in self._cut.most_common())
             logger.bind(reasons=reasons, open=len(self._all)).warning("connections to the HTTP port are cut")
             self._cut.clear()
 
@@ -244,7 +256,7 @@ class Connections:
             [(peer, _)] = by_peer.most_common(1)
             largest = max((one for one in held if one.peer == peer), key=lambda one: (one is new, held[one]))
             total -= held.pop(largest)
-            largest.cut("too much held")
+            largest.cut(CutReason.too_much_held)
 
     def close(self) -> None:
         """Stop looking."""
@@ -259,7 +271,7 @@ class Connections:
     def _cut_weakest(self, candidates: Iterable[Connection], new: Connection) -> None:
         # Never the new one: it may be a probe, and what stood there longer had its time.
         weakest = min((one for one in candidates if one is not new), key=lambda one: (one.worth, one.opened_at))
-        weakest.cut("too many connections")
+        weakest.cut(CutReason.too_many)
 
     def _sweep(self) -> None:
         self._sweeping = None
@@ -270,10 +282,10 @@ class Connections:
             elif one.unsent_since is None:
                 one.unsent_since = now
             elif now - one.unsent_since >= WRITE_TIMEOUT:
-                one.cut("an answer not read in time")
+                one.cut(CutReason.not_read_in_time)
                 continue
             if one.head_since is not None and now - one.head_since >= HEAD_TIMEOUT:
-                one.cut("no request in time")
+                one.cut(CutReason.no_request_in_time)
         self.tidy()
         if self._all:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
