@@ -9,8 +9,8 @@ from aio_pika.abc import AbstractChannel
 from loguru import logger
 
 from controller.app.exit_status import run_to_exit_status
-from controller.ops.http import Checks, serve
 from controller.ops.metrics import Metrics
+from controller.ops.port.http_server import Checks, serve
 from controller.rabbit.link import Link
 from controller.rabbit.topology_keeper import TopologyKeeper
 from controller.rotation import Rotation

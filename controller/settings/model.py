@@ -1,6 +1,6 @@
 """The settings in their groups: type, unit, and why this default.
 
-The docstrings here are the only text about settings: docs/configuration.md, config/controller.yaml and
+The docstrings here and in ``page`` are the only text about settings: docs/configuration.md, config/controller.yaml and
 ``eureka-drain config --comments`` repeat them (``make docs``).
 """
 
@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, model_validator
 from controller.domain.shutdown.window import STOCK
 from controller.settings.broker import BrokerSettings
 from controller.settings.group import SettingsGroup
+from controller.settings.page import HttpSettings, OpsSettings
 from controller.settings.values import (
     AppKeys,
     AppName,
@@ -28,7 +29,6 @@ from controller.settings.values import (
     RegionName,
     RegionNames,
     Templates,
-    Token,
 )
 
 
@@ -169,43 +169,6 @@ class WindowSettings(SettingsGroup):
     ] = {}
     """Apps with a window of their own, by their name in Eureka; upper and lower case are the same. They take precedence
     over their region's."""
-
-
-class HttpSettings(SettingsGroup):
-    """Health and metrics of every role, and the page of ``ops``."""
-
-    host: str = "0.0.0.0"  # noqa: S104 - a probe comes from the node
-    """The address to listen at; 0.0.0.0 is every address of this machine."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    """0: any free one."""
-
-
-class OpsSettings(SettingsGroup):
-    """Who may see the page of ``ops`` and use its API."""
-
-    kubernetes: bool = True
-    """Ask the API server whose a bearer token is (TokenReview) and what its user may (SubjectAccessReview): the verb
-    ``get`` on ``drains.eureka.drain`` to read, ``create`` on ``replays.eureka.drain`` to write. A ClusterRole grants
-    them; neither resource needs to exist."""
-    audiences: Names = []
-    """A Kubernetes token must be meant for one of these. Empty: for the API server itself, as kubectl's are."""
-    viewer_token: Token = SecretStr("")
-    """May read; for use outside a cluster; 16 to 3,500 characters, best kept in a secret (``ops__viewer_token``).
-    Empty: no such token."""
-    operator_token: Token = SecretStr("")
-    """May read and write; must differ from ``viewer_token``. Empty: no such token."""
-    anonymous_read: bool = False
-    """True: everybody who reaches the port may read. Nobody ever writes without a token."""
-    trust_forwarded: bool = False
-    """Believe ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` when a browser's origin is checked: only behind a proxy
-    that overwrites both. Behind a proxy that ends TLS, browsers can neither sign in nor write without it."""
-
-    @model_validator(mode="after")
-    def _require_different_tokens(self) -> OpsSettings:
-        viewer, operator = self.viewer_token.get_secret_value(), self.operator_token.get_secret_value()
-        if viewer and viewer == operator:
-            raise ValueError("viewer_token and operator_token must differ: one of them may write")
-        return self
 
 
 class LogSettings(SettingsGroup):

@@ -19,8 +19,8 @@ _USERINFO = re.compile(r"//.*@", re.DOTALL)
 _USERINFO_IN_TEXT = re.compile(r"//\S*@")
 MIN_TOKEN_LENGTH = 16
 """Characters: what cannot be guessed at the rate that a server answers."""
-MAX_COOKIE_LENGTH = 3_500
-"""Characters: browsers silently drop a cookie of more than 4096 bytes."""
+MAX_STATIC_TOKEN_LENGTH = 3_500
+"""Characters: some proxies take no header of more than 4 KiB."""
 
 
 def without_credentials(text: str) -> str:
@@ -122,9 +122,9 @@ def _check_template(template: str) -> str:
 
 def _check_token(token: SecretStr) -> SecretStr:
     text = token.get_secret_value()
-    fits = MIN_TOKEN_LENGTH <= len(text) <= MAX_COOKIE_LENGTH
+    fits = MIN_TOKEN_LENGTH <= len(text) <= MAX_STATIC_TOKEN_LENGTH
     if text and not (fits and text.isascii() and text.isprintable() and " " not in text):
-        lengths = f"{MIN_TOKEN_LENGTH} to {MAX_COOKIE_LENGTH}"
+        lengths = f"{MIN_TOKEN_LENGTH} to {MAX_STATIC_TOKEN_LENGTH}"
         raise ValueError(f"a token has {lengths} visible ASCII characters, for example from: openssl rand -hex 32")
     return token
 
@@ -159,6 +159,9 @@ OptionalDuration = Annotated[
     timedelta | None,
     BeforeValidator(lambda value: _read_duration(value) if value not in (None, "") else None),
     PlainSerializer(lambda value: None if value is None else format_duration(value), return_type=str | None),
+]
+OptionalPort = Annotated[
+    Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(lambda value: None if value == "" else value)
 ]
 Names = Annotated[list[str], Commas]
 RegionName = Annotated[str, AfterValidator(_check_region)]

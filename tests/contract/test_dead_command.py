@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 
-from controller.app import dead_listing
 from controller.app.commands.dead_letters import DeadLetterRequest, dead
-from controller.app.dead_listing import DeadLetterListing
+from controller.app.dead_listing import look_at_dead_letters
 from controller.domain.replay_plan import Requester
 from controller.domain.selection import Selection
 from controller.rabbit import dead_letter_queue, names
@@ -31,14 +30,12 @@ def settings_of(broker: RabbitMq, region: str) -> Settings:
 async def test_all_are_sent_again_while_viewers_poll_the_page(
     broker: RabbitMq, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_listing, "LOOK_INTERVAL", 0.5)
     async with parked(broker, 300) as (region, _):
         settings = settings_of(broker, region)
 
         async def poll() -> None:
-            listing = DeadLetterListing(settings)
             while True:
-                await listing.read()
+                await look_at_dead_letters(settings)
                 await asyncio.sleep(0.01)
 
         async with beside(poll), beside(poll):
@@ -70,11 +67,3 @@ async def test_what_could_not_be_seen_is_said_with_its_number(
         assert "6 of 6 sent again" in shown
         assert f"4 of {region} could not be seen" in shown
         assert await waiting(broker, region) == 0
-
-
-async def test_people_who_look_within_some_seconds_share_one_look(broker: RabbitMq) -> None:
-    async with parked(broker, 3) as (region, _):
-        listing = DeadLetterListing(settings_of(broker, region))
-        first, second = await asyncio.gather(listing.read(), listing.read())
-        assert first is second
-        assert (len(first[0]), first[1]) == (3, [])

@@ -20,7 +20,6 @@ from tests.stack.workloads import container, pod, pod_spec
 
 OPERATOR = "operator-" + secrets.token_hex(16)
 VIEWER = "viewer-" + secrets.token_hex(16)
-COOKIE = "eureka-drain-token"
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 ZONE = "Asia/Kolkata"
 DESKTOP = {"width": 1280, "height": 900}
@@ -66,7 +65,8 @@ class Scene:
         context = await self.browser.new_context(**given)
         context.set_default_timeout(20_000)
         if token:
-            await context.add_cookies([{"name": COOKIE, "value": token, "url": url}])
+            signed_in = await context.request.post("/sign-in", form={"token": token}, max_redirects=0)
+            assert signed_in.status == 303
         page = await context.new_page()
         reader = Reader(context, page)
         page.on("pageerror", lambda error: reader.complaints.append(f"page error: {error}"))

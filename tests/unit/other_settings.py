@@ -50,7 +50,7 @@ OTHER: dict[str, Any] = {
         "regions": {"eu": dict.fromkeys(CACHES, "2s")},
         "apps": {"ORDERS": dict.fromkeys(CACHES, "3s")},
     },
-    "http": {"host": "127.0.0.1", "port": 1},
+    "http": {"host": "127.0.0.1", "port": 1, "metrics_port": 2},
     "ops": {
         "kubernetes": False,
         "audiences": ["a"],
@@ -58,6 +58,7 @@ OTHER: dict[str, Any] = {
         "operator_token": "o" * 16,
         "anonymous_read": True,
         "trust_forwarded": True,
+        "hosts": ["h"],
     },
     "log": {"level": "DEBUG", "format": "json"},
     "tracing": {"endpoint": "http://c:1"},
