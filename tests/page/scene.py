@@ -1,5 +1,6 @@
 """What the page's tests look at: the product with its page, pods that come and go, and readers with browsers."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -111,6 +112,7 @@ class Scene:
         created = await self.cluster.client.create("pods", body, self.namespace)
         ip = await self._up(created["metadata"]["uid"])
         await self._register(HOSTILE, f"{HOSTILE}{ip}", ip)
+        await asyncio.sleep(3)  # what registers in its pod's last moment is in doubt for a heartbeat's time
         await self.cluster.client.delete("pods", name, self.namespace, grace_seconds=0)
 
     async def _up(self, uid: str) -> str:
