@@ -19,7 +19,7 @@ from tests.e2e.matrix_endings import Ending, end
 from tests.e2e.matrix_page import Cell
 from tests.e2e.matrix_ways import WAYS
 from tests.e2e.product import product
-from tests.faults.takeovers import Street, street
+from tests.faults.street import Street, street
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.node import Node

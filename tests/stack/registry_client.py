@@ -17,6 +17,10 @@ class RegistryError(RuntimeError):
     """The node answered with an unexpected status."""
 
 
+UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, RegistryError)
+"""What a call raises when its node does not answer as it should."""
+
+
 class RegistryClient:
     """Calls one node, whose URL ends in /eureka."""
 

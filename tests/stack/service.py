@@ -20,12 +20,9 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 from aiohttp import web
 
-from tests.stack.registry_client import RegistryClient, RegistryError
-
-_UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, RegistryError)
+from tests.stack.registry_client import UNREACHABLE, RegistryClient
 
 
 class Service:
@@ -104,7 +101,7 @@ class Service:
     async def _at_first_node(self, call: Callable[[RegistryClient], Awaitable[bool]]) -> bool | None:
         """As Netflix's client: one node is asked, the next one only when that fails. None: no node answered."""
         for node in self.nodes:
-            with contextlib.suppress(*_UNREACHABLE):
+            with contextlib.suppress(*UNREACHABLE):
                 return await call(node)
         return None
 
