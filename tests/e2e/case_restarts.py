@@ -39,8 +39,7 @@ async def restart_scene(folder: Path, cluster: Cluster, broker: RabbitMq) -> Asy
 async def what_restarted_nodes_copy_of_the_dead_stays_out_and_goes(case: Case) -> None:
     notes = {"eureka.drain/instance-id": "{hostname}:copied:8080", "eureka.drain/retention": "60s"}
     one = await case.place.pod("copied-0", notes)
-    client = case.client(one, app="copied")
-    await client.say("UP")
+    client = await case.registered(one, app="copied", listed=False)
     own = client.registration
     await case.delete(one, client)
     await case.running.log.wait_for(one.name, "out_of_service")
@@ -67,8 +66,7 @@ def _registered(instance: dict[str, dict[str, int]]) -> int:
 
 async def what_only_the_log_remembers_goes_out_when_it_registers_again(case: Case) -> None:
     one = await case.place.pod("remembered-0", {"eureka.drain/instance-id": "{hostname}:remembered:8080"}, lingers=200)
-    client = case.client(one, app="remembered")
-    await client.say("UP")
+    client = await case.registered(one, app="remembered", listed=False)
     own = client.registration
     await case.cluster.client.delete("pods", one.name, one.namespace)
     await case.shown(own.app, own.instance_id, lambda sample: sample.is_out, "out")

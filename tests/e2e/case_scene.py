@@ -47,11 +47,16 @@ class Case:
         """The annotation of a pod that goes to a broken region."""
         return {"eureka.drain/region": self.names[kind]}
 
-    async def registered(self, one: PodProcess, instance_id: str = "", *, app: str = "", host: str = "") -> Client:
-        """The pod's process registers as UP, at the first node, and is known to callers."""
+    async def registered(
+        self, one: PodProcess, instance_id: str = "", *, app: str = "", host: str = "", listed: bool = True
+    ) -> Client:
+        """The pod's process registers as UP, and is known to every node and, where `listed`, to callers."""
         client = self.client(one, instance_id, app=app, host=host)
         await client.say("UP")
-        await self.known(client.registration.instance_id)
+        own = client.registration
+        await self.shown(own.app, own.instance_id, lambda sample: sample.serves, "UP at every node")
+        if listed:
+            await self.known(own.instance_id)
         return client
 
     def client(self, one: PodProcess, instance_id: str = "", *, app: str = "", host: str = "") -> Client:
