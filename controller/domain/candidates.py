@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from controller.domain.addressing import unaddressable
@@ -69,7 +69,8 @@ def resolve(
                 continue  # no more than a namesake
             case Foreign(reason=reason) | TakenOver(reason=reason):
                 rejected[instance.app, instance.id] = Rejected(instance=instance, reason=reason)
-    for key, reason in _contradicted(own, command.pod, annotations).items():
+    found = command.progress.found if command.progress else ()
+    for key, reason in _contradicted(own, command.pod, annotations, {app for app, _ in found}).items():
         rejected[key] = Rejected(instance=own.pop(key), reason=reason)
     if len(own) > MAX_INSTANCES:
         detail = f"the pod would own {len(own)} instances; more than {MAX_INSTANCES} is not believed"
@@ -81,12 +82,13 @@ def resolve(
 
 
 def _contradicted(
-    own: Mapping[tuple[str, str], Instance], pod: Pod, annotations: PodAnnotations
+    own: Mapping[tuple[str, str], Instance], pod: Pod, annotations: PodAnnotations, found_apps: Set[str]
 ) -> dict[tuple[str, str], Reason]:
     """Return which of them cannot be the pod's beside the others: one process of a pod holds a port.
 
     Of several at its address and one port, those that nothing else speaks for yield to those that fit the pod: pod
-    networks of clusters overlap. Where no address speaks for any of them, nobody can say which one is the pod's.
+    networks of clusters overlap. The same holds for what shows when the pod's own (``found_apps``) has gone. Where no
+    address speaks for any of them, nobody can say which one is the pod's.
     """
     claims = {key: claim_of(one, pod, annotations) for key, one in own.items()}
     found = {}
@@ -94,7 +96,8 @@ def _contradicted(
         if claims[key].strength >= Strength.pod_name:
             continue
         others = [claims[other] for other in own if other != key and set(one.ports) & set(own[other].ports)]
-        if not claims[key].fits and any(other.fits for other in others):
+        is_late = found_apps and one.app not in found_apps
+        if not claims[key].fits and (is_late or any(other.fits for other in others)):
             detail = "another registration at its address and port fits the pod better"
             found[key] = Reason(code=ReasonCode.not_its_own, detail=detail)
         elif others and claims[key].strength is Strength.weak:

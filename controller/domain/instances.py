@@ -35,6 +35,8 @@ class Instance:
     """The lease's, as the answering node gave it; on our clock, if the node's differs."""
     dirty_at: datetime | None = None
     """``lastDirtyTimestamp``, by the client's clock: a copy of a registration has the same, a new process another."""
+    updated_at: datetime | None = None
+    """``lastUpdatedTimestamp``: when the node took the registration or last changed its status; on our clock, too."""
     clock_ahead: timedelta = timedelta(0)
     """How far the answering node's clock is ahead of ours; zero where it is hardly different."""
     renewed_at: datetime | None = None
@@ -137,6 +139,11 @@ def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
     """Return whether it is OUT_OF_SERVICE wherever it is held, by an override or by its own word."""
     shown = present(readings)
     return bool(shown) and all(one.status == OUT_OF_SERVICE for one in shown)
+
+
+def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
+    """Return whether some node shows an override that it was given before that time."""
+    return any(one.has_override and one.updated_at is not None and one.updated_at < at for one in present(readings))
 
 
 def dirty_at(readings: Iterable[Reading]) -> datetime | None:

@@ -18,6 +18,8 @@ from controller.domain.reason import ReasonCode
 
 MAX_ENTRIES = 100_000
 """Of each kind, the newest ones are kept; one takes less than 1 kB."""
+MAX_SUCCESSORS = 64
+"""Of one drain, the newest ones are kept."""
 SETTLE_TIMEOUT = timedelta(minutes=2)
 """After so long, a drain that was asked for holds something, or never will."""
 
@@ -61,7 +63,8 @@ class Ledger:
             case TakeoverEvent():
                 known = self._successors.get(entry.drain_id, {})
                 successor = living_of(entry.successor)
-                self._successors[entry.drain_id] = {**known, successor.uid: successor}
+                newest = list({**known, successor.uid: successor}.items())[-MAX_SUCCESSORS:]
+                self._successors[entry.drain_id] = dict(newest)
                 self._answered[entry.drain_id] = None
                 return None
             case PodGoneEvent():
@@ -103,6 +106,7 @@ class Ledger:
             return None
         if event.reason is not None and event.reason.code is ReasonCode.already_out:
             return None  # whoever had taken it out holds it
+        self._ended.pop(key, None)  # its pod had registered it anew
         held = HeldInstance(
             drain_id=event.drain_id,
             region=event.region,
@@ -163,24 +167,24 @@ class Ledger:
         known = self._successors.get(drain_id, {})
         return tuple(pod for pod in known.values() if pod.uid != uid)
 
-    def is_drained_anew(self, key: InstanceKey, region: str, instance: Instance, now: datetime) -> bool:
-        """Return whether the newer process under a drained id is itself drained by now, or is about to be."""
-        registered_at = instance.registered_at or now
-        if self.is_held_by_another(key, region, registered_at):
-            return True
-        asked_at = self._going_at.get(instance.ip)
-        return asked_at is not None and asked_at > registered_at and now - asked_at < SETTLE_TIMEOUT
-
     def is_of_a_going_pod(self, instance: Instance) -> bool:
         """Return whether it was registered by a pod at its address that has begun to go since."""
         asked_at = self._going_at.get(instance.ip)
         return asked_at is not None and (instance.registered_at is None or asked_at > instance.registered_at)
+
+    def is_asked_to_go(self, instance: Instance, now: datetime) -> bool:
+        """Return whether a drain of the pod that has registered it began so recently that it may not hold it yet."""
+        return self.is_of_a_going_pod(instance) and now - self._going_at[instance.ip] < SETTLE_TIMEOUT
 
     def is_held_by_another(self, key: InstanceKey, region: str, since: datetime) -> bool:
         """Return whether another drain has taken this instance out after ``since``, and holds it."""
         drain_id, app, instance_id = key
         there = self._at(("instance", region, app, instance_id))
         return any(held.drain_id != drain_id and held.out_at > since for held in there)
+
+    def ended_at(self, key: InstanceKey) -> datetime | None:
+        """Return when this instance's drain ended; None while it goes on, also once more."""
+        return self._ended.get(key)
 
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""

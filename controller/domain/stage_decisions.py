@@ -29,6 +29,8 @@ class Observation:
     """False: it is only taken out of service."""
     drained_anew: bool = False
     """The newer process under the id is itself drained by now: that drain is the one that holds it."""
+    asked_to_go: bool = False
+    """It is about to be drained: the override is that drain's as soon as its worker has seen it."""
     dead: frozenset[tuple[str, datetime | None]] = frozenset()
     """Address and time of registrations under the id that other pods have made, which are going, too, or silent."""
 

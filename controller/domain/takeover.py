@@ -85,6 +85,8 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
         # Whoever lifted what we set: the id serves again, and the log says the same whichever worker writes it.
         was_out = target.may_have_override and (target.stage is Stage.give_back or target.silent_since is not None)
         return Finish(report=replace(other_hands.report, outcome=Outcome.restored)) if was_out else other_hands
+    if seen.asked_to_go:
+        return later  # to end here would leave an override that no drain holds
     if target.stage is not Stage.give_back:
         # Written down before it is done: a crash in between is then no other outcome.
         return Continue(target=target.carried_on(stage=Stage.give_back, due_at=seen.now, attempt=1))

@@ -57,6 +57,7 @@ class _Instance(msgspec.Struct, rename="camel"):
     secure_port: _EurekaPort | None = None
     lease_info: _Lease | None = None
     last_dirty_timestamp: int | str | None = None
+    last_updated_timestamp: int | str | None = None
     metadata: Any = None
 
 
@@ -194,7 +195,7 @@ def _as_list(thing: Any) -> list[Any]:
 def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
     lease = found.lease_info or _Lease()
     interval = whole_number(lease.renewal_interval_in_secs)
-    registered_at = _time(lease.registration_timestamp)
+    registered_at, updated_at = _time(lease.registration_timestamp), _time(found.last_updated_timestamp)
     return Instance(
         app=found.app.upper(),
         # A client that sets no id is known by its host name.
@@ -209,6 +210,7 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
         override=(found.overridden_status or found.lower_case_override or "UNKNOWN").upper(),
         registered_at=registered_at - clock_ahead if registered_at else None,
         dirty_at=_time(found.last_dirty_timestamp),
+        updated_at=updated_at - clock_ahead if updated_at else None,
         clock_ahead=clock_ahead,
         renewed_at=_time(lease.last_renewal_timestamp),
         renewal_interval=timedelta(seconds=interval) if interval and 0 < interval < 86_400 else STOCK_RENEWAL_INTERVAL,

@@ -8,8 +8,11 @@ from datetime import timedelta
 
 from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.events import Event, LogEntry
-from controller.domain.instances import Readings, is_out_at_every_node
+from controller.domain.instances import Readings, is_out_at_every_node, present, was_out_before
 from controller.domain.ledger import Ledger
+from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.silence import is_silent
+from controller.domain.stage_decisions import Observation
 from controller.flows.ports import EventLog
 from controller.flows.publisher import Publisher
 
@@ -60,15 +63,34 @@ class DrainLog:
             return command
         return replace(command, gone_at=min(end.gone_at, command.gone_at or end.gone_at), end_proved=end.proved)
 
-    def with_overrides(self, region: str, target: Target, readings: Readings) -> Target:
+    def with_overrides(self, command: DrainCommand, target: Target, readings: Readings) -> Target:
         """Add whose override an instance bears: ours, by any handling that the log knows of, or somebody else's."""
-        held = self.ledger.holds(region, target.app, target.id)
+        place = (command.region, target.app, target.id)
+        held = self.ledger.holds(*place)
         ours = target.may_have_override or held
-        is_first = target.stage is Stage.take_out and not ours
-        # Another handling's write is known only when the log has it.
-        was_out = (target.was_out and not held) or (is_first and is_out_at_every_node(readings))
-        target = target.written(self.ledger.written_at(region, target.app, target.id))
+        was_out = target.was_out
+        if target.stage is Stage.take_out and is_out_at_every_node(readings):
+            # Another handling's write is known only when the log has it, and to have come after the drain began.
+            was_out = was_out or not ours or was_out_before(readings, command.since_at - CLOCK_SKEW)
+        was_out = was_out and not held
+        target = target.written(self.ledger.written_at(*place))
         return replace(target, may_have_override=ours, was_out=was_out)
+
+    def with_other_hands(self, seen: Observation) -> Observation:
+        """Add what has become of those who have registered the id besides the pod, or after it."""
+        command, target, now = seen.command, seen.target, seen.now
+        shown = present(seen.readings)
+        others = [one for one in shown if not seen.is_its_own(one)]
+        if len(others) < len(shown):
+            silent = is_silent(target, seen.readings, now)
+            gone = [one for one in others if silent or self.ledger.is_of_a_going_pod(one)]
+            return replace(seen, dead=frozenset((one.ip, one.registered_at) for one in gone))
+        key, region = (command.drain_id, target.app, target.id), command.region
+        return replace(
+            seen,
+            drained_anew=any(self.ledger.is_held_by_another(key, region, one.registered_at or now) for one in others),
+            asked_to_go=any(self.ledger.is_asked_to_go(one, now) for one in others),
+        )
 
     async def record(self, entry: LogEntry) -> None:
         """Append an entry. An event may wait for the log; others read of a takeover first, or BrokerError is raised."""

@@ -22,7 +22,6 @@ from controller.domain.events import Outcome, make_event
 from controller.domain.instances import Readings, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.reason import Reason
-from controller.domain.silence import is_silent
 from controller.domain.stage_decisions import (
     Conclude,
     Continue,
@@ -142,27 +141,20 @@ class DrainLifecycle:
 
     async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
         readings = await self._access.registry.read(target.app, target.id)
-        if target.stage is Stage.take_out and not target.may_have_override and is_out_at_every_node(readings):
+        if target.stage is Stage.take_out and is_out_at_every_node(readings):
             await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
-        now, ledger = self._clock(), self._log.ledger
-        target = self._log.with_overrides(command.region, target, readings)
+        target = self._log.with_overrides(command, target, readings)
         seen = Observation(
             command=command,
             annotations=annotations,
             target=target,
             readings=readings,
-            now=now,
+            now=self._clock(),
             retention=self._policy.retention if annotations.retention is None else annotations.retention,
             window=self._access.window_of(command, target),
             remove=self._policy.remove,
         )
-        others = [one for one in present(readings) if not seen.is_its_own(one)]
-        if len(others) < len(present(readings)):
-            silent = is_silent(target, readings, now)
-            dead = frozenset((one.ip, one.registered_at) for one in others if silent or ledger.is_of_a_going_pod(one))
-            return replace(seen, dead=dead)
-        key = (command.drain_id, target.app, target.id)
-        return replace(seen, drained_anew=any(ledger.is_drained_anew(key, command.region, one, now) for one in others))
+        return self._log.with_other_hands(seen)
 
     async def _perform(self, seen: Observation, decision: StageDecision) -> tuple[Observation, Readings]:
         """Write what was decided to every node at once; return the nodes that did not take it."""

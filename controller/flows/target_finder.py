@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
@@ -18,8 +19,6 @@ from controller.flows.instance_finder import InstanceFinder
 from controller.flows.ports import Clock, Registry
 from controller.flows.worker_policy import WorkerPolicy
 
-MAX_FOUND = 256
-"""Instances of one pod that are kept in mind."""
 NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region is the pod's")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
 
@@ -63,12 +62,7 @@ class TargetFinder:
         first_look_at = progress.first_look_at or now
         until = max(first_look_at + CACHE_TIMEOUT, command.may_register_until)
         resolution = await self._look(command, annotations, is_last=now >= until)
-        fresh = tuple(target_of(instance, now) for instance in resolution.own)
-        if progress.found:
-            fresh = await self._still_open(command, _but(fresh, progress.found))
-        elif redelivered:
-            resolution, theirs = await self._taken_over_meanwhile(command, resolution)
-            fresh += theirs
+        resolution, fresh = await self._fresh(command, resolution, known, redelivered=redelivered)
         targets = known + fresh[: MAX_INSTANCES - len(known)]  # the others are found again, once there is room
         if not targets and not progress.found:
             targets = await self._held(command, annotations)
@@ -76,23 +70,30 @@ class TargetFinder:
         if resolution.missing and not targets and not progress.found:
             reason = combine(resolution.missing)
             raise RegistryError(str(reason), reason.code)
-        is_named = bool(rejected and annotations.instance_id)
-        wait = None if is_named else next_find_in(first_look_at, now, until)
-        if wait is not None and (targets or progress.found):
-            wait = FIND_MORE_INTERVAL
-        # A node that is away may hold more; but like any trouble it is not waited for without end.
-        found_all = wait is None and (not resolution.missing or now > until + self._policy.give_up_after)
-        is_old = now - first_look_at >= CACHE_TIMEOUT
-        found = tuple(dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets))))[-MAX_FOUND:]
-        progress = replace(progress, first_look_at=first_look_at, found=found, found_all=found_all)
-        if not found_all:
-            due_at = now + (wait or FIND_MORE_INTERVAL)
-            progress = replace(progress, due_at=due_at, attempt=progress.attempt + 1, trouble=None, trouble_since=None)
-        elif not found and not rejected and not self._log.ledger.has_any_ended(command.drain_id):
+        found = dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets)))
+        progress = replace(progress, first_look_at=first_look_at, found=tuple(found)[-MAX_INSTANCES:])
+        is_answered = bool(rejected and annotations.instance_id)  # the only one that is looked for is somebody else's
+        progress = self._until_next_look(progress, until, resolution, is_answered=is_answered)
+        if progress.found_all and not found and not rejected and not self._log.ledger.has_any_ended(command.drain_id):
             # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
             narrowed = bool(annotations.app or annotations.instance_id or annotations.port)
             return Found(nothing=NONE_FITS if narrowed else NOT_FOUND, progress=progress)
-        return Found(targets=targets, rejected=rejected if targets or found_all or is_old else (), progress=progress)
+        is_known = bool(targets) or progress.found_all or now - first_look_at >= CACHE_TIMEOUT
+        return Found(targets=targets, rejected=rejected if is_known else (), progress=progress)
+
+    def _until_next_look(
+        self, progress: Progress, until: datetime, resolution: Resolution, *, is_answered: bool
+    ) -> Progress:
+        """Note when to look again; or that nothing more can appear."""
+        now, first_look_at = self._clock(), progress.first_look_at
+        assert first_look_at is not None
+        wait = None if is_answered else next_find_in(first_look_at, now, until)
+        # A node that is away may hold more; but like any trouble it is not waited for without end.
+        if wait is None and (not resolution.missing or now > until + self._policy.give_up_after):
+            return replace(progress, found_all=True)
+        if wait is None or progress.found:
+            wait = FIND_MORE_INTERVAL
+        return replace(progress, due_at=now + wait, attempt=progress.attempt + 1, trouble=None, trouble_since=None)
 
     async def _look(self, command: DrainCommand, annotations: PodAnnotations, *, is_last: bool) -> Resolution:
         """Look into the index: anew when something depends on it, else as the region has it."""
@@ -110,6 +111,31 @@ class TargetFinder:
             if not progress.found:
                 raise
             return Resolution(missing=(error.reason,))  # what was found goes on
+
+    async def _fresh(
+        self, command: DrainCommand, resolution: Resolution, known: Iterable[Target], *, redelivered: bool
+    ) -> tuple[Resolution, tuple[Target, ...]]:
+        """Return what is found for the first time, or again, since the pod, which still runs, has registered anew."""
+        progress, now = command.progress, self._clock()
+        assert progress is not None
+        if not progress.found:
+            fresh = tuple(target_of(instance, now) for instance in resolution.own)
+            if not redelivered:
+                return resolution, fresh
+            resolution, theirs = await self._taken_over_meanwhile(command, resolution)
+            return resolution, fresh + theirs
+        in_hand = {(target.app, target.id) for target in known}
+        new, again = [], []
+        for instance in resolution.own:
+            key = (instance.app, instance.id)
+            ended_at = self._log.ledger.ended_at((command.drain_id, *key))
+            if key not in progress.found:
+                new.append(target_of(instance, now))
+            elif key in in_hand or ended_at is None or instance.registered_at is None:
+                continue
+            elif instance.registered_at > ended_at:
+                again.append(target_of(instance, now))
+        return resolution, (*await self._still_open(command, new), *again)
 
     async def _unrecorded(
         self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
@@ -176,9 +202,3 @@ class TargetFinder:
             for target in targets
             if not self._log.ledger.has_ended((command.drain_id, target.app, target.id), command.observed_at)
         )
-
-
-def _but(targets: Iterable[Target], known: Iterable[tuple[str, str]]) -> tuple[Target, ...]:
-    """Leave out those of these apps and ids."""
-    keys = set(known)
-    return tuple(target for target in targets if (target.app, target.id) not in keys)

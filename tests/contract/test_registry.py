@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Readings
+from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Readings, present
 from tests.contract.regions import IP, RegionUnderTest, clock, fresh_app
 from tests.stack.waiting import until
 from tests.unit.building import a_pod
@@ -91,6 +91,24 @@ async def test_taking_out_sets_the_override_at_every_node_at_once(region: Region
     assert await region.take_out(app, id_of(app)) == ()
     everywhere_out = [(Condition.out, OUT_OF_SERVICE, OUT_OF_SERVICE)] * 2
     assert shown(await region.port.read(app, id_of(app))) == everywhere_out
+
+
+async def test_the_time_of_a_change_stays_while_heartbeats_come(region: RegionUnderTest) -> None:
+    app = fresh_app()
+
+    async def changed_at() -> list[Any]:
+        await asyncio.sleep(1.5)  # until the peers have what was replicated
+        return [one.updated_at for one in present(await region.port.read(app, id_of(app)))]
+
+    await region.register_everywhere(app, id_of(app))
+    registered = await changed_at()
+    await region.take_out(app, id_of(app))
+    out = await changed_at()
+    assert all(later > earlier for later, earlier in zip(out, registered, strict=True))
+    assert all(abs(at - clock()) < timedelta(seconds=60) for at in out)
+    assert await region.nodes[0].registry.heartbeat(app, id_of(app))
+    await region.take_out(app, id_of(app))
+    assert await changed_at() == out
 
 
 async def test_taking_out_at_one_node_reaches_the_other_by_replication(region: RegionUnderTest) -> None:

@@ -220,6 +220,7 @@ class FakeNode:
             status=self._shown(instance, None if replicated else self._held.get(key)),
             override=self.overrides.get(instance.id, UNKNOWN),
             registered_at=now,
+            updated_at=now,
             clock_ahead=self.clock_ahead,
             renewed_at=now + self.clock_ahead,
         )
@@ -247,7 +248,7 @@ class FakeNode:
             return False
         if instance.status != status:
             self.overrides[key[1]] = status
-            instance = replace(instance, status=status, override=status)
+            instance = replace(instance, status=status, override=status, updated_at=self._clock())
         self._held[key] = replace(instance, renewed_at=self._renewed_at())
         return True
 
@@ -259,7 +260,7 @@ class FakeNode:
         if instance is None:
             return False
         if self.overrides.pop(key[1], None) is not None:
-            self._held[key] = replace(instance, status=status, override=UNKNOWN)
+            self._held[key] = replace(instance, status=status, override=UNKNOWN, updated_at=self._clock())
         return True
 
     def _cancel(self, key: Key) -> bool:

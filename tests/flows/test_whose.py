@@ -10,12 +10,11 @@ import pytest
 from controller.domain.causes import Cause
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.instances import OUT_OF_SERVICE
-from controller.domain.ledger import Ledger
 from controller.domain.reason import ReasonCode
 from tests.fakes.client import FakeClient
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.test_restoring import item
-from tests.flows.world import APP, ID, World
+from tests.flows.world import APP, World
 from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, at, terminating
 
 OUT, UP = [OUT_OF_SERVICE] * 2, ["UP"] * 2
@@ -119,48 +118,6 @@ async def test_a_new_pod_at_the_address_of_one_that_is_looked_for_is_never_out(h
         assert world.everywhere(APP, f"{host}:orders:8080") == UP
         assert world.registry.writes == []
         new.die()
-
-
-@pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
-@in_virtual_time
-async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_itself: bool) -> None:
-    async with World() as world:
-        own = await world.process(status=OUT_OF_SERVICE if by_itself else "UP")
-        if not by_itself:
-            for node in world.nodes:
-                await node.put_status(APP, ID, OUT_OF_SERVICE)
-        await world.send()
-        event = await world.until(Outcome.out_of_service)
-        assert code_of(event) is ReasonCode.already_out
-        own.die()
-        await world.end()
-        await asyncio.sleep(5)
-        newer = await world.process(ip=HEIR_IP)
-        await asyncio.sleep(600)
-        assert world.everywhere() == OUT
-        ledger = Ledger()
-        assert [ledger.apply(entry) for entry in world.broker.entries] == [None] * len(world.broker.entries)
-        assert Outcome.restored not in world.broker.outcomes
-        newer.die()
-
-
-@in_virtual_time
-async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back() -> None:
-    async with World() as world:
-        own = await world.process()
-        for node in world.nodes:
-            await node.put_status(APP, ID, OUT_OF_SERVICE)
-        await world.send()
-        event = await world.until(Outcome.out_of_service)
-        assert code_of(event) is ReasonCode.already_out
-        await world.broker.record(make_event(a_command(), Outcome.out_of_service, virtual_clock(), target=a_target()))
-        own.die()
-        await world.end()
-        await asyncio.sleep(5)
-        newer = await world.process(ip=HEIR_IP)
-        await world.until(Outcome.restored)
-        assert world.everywhere() == UP
-        newer.die()
 
 
 @in_virtual_time

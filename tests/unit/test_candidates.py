@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Resolution, resolve
 from controller.domain.instances import Instance
 from controller.domain.reason import ReasonCode
-from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, an_instance, at
+from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_progress, an_instance, at
 
 
 def resolved(
@@ -29,6 +30,18 @@ def test_another_app_with_its_address_and_port_by_chance_is_left_alone() -> None
     own = an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP)
     other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
     assert resolved(own, other, pod=a_pod(app_label="orders")).own == (own,)
+
+
+def test_once_its_own_was_found_another_app_there_is_left_alone() -> None:
+    own = an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP)
+    other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
+    facts: dict[str, Any] = {
+        "pod": a_pod(app_label="orders"),
+        "progress": replace(a_progress(), found=((own.app, own.id),)),
+    }
+    assert resolved(other, **facts).own == ()
+    again = replace(own, id="orders-again")
+    assert resolved(again, **facts).own == (again,)
 
 
 def test_two_that_only_their_ids_tell_apart_are_both_left_alone() -> None:

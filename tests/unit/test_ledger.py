@@ -82,12 +82,13 @@ def test_reported_trouble_is_an_answer_and_the_watchs_own_event_is_none() -> Non
 def test_a_drained_successor_keeps_its_own_drains_override() -> None:
     heir = an_instance(ip="10.1.0.99", registered_at=at(40))
     theirs = an_event(Outcome.out_of_service, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99")
-    assert ledger_of(an_event(Outcome.out_of_service), theirs).is_drained_anew(KEY, "eu", heir, at(60))
+    assert ledger_of(an_event(Outcome.out_of_service), theirs).is_held_by_another(KEY, "eu", at(40))
     earlier = an_event(Outcome.out_of_service, 30, drain_id="earlier")
-    assert not ledger_of(an_event(Outcome.out_of_service), earlier).is_drained_anew(KEY, "eu", heir, at(60))
+    assert not ledger_of(an_event(Outcome.out_of_service), earlier).is_held_by_another(KEY, "eu", at(40))
     asked = ledger_of(an_event(Outcome.requested, 50, drain_id="theirs", uid="uid-2", ip="10.1.0.99"))
-    assert asked.is_drained_anew(KEY, "eu", heir, at(60))
-    assert not asked.is_drained_anew(KEY, "eu", heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
+    assert asked.is_asked_to_go(heir, at(60))
+    assert not asked.is_asked_to_go(replace(heir, registered_at=at(55)), at(60))
+    assert not asked.is_asked_to_go(heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
 
 
 @given(st.lists(st.sampled_from(sorted(Outcome)), max_size=8), st.data())

@@ -1,0 +1,118 @@
+"""Whose override is it: what was out without us stays out, and what we took out is not left out."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from controller.domain.events import Outcome, make_event
+from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.ledger import Ledger
+from controller.domain.reason import ReasonCode
+from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.flows.test_whose import HEIR_IP, OUT, SHARED, UP, code_of
+from tests.flows.world import APP, ID, World
+from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
+
+
+@pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
+@in_virtual_time
+async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_itself: bool) -> None:
+    async with World() as world:
+        own = await world.process(status=OUT_OF_SERVICE if by_itself else "UP")
+        if not by_itself:
+            for node in world.nodes:
+                await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await world.send()
+        event = await world.until(Outcome.out_of_service)
+        assert code_of(event) is ReasonCode.already_out
+        own.die()
+        await world.end()
+        await asyncio.sleep(5)
+        newer = await world.process(ip=HEIR_IP)
+        await asyncio.sleep(600)
+        assert world.everywhere() == OUT
+        ledger = Ledger()
+        assert [ledger.apply(entry) for entry in world.broker.entries] == [None] * len(world.broker.entries)
+        assert Outcome.restored not in world.broker.outcomes
+        newer.die()
+
+
+@in_virtual_time
+async def test_a_persons_override_is_left_also_by_a_handling_that_is_repeated() -> None:
+    async with World(crash_at=2) as world:
+        own = await world.process()
+        for node in world.nodes:
+            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await asyncio.sleep(120)
+        going = terminating(a_pod(), asked_at=at(120))
+        await world.send(a_command(going, observed_at=at(120), since_at=at(120), end_at=at(150)))
+        event = await world.until(Outcome.out_of_service)
+        assert world.consumer.restarts == 1
+        assert code_of(event) is ReasonCode.already_out
+        own.die()
+        newer = await world.process(ip=HEIR_IP)
+        await asyncio.sleep(600)
+        assert world.everywhere() == OUT
+        newer.die()
+
+
+@in_virtual_time
+async def test_an_override_is_never_without_a_drain_while_the_next_one_begins() -> None:
+    async with World() as world:
+        own = await world.process(APP, SHARED, host=POD_IP)
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        own.die()
+        heir = await world.process(APP, SHARED, ip=HEIR_IP, host=HEIR_IP)
+        going = terminating(a_pod("uid-2", name="orders-1", ip=HEIR_IP), asked_at=virtual_clock())
+        theirs = a_command(going, drain_id="theirs", observed_at=virtual_clock(), since_at=virtual_clock())
+        await world.broker.record(make_event(theirs, Outcome.requested, virtual_clock()))
+        await asyncio.sleep(20)
+        await world.send(theirs)
+        await world.until(Outcome.out_of_service, count=2)
+        heir.die()
+        last = await world.process(APP, SHARED, ip="10.1.0.100", host="10.1.0.100")
+        await asyncio.sleep(60)
+        assert world.everywhere(APP, SHARED) == UP
+        last.die()
+
+
+@in_virtual_time
+async def test_a_pod_that_takes_its_id_back_before_its_end_is_taken_out_again() -> None:
+    async with World() as world:
+        own = await world.process(APP, SHARED, host=POD_IP)
+        await world.send(a_command(terminating(a_pod(), grace=300), end_at=at(300)))
+        await world.until(Outcome.out_of_service)
+        newer = await world.process(APP, SHARED, ip=HEIR_IP, host=HEIR_IP)
+        await world.until(Outcome.restored)
+        newer.die()
+        await asyncio.sleep(30)
+        again = await world.process(APP, SHARED, host=POD_IP)
+        await world.until(Outcome.out_of_service, count=2)
+        await asyncio.sleep(10)
+        assert world.everywhere(APP, SHARED) == OUT
+        own.die()
+        again.die()
+        await world.end()
+        await world.until(Outcome.removed)
+
+
+@in_virtual_time
+async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back() -> None:
+    async with World() as world:
+        own = await world.process()
+        for node in world.nodes:
+            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await world.send()
+        event = await world.until(Outcome.out_of_service)
+        assert code_of(event) is ReasonCode.already_out
+        await world.broker.record(make_event(a_command(), Outcome.out_of_service, virtual_clock(), target=a_target()))
+        own.die()
+        await world.end()
+        await asyncio.sleep(5)
+        newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        newer.die()
