@@ -21,8 +21,8 @@ from controller.domain.reason import Reason, ReasonCode
 CLOCK_SKEW = timedelta(seconds=30)
 """How much older than its pod a registration may look: a pod's clock, the cluster's and the registry's differ."""
 END_TOLERANCE = timedelta(seconds=3)
-"""How long after the pod's end a registration may look to have been made by it: the API's times are whole seconds, and
-so is the correction of the registry's clock. Nobody else gets the address, starts and registers in that time."""
+"""How long after the pod's end what is seen may still be its own doing: the API's times are whole seconds, and so is
+the correction of the registry's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +83,8 @@ def ownership_of(
         return _foreign("it was registered before the pod was created")
     if unsettled:
         return Unsettled()
-    if registered_at is None or command.gone_at is None or registered_at <= command.gone_at + END_TOLERANCE:
-        return Owned()
+    if registered_at is None or command.gone_at is None or registered_at <= command.gone_at:
+        return Owned()  # a moment later, it may be whoever has the address by now
     if target is None or target.last_dirty_at is None or instance.dirty_at is None:
         return Unsettled()
     if target.last_dirty_at == instance.dirty_at:

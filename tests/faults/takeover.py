@@ -24,6 +24,8 @@ QUICK, STOCK = 1, 30
 SAMPLE_INTERVAL = 0.3
 LOOKS = 10.0
 """Seconds that the worker may take between two looks, and 5 for its first one."""
+STARTS_FOR = 1.0
+"""Seconds that a container and its process need at least. The API's times are whole ones."""
 LOOKED_FOR = 36.0
 """Seconds from a pod's end for which its instances are looked for."""
 
@@ -148,7 +150,7 @@ class Takeover:
         assert self.old_pod is not None
         name = self.name if self.kind is Kind.stateful else f"{self.tag}-new"
         self.new_pod = await self._new_pod(name, ip=self.old_pod.ip if self.kind.reuses_ip else "")
-        await asyncio.sleep(self.dice.uniform(0, 1.5))
+        await asyncio.sleep(self.dice.uniform(STARTS_FOR, 2))
         self.new = self._client_of(self.new_pod, node)
         await self.new.say("STARTING")
 
@@ -200,14 +202,14 @@ class Takeover:
         who = "nobody" if self.new is None else "the new one"
         return [f"{self.label} served {len(dead)} times while {who} had not said UP: {self._text(dead)}"]
 
-    def harm(self, settled_at: float = 0.0) -> list[str]:
+    def harm(self, settled_at: float = 0.0, *, may_be_out: bool = True) -> list[str]:
         """What was seen of the new process that stopped serving, or was out although it may never be.
 
         Until `settled_at` the nodes may still replicate what is over.
         """
         if self.up_at is None:
             return []
-        if not self.kind.leaves_override and (held := self.held()):
+        if not may_be_out and (held := self.held()):
             return [f"{self.label} was out, {len(held)} samples: {self._text(held)}; {self.record()}"]
         serving = next((one.at for one in self.samples if one.at >= self.up_at and one.serves), None)
         if serving is None:
@@ -220,13 +222,6 @@ class Takeover:
     def held(self) -> list[Sample]:
         """What was seen of the new process that was out of service at a node, although it had said UP."""
         return [one for one in self.samples if self.up_at is not None and one.at >= self.up_at and one.is_held]
-
-    def complaints(self, settled_at: float = 0.0) -> list[str]:
-        """What is wrong with what was seen: the dead process served, the new one not, or not for good."""
-        found = [*self.troubles, *self.lost(), *self.harm(settled_at)]
-        if self.seconds() is None:
-            found.append(f"{self.label} never served at every node: {self.record()}")
-        return found
 
     def record(self) -> str:
         """What was shown, each change once, with the seconds since the new one said UP."""

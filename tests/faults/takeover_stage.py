@@ -26,7 +26,7 @@ ALL = os.environ.get("FAULTS") == "all"
 SETTINGS = {"instance_id_templates": "{hostname}:{app}:{port},{ip}:{app}:{port}"}
 """A pod is found past the servers' response cache, by what its annotations and its ports say."""
 AT_ONCE = 16
-MAX_SAMPLES = 250
+MAX_SAMPLES = 150
 """In a second."""
 MARGIN = 5.0
 """Seconds that the samples go on after the old one's retention."""

@@ -31,8 +31,6 @@ class EndedTakeover:
     """When it was to serve from: it had said UP, and every node was there."""
     settled_at: float = 0.0
     """When a node that was away has heard what its peer kept for it."""
-    wrong: tuple[str, ...] = ()
-    """What else is wrong with it."""
 
     @property
     def took(self) -> float | None:
@@ -40,12 +38,19 @@ class EndedTakeover:
         return self.takeover.seconds(self.since, for_good=bool(self.settled_at))
 
     @property
+    def harm(self) -> list[str]:
+        """What was seen of the new process that was out when it may not be."""
+        # What every node has forgotten, nobody sets again.
+        may_be_out = self.takeover.kind.leaves_override and self.between is not Between.nodes_restarted
+        return self.takeover.harm(self.settled_at, may_be_out=may_be_out)
+
+    @property
     def complaints(self) -> list[str]:
-        """All that is wrong with it."""
-        found = self.takeover.complaints(self.settled_at)
-        if not found and self.took is None:
-            found.append(f"{self.takeover.label} did not serve for good: {self.takeover.record()}")
-        return [*found, *self.wrong]
+        """All that is wrong: the dead process served, the new one not, or not for good."""
+        found = [*self.takeover.troubles, *self.takeover.lost(), *self.harm]
+        if self.took is None:
+            found.append(f"{self.takeover.label} did not serve at every node for good: {self.takeover.record()}")
+        return found
 
     @property
     def longest_out(self) -> float:
@@ -82,7 +87,7 @@ def _line(ended: Sequence[EndedTakeover]) -> str:
     right = sum(not one.complaints for one in ended)
     never_out = sum(one.takeover.up_at is not None and not one.takeover.held() for one in ended)
     quick = sum(second <= SERVING_WITHIN for second in took)
-    harmed = sum(bool(one.takeover.harm(one.settled_at)) for one in ended)
+    harmed = sum(bool(one.harm) for one in ended)
     lost = sum(bool(one.takeover.lost()) for one in ended)
     longest = max(one.longest_out for one in ended)
     return (

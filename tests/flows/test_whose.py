@@ -104,14 +104,18 @@ async def test_a_dead_copy_that_is_found_only_later_goes_once_it_is_silent() -> 
         await world.until(Outcome.removed)
 
 
+@pytest.mark.parametrize("after", [1.5, 8], ids=["at once", "later"])
+@pytest.mark.parametrize("proved", [True, False], ids=["", "removed by force"])
 @pytest.mark.parametrize("host", ["orders-1", POD_IP], ids=["a name of its own", "nothing of its own"])
 @in_virtual_time
-async def test_a_new_pod_at_the_address_of_one_that_is_looked_for_is_never_out(host: str) -> None:
+async def test_a_new_pod_at_the_address_of_one_that_is_looked_for_is_never_out(
+    host: str, proved: bool, after: float
+) -> None:
     async with World() as world:
         await world.send()
         await asyncio.sleep(2)
-        await world.end()
-        await asyncio.sleep(8)
+        await world.end(proved=proved)
+        await asyncio.sleep(after)
         new = await world.process(APP, f"{host}:orders:8080", host=host)
         await world.until_idle()
         await asyncio.sleep(600)
