@@ -26,7 +26,7 @@ ALL = os.environ.get("FAULTS") == "all"
 SETTINGS = {"instance_id_templates": "{hostname}:{app}:{port},{ip}:{app}:{port}"}
 """A pod is found past the servers' response cache, by what its annotations and its ports say."""
 AT_ONCE = 16
-MAX_SAMPLES = 150
+MAX_SAMPLES = 250
 """In a second."""
 MARGIN = 5.0
 """Seconds that the samples go on after the old one's retention."""
@@ -87,13 +87,17 @@ class Stages:
         retention: float = RETENTION,
         bystanders: int = 0,
         begun: bool = True,
+        at_once: int = 1_000,
     ) -> AsyncIterator[Stage]:
-        """A stage with so many takeovers, as `mixed` has them; `begun`: their old pods are there before the product."""
+        """A stage with so many takeovers, as `mixed` has them.
+
+        `begun`: their old pods are there before the product. `at_once`: so many of them are sampled at a time.
+        """
         async with street(self.cluster, self.eureka, self.namespace) as place:
             takeovers = mixed(place, count, self.dice, kinds=kinds, renewals=renewals)
             for one in takeovers:
                 one.retention = retention
-                one.sample_interval = max(SAMPLE_INTERVAL, count / MAX_SAMPLES)
+                one.sample_interval = max(SAMPLE_INTERVAL, min(count, at_once) / MAX_SAMPLES)
             if begun:
                 await play(takeovers, Takeover.begin)
             async with product(
