@@ -133,6 +133,8 @@ class Takeover:
         await self.delete(self.old_pod, self.old, outright=outright and self.kind is not Kind.deregistered)
         if self.kind is not Kind.unregistered:
             await until(self._is_out, f"{self.label} out of service at every node", timeout=30)
+        if self.kind is Kind.deregistered:
+            await self.wait_for("absent")  # nor is its override anywhere
         await until(lambda: timeline.deleted_at, f"the object of {self.label} gone")
 
     async def delete(self, one: PodProcess, client: Client, *, outright: bool) -> None:
@@ -191,12 +193,21 @@ class Takeover:
         first = next((sample.at for sample in self.samples if sample.at >= after and sample.serves), None)
         return None if first is None else max(0.0, first - begin)
 
-    def lost(self) -> list[str]:
-        """What was seen of a dead process that served."""
+    def lost(self, settled_at: float = 0.0, restarted: int | None = None) -> list[str]:
+        """What was seen of a dead process that served.
+
+        A node that restarts copies its peer's answer to callers, which is up to 30 s old: until `settled_at` it may
+        show what was UP then, since the drain has not looked again.
+        """
         up_at = float("inf") if self.up_at is None else self.up_at
         if self.out_at is None:
             return []
-        dead = [one for one in self.samples if self.out_at < one.at < up_at - LOOK_TIMEOUT and one.served]
+        dead = [
+            one
+            for one in self.samples
+            if self.out_at < one.at < up_at - LOOK_TIMEOUT
+            and Sample(one.at, one.seen if one.at > settled_at else _without(one.seen, restarted)).served
+        ]
         if not dead:
             return []
         who = "nobody" if self.new is None else "the new one"
@@ -271,3 +282,7 @@ class Takeover:
                 assert_never(self.kind)
         registration = Registration(self.app, instance_id, one.ip, host, port, self.renewal_seconds)
         return self.street.client(registration, self.dice.randrange(2) if node is None else node)
+
+
+def _without(seen: tuple[str | None, ...], node: int | None) -> tuple[str | None, ...]:
+    return tuple(one for number, one in enumerate(seen) if number != node)

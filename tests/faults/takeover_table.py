@@ -31,6 +31,8 @@ class EndedTakeover:
     """When it was to serve from: it had said UP, and every node was there."""
     settled_at: float = 0.0
     """When a node that was away has heard what its peer kept for it."""
+    restarted: int | None = None
+    """That node."""
 
     @property
     def took(self) -> float | None:
@@ -45,9 +47,14 @@ class EndedTakeover:
         return self.takeover.harm(self.settled_at, may_be_out=may_be_out)
 
     @property
+    def lost(self) -> list[str]:
+        """What was seen of the old process that served when it was dead."""
+        return self.takeover.lost(self.settled_at, self.restarted)
+
+    @property
     def complaints(self) -> list[str]:
         """All that is wrong: the dead process served, the new one not, or not for good."""
-        found = [*self.takeover.troubles, *self.takeover.lost(), *self.harm]
+        found = [*self.takeover.troubles, *self.lost, *self.harm]
         if self.took is None:
             found.append(f"{self.takeover.label} did not serve at every node for good: {self.takeover.record()}")
         return found
@@ -88,7 +95,7 @@ def _line(ended: Sequence[EndedTakeover]) -> str:
     never_out = sum(one.takeover.up_at is not None and not one.takeover.held() for one in ended)
     quick = sum(second <= SERVING_WITHIN for second in took)
     harmed = sum(bool(one.harm) for one in ended)
-    lost = sum(bool(one.takeover.lost()) for one in ended)
+    lost = sum(bool(one.lost) for one in ended)
     longest = max(one.longest_out for one in ended)
     return (
         f"{len(ended):>4}  {right:>5}  {never_out:>9}  {longest:>9.1f} s  {middle:>12}  {last:>5}  "
