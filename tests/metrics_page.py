@@ -72,6 +72,7 @@ def _shown(role: str, metrics: Metrics) -> Iterable[Measure]:
     nodes = (NodeState(node="http://eureka-0:8761/eureka", reachable=True),)
     now = datetime.now(UTC)
     metrics.surveyed(RegionState(region="eu", looked_at=now, work=counted, dead=counted, nodes=nodes))
+    metrics.unrouted(counted)
     metrics.shut_down(_a_record(now), Shutdown(verdict=ShutdownVerdict.not_graceful, short_by=timedelta(0)))
     for family in metrics.registry.collect():
         labels = {name: None for sample in family.samples for name in sample.labels if name != "le"}

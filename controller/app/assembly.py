@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller.app.exit_status import report
+from controller.app.memory import memory_limit
+from controller.bounds import index_room
 from controller.domain.events import LogEntry
 from controller.domain.guard_policy import GuardPolicy
 from controller.domain.pods import Pod
@@ -19,6 +21,7 @@ from controller.domain.tracking import Tracker
 from controller.domain.watch_position import Position
 from controller.errors import BrokerError, KubernetesError
 from controller.eureka.region import EurekaRegion
+from controller.eureka.room import IndexRoom
 from controller.flows.publisher import Publisher
 from controller.flows.replay_planner import LivingPods, ReplayPlanner
 from controller.flows.worker_policy import WorkerPolicy
@@ -53,6 +56,7 @@ def routing_of(settings: Settings) -> Routing:
         known=known,
         default=tuple(settings.routing.default_regions) or known,
         namespaces={name: tuple(regions) for name, regions in settings.routing.namespaces.items()},
+        sends_to_others=settings.routing.other_regions == "send",
     )
 
 
@@ -154,14 +158,20 @@ async def see_written(publisher: Publisher) -> bool:
     return not lost
 
 
-async def open_region(settings: Settings, name: str, opened: AsyncExitStack) -> Region:
+def open_room() -> IndexRoom:
+    """Return what the regions of this process may keep together."""
+    return IndexRoom(index_room(memory_limit()))
+
+
+async def open_region(settings: Settings, name: str, opened: AsyncExitStack, room: IndexRoom) -> Region:
     """Open a region until the stack is left."""
-    return await opened.enter_async_context(Region(name, settings.regions[name], clock=now))
+    return await opened.enter_async_context(Region(name, settings.regions[name], clock=now, room=room))
 
 
 async def open_regions(settings: Settings, opened: AsyncExitStack) -> dict[str, Region]:
     """Open every region of the settings until the stack is left."""
-    return {name: await open_region(settings, name, opened) for name in settings.regions}
+    room = open_room()
+    return {name: await open_region(settings, name, opened, room) for name in settings.regions}
 
 
 async def track(api: KubeApi, *, namespaces: Sequence[str], page_size: int) -> tuple[tuple[Pod, ...], Tracker]:

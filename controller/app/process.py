@@ -13,27 +13,42 @@ from typing import Any
 from aiohttp import web
 from loguru import logger
 
-from controller.app.assembly import Region, ends_log, event_log, now, open_region, policy_of, positions_log, routing_of
+from controller.app.assembly import (
+    Region,
+    ends_log,
+    event_log,
+    now,
+    open_region,
+    open_room,
+    policy_of,
+    positions_log,
+    routing_of,
+)
 from controller.app.exit_status import run_to_exit_status
+from controller.app.memory import memory_limit
 from controller.app.ops_role import MAX_DRAINS, OpsRole, api_of, has_tokens
 from controller.app.watch_parts import build_watch
 from controller.app.worker_parts import build_worker
+from controller.bounds import ledger_entries
 from controller.domain.drain_index import DrainIndex
 from controller.domain.events import LogEntry
 from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.errors import SettingsError
+from controller.eureka.room import IndexRoom
 from controller.flows.priority import PriorityGate
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.flows.worker import Worker
 from controller.kube.client import KubeApi
+from controller.kube.corrected_feed import ClusterClock, CorrectedFeed
 from controller.kube.event_recorder import KubeEventRecorder
 from controller.kube.feed import feeds
 from controller.kube.node_feed import KubeNodeFeed
 from controller.kube.reviews import Reviews
 from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
 from controller.ops.http import Checks, serve
+from controller.ops.loop_lag import observe_lag
 from controller.ops.metrics import Metrics
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
@@ -68,6 +83,7 @@ class Process:
     finishing: list[Callable[[timedelta], Awaitable[None]]] = field(default_factory=list)
     """What finishes what is in flight at SIGTERM, within a budget."""
     regions: dict[str, Region] = field(default_factory=dict)
+    room: IndexRoom = field(default_factory=open_room)
     links: list[Link] = field(default_factory=list)
     on_rotation: list[Callable[[Settings], None]] = field(default_factory=list)
     """Who else takes over what was rotated."""
@@ -81,7 +97,7 @@ class Process:
     async def region(self, name: str) -> Region:
         """Return a region's nodes, opened once."""
         if name not in self.regions:
-            self.regions[name] = await open_region(self.settings, name, self.opened)
+            self.regions[name] = await open_region(self.settings, name, self.opened, self.room)
         return self.regions[name]
 
     def rotate_credentials(self, access: TlsAccess) -> None:
@@ -142,6 +158,7 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
             process.keep("ends", process.ends.link)
             process.log.readers.append(process.verdicts.apply)
             process.ends.readers.append(process.verdicts.apply_end)
+        process.tasks["loop lag"] = partial(observe_lag, process.metrics.loop_lag)
         process.tasks["rotation"] = partial(rotation.run, process.rotate_credentials)
         process.checks["broker connected"] = lambda: process.outbox.link.up
         process.checks["event log read"] = lambda: process.log.caught_up
@@ -171,12 +188,12 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
 async def _add_watch(process: Process, priority: PriorityGate) -> None:
     settings = process.settings
     api = await process.opened.enter_async_context(KubeApi())
-    pod_feeds = feeds(api, settings.watch, clock=now)
+    pod_feeds, cluster_clock = feeds(api, settings.watch, clock=now), ClusterClock(api.date, clock=now)
     positions = positions_log(settings, look_back=POSITION_LOOKBACK)
     positions.declares = True
-    ledger = Ledger(settings.watch.cluster)
+    ledger = Ledger(settings.watch.cluster, limit=ledger_entries(memory_limit()))
     parts = build_watch(
-        feeds=pod_feeds,
+        feeds=[CorrectedFeed(feed, cluster_clock) for feed in pod_feeds],
         nodes=KubeNodeFeed(api, page_size=settings.watch.page_size, clock=now) if settings.watch.nodes else None,
         outbox=process.outbox,
         routing=routing_of(settings),
@@ -194,6 +211,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
         process.log.readers.append(parts.pod_events.apply)
         process.verdicts.readers.append(parts.pod_events.apply_shutdown)
     process.log.when_caught_up.append(parts.restore_dispatcher.log_read)
+    process.log.when_replaced.append(parts.gone.log_replaced)
     process.keep("positions", positions.link)
     process.tasks["watch"] = parts.run
     process.finishing.append(parts.finish)
@@ -202,6 +220,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
         "watch",
         Rights(api, needs_of_watch(settings.watch.scopes, kubernetes_events=settings.watch.kubernetes_events)),
     )
+    process.metrics.pods_too_large(lambda: sum(len(feed.too_large) for feed in pod_feeds))
     process.metrics.watch_silence(lambda: max((feed.silence for feed in pod_feeds), default=timedelta(0)))
     process.checks["first list done"] = lambda: parts.watch.ready
     process.checks["watch live"] = lambda: all(feed.live for feed in pod_feeds)
@@ -209,7 +228,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
 
 async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> None:
     settings = process.settings
-    ledger, recent_take_outs = Ledger(), RecentTakeOuts()
+    ledger, recent_take_outs = Ledger(limit=ledger_entries(memory_limit())), RecentTakeOuts()
     process.log.readers += [ledger.apply, recent_take_outs.apply]
     for name, priority in priorities.items():
         region = await process.region(name)

@@ -35,6 +35,8 @@ class WatchParts:
     restore_dispatcher: RestoreDispatcher
     """Reads the event log."""
     resender: Resender
+    gone: GoneRecorder
+    """Writes once more what a log held that is no more."""
     ends: EndPublisher
     positions: Positions
     """Reads the stream of positions."""
@@ -108,6 +110,7 @@ def build_watch(
         dispatcher=dispatcher,
         restore_dispatcher=restore_dispatcher,
         resender=resender,
+        gone=gone,
         ends=ends,
         positions=positions,
         resume=Resume(watch=watch, positions=positions, resender=resender),

@@ -9,14 +9,13 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from controller.bounds import MAX_ANNOTATED_REGIONS, MAX_VALUE_LENGTH
 from controller.domain.addressing import is_region_name, unaddressable
 from controller.domain.durations import parse_duration
 from controller.domain.pods import ANNOTATION_PREFIX, Pod
 from controller.domain.reason import Reason, ReasonCode
 
 KNOWN = ("enabled", "app", "instance-id", "port", "region", "retention", "window")
-MAX_VALUE_LENGTH = 1_024
-"""Characters of one annotation that are kept; a longer value is cut, and then refused."""
 MAX_WINDOW = timedelta(hours=1)
 """As in manifests/components/drain-window: a longer one does not count as said."""
 
@@ -136,6 +135,9 @@ def annotated_regions(pod: Pod) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
     if not names:
         raise AnnotationError(f"{_shown('region', value)} names no region")
+    if len(names) > MAX_ANNOTATED_REGIONS:
+        text = f"names {len(names)} regions; more than {MAX_ANNOTATED_REGIONS} is not believed"
+        raise AnnotationError(f"{_shown('region', value)} {text}")
     for name in names:
         if name != "*" and not is_region_name(name):
             raise AnnotationError(f"{_shown('region', value)}: {name[:60]!r} cannot be a region's name")

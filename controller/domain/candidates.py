@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 
 from controller.domain.addressing import unaddressable
 from controller.domain.annotations import PodAnnotations
@@ -53,10 +55,11 @@ def resolve(
     """
     own: dict[tuple[str, str], Instance] = {}
     rejected: dict[tuple[str, str], Rejected] = {}
+    strangers = _strangers(command, annotations, holders)
     for instance in candidates:
         if not _is_meant(instance, annotations):
             continue
-        reason = _why_not_addressable(instance) or _why_ambiguous(instance, command, annotations, holders)
+        reason = _why_not_addressable(instance) or _why_ambiguous(instance, strangers)
         if reason:
             rejected[instance.app, instance.id] = Rejected(instance=instance, reason=reason)
             continue
@@ -91,16 +94,17 @@ def _contradicted(
     address speaks for any of them, nobody can say which one is the pod's.
     """
     claims = {key: claim_of(one, pod, annotations) for key, one in own.items()}
+    holders = Counter(port for one in own.values() for port in set(one.ports))
+    fitting = Counter(port for key, one in own.items() if claims[key].fits for port in set(one.ports))
     found = {}
     for key, one in own.items():
         if claims[key].strength >= Strength.pod_name:
             continue
-        others = [claims[other] for other in own if other != key and set(one.ports) & set(own[other].ports)]
         is_late = found_apps and one.app not in found_apps
-        if not claims[key].fits and (is_late or any(other.fits for other in others)):
+        if not claims[key].fits and (is_late or any(fitting[port] for port in one.ports)):
             detail = "another registration at its address and port fits the pod better"
             found[key] = Reason(code=ReasonCode.not_its_own, detail=detail)
-        elif others and claims[key].strength is Strength.weak:
+        elif claims[key].strength is Strength.weak and any(holders[port] > 1 for port in one.ports):
             detail = "ambiguous: several have its host name and port, and none has its address"
             found[key] = Reason(code=ReasonCode.ambiguous, detail=detail)
     return found
@@ -131,12 +135,20 @@ def _why_not_addressable(instance: Instance) -> Reason | None:
     return None
 
 
-def _why_ambiguous(
-    instance: Instance, command: DrainCommand, annotations: PodAnnotations, holders: Sequence[Instance]
-) -> Reason | None:
-    for other in holders:
-        is_twin = other.id == instance.id and other.app != instance.app
-        if is_twin and not isinstance(ownership_of(other, command, annotations), Owned | Unsettled):
-            detail = f"ambiguous: the id also lives in app {other.app[:60]!r}, where it is not the pod's"
+def _strangers(
+    command: DrainCommand, annotations: PodAnnotations, holders: Sequence[Instance]
+) -> dict[str, dict[str, None]]:
+    """Return the apps in which each id is not the pod's. Each holder is judged once: there may be hundreds."""
+    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for holder in holders:
+        if not isinstance(ownership_of(holder, command, annotations), Owned | Unsettled):
+            found[holder.id][holder.app] = None
+    return found
+
+
+def _why_ambiguous(instance: Instance, strangers: Mapping[str, Mapping[str, None]]) -> Reason | None:
+    for app in islice(strangers.get(instance.id, {}), 2):
+        if app != instance.app:
+            detail = f"ambiguous: the id also lives in app {app[:60]!r}, where it is not the pod's"
             return Reason(code=ReasonCode.ambiguous, detail=detail)
     return None

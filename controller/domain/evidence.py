@@ -28,14 +28,9 @@ from itertools import accumulate
 from controller.domain.addressing import address_in, address_spelled_by, is_local_address
 from controller.domain.annotations import PodAnnotations
 from controller.domain.instances import Instance
+from controller.domain.pod_names import is_generated, is_of_replica_set
 from controller.domain.pods import LivingPod, Pod
 
-_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
-"""The characters that Kubernetes draws random names from."""
-_GENERATED = re.compile(rf".+-{_SAFE}{{5}}", re.ASCII)
-_OF_REPLICA_SET = re.compile(rf".+-{_SAFE}{{6,10}}-{_SAFE}{{5}}", re.ASCII)
-"""Told by its form alone: a Deployment's pod, of whichever cluster."""
-_ORDINAL = re.compile(r".*-\d+", re.ASCII)
 _SEPARATORS = re.compile(r"[^0-9a-z.-]+")
 _DELIMITERS = re.compile(r"[-_.]")
 
@@ -176,7 +171,7 @@ def _pod_name(instance: Instance, pod: Pod) -> Evidence:
     found, own = names_in(instance), pod.name.lower()  # a host name is chosen by a person, for all replicas
     # Nodes' names may be generated in the same way.
     known = {own, pod.node.lower().partition(".")[0]}
-    others = sorted(name for name in found - known if _OF_REPLICA_SET.fullmatch(name))
+    others = sorted(name for name in found - known if is_of_replica_set(name))
     if others:
         return Evidence(Sign.pod_name, Voice.against, f"it bears the name of another pod, {others[0][:80]}")
     if own in found and is_generated(own):
@@ -274,12 +269,6 @@ def _is_within(short: str, long: str) -> bool:
     text, wanted = long.replace("-", ""), short.replace("-", "")
     bounds = set(accumulate(map(len, long.split("-")), initial=0))
     return bool(wanted) and any(text.startswith(wanted, at) and at + len(wanted) in bounds for at in bounds)
-
-
-def is_generated(name: str) -> bool:
-    """Return whether Kubernetes has drawn a name, so that no other pod can have it: not a StatefulSet's ordinal."""
-    # One of some hundreds is all digits by chance.
-    return (_OF_REPLICA_SET if _ORDINAL.fullmatch(name) else _GENERATED).fullmatch(name) is not None
 
 
 def plain_uid(uid: str) -> str:

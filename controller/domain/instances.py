@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -139,6 +139,18 @@ def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
     """Return whether it is OUT_OF_SERVICE wherever it is held, by an override or by its own word."""
     shown = present(readings)
     return bool(shown) and all(one.status == OUT_OF_SERVICE for one in shown)
+
+
+def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Instance:
+    """Return a registration with the earliest lease that any node gave it.
+
+    A node that starts copies what its peers hold, each with a new lease and the old ``lastDirtyTimestamp``.
+    """
+    same = (one for one in others if one.dirty_at == instance.dirty_at and one.ip == instance.ip)
+    first = min((one.registered_at for one in same if one.registered_at is not None), default=None)
+    if instance.dirty_at is None or instance.registered_at is None or first is None or first >= instance.registered_at:
+        return instance
+    return replace(instance, registered_at=first)
 
 
 def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:

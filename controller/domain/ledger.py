@@ -33,22 +33,23 @@ IndexKey = tuple[str, ...]
 class Ledger:
     """One cluster's drains, or every cluster's when none is named."""
 
-    def __init__(self, cluster: str = "") -> None:
+    def __init__(self, cluster: str = "", *, limit: int = MAX_ENTRIES) -> None:
+        """``limit``: how many of each kind are kept."""
         self._cluster = cluster
-        self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(MAX_ENTRIES)
-        self._ended: BoundedMap[InstanceKey, datetime] = BoundedMap(MAX_ENTRIES)
-        self._going: BoundedMap[str, tuple[Cause, datetime]] = BoundedMap(MAX_ENTRIES)
+        self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
+        self._ended: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
+        self._going: BoundedMap[str, tuple[Cause, datetime]] = BoundedMap(limit)
         """Pods by uid: why they are drained, and when that was seen last."""
-        self._going_at: BoundedMap[str, datetime] = BoundedMap(MAX_ENTRIES)
+        self._going_at: BoundedMap[str, datetime] = BoundedMap(limit)
         """The same by address: when it was seen last."""
-        self._answered: BoundedMap[str, None] = BoundedMap(MAX_ENTRIES)
+        self._answered: BoundedMap[str, None] = BoundedMap(limit)
         """Drains that a worker has taken up."""
-        self._ended_drains: BoundedMap[str, None] = BoundedMap(MAX_ENTRIES)
-        self._successors: BoundedMap[str, dict[str, LivingPod]] = BoundedMap(MAX_ENTRIES)
+        self._ended_drains: BoundedMap[str, None] = BoundedMap(limit)
+        self._successors: BoundedMap[str, dict[str, LivingPod]] = BoundedMap(limit)
         """By drain: the living pods that a restore was sent for, by uid."""
-        self._gone: BoundedMap[str, PodGoneEvent] = BoundedMap(MAX_ENTRIES)
+        self._gone: BoundedMap[str, PodGoneEvent] = BoundedMap(limit)
         """Pods by uid that do not run any more."""
-        self._written: BoundedMap[InstanceKey, datetime] = BoundedMap(MAX_ENTRIES)
+        self._written: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """By region, app and id: when a status was last set or lifted by whichever drain, as far as the log says."""
         self._index: dict[IndexKey, dict[InstanceKey, None]] = {}
         """What is held, by everything that it is asked for by."""
@@ -82,11 +83,12 @@ class Ledger:
                 self._go(event)
             return None
         self._answered[event.drain_id] = None
-        if event.outcome in WRITING or (event.reason is not None and event.reason.code is ReasonCode.back_in_service):
+        was_back = event.reason is not None and event.reason.code is ReasonCode.back_in_service
+        if event.outcome in WRITING or was_back:
             place = (event.region, event.app, event.instance_id)
             self._written[place] = max(event.at, self._written.get(place, event.at))
         key = (event.drain_id, event.app, event.instance_id)
-        if event.outcome is Outcome.out_of_service:
+        if event.outcome is Outcome.out_of_service or was_back:
             return self._hold(key, event)
         if event.outcome in FINAL and event.outcome is not Outcome.failed:
             # A failed drain still holds what it took out.

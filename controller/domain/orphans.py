@@ -16,10 +16,11 @@ from controller.domain.addressing import canonical_address, unaddressable
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, drain_id, target_of
 from controller.domain.events import Event, LogEntry
-from controller.domain.evidence import addresses_of, is_generated, names_in, plain_uid
+from controller.domain.evidence import addresses_of, names_in, plain_uid
 from controller.domain.instances import Condition, Instance, Readings, present
 from controller.domain.ledger import Ledger
 from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.pod_names import is_generated
 from controller.domain.pods import Pod
 from controller.domain.silence import renewals
 

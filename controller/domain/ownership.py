@@ -21,8 +21,8 @@ from controller.domain.reason import Reason, ReasonCode
 CLOCK_SKEW = timedelta(seconds=30)
 """How much older than its pod a registration may look: a pod's clock, the cluster's and the registry's differ."""
 END_TOLERANCE = timedelta(seconds=3)
-"""How long after the pod's end what is seen may still be its own doing: the API's times are whole seconds, and so is
-the correction of the registry's clock."""
+"""How long after the pod's end something may look like its own doing: the API's times are whole seconds, and so is the
+correction of the registry's clock. But a registration from then is in doubt: an address is used again at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def ownership_of(
         return _foreign("it was registered before the pod was created")
     if unsettled:
         return Unsettled()
-    if registered_at is None or command.gone_at is None or _may_precede(instance, registered_at, command.gone_at):
+    if registered_at is None or command.gone_at is None or registered_at <= command.gone_at:
         return Owned()
     if target is None or target.last_dirty_at is None or instance.dirty_at is None:
         return Unsettled()
@@ -108,17 +108,6 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
     if instance.registered_at is None or other.created_at is None:
         return Voice.in_favour
     return Voice.in_favour if instance.registered_at >= other.created_at else Voice.silent
-
-
-def _may_precede(instance: Instance, registered_at: datetime, gone_at: datetime) -> bool:
-    """Return whether a registration may have been made before the pod's end.
-
-    Whoever gets the address may register within the tolerance, too; but its process says that it has begun since. A
-    copy that a node has made in that time says when the dead one began.
-    """
-    if registered_at <= gone_at:
-        return True
-    return registered_at <= gone_at + END_TOLERANCE and (instance.dirty_at is None or instance.dirty_at <= gone_at)
 
 
 def is_after_end(command: DrainCommand, at: datetime) -> bool:

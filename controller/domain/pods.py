@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 
 ANNOTATION_PREFIX = "eureka.drain/"
 MAX_LABEL_LENGTH = 63
-MAX_ADDRESSES = 8
-"""Of a pod, and of its node: what fits the wire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

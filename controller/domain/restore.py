@@ -15,6 +15,7 @@ from controller.domain.evidence import Strength, claim_of
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Instance, Readings, disagree, present, trouble_of
 from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.pod_names import without_random_part
 from controller.domain.pods import Pod
 from controller.domain.stage_decisions import GiveBack, Obstructed
 
@@ -34,8 +35,8 @@ class LookAgain:
     """The id is not the living pod's yet."""
 
     after: timedelta = RESTORE_INTERVAL
-    is_held: bool = True
-    """Whether some node shows something under the id."""
+    has_override: bool = False
+    """Whether some node shows an override: then it is not forgotten, whoever holds the id."""
 
 
 RestoreDecision = Restored | LookAgain | Obstructed | GiveBack
@@ -47,9 +48,14 @@ def may_have_taken_over(pod: Pod, held: HeldInstance) -> bool:
         return False
     if (pod.namespace, pod.name) == (held.namespace, held.pod):
         return True
-    # A node's own address is shared by many: only who came lately can be a successor there.
+    if held.ip not in pod.addresses:
+        return False
+    if not pod.host_network:
+        return True
+    # A node's own address is shared by many: only who came lately, of the same workload, can be a successor there.
     late = pod.created_at is None or pod.created_at > held.since_at - MAX_SUCCESSOR_AGE
-    return held.ip in pod.addresses and (not pod.host_network or (late and pod.namespace == held.namespace))
+    siblings = without_random_part(pod.name) == without_random_part(held.pod)
+    return late and siblings and pod.namespace == held.namespace
 
 
 def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, readings: Readings) -> RestoreDecision:
@@ -58,18 +64,18 @@ def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, re
     While any node shows somebody else under the id, it is left alone.
     """
     instances = present(readings)
-    if any(not _is_the_pods(instance, held, pod, annotations) for instance in instances):
-        return LookAgain()
     overridden = [instance for instance in instances if instance.has_override]
+    if any(not _is_the_pods(instance, held, pod, annotations) for instance in instances):
+        return LookAgain(has_override=bool(overridden))
     if any(not instance.says_up_beneath for instance in overridden):
-        return LookAgain()
+        return LookAgain(has_override=True)
     if overridden:
         return GiveBack()
     if any(not reading.answered for reading in readings):
         return Obstructed(reason=trouble_of(readings))
     if disagree(instances):
         return GiveBack()
-    return Restored() if len(instances) == len(readings) else LookAgain(is_held=bool(instances))
+    return Restored() if len(instances) == len(readings) else LookAgain()
 
 
 def _is_the_pods(instance: Instance, held: HeldInstance, pod: Pod, annotations: PodAnnotations) -> bool:

@@ -10,7 +10,7 @@ from controller.domain.annotations import AnnotationError, annotated_regions, is
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, drain_id
 from controller.domain.gone import TIME_RESOLUTION, Gone
-from controller.domain.pods import LivingPod, Pod
+from controller.domain.pods import ANNOTATION_PREFIX, LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
 
@@ -22,10 +22,12 @@ class Routing:
     known: tuple[str, ...]
     default: tuple[str, ...]
     namespaces: Mapping[str, tuple[str, ...]]
+    sends_to_others: bool = False
+    """Whether a pod may name a region that the settings do not name."""
 
     @property
     def regions(self) -> frozenset[str]:
-        """Every region that the settings name; a pod's annotation may ask for any other."""
+        """Every region that the settings name."""
         named = {*self.known, *self.default, *(name for names in self.namespaces.values() for name in names)}
         return frozenset(named - {"*"})
 
@@ -85,12 +87,26 @@ def make_commands(
 
 def regions_of(pod: Pod, routing: Routing) -> tuple[str, ...]:
     """Return the regions in which the pod may have registered; AnnotationError when it asks for some that cannot be."""
-    asked = annotated_regions(pod) or routing.namespaces.get(pod.namespace) or routing.default
+    annotated = annotated_regions(pod)
+    if not routing.sends_to_others:
+        _refuse_others(annotated, routing)
+    asked = annotated or routing.namespaces.get(pod.namespace) or routing.default
     regions = dict.fromkeys(region for name in asked for region in (routing.known if name == "*" else (name,)))
     if asked and not regions:
         text = "it asks for every region (*), and the watch's settings name none"
         raise AnnotationError(text, ReasonCode.no_region)
     return tuple(regions)
+
+
+def _refuse_others(annotated: tuple[str, ...], routing: Routing) -> None:
+    """Whoever may create a pod writes the annotation: commands for a region that nobody has would wait for nobody."""
+    others = [name for name in annotated if name != "*" and name not in routing.regions]
+    if others:
+        text = (
+            f"annotation {ANNOTATION_PREFIX}region asks for {', '.join(map(repr, others[:3]))}, which the watch's "
+            "settings do not name: add it to regions, or set routing.other_regions: send"
+        )
+        raise AnnotationError(text, ReasonCode.no_region)
 
 
 def drain_period(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetime, datetime]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import Instance, Readings, present
+from controller.domain.instances import Instance, Readings, as_first_registered, present
 from controller.domain.ownership import Owned, Ownership, ownership_of
 from controller.domain.reason import Reason
 
@@ -61,7 +61,8 @@ class Observation:
 
     def ownership(self, instance: Instance) -> Ownership:
         """Whose this registration is."""
-        return ownership_of(instance, self.command, self.annotations, self.target)
+        registered = as_first_registered(instance, present(self.readings))
+        return ownership_of(registered, self.command, self.annotations, self.target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from controller.bounds import MAX_ADDRESSES
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import REVERSIBLE, Cause, cause_of, has_run, is_worth_draining, outlives_its_object
 from controller.domain.gone import REMOVED, Gone, gone_of
-from controller.domain.pods import MAX_ADDRESSES, LivingPod, Pod, living_of
+from controller.domain.pods import LivingPod, Pod, living_of
 
 MAX_SHARING = 64
 """Living pods that are sent along with a command: what the wire holds."""

@@ -8,8 +8,9 @@ each match, since nothing is proved absent by a node that did not answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from loguru import logger
 
@@ -19,6 +20,8 @@ from controller.domain.reason import Reason
 from controller.errors import RegistryError
 from controller.eureka.lookup import Lookup
 from controller.eureka.node import Node, no_answer, too_slow, trouble
+from controller.eureka.registry_reader import RegistryList
+from controller.eureka.room import IndexRoom
 from controller.eureka.stragglers import Stragglers
 from controller.flows.ports import Clock, IndexMatch
 
@@ -28,12 +31,19 @@ INDEX_INTERVAL = timedelta(seconds=15)
 class Index:
     """The shared index of one region."""
 
-    def __init__(self, *, region: str, nodes: Sequence[Node], clock: Clock, timeout: timedelta) -> None:
-        """``timeout``: how long a node that is slower than the others is waited for, at least."""
+    def __init__(
+        self, *, region: str, nodes: Sequence[Node], clock: Clock, timeout: timedelta, room: IndexRoom | None = None
+    ) -> None:
+        """``timeout``: how long a node that is slower than the others is waited for, at least.
+
+        ``room``: what the process's regions share.
+        """
         self._region = region
         self._nodes = nodes
         self._clock = clock
         self._timeout = timeout
+        self._room = room or IndexRoom()
+        self._room.open(region)
         # A registry may be large: of a frozen node one list at a time.
         self._stragglers = Stragglers(limit=1)
         self._fetched_at: datetime | None = None
@@ -91,31 +101,41 @@ class Index:
 
     async def _fetch(self) -> None:
         asked_at = self._clock()
+        room = self._room.left_for(self._region)
         answers = await self._stragglers.gather(
             self._nodes,
-            _list_of,
+            partial(_list_of, room=room),
             is_answer=lambda said: not isinstance(said, Reason),
             not_waited_for=too_slow,
             timeout=self._timeout,
         )
-        lookup, missing = Lookup(), []
-        for said in answers:
-            if isinstance(said, Reason):
-                missing.append(said)
-            else:
-                lookup.add(said)
+        missing = [said for said in answers if isinstance(said, Reason)]
+        shown = [(node, said) for node, said in zip(self._nodes, answers, strict=True) if not isinstance(said, Reason)]
+        lookup = Lookup(room=room)
+        # The smallest first: a node that shows far more than the others is the one that is gone without.
+        for node, said in sorted(shown, key=lambda one: one[1].cost):
+            try:
+                await _in_turns(lookup.add(said.instances))
+            except RegistryError as error:
+                missing.append(trouble(node.url, error))
         if len(missing) == len(answers):
             raise no_answer(missing)
-        for _ in lookup.arrange():
-            await asyncio.sleep(0)
+        await _in_turns(lookup.arrange())
         self._lookup, self._missing, self._fetched_at = lookup, tuple(missing), asked_at
+        self._room.take(self._region, lookup.cost)
 
 
-async def _list_of(node: Node) -> list[Instance] | Reason:
+async def _list_of(node: Node, *, room: int) -> RegistryList | Reason:
     try:
-        return await node.everything()
+        return await node.everything(room)
     except RegistryError as error:
         return trouble(node.url, error)
+
+
+async def _in_turns(work: Iterator[None]) -> None:
+    """Do some work, and let others have their turn now and then."""
+    for _ in work:
+        await asyncio.sleep(0)
 
 
 def _look_at(task: asyncio.Task[None]) -> None:

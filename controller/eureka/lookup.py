@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
+from controller.bounds import INDEX_ROOM, MAX_CANDIDATES
 from controller.domain.addressing import MAX_SEGMENT_LENGTH, address_in, address_spelled_by
 from controller.domain.evidence import names_in, plain_uid
 from controller.domain.instances import Instance
 from controller.domain.pods import Pod
+from controller.eureka.registry_reader import cost_of, too_many
 
 MIN_NAME_LENGTH = 3
 """Characters; what is shorter distinguishes nobody."""
+TOGETHER = 200
+"""Instances that are worked on before others have their turn."""
 _NUMBERS = re.compile(r"[\d.]+", re.ASCII)
 """Ports, and IPv4 addresses, which have an index of their own."""
 
@@ -23,30 +28,42 @@ _Index = defaultdict[str, list[Instance]]
 class Lookup:
     """Registrations by what may link them to a pod."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, room: int = INDEX_ROOM) -> None:
+        self._room = room
+        self.cost = 0
+        """Bytes that it takes while another one is made."""
         self._held: dict[_Facts, Instance] = {}
         self._by_address: _Index = defaultdict(list)
         self._by_name: _Index = defaultdict(list)
         self._by_pod_uid: _Index = defaultdict(list)
         self._by_id: _Index = defaultdict(list)
 
-    def add(self, instances: Iterable[Instance]) -> None:
-        """Add what a node shows.
+    def add(self, instances: Iterable[Instance]) -> Iterator[None]:
+        """Add what a node shows; yields now and then. RegistryError when it is more than there is room for.
 
         Nodes may show different holders of one id: each of them is kept, by what tells holders apart, and of each the
-        latest registration.
+        latest registration, with its first lease.
         """
-        for instance in instances:
+        for number, instance in enumerate(instances):
+            if number % TOGETHER == TOGETHER - 1:
+                yield
             facts = (instance.app, instance.id, instance.ip, instance.host_name, instance.pod_uid)
             known = self._held.get(facts)
-            if known is None or _registered(instance) > _registered(known):
+            if known is None:
+                self.cost += cost_of(instance)
+                if self.cost > self._room:
+                    raise too_many(len(self._held), self._room)
+            if known is None:
                 self._held[facts] = instance
+            elif instance.dirty_at is None or known.dirty_at != instance.dirty_at:
+                self._held[facts] = max(known, instance, key=_registered)
+            else:
+                self._held[facts] = min(known, instance, key=_registered)
 
     def arrange(self) -> Iterator[None]:
         """Make what was added findable; yields now and then, since a large registry takes a while."""
-        instances = sorted(self._held.values(), key=_registered)
-        self._held.clear()
-        for number, instance in enumerate(instances):
+        instances, self._held = self._held, {}
+        for number, instance in enumerate(instances.values()):
             self._by_id[instance.id].append(instance)
             for address in _addresses(instance):
                 self._by_address[address].append(instance)
@@ -54,7 +71,12 @@ class Lookup:
                 self._by_name[name].append(instance)
             if instance.pod_uid:
                 self._by_pod_uid[instance.pod_uid].append(instance)
-            if number % 500 == 499:
+            if number % TOGETHER == TOGETHER - 1:
+                yield
+        for number, holders in enumerate(self._by_id.values()):
+            if len(holders) > 1:
+                holders.sort(key=_registered)
+            if number % TOGETHER == TOGETHER - 1:
                 yield
 
     def candidates(self, pod: Pod) -> tuple[Instance, ...]:
@@ -69,14 +91,16 @@ class Lookup:
                 (self._by_pod_uid, {uid}),
             )
             for key in keys
-            for instance in index.get(key, ())
+            for instance in islice(index.get(key, ()), MAX_CANDIDATES)
         }
         return tuple(sorted(found.values(), key=_registered))
 
     def holders(self, candidates: Iterable[Instance]) -> tuple[Instance, ...]:
         """Return every registration under the candidates' ids, in any app."""
         ids = {candidate.id for candidate in candidates}
-        return tuple(holder for instance_id in ids for holder in self._by_id.get(instance_id, ()))
+        return tuple(
+            holder for instance_id in ids for holder in islice(self._by_id.get(instance_id, ()), MAX_CANDIDATES)
+        )
 
     def everything(self) -> Iterator[Instance]:
         """Return one registration of each app and id: the latest, where nodes differ."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from controller.bounds import INDEX_ROOM
 from controller.domain.addressing import unaddressable
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read, trouble_of
 from controller.domain.reason import Reason, combine
@@ -21,13 +22,11 @@ from controller.eureka.absence import RegistryProof, may_be_a_registrys_404
 from controller.eureka.registry_decoder import (
     NonsenseError,
     Peers,
-    decode_all,
-    decode_fingerprint,
     decode_instance,
     decode_peers,
 )
+from controller.eureka.registry_reader import RegistryList, RegistryReader
 from controller.eureka.transport import (
-    MAX_REGISTRY_BYTES,
     Answer,
     DeniedError,
     NodeAccess,
@@ -111,15 +110,20 @@ class Node:
             raise NonsenseError("the answer is about another instance")
         return instance
 
-    async def everything(self) -> list[Instance]:
-        """Return the whole registry, through the server's response cache: up to 30 s old."""
-        instances = decode_all((await self.registry()).body, self.clock_ahead)
-        self._proof.note()
-        return instances
+    async def everything(self, room: int = INDEX_ROOM) -> RegistryList:
+        """Return the whole registry, through the server's response cache: up to 30 s old.
 
-    async def registry(self) -> Answer:
-        """Return the same, as it came."""
-        return await self._list("/apps", timeout=REGISTRY_TIMEOUT)
+        ``room``: what its instances may take of our memory.
+        """
+        return (await self.dated_registry(room))[0]
+
+    async def dated_registry(self, room: int = INDEX_ROOM) -> tuple[RegistryList, str]:
+        """Return the same, and what the node's clock said."""
+        reader = RegistryReader(clock_ahead=lambda: self.clock_ahead, room=room)
+        answer = await self._list("/apps", reader, timeout=REGISTRY_TIMEOUT)
+        found = reader.finish()
+        self._proof.note()
+        return found, answer.date
 
     async def try_to_write(self) -> None:
         """Set an override on an instance that nobody can have: shows whether writes are let through."""
@@ -132,7 +136,7 @@ class Node:
     async def survey(self) -> NodeState:
         """Whether it answers, and its fingerprint of its registry: cheap, through the response cache."""
         try:
-            counted = decode_fingerprint((await self._changes()).body)
+            counted = await self._fingerprint()
         except RegistryError as error:
             return NodeState(node=self.url, reachable=False, detail=str(error))
         self._proof.note()
@@ -182,21 +186,30 @@ class Node:
 
     async def _show_a_list(self) -> None:
         """Ask for the shortest list, which is empty. A server that starts does not show it, nor what it is to copy."""
-        decode_fingerprint((await self._list(f"/vips/{NOBODY}")).body)
+        await self._counted(f"/vips/{NOBODY}")
 
-    async def _changes(self) -> Answer:
-        """Return its list of recent changes; the whole list from a server that does not keep the changes."""
+    async def _fingerprint(self) -> str:
+        """Read it off the list of recent changes; off the whole list where a server does not keep the changes."""
         if self._has_delta:
             try:
-                return await self._list("/apps/delta")
+                return await self._counted("/apps/delta")
             except DeniedError:
-                whole = await self.registry()  # which raises it too where nothing is shown at all
+                counted = await self._counted("/apps")  # which raises it too where nothing is shown at all
                 self._has_delta = False
-                return whole
-        return await self.registry()
+                return counted
+        return await self._counted("/apps")
 
-    async def _list(self, path: str, timeout: timedelta | None = None) -> Answer:
-        answer = await self._transport.call("GET", path, largest=MAX_REGISTRY_BYTES, timeout=timeout)
+    async def _counted(self, path: str) -> str:
+        """Return how many instances of each status the server counts, whatever else the list holds."""
+        reader = RegistryReader()
+        await self._list(path, reader, timeout=REGISTRY_TIMEOUT if path == "/apps" else None)
+        counted = reader.finish().counted
+        if counted is None:
+            raise NonsenseError("a list without its fingerprint")
+        return counted
+
+    async def _list(self, path: str, reader: RegistryReader, *, timeout: timedelta | None) -> Answer:
+        answer = await self._transport.call("GET", path, take=reader.feed, timeout=timeout)
         if answer.status == 404:
             raise WrongPathError
         return answer

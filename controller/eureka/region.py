@@ -17,6 +17,7 @@ from controller.errors import RegistryError
 from controller.eureka.caches import Caches
 from controller.eureka.index import Index
 from controller.eureka.node import Node, no_answer, not_waited_for, refusal, too_slow, trouble
+from controller.eureka.room import IndexRoom
 from controller.eureka.stragglers import Stragglers
 from controller.eureka.transport import NodeAccess, address_of
 from controller.flows.ports import Clock, IndexMatch
@@ -30,10 +31,12 @@ MAX_LEFT_READS = 8
 class EurekaRegion:
     """One region. Use as an async context manager: it owns the HTTP session."""
 
-    def __init__(self, name: str, settings: RegionSettings, *, clock: Clock) -> None:
+    def __init__(self, name: str, settings: RegionSettings, *, clock: Clock, room: IndexRoom | None = None) -> None:
+        """``room``: what the process's regions may keep together."""
         self._settings = settings
         self._name = name
         self._clock = clock
+        self._room = room
         self._session: aiohttp.ClientSession | None = None
         self._stragglers = Stragglers(limit=MAX_LEFT_READS)
         self.nodes: dict[str, Node] = {}
@@ -42,7 +45,9 @@ class EurekaRegion:
         """Read its CA file; SettingsError when it cannot be used."""
         tls = for_region(self._name, self._settings)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
+        )
         nodes = [
             Node(
                 self._session,
@@ -55,7 +60,9 @@ class EurekaRegion:
         ]
         self.nodes = {node.url: node for node in nodes}
         self.caches = Caches(region=self._name, nodes=nodes)
-        self.index = Index(region=self._name, nodes=nodes, clock=self._clock, timeout=self._settings.timeout)
+        self.index = Index(
+            region=self._name, nodes=nodes, clock=self._clock, timeout=self._settings.timeout, room=self._room
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

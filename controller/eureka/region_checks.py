@@ -24,7 +24,7 @@ from controller.errors import RegistryError
 from controller.eureka.caches import read_age
 from controller.eureka.node import Node, WrongPathError
 from controller.eureka.region import EurekaRegion
-from controller.eureka.registry_decoder import Peers, decode_all, host_of
+from controller.eureka.registry_decoder import Peers, host_of
 from controller.eureka.transport import DeniedError, UnreachableError
 from controller.flows.ports import Clock
 
@@ -73,18 +73,16 @@ async def _look(area: str, node: Node, clock: Clock) -> _Seen:
     seen = _Seen(node)
     begun_at = clock()
     try:
-        answer = await node.registry()
-        instances = decode_all(answer.body)
+        registry, date = await node.dated_registry()
     except RegistryError as error:
         seen.checks.append(_refused(area, node, error))
         return seen
     ended_at = clock()
-    seen.instances = {(one.app, one.id): one for one in instances}
+    seen.instances = {(one.app, one.id): one for one in registry.instances}
     took = 1000 * (ended_at - begun_at).total_seconds()
-    found = f"{len(instances)} instances in {took:.0f} ms"
+    found = f"{len(registry.instances)} instances in {took:.0f} ms"
     seen.checks.append(Check(area=area, what=f"reading {node.url}", severity=Severity.ok, found=found))
-    date = read_http_date(answer.date)
-    seen.checks.append(check_clock(area, node.url, date, begun_at, ended_at, is_corrected=True))
+    seen.checks.append(check_clock(area, node.url, read_http_date(date), begun_at, ended_at, is_corrected=True))
     seen.checks.append(await _writing(area, node))
     seen.checks.append(await _caching(area, node))
     try:

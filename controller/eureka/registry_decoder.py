@@ -6,13 +6,13 @@ Codecs differ: field names in two spellings, numbers as text, one item in place 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from controller.bounds import KIB, MAX_INSTANCE_BYTES, MAX_POD_UID_LENGTH, MAX_STATUS_PAGE_LENGTH, MAX_TEXT_LENGTH
 from controller.domain.addressing import canonical_address
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.reason import ReasonCode
@@ -65,29 +65,6 @@ class _One(msgspec.Struct):
     instance: _Instance
 
 
-class _Application(msgspec.Struct):
-    instance: list[_Instance] | _Instance = msgspec.field(default_factory=list)
-
-
-class _Applications(msgspec.Struct):
-    application: list[_Application] | _Application
-
-
-class _All(msgspec.Struct):
-    applications: _Applications
-
-
-class _Fingerprint(msgspec.Struct):
-    counted: str = msgspec.field(name="apps__hashcode")
-
-
-class _Counted(msgspec.Struct):
-    applications: _Fingerprint
-
-
-MAX_STATUS_PAGE_LENGTH = 64 * 1024
-"""Characters; a real one has 2 kB."""
-MAX_POD_UID_LENGTH = 128
 CONTRADICTORY_POD_UID = "?"
 """In place of two different uids in one registration's metadata: equal to no pod's, so that it is nobody's."""
 _POD_UID_KEY = re.compile("[-_.]*".join(["", *"poduid", ""]), re.ASCII | re.IGNORECASE)
@@ -95,35 +72,23 @@ _POD_UID = re.compile(rf"[0-9a-z]{{1,{MAX_POD_UID_LENGTH}}}", re.ASCII)
 _IGNORED_IN_POD_UID = str.maketrans("", "", "-_.")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _one = msgspec.json.Decoder(_One)
-_all = msgspec.json.Decoder(_All)
-_counted = msgspec.json.Decoder(_Counted)
-_loose = msgspec.json.Decoder(dict[str, Any])
+_registration = msgspec.json.Decoder(_Instance)
 
 
 def decode_instance(body: bytes, clock_ahead: timedelta = timedelta(0)) -> Instance:
     """Read the answer about one instance, from a node whose clock is so far ahead; NonsenseError when it is none."""
-    found = _decoded(_one, body).instance
+    if len(body) > MAX_INSTANCE_BYTES:
+        raise NonsenseError(f"an instance of more than {MAX_INSTANCE_BYTES // KIB} KiB")
+    found = decoded(_one, body).instance
     instance = _instance(found, clock_ahead)
     if instance.renewed_at is None:
         raise NonsenseError("an instance without lease times")
     return instance
 
 
-def decode_all(body: bytes, clock_ahead: timedelta = timedelta(0)) -> list[Instance]:
-    """Read the whole registry; an instance that cannot be read is left out, so that it does not hide the others."""
-    try:
-        return _instances(_decoded(_all, body).applications, clock_ahead)
-    except NonsenseError:
-        readable = _readable_instances(_decoded(_loose, body), clock_ahead)
-        if not readable:
-            raise
-        return readable
-
-
-def decode_fingerprint(body: bytes) -> str:
-    """Read how many instances of each status a server counts, as it writes that itself: ``DOWN_1_UP_7_``."""
-    counted: str = _decoded(_counted, body).applications.counted
-    return counted
+def decode_registration(body: bytes, clock_ahead: timedelta = timedelta(0)) -> Instance:
+    """Read one instance of a list, which may lack its lease."""
+    return _instance(decoded(_registration, body), clock_ahead)
 
 
 def decode_peers(body: bytes) -> Peers:
@@ -162,34 +127,12 @@ def host_of(url: str) -> str:
     return url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()
 
 
-def _instances(applications: _Applications, clock_ahead: timedelta) -> list[Instance]:
-    return [
-        _instance(found, clock_ahead)
-        for application in _as_list(applications.application)
-        for found in _as_list(application.instance)
-    ]
-
-
-def _readable_instances(everything: dict[str, Any], clock_ahead: timedelta) -> list[Instance]:
-    """Return the slow way, one by one."""
-    applications = everything.get("applications")
-    readable: list[Instance] = []
-    for application in _as_list(applications.get("application", []) if isinstance(applications, dict) else []):
-        for found in _as_list(application.get("instance", []) if isinstance(application, dict) else []):
-            with suppress(msgspec.ValidationError):
-                readable.append(_instance(msgspec.convert(found, _Instance), clock_ahead))
-    return readable
-
-
-def _decoded(decoder: Any, body: bytes) -> Any:
+def decoded(decoder: Any, body: bytes) -> Any:
+    """Decode an answer; NonsenseError when it is not what a registry says."""
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NonsenseError(f"not a registry's JSON ({str(error)[:120]})") from error
-
-
-def _as_list(thing: Any) -> list[Any]:
-    return thing if isinstance(thing, list) else [thing]
 
 
 def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
@@ -197,17 +140,17 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
     interval = whole_number(lease.renewal_interval_in_secs)
     registered_at, updated_at = _time(lease.registration_timestamp), _time(found.last_updated_timestamp)
     return Instance(
-        app=found.app.upper(),
+        app=_cut(found.app.upper()),
         # A client that sets no id is known by its host name.
-        id=found.instance_id or found.host_name,
-        ip=canonical_address(found.ip_addr),
-        host_name=found.host_name,
+        id=_cut(found.instance_id or found.host_name),
+        ip=_cut(canonical_address(found.ip_addr)),
+        host_name=_cut(found.host_name),
         # Where nothing is written about it, a plain port is one, and a TLS port is not.
         port=_port(found.port, is_usual=True),
         secure_port=_port(found.secure_port, is_usual=False),
         pod_uid=pod_uid_of(found.metadata),
-        status=found.status.upper(),
-        override=(found.overridden_status or found.lower_case_override or "UNKNOWN").upper(),
+        status=_cut(found.status.upper()),
+        override=_cut((found.overridden_status or found.lower_case_override or "UNKNOWN").upper()),
         registered_at=registered_at - clock_ahead if registered_at else None,
         dirty_at=_time(found.last_dirty_timestamp),
         updated_at=updated_at - clock_ahead if updated_at else None,
@@ -215,6 +158,11 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
         renewed_at=_time(lease.last_renewal_timestamp),
         renewal_interval=timedelta(seconds=interval) if interval and 0 < interval < 86_400 else STOCK_RENEWAL_INTERVAL,
     )
+
+
+def _cut(text: str) -> str:
+    """Bound a text. One character too many is kept of a longer one: it cannot be addressed, and is no other's name."""
+    return text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH + 1]
 
 
 def _port(found: _EurekaPort | None, *, is_usual: bool) -> int:

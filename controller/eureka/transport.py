@@ -1,6 +1,7 @@
 """HTTP to one node: credentials, limits, what an answer's status means, and what its timing tells of the node.
 
-Redirects are not followed, and the URL is not normalised.
+Redirects are not followed, and the URL is not normalised. Answers are unpacked here and not by the client: it would
+unpack whatever comes, however large it gets.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -16,18 +19,18 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
+from controller.bounds import MAX_ANSWER_BYTES, MIB, PIECE_BYTES
+from controller.domain.clock_offset import ClockOffset
 from controller.domain.diagnostics import read_http_date
 from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
-from controller.eureka.clock_offset import ClockOffset
 from controller.eureka.registry_decoder import NonsenseError
 from controller.flows.ports import Clock
 from controller.settings import SecretUrl
 from controller.tls.trouble import explain
 
-MAX_INSTANCE_BYTES = 1024 * 1024
-MAX_REGISTRY_BYTES = 512 * 1024 * 1024
-"""Bytes. Real entries are 1 to 3 kB."""
+ANSWERED = (200, 204, 404)
+"""Statuses that say something of the registry."""
 
 
 class DeniedError(RegistryError):
@@ -41,7 +44,7 @@ class UnreachableError(RegistryError):
 
 
 class Answer(NamedTuple):
-    """What a node said; ``date`` is its clock's."""
+    """What a node said; ``date`` is its clock's. Without the body of a list that somebody took piece by piece."""
 
     status: int
     body: bytes
@@ -102,12 +105,15 @@ class Transport:
         method: str,
         path: str,
         *,
-        largest: int = MAX_INSTANCE_BYTES,
+        take: Callable[[bytes], None] | None = None,
         timeout: timedelta | None = None,
         accept: str = "application/json",
         base: str | None = None,
     ) -> Answer:
-        """Return the answer if its status is 200, 204 or 404; raise RegistryError for every other, and for none."""
+        """Return the answer if its status is 200, 204 or 404; raise RegistryError for every other, and for none.
+
+        ``take`` is given the body of a 200, piece by piece, and raises what it does not like.
+        """
         limit = aiohttp.ClientTimeout(total=(timeout or self._timeout).total_seconds())
         async with self._slots:
             begun_at = self._clock()
@@ -115,28 +121,31 @@ class Transport:
                 async with self._session.request(
                     method,
                     URL((self.url if base is None else base) + path, encoded=True),
-                    headers={**self._headers, "Accept": accept},
+                    headers={**self._headers, "Accept": accept, "Accept-Encoding": "gzip"},
                     timeout=limit,
                     allow_redirects=False,
                     ssl=self._tls or True,
                 ) as response:
-                    # The date is written with the headers; a long body may follow.
-                    came_at = self._clock()
-                    body = await _read(response, largest)
+                    # The date is written with the headers; a long body may follow, which is read by this clock.
+                    date = response.headers.get("Date", "")
+                    if response.status in ANSWERED:
+                        self.clock_offset.measure(read_http_date(date), begun_at, self._clock())
+                    body = await _read(response, take if response.status == 200 else None)
             except TimeoutError as error:
                 self.is_frozen = True
                 raise UnreachableError("no answer in time") from error
             except (aiohttp.ClientConnectionError, ConnectionError) as error:
                 self.is_frozen = False
                 raise UnreachableError(explain(error) or _short(error)) from error
+            except NonsenseError:
+                self.is_frozen = False
+                raise
             except (aiohttp.ClientError, ValueError) as error:
                 self.is_frozen = False
                 raise NonsenseError(f"not HTTP as we know it ({type(error).__name__})") from error
         self.is_frozen = False
-        if response.status not in (200, 204, 404):
+        if response.status not in ANSWERED:
             raise self._refused(method, response.status, body)
-        date = response.headers.get("Date", "")
-        self.clock_offset.measure(read_http_date(date), begun_at, came_at)
         return Answer(response.status, body, date)
 
     def _refused(self, method: str, status: int, body: bytes) -> RegistryError:
@@ -156,15 +165,41 @@ def address_of(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
-async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_chunked(65_536):
-        size += len(chunk)
-        if size > largest:
-            raise ValueError("too large")
-        chunks.append(chunk)
-    return b"".join(chunks)
+async def _read(response: aiohttp.ClientResponse, take: Callable[[bytes], None] | None) -> bytes:
+    body = bytearray()
+    async for piece in _pieces(response):
+        if take is not None:
+            take(piece)
+            await asyncio.sleep(0)  # a large list is not to keep the others from their turn
+            continue
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            raise NonsenseError(f"an answer of more than {MAX_ANSWER_BYTES // MIB} MiB")
+    return bytes(body)
+
+
+async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Unpack a body; no piece is larger than PIECE_BYTES, however well it was packed."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        async for chunk in response.content.iter_chunked(PIECE_BYTES):
+            yield chunk
+        return
+    if encoding not in ("gzip", "x-gzip"):
+        raise NonsenseError("an answer that is packed otherwise than by gzip, which alone was asked for")
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS + 16)
+    try:
+        async for chunk in response.content.iter_chunked(PIECE_BYTES):
+            packed = chunk
+            while packed and not unpacker.eof:
+                yield unpacker.decompress(packed, PIECE_BYTES)
+                packed = unpacker.unconsumed_tail
+            if unpacker.unused_data or packed:
+                raise NonsenseError("an answer that goes on after its end")
+    except zlib.error as error:
+        raise NonsenseError("an answer that is not what gzip writes") from error
+    if not unpacker.eof:
+        raise NonsenseError("an answer that breaks off")
 
 
 def _short(error: BaseException) -> str:

@@ -12,11 +12,12 @@ from datetime import timedelta
 
 from loguru import logger
 
-from controller.domain.bounded_map import BoundedMap
+from controller.bounds import MAX_GOING_BYTES, MAX_GOING_PODS
+from controller.domain.bounded_map import BoundedMap, WeighedMap
 from controller.domain.causes import Cause, is_worth_draining, outlives_its_object
 from controller.domain.pods import Pod
 from controller.domain.routing import Publish, Routing, make_commands
-from controller.domain.shutdown.pod_details import PodDetails
+from controller.domain.shutdown.pod_details import PodDetails, weight_of
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
 from controller.domain.shutdown.serving_end import ServingEnd, serving_end
 from controller.domain.shutdown.workloads import workload_of
@@ -28,8 +29,6 @@ from controller.flows.priority import PriorityGate
 
 MAX_WAITING = 20_000
 """Ends that wait for the broker; the oldest are dropped."""
-MAX_PODS = 20_000
-"""Pods on their way out, and pods whose end has been published."""
 MAX_BACKOFF = timedelta(seconds=15)
 MAX_DRAIN_IDS = 256
 """For one pod, a region each: what fits the wire."""
@@ -46,9 +45,11 @@ class EndPublisher:
         self._outbox = outbox
         self._priority = priority
         self._clock = clock
-        self._going: BoundedMap[str, PodDetails] = BoundedMap(MAX_PODS)
+        self._going: WeighedMap[str, PodDetails] = WeighedMap(
+            MAX_GOING_PODS, max_weight=MAX_GOING_BYTES, weigh=weight_of
+        )
         """By uid, as they were seen last before their nodes removed them."""
-        self._published: BoundedMap[str, None] = BoundedMap(MAX_PODS)
+        self._published: BoundedMap[str, None] = BoundedMap(MAX_GOING_PODS)
         self._waiting: BoundedQueue[PodEnd] = BoundedQueue(MAX_WAITING, what="pods' ends wait for the broker")
 
     @property
@@ -63,7 +64,7 @@ class EndPublisher:
             if pod.finished and not pod.terminating:
                 self.changed(pod, PodDetails(pod=pod))
         for pod in vanished:
-            last = self._going.pop(pod.uid, None) or PodDetails(pod=pod)
+            last = self._going.pop(pod.uid) or PodDetails(pod=pod)
             self._put(last, serving_end(last))
 
     def changed(self, pod: Pod, details: PodDetails | None) -> None:
@@ -83,7 +84,7 @@ class EndPublisher:
 
     def removed(self, pod: Pod, details: PodDetails | None, *, seen: bool = True) -> None:
         """Take a pod whose object is gone; not ``seen``: it was removed while no watch ran."""
-        before = self._going.pop(pod.uid, None)
+        before = self._going.pop(pod.uid)
         if pod.uid in self._published:
             return
         last = details or PodDetails(pod=pod)

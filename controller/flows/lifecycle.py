@@ -167,6 +167,7 @@ class DrainLifecycle:
                 written = replace(
                     target,
                     may_have_override=True,
+                    was_out=target.was_out and is_out_at_every_node(seen.readings),
                     renewals={},
                     renewals_after_end={},
                     silent_since=None,

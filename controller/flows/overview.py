@@ -31,12 +31,20 @@ class QueueCounts(Protocol):
         """Return the region's queue and its dead letters. BrokerError when they cannot be counted."""
         ...
 
+    async def count_unrouted(self) -> QueueState:
+        """Return what waits for regions that nobody has declared. BrokerError when it cannot be counted."""
+        ...
+
 
 class RegionObserver(Protocol):
     """Whoever shows what was seen as metrics."""
 
     def surveyed(self, state: RegionState) -> None:
         """Take a region's newest state."""
+        ...
+
+    def unrouted(self, queue: QueueState | None) -> None:
+        """Take what waits for regions that nobody has declared; None when it was not counted."""
         ...
 
 
@@ -63,10 +71,17 @@ class Overview:
     async def run(self) -> None:
         """Look for ever. A slow region does not hold up another one's state."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_unrouted(), name="survey unrouted")
             for name in self._regions:
                 tasks.create_task(self._follow(name), name=f"survey {name}")
-            if not self._regions:
-                await asyncio.Event().wait()
+
+    async def _follow_unrouted(self) -> None:
+        while True:
+            unrouted: QueueState | None = None
+            with suppress(BrokerError):
+                unrouted = await self._counter.count_unrouted()
+            self._watcher.unrouted(unrouted)
+            await asyncio.sleep(SURVEY_INTERVAL.total_seconds())
 
     async def _follow(self, region: str) -> None:
         while True:

@@ -52,7 +52,9 @@ class Resender:
         self._waiting: BoundedMap[str, tuple[DrainCommand, int, datetime]] = BoundedMap(MAX_COMMANDS)
 
     def sent(self, command: DrainCommand) -> None:
-        """Keep a command that the broker has."""
+        """Keep a command that the broker has, unless nobody is known who could answer it."""
+        if command.region not in self._routing.regions:
+            return
         self._waiting[command.drain_id] = (command, 1, self._clock() + FIRST_TIMEOUT)
 
     async def wait_for_log(self) -> bool:

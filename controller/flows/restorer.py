@@ -71,7 +71,9 @@ class Restorer:
             left = tuple(held for held in left if not self._log.ledger.has_ended(held.key, held.out_at))
             command = replace(command, held=left)
         looks = [decision for decision in decisions if isinstance(decision, LookAgain)]
-        is_forgotten = waited > REGISTRATION_TIMEOUT + OVERRIDE_LIFETIME and not any(look.is_held for look in looks)
+        is_forgotten = waited > REGISTRATION_TIMEOUT + OVERRIDE_LIFETIME and not any(
+            look.has_override for look in looks
+        )
         if not left or is_forgotten:
             return (Ack(),)
         after = LATE_INTERVAL if waited > REGISTRATION_TIMEOUT else min(look.after for look in looks)

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from controller.bounds import MAX_OBJECT_BYTES, MAX_POST_ANSWER_BYTES, MIB
 from controller.domain.diagnostics import read_http_date
 from controller.errors import KubernetesError
 from controller.kube.pod_decoder import decode_causes, decode_failure
@@ -21,14 +22,23 @@ LIST_READ_TIMEOUT = 30.0
 """Seconds without a byte: the server may work for a while before the first one."""
 POST_READ_TIMEOUT = 10.0
 """Seconds without a byte."""
-MAX_POST_ANSWER_BYTES = 2 * 1024 * 1024
-"""Bytes: the object that was sent, and what the server added."""
-MAX_LINE_BYTES = 8 * 1024 * 1024
-"""Bytes of one watch event; etcd refuses objects over 1.5 MB."""
+HEAD_BYTES = 4_096
+"""Of what is too large, the beginning: the API server writes an object's name and version first."""
+JSON = "application/json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""A list of the same objects without what they are and how they are."""
 
 
 class ExpiredError(KubernetesError):
     """410: the resourceVersion (or the page's token) is too old. List again."""
+
+
+class TooLargeError(KubernetesError):
+    """The answer, or one event of a watch, is larger than is read. ``head`` is its beginning."""
+
+    def __init__(self, text: str, head: bytes = b"") -> None:
+        super().__init__(text)
+        self.head = head
 
 
 class NotFoundError(KubernetesError):
@@ -95,16 +105,17 @@ class KubeApi:
         if self._client is not None:
             await self._client.close()
 
-    async def get(self, path: str, query: dict[str, str], *, read_timeout: float = LIST_READ_TIMEOUT) -> bytes:
-        """Get a whole body."""
-        response = await self._request(path, query, read_timeout=read_timeout)
-        try:
-            body: bytes = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
-        finally:
-            response.release()
-        return body
+    async def get(
+        self,
+        path: str,
+        query: dict[str, str],
+        *,
+        read_timeout: float = LIST_READ_TIMEOUT,
+        accept: str = JSON,
+        most: int = MAX_OBJECT_BYTES,
+    ) -> bytes:
+        """Get a whole body. TooLargeError when it has more bytes than ``most``."""
+        return await _read(await self._request(path, query, read_timeout=read_timeout, accept=accept), most)
 
     async def date(self) -> datetime | None:
         """Return what the API server's clock says, to the second; None when its answers bear no date."""
@@ -115,45 +126,44 @@ class KubeApi:
     async def post(self, path: str, thing: dict[str, Any]) -> bytes:
         """Create an object; gives what was made of it. When this raises, it may have been created all the same."""
         response = await self._request(path, {}, read_timeout=POST_READ_TIMEOUT, creates=thing)
-        answer = bytearray()
-        try:
-            # To its end: the connection can be used again.
-            async for chunk in response.content.iter_any():
-                answer += chunk
-                if len(answer) > MAX_POST_ANSWER_BYTES:
-                    raise KubernetesError("an answer without end")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
-        finally:
-            response.release()
-        return bytes(answer)
+        return await _read(response, MAX_POST_ANSWER_BYTES)
 
     async def lines(self, path: str, query: dict[str, str], *, read_timeout: float) -> AsyncIterator[bytes]:
-        """Get a stream of lines. It ends when the server ends it, or raises after ``read_timeout`` s of silence."""
+        """Get a stream of lines. It ends when the server ends it, or raises after ``read_timeout`` s of silence.
+
+        TooLargeError for a line that is larger than an object may be; nothing comes after it.
+        """
         response = await self._request(path, query, read_timeout=read_timeout)
-        rest = b""
+        rest = bytearray()
         try:
             async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > MAX_LINE_BYTES:
-                    raise KubernetesError("a watch event without end")
-                for line in lines:
+                *ends, begun = chunk.split(b"\n")
+                for end in ends:
+                    _add(rest, end)
+                    line, rest = bytes(rest), bytearray()
                     if line.strip():
                         yield line
+                _add(rest, begun)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise KubernetesError(f"the watch broke off ({type(error).__name__})") from error
         finally:
             response.close()
 
     async def _request(
-        self, path: str, query: dict[str, str], *, read_timeout: float, creates: dict[str, Any] | None = None
+        self,
+        path: str,
+        query: dict[str, str],
+        *,
+        read_timeout: float,
+        creates: dict[str, Any] | None = None,
+        accept: str = JSON,
     ) -> Any:
         try:
             response = await self._client.call_api(
                 path,
                 "GET" if creates is None else "POST",
                 query_params=list(query.items()),
-                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                header_params={"Accept": accept, "Content-Type": JSON},
                 body=creates,
                 auth_settings=["BearerToken"],
                 response_types_map={},
@@ -168,6 +178,28 @@ class KubeApi:
         if response.status not in ((200,) if creates is None else (200, 201)):
             raise await _refusal(response)
         return response
+
+
+def _add(line: bytearray, more: bytes) -> None:
+    line += more
+    if len(line) > MAX_OBJECT_BYTES:
+        raise TooLargeError(f"a watch event of more than {MAX_OBJECT_BYTES // MIB} MiB", bytes(line[:HEAD_BYTES]))
+
+
+async def _read(response: Any, most: int) -> bytes:
+    """Read a body to its end, so that the connection can be used again."""
+    body = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > most:
+                response.close()
+                raise TooLargeError(f"an answer of more than {most // MIB} MiB", bytes(body[:HEAD_BYTES]))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise KubernetesError(f"the answer broke off ({type(error).__name__})") from error
+    finally:
+        response.release()
+    return bytes(body)
 
 
 async def _refusal(response: Any) -> KubernetesError:

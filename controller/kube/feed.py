@@ -14,14 +14,16 @@ from datetime import datetime, timedelta
 
 from loguru import logger
 
+from controller.bounds import MAX_TOO_LARGE
+from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import cause_of
 from controller.domain.pods import Pod
 from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting
-from controller.kube.client import ExpiredError, KubeApi
-from controller.kube.listing import list_pods, pods_path
-from controller.kube.pod_decoder import decode_bookmark, decode_pod
+from controller.kube.client import ExpiredError, KubeApi, TooLargeError
+from controller.kube.listing import TOO_LARGE, list_pods, pods_path
+from controller.kube.pod_decoder import ObjectName, decode_bookmark, decode_head, decode_pod
 from controller.kube.pod_details_decoder import details_of
 from controller.kube.pod_object import PodObject
 from controller.kube.unselected_pods import UnselectedPods
@@ -53,6 +55,8 @@ class KubePodFeed:
         self._version_check = VersionCheck(api, self._path, clock=clock)
         self._selected: dict[str, Pod] = {}
         """With a label selector only: the pods that bore the labels when they were seen last."""
+        self.too_large: BoundedMap[str, ObjectName] = BoundedMap(MAX_TOO_LARGE)
+        """The pods by uid that were too large to be read when they were met last."""
         self._unselected = UnselectedPods(api)
 
     @property
@@ -88,15 +92,19 @@ class KubePodFeed:
             except ExpiredError as error:
                 log.bind(error=str(error)).info("resourceVersion expired; listing again")
                 version = ""
+            except TooLargeError as error:
+                version = self._pass_over(error)
             except KubernetesError as error:
                 log.bind(error=str(error)).warning("watch interrupted")
                 self._version_check.hasten()
             await backoff.wait()
 
     async def _list(self) -> tuple[Listed, str]:
-        pods, version = await list_pods(self._api, self._path, self._settings.page_size, self._selectors())
+        pods, version, large = await list_pods(self._api, self._path, self._settings.page_size, self._selectors())
         self._contact_at = self._clock()
-        return Listed(scope=self._namespace, pods=pods), version
+        self.too_large = BoundedMap(MAX_TOO_LARGE)
+        self.too_large.update({one.uid: one for one in large[:MAX_TOO_LARGE]})
+        return Listed(scope=self._namespace, pods=pods, unselected=frozenset(one.uid for one in large)), version
 
     def follow_unselected(self) -> AsyncIterator[Sighting]:
         """Yield what becomes of the pods that have lost the labels that are watched, for ever."""
@@ -126,23 +134,35 @@ class KubePodFeed:
         self._contact_at = self._clock()
         yield Alive(), version
 
+    def _pass_over(self, error: TooLargeError) -> str:
+        """Leave out an event that is too large; return from which version the watch goes on, empty for a new list."""
+        event = decode_head(error.head)
+        if event is None or event.kind == "DELETED":
+            # A list shows what is not there any more.
+            logger.bind(error=str(error)).error("a watch event was too large; listing again")
+            return ""
+        self.too_large[event.object.uid] = event.object
+        logger.bind(namespace=event.object.namespace, name=event.object.name).error(TOO_LARGE)
+        return event.version
+
     async def _sighted(self, kind: str, pod: Pod, whole: PodObject) -> Sighting:
         if kind != "DELETED":
             self._note(pod)
             return Changed(pod=pod, details=details_of(pod, whole) if cause_of(pod) else None)
         self._selected.pop(pod.uid, None)
+        self.too_large.pop(pod.uid, None)
         return await self._still_there(pod) or Removed(pod=pod, details=details_of(pod, whole))
 
     async def _with_unselected(self, listed: Listed) -> Listed:
         """Find the pods that are missing from a list because they have lost their label only."""
-        listed_uids = {pod.uid for pod in listed.pods}
+        listed_uids = {pod.uid for pod in listed.pods} | listed.unselected
         for uid, pod in self._selected.items():
             if uid not in listed_uids:
                 await self._still_there(pod)
         self._selected.clear()
         for pod in listed.pods:
             self._note(pod)
-        return replace(listed, unselected=self._unselected.uids)
+        return replace(listed, unselected=listed.unselected | self._unselected.uids)
 
     async def _still_there(self, pod: Pod) -> Changed | None:
         """Return a pod that a selected watch calls deleted as it is now: it may have lost its label only."""

@@ -1,20 +1,32 @@
-"""Complete lists of pods, page by page; whatever stands in the way raises, so that no partial list is ever believed."""
+"""Complete lists of pods, page by page; whatever stands in the way raises, so that no partial list is ever believed.
+
+A page that is larger than is read is asked for again with half as many items. An item that alone is too large is named,
+and is known to be there: nothing more is read of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
+import msgspec
+from loguru import logger
+
+from controller.bounds import KIB, MAX_OBJECT_BYTES, MAX_PAGE_BYTES
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
-from controller.kube.client import KubeApi, KubeForbiddenError, NotFoundError
-from controller.kube.pod_decoder import decode_page, decode_pod
-from controller.kube.pod_details_decoder import decode_details_page
+from controller.kube.client import METADATA_LIST, KubeApi, KubeForbiddenError, NotFoundError, TooLargeError
+from controller.kube.pod_decoder import ObjectName, decode_listed_pod, decode_name, decode_page, decode_pod
+from controller.kube.pod_details_decoder import decode_details
 from controller.settings import WatchSettings
 
 T = TypeVar("T")
+TOO_LARGE = "this object is too large to be read; what happens to it is not followed"
+TOGETHER_BYTES = 128 * KIB
+"""Bytes of items that are decoded before others have their turn."""
 
 
 def pods_path(namespace: str) -> str:
@@ -22,29 +34,75 @@ def pods_path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
 
 
+class Listing(NamedTuple, Generic[T]):
+    """A whole list."""
+
+    items: tuple[T, ...]
+    version: str
+    """Its resourceVersion."""
+    too_large: tuple[ObjectName, ...] = ()
+    """What is in it, and was not read."""
+
+
 async def list_whole(
     api: KubeApi,
     path: str,
     page_size: int,
-    decode: Callable[[bytes], tuple[list[T], str, str]],
+    decode: Callable[[bytes], T],
     selectors: Mapping[str, str] | None = None,
-) -> tuple[tuple[T, ...], str]:
-    """List every item, as ``decode`` reads a page; return them and the list's resourceVersion."""
+) -> Listing[T]:
+    """List every item, as ``decode`` reads it."""
     items: list[T] = []
-    query = {**(selectors or {}), "limit": str(page_size)}
+    too_large: list[ObjectName] = []
+    query, size = dict(selectors or {}), page_size
     while True:
-        page, version, more = decode(await api.get(path, query))
-        items += page
-        if not more:
-            return tuple(items), version
-        query["continue"] = more
+        query["limit"] = str(size)
+        try:
+            page = decode_page(await api.get(path, query, most=MAX_PAGE_BYTES if size > 1 else MAX_OBJECT_BYTES))
+        except TooLargeError:
+            if size > 1:
+                size //= 2
+                continue
+            page = decode_page(await api.get(path, query, accept=METADATA_LIST))
+            for item in page.items:
+                too_large.append(decode_name(bytes(item)))
+                logger.bind(namespace=too_large[-1].namespace, name=too_large[-1].name).error(TOO_LARGE)
+        else:
+            size = min(2 * size, page_size)
+            items.extend([decode(body) async for body in _in_turns(page.items)])
+        if not page.more:
+            return Listing(tuple(items), page.version, tuple(too_large))
+        query["continue"] = page.more
+
+
+async def _in_turns(items: list[msgspec.Raw]) -> AsyncIterator[bytes]:
+    """Yield each item's bytes, and let others have their turn now and then."""
+    size = 0
+    for item in items:
+        body = bytes(item)
+        yield body
+        size += len(body)
+        if size > TOGETHER_BYTES:
+            size = 0
+            await asyncio.sleep(0)
 
 
 async def list_pods(
     api: KubeApi, path: str, page_size: int, selectors: Mapping[str, str] | None = None
-) -> tuple[tuple[Pod, ...], str]:
-    """List every pod; return them and the list's resourceVersion."""
-    return await list_whole(api, path, page_size, decode_page, selectors)
+) -> Listing[Pod]:
+    """List every pod."""
+    return await list_whole(api, path, page_size, decode_listed_pod, selectors)
+
+
+def everything_in(listing: Listing[T]) -> tuple[T, ...]:
+    """Return the items of a list that must have them all. KubernetesError names what was too large to be read."""
+    if listing.too_large:
+        first = listing.too_large[0]
+        raise KubernetesError(
+            f"{first.namespace}/{first.name} is too large to be read, so the list is not complete "
+            f"({len(listing.too_large)} such in all): make it smaller, or delete it"
+        )
+    return listing.items
 
 
 async def list_details(api: KubeApi, watch: WatchSettings) -> list[PodDetails]:
@@ -52,7 +110,8 @@ async def list_details(api: KubeApi, watch: WatchSettings) -> list[PodDetails]:
     found: list[PodDetails] = []
     selectors = {"labelSelector": watch.label_selector} if watch.label_selector else {}
     for namespace in watch.scopes:
-        pods, _ = await list_whole(api, pods_path(namespace), watch.page_size, decode_details_page, selectors)
+        listing = await list_whole(api, pods_path(namespace), watch.page_size, decode_details, selectors)
+        pods = everything_in(listing)
         found += [pod for pod in pods if pod.pod.namespace not in watch.exclude_namespaces]
     return found
 
@@ -84,7 +143,7 @@ class Census:
     async def take(self) -> tuple[Pod, ...]:
         """List them now. KubernetesError unless the list is complete."""
         try:
-            pods, _ = await list_pods(self._api, pods_path(""), self._page_size)
+            pods = everything_in(await list_pods(self._api, pods_path(""), self._page_size))
         except KubeForbiddenError as error:
             if not self._namespaces:
                 raise KubernetesError(f"pods of all namespaces cannot be listed ({error})") from error
@@ -93,4 +152,4 @@ class Census:
             self._whole = True
             return pods
         parts = [await list_pods(self._api, pods_path(name), self._page_size) for name in self._namespaces]
-        return tuple(pod for part, _ in parts for pod in part)
+        return tuple(pod for part in parts for pod in everything_in(part))

@@ -30,24 +30,12 @@ class _NodeObject(msgspec.Struct):
     status: _NodeStatus = msgspec.field(default_factory=_NodeStatus)
 
 
-class _NodeListMetadata(msgspec.Struct, rename={"resource_version": "resourceVersion", "more": "continue"}):
-    resource_version: Version
-    more: str = ""
-
-
-class _NodeList(msgspec.Struct):
-    metadata: _NodeListMetadata
-    items: list[_NodeObject] | None = None
-
-
 _node = msgspec.json.Decoder(_NodeObject)
-_nodes = msgspec.json.Decoder(_NodeList)
 
 
-def decode_nodes_page(body: bytes) -> tuple[list[ClusterNode], str, str]:
-    """Read one page of a list: its nodes, the list's resourceVersion, the next page's token (empty: the last)."""
-    page: _NodeList = decoded(_nodes, body, "a list of nodes")
-    return [_node_of(one) for one in page.items or ()], page.metadata.resource_version, page.metadata.more
+def decode_listed_node(body: bytes) -> ClusterNode:
+    """Read a node of a list."""
+    return decode_node(body)[0]
 
 
 def decode_node(body: bytes) -> tuple[ClusterNode, str]:

@@ -14,7 +14,7 @@ from controller.flows.backoff import Backoff
 from controller.flows.ports import Clock
 from controller.kube.client import ExpiredError, KubeApi, KubeForbiddenError
 from controller.kube.listing import list_whole
-from controller.kube.node_decoder import decode_node, decode_nodes_page
+from controller.kube.node_decoder import decode_listed_node, decode_node
 from controller.kube.pod_decoder import decode_bookmark
 from controller.kube.version_check import VersionCheck
 from controller.kube.watching import watch_events
@@ -44,7 +44,7 @@ class KubeNodeFeed:
                 if version and await self._version_check.went_back(version):
                     version = ""
                 if not version:
-                    nodes, version = await list_whole(self._api, NODES_PATH, self._page_size, decode_nodes_page)
+                    nodes, version, _ = await list_whole(self._api, NODES_PATH, self._page_size, decode_listed_node)
                     for node in nodes:
                         yield node
                 async for seen, seen_at in self._watch(version):

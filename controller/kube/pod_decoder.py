@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from controller.bounds import MAX_ADDRESSES, MAX_PORTS, MAX_REFERENCE_LENGTH
 from controller.domain.addressing import canonical_address
-from controller.domain.annotations import KNOWN, MAX_VALUE_LENGTH
-from controller.domain.pods import ANNOTATION_PREFIX, MAX_ADDRESSES, Owner, Pod
+from controller.domain.pods import Owner, Pod
 from controller.errors import KubernetesError
 from controller.kube.pod_end_decoder import finished_at, proved_end
 from controller.kube.pod_object import ContainerStatus, OwnerReference, PodAddress, PodObject, PodStatus, Version
 
-APP_LABELS = ("app.kubernetes.io/name", "app")
-MIRROR = "kubernetes.io/config.mirror"
-MAX_REFERENCE_LENGTH = 253
-"""Characters of each of an owner's facts: what a real one may have. The API server admits any length."""
+_HEAD = re.compile(
+    rb'{"type":"([A-Z]+)","object":{(?:"kind":"\w+",)?(?:"apiVersion":"[\w/.]+",)?"metadata":{"name":"([^"\\]{1,253})",'
+    rb'(?:"generateName":"[^"\\]*",)?"namespace":"([^"\\]{1,63})",(?:"selfLink":"[^"\\]*",)?'
+    rb'"uid":"([^"\\]{1,128})","resourceVersion":"(\d{1,20})"'
+)
 
 
 class _ListMetadata(msgspec.Struct, rename={"resource_version": "resourceVersion", "more": "continue"}):
@@ -27,9 +29,19 @@ class _ListMetadata(msgspec.Struct, rename={"resource_version": "resourceVersion
     more: str = ""
 
 
-class _PodList(msgspec.Struct):
+class _Page(msgspec.Struct):
     metadata: _ListMetadata
-    items: list[PodObject] | None = None
+    items: list[msgspec.Raw] | None = None
+
+
+class _ObjectMetadata(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+
+
+class _NamedObject(msgspec.Struct):
+    metadata: _ObjectMetadata
 
 
 class _AnyList(msgspec.Struct):
@@ -58,28 +70,50 @@ class _Failure(msgspec.Struct):
     details: _Details | None = None
 
 
-_list = msgspec.json.Decoder(_PodList)
+_page = msgspec.json.Decoder(_Page)
+_named = msgspec.json.Decoder(_NamedObject)
 _any_list = msgspec.json.Decoder(_AnyList)
 _event = msgspec.json.Decoder(_WatchEvent)
 _pod = msgspec.json.Decoder(PodObject)
 _failure = msgspec.json.Decoder(_Failure)
 
 
-def decode_list(body: bytes) -> tuple[list[PodObject], str, str]:
-    """Read one page of a list: its pods, the list's resourceVersion, the next page's token (empty: the last)."""
-    page = decoded(_list, body, "a list of pods")
-    return page.items or [], page.metadata.resource_version, page.metadata.more
+class Page(NamedTuple):
+    """One page of a list of anything."""
+
+    items: list[msgspec.Raw]
+    """Each of them to be decoded by itself: it may be as large as a page."""
+    version: str
+    """The list's resourceVersion."""
+    more: str
+    """The next page's token; empty: this is the last one."""
+
+
+class ObjectName(NamedTuple):
+    """Which object it is."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+def decode_page(body: bytes) -> Page:
+    """Read one page of a list, and none of its items."""
+    page = decoded(_page, body, "a list")
+    return Page(page.items or [], page.metadata.resource_version, page.metadata.more)
+
+
+def decode_name(body: bytes) -> ObjectName:
+    """Read which object it is."""
+    found = decoded(_named, body, "an object").metadata
+    if not (found.name and found.uid):
+        raise KubernetesError("the answer is not an object (it has no name or uid)")
+    return ObjectName(found.namespace, found.name, found.uid)
 
 
 def decode_list_version(body: bytes) -> str:
     """Read the resourceVersion of a list of anything."""
     return str(decoded(_any_list, body, "a list").metadata.resource_version)
-
-
-def decode_page(body: bytes) -> tuple[list[Pod], str, str]:
-    """Read one page as ``decode_list`` does, as far as a drain needs it."""
-    pods, version, more = decode_list(body)
-    return [pod_of(one) for one in pods], version, more
 
 
 def decode_event(line: bytes) -> tuple[str, bytes]:
@@ -88,10 +122,38 @@ def decode_event(line: bytes) -> tuple[str, bytes]:
     return event.type, bytes(event.object)
 
 
+def decode_object(body: bytes) -> PodObject:
+    """Read all that is ever needed of a pod."""
+    whole: PodObject = decoded(_pod, body, "a pod")
+    return whole
+
+
+class EventHead(NamedTuple):
+    """Of a watch event that is too large: what stands at its beginning."""
+
+    kind: str
+    object: ObjectName
+    version: str
+
+
+def decode_head(head: bytes) -> EventHead | None:
+    """Read the beginning of a watch event; None where it does not begin as the API server's do."""
+    found = _HEAD.match(head)
+    if found is None:
+        return None
+    kind, name, namespace, uid, version = (text.decode() for text in found.groups())
+    return EventHead(kind, ObjectName(namespace, name, uid), version)
+
+
 def decode_pod(body: bytes) -> tuple[Pod, PodObject]:
     """Read a pod; the object holds what else is known of it."""
-    whole = decoded(_pod, body, "a pod")
+    whole = decode_object(body)
     return pod_of(whole), whole
+
+
+def decode_listed_pod(body: bytes) -> Pod:
+    """Read a pod as far as a drain needs it."""
+    return pod_of(decode_object(body))
 
 
 def decode_bookmark(body: bytes) -> str:
@@ -136,23 +198,23 @@ def pod_of(pod: PodObject) -> Pod:
         subdomain=spec.subdomain,
         node=spec.node_name,
         host_network=spec.host_network,
-        mirror=MIRROR in (meta.annotations or {}),
+        mirror=meta.annotations is not None and meta.annotations.mirror is not None,
         ports=tuple(
             port.container_port
             for container in spec.containers or ()
             for port in container.ports or ()
             if 0 < port.container_port < 65_536
-        )[:64],
+        )[:MAX_PORTS],
         declares_ports=all(container.ports for container in spec.containers or ()),
         phase=status.phase,
-        app_label=next((label for name in APP_LABELS if (label := (meta.labels or {}).get(name))), ""),
+        app_label=meta.labels.app_label if meta.labels else "",
         created_at=meta.creation_timestamp,
         deletion_at=meta.deletion_timestamp,
         grace_seconds=meta.deletion_grace_period_seconds or 0,
         finished_at=finished_at(status),
         started=any(_has_run(one) for one in status.container_statuses or ()),
         disruption=_disruption(status),
-        annotations=_ours(meta.annotations or {}),
+        annotations=meta.annotations.ours if meta.annotations else {},
         owner=_owner(meta.owner_references or ()),
     )
     ended_at = proved_end(pod, found) if found.started else None
@@ -186,19 +248,10 @@ def _shared_owner(api_version: str, kind: str, name: str, uid: str) -> Owner:
     return Owner(api_version=api_version, kind=kind, name=name, uid=uid)
 
 
-def _ours(annotations: dict[str, str]) -> dict[str, str]:
-    """Keep those of our prefix that we know. One character too many is kept of a value that is too long, as a mark."""
-    found = {}
-    for name in KNOWN:
-        value = annotations.get(ANNOTATION_PREFIX + name)
-        if value is not None:
-            found[name] = value[: MAX_VALUE_LENGTH + 1]
-    return found
-
-
 def _has_run(container: ContainerStatus) -> bool:
     return any(state and (state.running or state.terminated) for state in (container.state, container.last_state))
 
 
 def _disruption(status: PodStatus) -> str:
-    return next((c.reason for c in status.conditions or () if c.type == "DisruptionTarget" and c.status == "True"), "")
+    reasons = (c.reason for c in status.conditions or () if c.type == "DisruptionTarget" and c.status == "True")
+    return next(reasons, "")[:MAX_REFERENCE_LENGTH]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
+from controller.bounds import MAX_CONTAINERS, MAX_HOOK_BYTES, MAX_HOOK_WORDS, MAX_PORTS, MAX_REFERENCE_LENGTH
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import (
     DEFAULT_GRACE_SECONDS,
-    MAX_HOOK_BYTES,
     Container,
     ContainerEnd,
     Exec,
@@ -21,14 +22,8 @@ from controller.domain.shutdown.pod_details import (
     TooLong,
 )
 from controller.errors import KubernetesError
-from controller.kube.pod_decoder import decode_list, decoded, pod_of
-from controller.kube.pod_object import ContainerSpec, PodObject, PodSpec, PodStatus
-
-ROLLOUT_HASH = "rollouts-pod-template-hash"
-TEMPLATE_HASHES = ("pod-template-hash", ROLLOUT_HASH, "controller-revision-hash")
-GENERATION = "pod-template-generation"
-MAX_CONTAINERS = 100
-MAX_PORTS = 64
+from controller.kube.pod_decoder import decode_object, decoded, pod_of
+from controller.kube.pod_object import ContainerSpec, Labels, PodObject, PodSpec, PodStatus
 
 
 class _Handler(msgspec.Struct, rename="camel"):
@@ -43,10 +38,10 @@ class _Handler(msgspec.Struct, rename="camel"):
 _handler = msgspec.json.Decoder(_Handler | None)
 
 
-def decode_details_page(body: bytes) -> tuple[list[PodDetails], str, str]:
-    """Read one page of a list of pods, its resourceVersion, and the next page's token (empty: the last)."""
-    pods, version, more = decode_list(body)
-    return [_details(pod_of(one), one) for one in pods], version, more
+def decode_details(body: bytes) -> PodDetails:
+    """Read a pod, and how long it serves."""
+    whole = decode_object(body)
+    return _details(pod_of(whole), whole)
 
 
 def details_of(pod: Pod, whole: PodObject) -> PodDetails | None:
@@ -58,40 +53,48 @@ def details_of(pod: Pod, whole: PodObject) -> PodDetails | None:
 
 
 def _details(pod: Pod, whole: PodObject) -> PodDetails:
-    labels = whole.metadata.labels or {}
+    labels = whole.metadata.labels or Labels()
     grace = whole.spec.termination_grace_period_seconds
     return PodDetails(
         pod=pod,
         containers=_containers(whole.spec),
         grace_seconds=DEFAULT_GRACE_SECONDS if grace is None else grace,
-        template=next((text for name in TEMPLATE_HASHES if (text := labels.get(name))), ""),
-        generation=whole_number(labels.get(GENERATION)),
-        rollout=ROLLOUT_HASH in labels,
+        template=labels.template,
+        generation=whole_number(labels.generation),
+        rollout=labels.rollout_hash is not None,
         mirror=pod.mirror,
         ends=_ends(whole.status),
     )
 
 
 def _ends(status: PodStatus) -> tuple[ContainerEnd, ...]:
-    return tuple(
-        ContainerEnd(name=one.name, finished_at=end.finished_at, exit_code=end.exit_code, reason=end.reason)
+    ended = (
+        ContainerEnd(
+            name=one.name[:MAX_REFERENCE_LENGTH],
+            finished_at=end.finished_at,
+            exit_code=end.exit_code,
+            reason=end.reason[:MAX_REFERENCE_LENGTH],
+        )
         for one in (*(status.container_statuses or ()), *(status.init_container_statuses or ()))
         if one.state is not None and (end := one.state.terminated) is not None and end.finished_at is not None
     )
+    return tuple(islice(ended, MAX_CONTAINERS))
 
 
 def _containers(spec: PodSpec) -> tuple[Container, ...]:
     described = [(one, False) for one in spec.containers or ()]
     described += [(one, True) for one in spec.init_containers or () if one.restart_policy == "Always"]
-    found, room = [], MAX_HOOK_BYTES
+    found, room, ports_left = [], MAX_HOOK_BYTES, MAX_PORTS
     for one, native_sidecar in described[:MAX_CONTAINERS]:
         hook, room = _hook(one, room)
-        ports = tuple(port.container_port for port in one.ports or ())[:MAX_PORTS]
-        found.append(Container(name=one.name, hook=hook, ports=ports, native_sidecar=native_sidecar))
+        ports = tuple(port.container_port for port in islice(one.ports or (), ports_left))
+        ports_left -= len(ports)
+        name = one.name[:MAX_REFERENCE_LENGTH]
+        found.append(Container(name=name, hook=hook, ports=ports, native_sidecar=native_sidecar))
     return _shared(tuple(found))
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _shared(containers: tuple[Container, ...]) -> tuple[Container, ...]:
     """Keep one for all pods of a template: a pod on its way out is kept until it has ended."""
     return containers
@@ -107,6 +110,8 @@ def _hook(container: ContainerSpec, room: int) -> tuple[Hook, int]:
     handler: _Handler | None = decoded(_handler, body, "a hook")
     if handler is None:
         return None, room
+    if handler.exec is not None and len(handler.exec.command) > MAX_HOOK_WORDS:
+        return TooLong(), room
     return handler.exec or handler.http_get or handler.sleep or handler.tcp_socket, room - len(body)
 
 

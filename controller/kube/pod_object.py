@@ -11,9 +11,57 @@ from typing import Annotated
 
 import msgspec
 
+from controller.bounds import MAX_REFERENCE_LENGTH, MAX_VALUE_LENGTH
+from controller.domain.annotations import KNOWN
+from controller.domain.pods import ANNOTATION_PREFIX
+
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Version = Annotated[str, msgspec.Meta(max_length=256)]
 """What a position may hold."""
+
+
+class Annotations(msgspec.Struct, rename={"mirror": "kubernetes.io/config.mirror"}):
+    """Those that are read. A pod may have 256 KiB of others: they are never made objects of."""
+
+    mirror: str | None = None
+    enabled: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}enabled")
+    app: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}app")
+    instance_id: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}instance-id")
+    port: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}port")
+    region: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}region")
+    retention: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}retention")
+    window: str | None = msgspec.field(default=None, name=f"{ANNOTATION_PREFIX}window")
+
+    @property
+    def ours(self) -> dict[str, str]:
+        """Return those of our prefix. One character too many is kept of a value that is too long, as a mark."""
+        values = {name: getattr(self, name.replace("-", "_")) for name in KNOWN}
+        return {name: value[: MAX_VALUE_LENGTH + 1] for name, value in values.items() if value is not None}
+
+
+class Labels(msgspec.Struct):
+    """Those that are read, of any number."""
+
+    name: str | None = msgspec.field(default=None, name="app.kubernetes.io/name")
+    app: str | None = None
+    rollout_hash: str | None = msgspec.field(default=None, name="rollouts-pod-template-hash")
+    template_hash: str | None = msgspec.field(default=None, name="pod-template-hash")
+    revision_hash: str | None = msgspec.field(default=None, name="controller-revision-hash")
+    generation: str | None = msgspec.field(default=None, name="pod-template-generation")
+
+    @property
+    def app_label(self) -> str:
+        """What the pod's app may be called."""
+        return _label(self.name or self.app)
+
+    @property
+    def template(self) -> str:
+        """The hash that its owner gives to each template."""
+        return _label(self.template_hash or self.rollout_hash or self.revision_hash)
+
+
+def _label(text: str | None) -> str:
+    return (text or "")[:MAX_REFERENCE_LENGTH]
 
 
 class OwnerReference(msgspec.Struct, rename="camel"):
@@ -34,8 +82,8 @@ class _Metadata(msgspec.Struct, rename="camel"):
     creation_timestamp: Time | None = None
     deletion_timestamp: Time | None = None
     deletion_grace_period_seconds: int | None = None
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
+    annotations: Annotations | None = None
+    labels: Labels | None = None
     owner_references: list[OwnerReference] | None = None
 
 

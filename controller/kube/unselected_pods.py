@@ -14,20 +14,19 @@ from urllib.parse import quote
 
 from loguru import logger
 
+from controller.bounds import MAX_UNSELECTED
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import cause_of
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
 from controller.flows.ports import Changed, Removed, Sighting, Unselected
-from controller.kube.client import KubeApi, NotFoundError
+from controller.kube.client import KubeApi, NotFoundError, TooLargeError
 from controller.kube.listing import pods_path
 from controller.kube.pod_decoder import decode_pod
 from controller.kube.pod_details_decoder import details_of
 
 LOOK_INTERVAL = timedelta(seconds=5)
-MAX_UNSELECTED = 1_000
-"""Pods of one feed; the one that lost its label first is forgotten."""
 READ_TIMEOUT = 5.0
 """Seconds without a byte."""
 FROM_CACHE = {"resourceVersion": "0"}
@@ -103,6 +102,8 @@ class UnselectedPods:
             found, whole = decode_pod(await self._api.get(path, query, read_timeout=READ_TIMEOUT))
         except NotFoundError:
             return None
+        except TooLargeError:
+            return _Known(pod=pod)  # it is there, and has been read before
         if found.uid != pod.uid:
             return None
         details = details_of(found, whole) if cause_of(found) else None

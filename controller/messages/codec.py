@@ -7,6 +7,7 @@ from typing import Any, TypeVar, assert_never
 
 import msgspec
 
+from controller.bounds import MAX_BODY_BYTES
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.events import Event, LogEntry, PodGoneEvent, TakeoverEvent
 from controller.domain.shutdown.pod_end import PodEnd
@@ -22,8 +23,6 @@ GONE_TYPE = "drain.gone"
 POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
-MAX_BODY_BYTES = 256 * 1024
-"""Bytes. A command with 64 instances and 64 living pods stays below it."""
 
 Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, PodGoneEvent, Position, PodEnd)
 

@@ -29,6 +29,11 @@ class QueueCounter:
         async with self._one_at_a_time:
             return await self._count(names.commands_queue(region)), await self._count(names.dead_queue(region))
 
+    async def count_unrouted(self) -> QueueState:
+        """Return what waits for regions that nobody has declared."""
+        async with self._one_at_a_time:
+            return await self._count(names.UNROUTED)
+
     async def _count(self, name: str) -> QueueState:
         with as_broker_error(f"{name} cannot be counted"):
             async with asyncio.timeout(self._settings.timeout.total_seconds()):

@@ -85,6 +85,8 @@ class StreamFollower(Generic[Entry]):
         """Entries that have come, for people who wait."""
         self.readers: list[Callable[[Entry], object]] = []
         self.when_caught_up: list[Callable[[], None]] = []
+        self.when_replaced: list[Callable[[], None]] = []
+        """Called where the log is another one than before: what was written into the old one is lost."""
         self.link = Link(name=stream, settings=settings, set_up=self._set_up)
 
     @property
@@ -104,6 +106,8 @@ class StreamFollower(Generic[Entry]):
         if self._mark is not None and not await self._is_the_same(stream, self._mark):
             logger.bind(stream=self.stream, offset=self._mark.offset).info("this is another log; reading all of it")
             self._mark = None
+            for notify in self.when_replaced:
+                notify()
         self._last = await self._last_offset(stream)
         begin: int | datetime = self._from if self._mark is None else self._mark.offset + 1
         await stream.consume(self._on_message, arguments={"x-stream-offset": begin})

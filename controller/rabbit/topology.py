@@ -19,6 +19,7 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from aiormq.exceptions import ChannelAccessRefused
 
+from controller.bounds import MAX_UNROUTED, MAX_UNROUTED_BYTES, MAX_UNROUTED_SECONDS
 from controller.errors import BrokerError
 from controller.rabbit import delay, names
 from controller.rabbit.spare_channel import SpareChannel
@@ -26,6 +27,12 @@ from controller.rabbit.spare_channel import SpareChannel
 DELIVERY_LIMIT = 100
 UNREACHED_DELIVERY_LIMIT = 1_000_000
 """Each look at a message counts as a delivery; a broker's own limit (20 from RabbitMQ 4.0) would drop it."""
+UNROUTED_BOUNDS = {
+    "x-max-length": MAX_UNROUTED,
+    "x-max-length-bytes": MAX_UNROUTED_BYTES,
+    "x-message-ttl": int(MAX_UNROUTED_SECONDS * 1_000),
+}
+"""The oldest go: nobody may ever come for them."""
 POSITIONS_KEPT = timedelta(hours=1)
 """An API server remembers five minutes."""
 POSITIONS_SEGMENT_BYTES = 1_000_000
@@ -78,7 +85,7 @@ def queues(regions: Iterable[str]) -> tuple[Declaration, ...]:
     catch_unrouted = {"alternate-exchange": names.UNROUTED}
     things: list[Declaration] = [
         ExchangeDeclaration(names.UNROUTED, ExchangeType.FANOUT),
-        _quorum_queue(names.UNROUTED),
+        _quorum_queue(names.UNROUTED, UNROUTED_BOUNDS),
         BindingDeclaration(names.UNROUTED, "", names.UNROUTED),
         ExchangeDeclaration(names.COMMANDS, ExchangeType.TOPIC, catch_unrouted),
         ExchangeDeclaration(names.DEAD, ExchangeType.DIRECT),

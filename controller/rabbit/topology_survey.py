@@ -8,6 +8,7 @@ from functools import partial
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from aiormq.exceptions import ChannelAccessRefused
 
+from controller.bounds import MAX_UNROUTED
 from controller.domain.addressing import is_region_name
 from controller.domain.diagnostics import Check, Severity
 from controller.domain.region_state import QueueState
@@ -25,9 +26,6 @@ from controller.rabbit.topology import (
     declare_one,
 )
 from controller.rabbit.unrouted import region_of
-
-MAX_UNROUTED = 10_000
-"""Unrouted messages that are looked at, the oldest ones."""
 
 
 async def survey(channel: SpareChannel, things: Sequence[Declaration]) -> list[TopologyPart]:

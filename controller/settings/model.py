@@ -124,6 +124,9 @@ class RoutingSettings(SettingsGroup):
     """Empty: every configured region."""
     namespaces: Annotated[dict[str, RegionNames], Field(examples=[{"shop": ["eu"]}])] = {}
     """The regions of the pods of one namespace."""
+    other_regions: Literal["refuse", "send"] = "refuse"
+    """What becomes of a drain for a region that only the pod's annotation names: ``refuse`` records why; ``send``
+    leaves it in ``drain.unrouted`` for up to a day, until a worker of that region starts."""
 
 
 class SweepSettings(SettingsGroup):

@@ -19,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from controller.bounds import MAX_FILE_BYTES
 from controller.errors import SettingsError
 from controller.settings.model import Settings
 from controller.settings.tree import FREE_NAME, below, is_group, is_map, leaves
@@ -30,8 +31,6 @@ _SERVICE_LINK = re.compile(
     r"(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)", re.ASCII
 )
 """What Kubernetes puts into pods for a Service named ``eureka-drain``: not ours, and nobody's mistake."""
-MAX_FILE_BYTES = 1024 * 1024
-"""Bytes of a settings file or a secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

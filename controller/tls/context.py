@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from controller.bounds import MAX_FILE_BYTES
 from controller.errors import SettingsError
 from controller.settings import BrokerSettings, RegionSettings, SecretUrl, Settings
 
-MAX_FILE_BYTES = 1024 * 1024
-"""Bytes. A system's whole bundle of authorities has about 200,000."""
 _CERTIFICATE = b"CERTIFICATE-----"
 _PRIVATE_KEY = b"PRIVATE KEY-----"
 

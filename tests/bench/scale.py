@@ -32,6 +32,7 @@ from controller.domain.events import Outcome, make_event
 from controller.domain.ledger import Ledger
 from controller.domain.tracking import Tracker
 from controller.eureka.region import EurekaRegion
+from controller.eureka.room import IndexRoom
 from controller.flows.ports import Changed, Listed
 from controller.kube.client import KubeApi
 from controller.kube.feed import KubePodFeed
@@ -123,7 +124,7 @@ async def pods(kubeconfig: str, count: int, going: int) -> list[Row]:
 async def instances(server: str, count: int, _: int) -> list[Row]:
     """Fetch a region's registry from two nodes, as a worker does every 15 s; then look into it."""
     settings = RegionSettings.model_validate({"nodes": [f"{server}/a/eureka", f"{server}/b/eureka"]})
-    async with EurekaRegion("eu", settings, clock=_now) as region:
+    async with EurekaRegion("eu", settings, clock=_now, room=IndexRoom(10**9)) as region:
         async with measured("instances fetched and indexed, 2 nodes", count) as row:
             assert len(await region.index.everything()) == count
         rows = [row]

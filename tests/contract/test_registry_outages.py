@@ -43,6 +43,22 @@ async def test_a_frozen_node_is_unreachable_and_costs_the_other_little(region: R
     await until(healed, "both out", timeout=15)
 
 
+async def test_a_write_that_a_frozen_node_was_given_is_done_when_it_goes_on(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    readings = await region.port.read(app, id_of(app))
+    region.nodes[1].pause()
+    try:
+        [refused] = await region.port.take_out(app, id_of(app), readings[1:])
+        assert refused.condition is Condition.unreachable
+        shown = await region.port.read(app, id_of(app))
+        assert conditions(shown) == [Condition.in_service, Condition.unreachable]
+    finally:
+        region.nodes[1].resume()
+    await everywhere(region, app, Condition.out)  # at the other one by replication
+    await region.delete_until_gone(app, id_of(app))
+
+
 async def test_a_frozen_node_does_not_hold_up_a_look_into_the_index(region: RegionUnderTest) -> None:
     region.nodes[1].pause()
     try:

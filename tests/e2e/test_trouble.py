@@ -135,7 +135,8 @@ async def test_the_annotation_of_another_pods_id_gives_no_power_over_it(
 async def test_what_is_not_ours_is_dead_lettered_and_an_unknown_region_kept(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
 ) -> None:
-    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=BY_TEMPLATE) as running:
+    settings = {**BY_TEMPLATE, "routing.other_regions": "send"}
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=settings) as running:
         bodies = [b"<html>", b'{"version": 99}', b'{"version": 1}', b"\xff\xfe", b"[" * 100_000, b""]
         async with await aio_pika.connect(broker.url) as connection:
             channel = await connection.channel()

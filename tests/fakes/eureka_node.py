@@ -4,8 +4,7 @@ Traps that it has in common with the real one: an override is stored only when i
 alone and outlives the registration; a status PUT renews the lease; after any renewal the shown renewal time lies 90 s
 in the future; a replicated heartbeat brings a deleted instance back.
 
-Not like the real one: leases never end (self-preservation); what a peer misses while it is away is not sent again; a
-frozen node is waited for briefly, whether another one answers or not.
+Not like the real one: leases never end (self-preservation); what a peer misses while it is away is not sent again.
 """
 
 from __future__ import annotations
@@ -15,55 +14,30 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance
+from controller.domain.instances import OUT_OF_SERVICE, Instance
 from controller.eureka.registry_decoder import pod_uid_of
 from controller.flows.ports import Clock
+from tests.fakes.node_trouble import DEAF, Trouble, TroubledNode
 
 UNKNOWN = "UNKNOWN"
 LEASE = timedelta(seconds=90)
-READ_TIMEOUT, FROZEN_READ_TIMEOUT, WRITE_TIMEOUT = 3.0, 0.25, 3.0
-"""Seconds for which a node is waited for: to read, to read once it is known for frozen, and to write."""
-
 Key = tuple[str, str]
 
 
-class Trouble(StrEnum):
-    """What may be wrong with a node."""
-
-    down = "down"
-    frozen = "frozen"
-    denying = "denying"
-    denying_writes = "denying writes"
-    nonsense = "nonsense"
-
-
-class UnansweredError(Exception):
-    """A node told nothing, and which condition that is."""
-
-    def __init__(self, condition: Condition, detail: str) -> None:
-        super().__init__(detail)
-        self.condition = condition
-
-
-class FakeNode:
+class FakeNode(TroubledNode):
     """One node. Its asynchronous methods are what clients of the registry call, as tests.stack has them for real."""
 
     def __init__(self, url: str, clock: Clock) -> None:
-        self.url = url
-        self.trouble: Trouble | None = None
+        super().__init__(url)
         self.peers: list[FakeNode] = []
         self.replication: timedelta | None = timedelta(seconds=0.7)
         """How long a change takes to the peers; None: it never gets there."""
         self.cache_age = timedelta(seconds=30)
-        self.nonsense_about = ""
-        """An app about whose instances it talks nonsense."""
-        self.requests: list[str] = []
-        """What the controller asked of it: method and path. Other clients' calls are not noted."""
         self.clock_ahead = timedelta(0)
         """How far its clock is ahead of ours; what the controller makes of that, its instances already show."""
-        self._is_known_frozen = False
+        self.clock_error = timedelta(0)
+        """How much further ahead it is than the controller takes it to be: whole seconds are all that it sees."""
         self._clock = clock
         self._held: dict[Key, Instance] = {}
         self.overrides: dict[str, str] = {}
@@ -90,16 +64,9 @@ class FakeNode:
     async def kill(self) -> None:
         """Memory is lost."""
         self.trouble = Trouble.down
+        self._work_off()
         self._held.clear()
         self.overrides.clear()
-
-    def pause(self) -> None:
-        """Freeze: requests are accepted and never answered."""
-        self.trouble = Trouble.frozen
-
-    def resume(self) -> None:
-        """Go on."""
-        self.trouble = None
 
     async def register(
         self,
@@ -175,30 +142,6 @@ class FakeNode:
             self.overrides[instance.id] = instance.override
         self._held[instance.app, instance.id] = instance
 
-    async def answer(self, request: str, *, write: bool = False) -> None:
-        """Take a request of the controller's; UnansweredError when it leads to nothing."""
-        if self.trouble is not Trouble.down:
-            self.requests.append(request)
-        if self.nonsense_about and f"apps/{self.nonsense_about}/" in request:
-            raise UnansweredError(Condition.failing, "not a registry's JSON")
-        self._is_known_frozen = self._is_known_frozen and self.trouble is Trouble.frozen
-        match self.trouble:
-            case None:
-                pass
-            case Trouble.down:
-                raise UnansweredError(Condition.unreachable, "connection refused")
-            case Trouble.frozen:
-                was_known, self._is_known_frozen = self._is_known_frozen, True
-                await asyncio.sleep(WRITE_TIMEOUT if write else FROZEN_READ_TIMEOUT if was_known else READ_TIMEOUT)
-                raise UnansweredError(Condition.unreachable, "no answer in time")
-            case Trouble.denying:
-                raise UnansweredError(Condition.denied, "HTTP 401")
-            case Trouble.denying_writes:
-                if write:
-                    raise UnansweredError(Condition.denied, "HTTP 403")
-            case Trouble.nonsense:
-                raise UnansweredError(Condition.failing, "not a registry's JSON")
-
     def by_id(self, instance_id: str) -> Instance | None:
         """The first registration of this id, in whichever app."""
         return next((instance for instance in self._held.values() if instance.id == instance_id), None)
@@ -219,10 +162,10 @@ class FakeNode:
             instance,
             status=self._shown(instance, None if replicated else self._held.get(key)),
             override=self.overrides.get(instance.id, UNKNOWN),
-            registered_at=now,
-            updated_at=now,
+            registered_at=now + self.clock_error,
+            updated_at=now + self.clock_error,
             clock_ahead=self.clock_ahead,
-            renewed_at=now + self.clock_ahead,
+            renewed_at=now + self.clock_error + self.clock_ahead,
         )
 
     def _shown(self, instance: Instance, existing: Instance | None) -> str:
@@ -253,7 +196,7 @@ class FakeNode:
         return True
 
     def _renewed_at(self) -> datetime:
-        return self._clock() + self.clock_ahead + LEASE
+        return self._clock() + self.clock_error + self.clock_ahead + LEASE
 
     def _lift(self, key: Key, status: str) -> bool:
         instance = self._held.get(key)
@@ -286,5 +229,5 @@ class FakeNode:
 
     def _deliver(self, peer: FakeNode) -> None:
         act = self._told[peer.url].popleft()
-        if peer.trouble in (None, Trouble.denying_writes):
+        if peer.trouble not in DEAF:
             act(peer)

@@ -75,7 +75,7 @@ class FakeBroker:
         self.dead: list[tuple[WorkItem, Reason]] = []
         self.queues: defaultdict[str, asyncio.Queue[Delivery]] = defaultdict(asyncio.Queue)
         self.unacknowledged: list[Delivery] = []
-        self._on_the_ladder = 0
+        self._on_the_ladder: list[WorkItem] = []
         self._recorded = asyncio.Event()
 
     @property
@@ -109,7 +109,7 @@ class FakeBroker:
         def publish() -> None:
             seconds = whole_seconds(after)
             self.delays.append(seconds)
-            self._on_the_ladder += 1
+            self._on_the_ladder.append(item)
             asyncio.get_running_loop().call_later(seconds, self._come_back, item)
 
         await self._confirm("postpone", publish, self.refusal)
@@ -167,7 +167,7 @@ class FakeBroker:
         self.unacknowledged.clear()
 
     def _come_back(self, item: WorkItem) -> None:
-        self._on_the_ladder -= 1
+        self._on_the_ladder.remove(item)
         self._put(item)
 
     def _put(self, item: WorkItem) -> None:

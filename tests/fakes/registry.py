@@ -7,8 +7,10 @@ success proves nothing, and one good answer is enough for the index.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from controller.domain.addressing import unaddressable
 from controller.domain.instances import (
@@ -29,7 +31,8 @@ from controller.eureka.lookup import Lookup
 from controller.eureka.node import no_answer
 from controller.flows.ports import Clock, IndexMatch
 from tests.fakes.crashes import CrashPlan
-from tests.fakes.eureka_node import FakeNode, UnansweredError
+from tests.fakes.eureka_node import FakeNode
+from tests.fakes.node_trouble import UnansweredError
 
 
 class FakeRegistry:
@@ -77,7 +80,7 @@ class FakeRegistry:
             if isinstance(answer, Reason):
                 missing.append(answer)
             else:
-                lookup.add(answer)
+                deque(lookup.add(answer), maxlen=0)
         if len(missing) == len(self.nodes):
             raise no_answer(missing)
         for _ in lookup.arrange():
@@ -145,8 +148,8 @@ class FakeRegistry:
             instance = said[node.url]
             stubborn = instance is not None and instance.status == OUT_OF_SERVICE and not instance.has_override
             for status in ("DOWN", OUT_OF_SERVICE) if stubborn else (OUT_OF_SERVICE,):
-                await node.answer(f"PUT apps/{app}/{instance_id}/status?value={status}", write=True)
-                await node.put_status(app, instance_id, status)
+                request = f"PUT apps/{app}/{instance_id}/status?value={status}"
+                await node.write(request, partial(node.put_status, app, instance_id, status))
 
         return await self._at_once("take_out", app, instance_id, list(said), write)
 
@@ -157,9 +160,10 @@ class FakeRegistry:
 
         async def write(node: FakeNode) -> None:
             if split:
-                await node.put_status(app, instance_id, "UP")
-            await node.answer(f"DELETE apps/{app}/{instance_id}/status?value=UP", write=True)
-            await node.delete_status(app, instance_id, "UP")
+                request = f"PUT apps/{app}/{instance_id}/status?value=UP"
+                await node.write(request, partial(node.put_status, app, instance_id, "UP"))
+            request = f"DELETE apps/{app}/{instance_id}/status?value=UP"
+            await node.write(request, partial(node.delete_status, app, instance_id, "UP"))
 
         return await self._at_once("restore", app, instance_id, [one.node for one in at], write)
 
@@ -167,8 +171,7 @@ class FakeRegistry:
         """Delete at these nodes at once; return those that refused."""
 
         async def write(node: FakeNode) -> None:
-            await node.answer(f"DELETE apps/{app}/{instance_id}", write=True)
-            await node.delete(app, instance_id)
+            await node.write(f"DELETE apps/{app}/{instance_id}", partial(node.delete, app, instance_id))
 
         return await self._at_once("remove", app, instance_id, nodes, write)
 

@@ -76,7 +76,7 @@ class Population:
         self._renewal_seconds = renewal_seconds
         self._lease_seconds = lease_seconds
         # Clients of its own: a sampler's timeouts must not end a heartbeat's connection.
-        self._nodes = [RegistryClient(url) for url in eureka.urls]
+        self.nodes = [RegistryClient(url) for url in eureka.urls]
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     @property
@@ -95,7 +95,7 @@ class Population:
             if subject.renewing is not None:
                 subject.renewing.cancel()
         await asyncio.gather(*(s.renewing for s in self.subjects if s.renewing is not None), return_exceptions=True)
-        await asyncio.gather(*(node.close() for node in self._nodes))
+        await asyncio.gather(*(node.close() for node in self.nodes))
 
     async def add(self, name: str, app: str, *, lingers: int = 0, waits: bool = True, crowd: bool = False) -> Subject:
         """A pod that is ready and, unless we do not wait for that, registered.
@@ -164,7 +164,7 @@ class Population:
         return await self._at_first_node(register) is True
 
     async def _at_first_node(self, call: Callable[[RegistryClient], Awaitable[bool]]) -> bool | None:
-        for node in self._nodes:
+        for node in self.nodes:
             with suppress(*UNREACHABLE):
                 async with asyncio.timeout(PATIENCE):
                     return await call(node)

@@ -4,47 +4,67 @@ A real server sees by the dirty timestamp that what it holds is older than what 
 again. The nodes in memory know no such timestamp, so it is played here: at a heartbeat what is out of date is written
 anew, at the node and, when replication gets there, at its peers.
 
-Assumed: of two processes under one id the younger one's registration wins at its next heartbeat.
+ASSUMED: of two processes under one id that is not shared, the younger one's registration wins at its next heartbeat.
+On a real server an older one that registers anew after every node was restarted is the newer one, for good: then the id
+stands for the wrong process whatever we do, and no model can say what should come of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
+from controller.domain.evidence import plain_uid
 from controller.domain.instances import Instance
 from tests.fakes.eureka_node import FakeNode
+from tests.fakes.node_trouble import Trouble, UnansweredError
+from tests.fakes.virtual_time import virtual_clock
 
 HEARTBEAT = 30.0
+SERVES_CLIENTS = (None, Trouble.slow, Trouble.cut_list, Trouble.denying, Trouble.denying_writes)
+"""A stock client waits long enough for a slow node, and its calls are not ours."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What a process says of itself."""
+
+    app: str
+    id: str
+    ip: str
+    host: str
+    port: int = 8080
+    pod_uid: str = ""
+    """What its metadata state, if they state one."""
+    shares_id: bool = False
+    """Other processes live under the same id, beside it."""
 
 
 class Process:
     """One process with one registration."""
 
     def __init__(
-        self,
-        nodes: Sequence[FakeNode],
-        *,
-        app: str,
-        instance_id: str,
-        ip: str,
-        host: str,
-        port: int,
+        self, nodes: Sequence[FakeNode], registration: Registration, *, clock_ahead: timedelta = timedelta(0)
     ) -> None:
-        self.app = app
-        self.id = instance_id
-        self.ip = ip
-        self.host = host
-        self.port = port
+        self.registration = registration
+        self.app, self.id = registration.app, registration.id
+        self.ip, self.host, self.port = registration.ip, registration.host, registration.port
         self.says = ""
         """STARTING or UP once it has registered."""
         self.alive = False
         self.rival: Process | None = None
         """A younger process under the same id."""
+        self._clock_ahead = clock_ahead
         self._nodes = list(nodes)
-        self._registrations: set[datetime] = set()
+        self._registrations: dict[datetime, datetime] = {}
+        """When it registered, by the dirty timestamp, which bears its own clock's time."""
+        self._dirty_at: datetime | None = None
         self._reported = False
         self._life: asyncio.Task[None] | None = None
 
@@ -55,6 +75,11 @@ class Process:
     def key(self) -> tuple[str, str]:
         """What it is registered under."""
         return self.app, self.id
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is there for callers."""
+        return self.alive and self.says == "UP"
 
     def start(self, *, registers_after: float, ready_after: float, node: int = 0) -> None:
         """Begin to live; its first node is this one."""
@@ -68,24 +93,35 @@ class Process:
         if self._life is not None:
             self._life.cancel()
 
-    async def shutdown(self) -> None:
-        """End in order: deregister, where a node answers."""
+    async def shutdown(self) -> bool:
+        """End in order: deregister, where a node answers; return whether one did."""
         registered = self.alive and bool(self.says)
         self.die()
         node = self._node()
-        if registered and node is not None:
-            await node.delete(self.app, self.id)
+        if not registered or node is None:
+            return False
+        await self._ask(node, partial(node.delete, self.app, self.id))
+        return True
 
     def is_held_as(self, instance: Instance | None) -> bool:
         """Whether this registration is this process's."""
-        return instance is not None and (instance.ip, instance.host_name) == (self.ip, self.host)
+        own = (self.ip, self.host, plain_uid(self.registration.pod_uid))
+        return instance is not None and (instance.ip, instance.host_name, instance.pod_uid) == own
 
     def has_registered(self, instance: Instance) -> bool:
         """Whether this registration, or what it was copied from, was made by this very process."""
-        return self.is_held_as(instance) and instance.dirty_at in self._registrations
+        return self.registered_at(instance) is not None
+
+    def registered_at(self, instance: Instance) -> datetime | None:
+        """When this process made this registration, or what it was copied from; None if another one did."""
+        if not self.is_held_as(instance) or instance.dirty_at is None:
+            return None
+        return self._registrations.get(instance.dirty_at)
 
     def is_out_of_date(self, instance: Instance) -> bool:
         """Whether the dirty timestamp would show that this registration is older than what the process says."""
+        if self.registration.shares_id and not self.is_held_as(instance):
+            return self._dirty_at is not None and (instance.dirty_at is None or instance.dirty_at < self._dirty_at)
         if self.rival is not None and self.rival.alive and self.rival.says:
             return False
         stale = {"UP": "STARTING", "STARTING": "UP"}[self.says]
@@ -114,33 +150,61 @@ class Process:
         node = self._node()
         if node is None:
             return
+        if self._reported and await self._ask(node, partial(self._renew, node)) is not False:
+            return
+        await self._register(node)
+
+    async def _renew(self, node: FakeNode) -> bool:
+        """The server's side of a heartbeat."""
         held = node.held(self.app, self.id)
-        if not self._reported or (held is not None and self.is_out_of_date(held)):
-            await self._register(node)
-        elif await node.heartbeat(self.app, self.id):
+        if held is not None and self.is_out_of_date(held):
+            return False
+        known = await node.heartbeat(self.app, self.id)
+        if known:
             node._send_to_peers(partial(self._repair, node))
-        else:
-            await self._register(node)
+        return known
 
     async def _register(self, node: FakeNode) -> None:
-        await node.register(
-            self.app, self.id, ip=self.ip, host=self.host, port=self.port, status=self.says, renewal_seconds=30
-        )
-        self._reported = True
-        held = node.held(self.app, self.id)
-        assert held is not None
-        assert held.dirty_at is not None
-        self._registrations.add(held.dirty_at)
+        made_at, status = virtual_clock(), self.says
+        self._dirty_at = made_at + self._clock_ahead
+        self._registrations[self._dirty_at] = made_at
+        told, dirty_at = self.registration, self._dirty_at
+
+        async def register() -> bool:
+            await node.register(
+                told.app,
+                told.id,
+                ip=told.ip,
+                host=told.host,
+                port=told.port,
+                status=status,
+                renewal_seconds=30,
+                metadata={"poduid": told.pod_uid} if told.pod_uid else None,
+                dirty_at=dirty_at,
+            )
+            return True
+
+        if await self._ask(node, register):
+            self._reported = True
 
     def _repair(self, node: FakeNode, peer: FakeNode) -> None:
         mine, theirs = node.held(self.app, self.id), peer.held(self.app, self.id)
         if mine is not None and theirs is not None and self.is_held_as(mine) and self.is_out_of_date(theirs):
             peer._take(mine, replicated=True)
 
+    async def _ask(self, node: FakeNode, act: Callable[[], Awaitable[T]]) -> T | None:
+        """Let a node do something; None when it went away meanwhile. What a slow one was asked, it does."""
+        if node.trouble is not Trouble.slow:
+            return await act()
+        try:
+            return await asyncio.shield(node.late(act))
+        except UnansweredError:
+            return None
+
     def _node(self) -> FakeNode | None:
         """The node it talks to: the next one that answers, and that one from then on."""
         for _ in self._nodes:
-            if self._nodes[0].trouble is None:
+            if self._nodes[0].trouble in SERVES_CLIENTS:
                 return self._nodes[0]
             self._nodes.append(self._nodes.pop(0))
         return None

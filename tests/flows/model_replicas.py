@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar, assert_never
@@ -17,97 +17,40 @@ from controller.domain.events import LogEntry
 from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.instances import Readings
 from controller.domain.ledger import Ledger
-from controller.domain.pods import Pod
 from controller.domain.reason import Reason
 from controller.domain.routing import Routing
-from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
-from controller.flows.ports import Removed, Sighting
 from controller.flows.priority import PriorityGate
 from controller.flows.worker import Worker
 from controller.flows.worker_policy import WorkerPolicy
+from controller.kube.corrected_feed import ClusterClock, CorrectedFeed, ReadDate
 from tests.fakes.crashes import Crashed, CrashPlan
 from tests.fakes.eureka_node import FakeNode
-from tests.fakes.feed import FakePodFeed
 from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
-from tests.fakes.outbox import Delivery, FakeBroker
+from tests.fakes.outbox import Delivery
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.virtual_time import virtual_clock
+from tests.flows.model_broker import Follower, ModelBroker, ModelFeed
 
 RESTART = 5.0
-LAG = 0.1
-"""Seconds until an event has come to those who follow the log."""
-REGION = "eu"
 BOOKMARK_INTERVAL = 10.0
 """An idle watch of the API server answers this often."""
+REGION = "eu"
 
 T = TypeVar("T")
-BeforeDelete = Callable[[str, str, FakeNode], None]
+BeforeWrite = Callable[[str, str, FakeNode], None]
 
 
-class ModelBroker(FakeBroker):
-    """Messages may take their time to a queue, each its own: so they overtake each other."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """Who is asked before anything is written to a node."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.delays_of_messages: deque[float] = deque([0.0])
-
-    def repeat(self, item: WorkItem) -> None:
-        """A second copy of a message: a confirm that came too late, another replica of the watch."""
-        self._put(item)
-
-    def _put(self, item: WorkItem) -> None:
-        delay = self.delays_of_messages[0]
-        self.delays_of_messages.rotate(-1)
-        if delay:
-            self._on_the_ladder += 1
-            asyncio.get_running_loop().call_later(delay, self._arrive, item)
-        else:
-            super()._put(item)
-
-    def _arrive(self, item: WorkItem) -> None:
-        self._on_the_ladder -= 1
-        super()._put(item)
-
-
-class ModelFeed(FakePodFeed):
-    """A feed that knows the cluster's version of what it reports, and asks the cluster what was removed."""
-
-    def __init__(self, version: Callable[[], int], removed_since: Callable[[int], tuple[Removed, ...]]) -> None:
-        super().__init__()
-        self._present = version
-        self._ask = removed_since
-        self._versions: deque[str] = deque()
-
-    async def follow(self) -> AsyncIterator[Sighting]:
-        while True:
-            sighting = await self._sightings.get()
-            version = self._versions.popleft()
-            yield sighting
-            self.version = version
-
-    async def removed_since(self, version: str) -> tuple[Removed, ...]:
-        return self._ask(int(version))
-
-    def lists(self, *pods: Pod) -> None:
-        self._versions.append(str(self._present()))
-        super().lists(*pods)
-
-    def changes(self, pod: Pod, stay: PodDetails | None = None) -> None:
-        self._versions.append(str(self._present()))
-        super().changes(pod, stay)
-
-    def removes(self, pod: Pod, stay: PodDetails | None = None) -> None:
-        self._versions.append(str(self._present()))
-        super().removes(pod, stay)
-
-    def stays_silent(self) -> None:
-        self._versions.append(str(self._present()))
-        super().stays_silent()
+    before_take_out: BeforeWrite
+    before_delete: BeforeWrite
 
 
 class Fate(CrashPlan):
@@ -177,72 +120,26 @@ class Hands:
 
 
 class SharedRegistry(FakeRegistry):
-    """One process's way to the region's nodes. Somebody is asked before each DELETE."""
+    """One process's way to the region's nodes. Somebody is asked before each write."""
 
-    def __init__(self, nodes: list[FakeNode], fate: Fate, before_delete: BeforeDelete) -> None:
+    def __init__(self, nodes: list[FakeNode], fate: Fate, witness: Witness) -> None:
         super().__init__(nodes=0, clock=virtual_clock, crashes=fate)
         self.nodes = nodes
         self._by_url = {node.url: node for node in nodes}
         self._fate = fate
-        self._before_delete = before_delete
+        self._witness = witness
 
     async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
         if not self._fate.dead:
             for url in nodes:
-                self._before_delete(app, instance_id, self._by_url[url])
+                self._witness.before_delete(app, instance_id, self._by_url[url])
         return await super().remove(app, instance_id, nodes)
 
-
-class Follower:
-    """The event log, followed by one process: the flows' ``EventLog``."""
-
-    def __init__(self, broker: FakeBroker, *readers: Callable[[LogEntry], object]) -> None:
-        self._broker = broker
-        self._readers = readers
-        self._position = 0
-        self._read = asyncio.Event()
-        self._linked = False
-        self.when_caught_up: list[Callable[[], None]] = []
-
-    @property
-    def caught_up(self) -> bool:
-        return self._linked
-
-    async def wait_until_read(self) -> None:
-        await self._read.wait()
-
-    def begin(self, after: float) -> None:
-        """Read it, and follow it from then on."""
-        self._broker.readers.append(self._on_entry)
-        asyncio.get_running_loop().call_later(after, self.link)
-
-    def link(self) -> None:
-        """The link to the log is up."""
-        if not self._linked and self._on_entry in self._broker.readers:
-            self._linked = True
-            self._advance()
-            self._read.set()
-            for call in self.when_caught_up:
-                call()
-
-    def cut(self) -> None:
-        """It is down."""
-        self._linked = False
-
-    def end(self) -> None:
-        """The process is gone."""
-        self._linked = False
-        self._broker.readers.remove(self._on_entry)
-
-    def _on_entry(self, _: LogEntry) -> None:
-        asyncio.get_running_loop().call_later(LAG, self._advance)
-
-    def _advance(self) -> None:
-        while self._linked and self._position < len(self._broker.entries):
-            event = self._broker.entries[self._position]
-            self._position += 1
-            for read in self._readers:
-                read(event)
+    async def take_out(self, app: str, instance_id: str, at: Readings) -> Readings:
+        if not self._fate.dead:
+            for reading in at:
+                self._witness.before_take_out(app, instance_id, self._by_url[reading.node])
+        return await super().take_out(app, instance_id, at)
 
 
 class Replica:
@@ -306,12 +203,10 @@ class Replica:
 class WorkerReplica(Replica):
     """Consumes as controller/rabbit/consumer.py does."""
 
-    def __init__(
-        self, broker: ModelBroker, nodes: list[FakeNode], policy: WorkerPolicy, before_delete: BeforeDelete
-    ) -> None:
+    def __init__(self, broker: ModelBroker, nodes: list[FakeNode], policy: WorkerPolicy, witness: Witness) -> None:
         self._nodes = nodes
         self._policy = policy
-        self._before_delete = before_delete
+        self._witness = witness
         self._queue = broker.queues[REGION]
         self._held: OrderedDict[int, Delivery] = OrderedDict()
         self._number = 0
@@ -334,7 +229,7 @@ class WorkerReplica(Replica):
         self.log.begin(self.reading)
         hands = Hands(self.broker, fate)
         worker = build_worker(
-            registry=SharedRegistry(self._nodes, fate, self._before_delete),
+            registry=SharedRegistry(self._nodes, fate, self._witness),
             outbox=hands,
             policy=self._policy,
             clock=virtual_clock,
@@ -370,11 +265,13 @@ class WatchReplica(Replica):
         self,
         broker: ModelBroker,
         new_feed: Callable[[], ModelFeed],
+        read_date: ReadDate,
         when_up: Callable[[], None],
         when_down: Callable[[], None],
     ) -> None:
         self.feed = new_feed()
         self._new_feed = new_feed
+        self._read_date = read_date
         self._when_up = when_up
         self._when_down = when_down
         super().__init__(broker)
@@ -387,7 +284,7 @@ class WatchReplica(Replica):
         self.feed = self._new_feed()
         self.log = Follower(self.broker, lambda entry: parts.restore_dispatcher.apply(entry))
         parts = build_watch(
-            feeds=[self.feed],
+            feeds=[CorrectedFeed(self.feed, ClusterClock(self._read_date, clock=virtual_clock))],
             outbox=Hands(self.broker, self.fate),
             routing=Routing(cluster="test", known=(REGION,), default=(REGION,), namespaces={}),
             clock=virtual_clock,
@@ -399,6 +296,7 @@ class WatchReplica(Replica):
         )
         for position in self.broker.positions:
             parts.positions.apply(position)
+        self.log.when_replaced.append(parts.gone.log_replaced)
         self.log.when_caught_up.append(parts.restore_dispatcher.log_read)
         self.log.begin(self.reading)
         self._when_up()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from controller.domain.events import Outcome
-from tests.fakes.eureka_node import Trouble
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.world import World, sleep_until
 

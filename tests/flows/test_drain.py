@@ -8,7 +8,7 @@ from dataclasses import replace
 from controller.domain.causes import Cause
 from controller.domain.events import LogEntry, Outcome
 from controller.domain.instances import OUT_OF_SERVICE, Condition
-from tests.fakes.eureka_node import READ_TIMEOUT, Trouble
+from tests.fakes.node_trouble import READ_TIMEOUT, Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World

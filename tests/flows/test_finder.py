@@ -6,7 +6,7 @@ import asyncio
 
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
-from tests.fakes.eureka_node import Trouble
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World
 from tests.unit.building import NOON, POD_IP, a_command, a_living_pod, a_pod, at, terminating

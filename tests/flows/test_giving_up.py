@@ -11,7 +11,7 @@ from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.pods import Pod
 from controller.flows.ports import IndexMatch
-from tests.fakes.eureka_node import Trouble
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World
 from tests.unit.building import a_command, a_pod, at, terminating

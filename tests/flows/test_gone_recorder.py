@@ -62,3 +62,16 @@ async def test_a_living_pod_and_one_that_is_to_be_left_alone_have_no_end() -> No
         stage.feed.removes(terminating(a_pod("uid-3", ip="10.1.0.9", annotations={"enabled": "false"})))
         await asyncio.sleep(5)
         assert gone(stage) == []
+
+
+@in_virtual_time
+async def test_what_a_lost_log_held_is_written_into_the_next_unless_it_is_old() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod(), a_pod("uid-2", name="orders-1", ip="10.1.0.8"))
+        stage.feed.removes(a_pod())
+        await asyncio.sleep(3600)
+        stage.feed.removes(a_pod("uid-2", name="orders-1", ip="10.1.0.8"))
+        await asyncio.sleep(5)
+        stage.parts.gone.log_replaced()
+        await asyncio.sleep(5)
+        assert [uid for uid, _, _ in gone(stage)] == ["uid-1", "uid-2", "uid-2"]

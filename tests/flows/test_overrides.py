@@ -116,3 +116,23 @@ async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back()
         await world.until(Outcome.restored)
         assert world.everywhere() == UP
         newer.die()
+
+
+@in_virtual_time
+async def test_what_a_person_lifts_and_the_drain_takes_out_is_given_back() -> None:
+    async with World() as world:
+        own = await world.process()
+        for node in world.nodes:
+            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        for node in world.nodes:
+            await node.delete_status(APP, ID, "UP")
+        await asyncio.sleep(30)
+        assert world.everywhere() == OUT
+        own.die()
+        await world.end()
+        newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        newer.die()

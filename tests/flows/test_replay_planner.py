@@ -17,7 +17,7 @@ from controller.domain.reason import Reason, ReasonCode
 from controller.domain.replay_plan import ReplayAction, ReplayItem, Requester
 from controller.flows.replay_planner import MAX_CONCURRENT, LivingPods, ReplayPlanner
 from controller.flows.worker_policy import WorkerPolicy
-from tests.fakes.eureka_node import Trouble
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.world import APP, ID, RETENTION

@@ -11,7 +11,7 @@ import pytest
 
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
-from tests.fakes.eureka_node import Trouble
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World, sleep_until
 from tests.stack.waiting import until

@@ -12,7 +12,7 @@ from controller.domain.events import Event, Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.shutdown.verdict import shutdown_of
 from controller.domain.shutdown.window import Window, WindowOverride, Windows
-from tests.fakes.eureka_node import Trouble
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World, sleep_until
 from tests.unit.building import a_command, a_pod, at, terminating

@@ -104,7 +104,25 @@ async def test_a_dead_copy_that_is_found_only_later_goes_once_it_is_silent() -> 
         await world.until(Outcome.removed)
 
 
-@pytest.mark.parametrize("after", [1.5, 8], ids=["at once", "later"])
+@in_virtual_time
+async def test_a_nodes_copy_is_not_taken_for_that_of_a_living_pod_at_the_address() -> None:
+    async with World() as world:
+        own = await world.process(host=POD_IP)
+        own.die()
+        await world.nodes[0].kill()
+        await asyncio.sleep(10)
+        name = "orders-7cd9c4fbcc-nlttw"
+        heir = a_living_pod(name=name, ip=POD_IP, created_at=virtual_clock())
+        await world.nodes[0].start()
+        living = await world.process(APP, f"{name}:orders:8080", host=name)
+        await world.send(a_command(living=(heir,), observed_at=virtual_clock()))
+        await world.until(Outcome.out_of_service)
+        assert world.everywhere() == OUT
+        assert world.everywhere(APP, f"{name}:orders:8080") == UP
+        living.die()
+
+
+@pytest.mark.parametrize("after", [1, 8], ids=["at once", "later"])
 @pytest.mark.parametrize("proved", [True, False], ids=["", "removed by force"])
 @pytest.mark.parametrize("host", ["orders-1", POD_IP], ids=["a name of its own", "nothing of its own"])
 @in_virtual_time

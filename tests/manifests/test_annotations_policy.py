@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from controller.bounds import MAX_VALUE_LENGTH
 from controller.domain.annotations import (
     KNOWN,
-    MAX_VALUE_LENGTH,
     AnnotationError,
     annotated_regions,
     is_enabled,

@@ -340,7 +340,7 @@ class RecordedSession:
         self.requests.append(request)
         assert is_allowed(request), f"not a call of ours: {request!r}"
         assert str(url) == f"http://eureka{url.raw_path_qs}"
-        assert set(headers) == {"Accept"}
+        assert set(headers) == {"Accept", "Accept-Encoding"}
         assert not allow_redirects
         status, text = self._answer(method, url.raw_path_qs.removeprefix("/eureka/"))
         return _answering(*(self._garble(status, text) if self._garble else (status, text.encode())))

@@ -34,7 +34,7 @@ OTHER: dict[str, Any] = {
         "kubernetes_events": False,
         "nodes": False,
     },
-    "routing": {"default_regions": ["eu"], "namespaces": {"shop": ["eu"]}},
+    "routing": {"default_regions": ["eu"], "namespaces": {"shop": ["eu"]}, "other_regions": "send"},
     "instance_id_templates": ["{ip}"],
     "sweep": {"policy": "drain", "pod_cidrs": ["10.0.0.0/8"]},
     "guard": {"last_instance": False, "max_percent_per_minute": 1},

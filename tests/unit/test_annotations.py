@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.bounds import MAX_VALUE_LENGTH
 from controller.domain.addressing import is_region_name, unaddressable
 from controller.domain.annotations import (
     KNOWN,
-    MAX_VALUE_LENGTH,
     AnnotationError,
     PodAnnotations,
     annotated_regions,

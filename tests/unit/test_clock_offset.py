@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.domain.clock_offset import ClockOffset
 from controller.domain.diagnostics import read_http_date
-from controller.eureka.clock_offset import ClockOffset
 from tests.unit.building import NOON, at
 
 

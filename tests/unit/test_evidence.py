@@ -10,9 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.evidence import Sign, Strength, claim_of, claim_of_living, is_generated, table_of
+from controller.domain.evidence import Sign, Strength, claim_of, claim_of_living, table_of
 from controller.domain.instances import Instance
 from controller.domain.ownership import Owned, ownership_of
+from controller.domain.pod_names import is_generated
 from controller.domain.pods import Owner, Pod, living_of
 from tests.unit.building import POD_IP, a_command, a_pod, an_instance, at, terminating
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from controller.bounds import MAX_BODY_BYTES
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, RestoreCommand, Stage, WorkItem, make_restore
 from controller.domain.events import LogEntry, Outcome, make_event, make_takeover_event
@@ -18,7 +19,6 @@ from controller.messages.codec import (
     COMMAND_TYPE,
     CONTENT_TYPE,
     EVENT_TYPE,
-    MAX_BODY_BYTES,
     RESTORE_TYPE,
     TAKEOVER_TYPE,
     decode_entry,

@@ -17,12 +17,13 @@ from controller.domain.tracking import Tracker
 from controller.errors import KubernetesError
 from controller.flows.priority import PriorityGate
 from controller.kube.feed import KubePodFeed
-from controller.kube.node_decoder import decode_node, decode_nodes_page
+from controller.kube.node_decoder import decode_listed_node, decode_node
 from controller.kube.pod_decoder import (
     decode_bookmark,
     decode_event,
     decode_failure,
     decode_list_version,
+    decode_listed_pod,
     decode_page,
     decode_pod,
 )
@@ -102,10 +103,11 @@ def decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
 
 def understood(draw: Draw) -> str:
     body = draw.document(draw.choice(PODS if draw.maybe(0.8) else OTHERS))
-    for decode in (decode_event, decode_bookmark, decode_failure, decode_list_version, decode_node, decode_nodes_page):
+    for decode in (decode_event, decode_bookmark, decode_failure, decode_list_version, decode_listed_node, decode_node):
         decoded(decode, body)
     page, pod = decoded(decode_page, body), decoded(decode_pod, body)
-    found: list[Pod] = [*(page[0] if page else ()), *(pod[:1] if pod else ())]
+    listed = [decoded(decode_listed_pod, bytes(item)) for item in (page.items if page else ())]
+    found: list[Pod] = [*(one for one in listed if one), *(pod[:1] if pod else ())]
     tracker = Tracker()
     for one in found[:1]:
         tracker.changed(one, at(0))
@@ -171,7 +173,7 @@ class Api:
             event = {"type": "ERROR", "object": FAILURE}
         return draw.document(json.dumps(event), untouched=0.3)
 
-    async def get(self, path: str, query: dict[str, str], *, read_timeout: float = 30.0) -> bytes:
+    async def get(self, path: str, query: dict[str, str], *, read_timeout: float = 30.0, most: int = 0) -> bytes:
         if path != "/api/v1/pods":
             return self._draw.document(PODS[0], untouched=0.5)
         if "continue" in query:

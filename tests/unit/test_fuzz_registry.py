@@ -14,7 +14,7 @@ from controller.domain.events import Outcome, make_event
 from controller.domain.instances import Instance, read
 from controller.domain.silence import silence_of
 from controller.errors import RegistryError
-from controller.eureka.registry_decoder import decode_all, decode_instance
+from controller.eureka.registry_decoder import decode_instance
 from controller.messages.codec import encode_entry, encode_item
 from controller.rabbit import names
 from tests.fakes.virtual_time import in_virtual_time
@@ -30,6 +30,7 @@ from tests.unit.fuzz_drawn import (
     fuzz_async,
     registration,
 )
+from tests.unit.registries import read_all
 
 
 def one(**changes: Any) -> dict[str, Any]:
@@ -66,12 +67,12 @@ XML = (
 def understood(draw: Draw) -> str:
     try:
         if draw.maybe(0.02):
-            found = decode_all(XML)
+            found = read_all(XML)
         elif draw.maybe(0.5):
             found = [decode_instance(draw.document(draw.choice(INSTANCES)))]
             assert found[0].renewed_at is not None
         else:
-            found = decode_all(draw.document(draw.choice(REGISTRIES)))
+            found = read_all(draw.document(draw.choice(REGISTRIES)))
     except RegistryError as error:
         return "nonsense" if 0 < len(str(error)) < 200 else "a long story"
     for instance in found:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.bounds import MAX_HOOK_BYTES
 from controller.domain.shutdown.hooks import HookReading, read_hook
-from controller.domain.shutdown.pod_details import MAX_HOOK_BYTES, Exec, Hook, HttpGet, Sleep, TcpSocket, TooLong
+from controller.domain.shutdown.pod_details import Exec, Hook, HttpGet, Sleep, TcpSocket, TooLong
 from tests.unit.windows import reading, shell
 
 PUT = "curl -fsS -X PUT 'http://eureka:8761/eureka/apps/ORDERS/orders-0/status?value=OUT_OF_SERVICE'"

@@ -20,8 +20,8 @@ from controller.domain.silence import renewals
 from controller.flows.priority import PriorityGate
 from controller.flows.step_result import StepResult
 from controller.flows.worker_policy import WorkerPolicy
-from tests.fakes.eureka_node import Trouble
 from tests.fakes.log import FakeLog
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.observer import FakeObserver
 from tests.fakes.outbox import FakeBroker
 from tests.fakes.registry import FakeRegistry

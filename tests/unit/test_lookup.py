@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ STRANGER: dict[str, Any] = {"id": "payments:9090", "ip": "10.9.9.9", "host_name"
 
 def offered(pod: Pod, *instances: Instance) -> tuple[Instance, ...]:
     lookup = Lookup()
-    lookup.add(instances)
+    deque(lookup.add(instances), maxlen=0)
     for _ in lookup.arrange():
         pass
     return lookup.candidates(pod)
@@ -84,14 +86,15 @@ def test_short_names_and_numbers_distinguish_nobody() -> None:
 
 
 def test_every_holder_of_an_id_is_offered_once_and_the_latest_last() -> None:
-    old = an_instance(ip="10.2.0.9", registered_at=at(-50))
-    older = an_instance(ip="10.2.0.9", registered_at=at(-99))
+    old = an_instance(ip="10.2.0.9", registered_at=at(-50), dirty_at=at(-51))
+    older = an_instance(ip="10.2.0.9", registered_at=at(-99), dirty_at=at(-100))
     own = an_instance(registered_at=at(-60))
     told = an_instance(registered_at=at(-70), pod_uid="abc")
     elsewhere = an_instance(app="OTHER", ip="10.2.0.8", host_name="x")
     lookup = Lookup()
-    lookup.add([old, elsewhere])
-    lookup.add([older, own, told])
+    copied = replace(own, registered_at=at(-20))
+    deque(lookup.add([old, elsewhere, copied]), maxlen=0)
+    deque(lookup.add([older, own, told]), maxlen=0)
     list(lookup.arrange())
     found = lookup.candidates(a_pod())
     assert found == (elsewhere, told, own, old)

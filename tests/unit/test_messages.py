@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.bounds import MAX_BODY_BYTES
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, Progress, RestoreCommand, Stage, Target, WorkItem, make_restore
 from controller.domain.events import (
@@ -36,7 +37,6 @@ from controller.messages.codec import (
     CONTENT_TYPE,
     EVENT_TYPE,
     GONE_TYPE,
-    MAX_BODY_BYTES,
     RESTORE_TYPE,
     TAKEOVER_TYPE,
     decode_end,

@@ -9,7 +9,8 @@ import pytest
 
 from controller.domain.nodes import ClusterNode
 from controller.errors import KubernetesError
-from controller.kube.node_decoder import decode_node, decode_nodes_page
+from controller.kube.node_decoder import decode_listed_node, decode_node
+from controller.kube.pod_decoder import decode_page
 
 
 def an_object(name: str = "node-a", *conditions: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +28,9 @@ def test_a_node_is_read_with_its_condition_ready_alone() -> None:
     assert node.shutting_down
     nothing = {"metadata": {"name": "young"}}
     page = {"metadata": {"resourceVersion": "7", "continue": "more"}, "items": [an_object(), nothing]}
-    assert decode_nodes_page(json.dumps(page).encode()) == ([node, ClusterNode(name="young")], "7", "more")
+    items, version, more = decode_page(json.dumps(page).encode())
+    assert [decode_listed_node(bytes(one)) for one in items] == [node, ClusterNode(name="young")]
+    assert (version, more) == ("7", "more")
 
 
 @pytest.mark.parametrize(

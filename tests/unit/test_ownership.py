@@ -64,17 +64,6 @@ def test_what_was_registered_after_the_pods_end_is_settled_by_heartbeats(seconds
     assert verdict({"registered_at": at(seconds)}, gone_at=at(30)) is Unsettled
 
 
-@pytest.mark.parametrize(
-    ("registered", "begun", "expected"),
-    [(29, 29, Owned), (32, 5, Owned), (32, None, Owned), (32, 31, Unsettled), (34, 5, Unsettled)],
-)
-def test_a_registration_just_after_the_end_is_as_old_as_its_process(
-    registered: int, begun: int | None, expected: type
-) -> None:
-    found = {"registered_at": at(registered), "dirty_at": None if begun is None else at(begun)}
-    assert verdict(found, gone_at=at(30)) is expected
-
-
 @pytest.mark.parametrize("seconds", [31, 3600])
 def test_what_is_registered_while_the_pod_may_run_is_its_own(seconds: int) -> None:
     # Its deadline is no end: a finalizer, a lost node or a slow kubelet keeps it.

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.bounds import MAX_REFERENCE_LENGTH, MAX_VALUE_LENGTH
 from controller.domain.annotations import (
-    MAX_VALUE_LENGTH,
     AnnotationError,
     PodAnnotations,
     annotated_window,
@@ -22,11 +22,11 @@ from controller.domain.causes import Cause, cause_of
 from controller.domain.pods import Owner, Pod
 from controller.errors import KubernetesError
 from controller.kube.pod_decoder import (
-    MAX_REFERENCE_LENGTH,
     decode_bookmark,
     decode_causes,
     decode_event,
     decode_failure,
+    decode_listed_pod,
     decode_page,
     decode_pod,
 )
@@ -202,8 +202,8 @@ def test_a_pending_pod_may_lack_nearly_everything() -> None:
 
 def test_a_page_has_its_pods_its_version_and_where_it_goes_on() -> None:
     page = {"kind": "PodList", "metadata": {"resourceVersion": "7", "continue": "more"}, "items": [an_object()]}
-    pods, version, more = decode_page(json.dumps(page).encode())
-    assert ([pod.uid for pod in pods], version, more) == (["uid-1"], "7", "more")
+    items, version, more = decode_page(json.dumps(page).encode())
+    assert ([decode_listed_pod(bytes(one)).uid for one in items], version, more) == (["uid-1"], "7", "more")
 
 
 @pytest.mark.parametrize("items", [None, []])

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.bounds import MAX_CONTAINERS, MAX_HOOK_BYTES, MAX_HOOK_WORDS
 from controller.domain.shutdown.findings import ShutdownSurvey, WindowCoverage, by_workload, survey_workloads
 from controller.domain.shutdown.hooks import read_hook
 from controller.domain.shutdown.pod_details import (
-    MAX_HOOK_BYTES,
     Container,
     ContainerEnd,
     Exec,
@@ -28,8 +28,8 @@ from controller.errors import KubernetesError
 from controller.kube.client import KubeForbiddenError, NotFoundError
 from controller.kube.listing import list_details
 from controller.kube.owner_revisions import read_revisions
-from controller.kube.pod_decoder import decode_pod
-from controller.kube.pod_details_decoder import MAX_CONTAINERS, decode_details_page, details_of
+from controller.kube.pod_decoder import decode_page, decode_pod
+from controller.kube.pod_details_decoder import decode_details, details_of
 from controller.ops.answers import json_text
 from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
 from controller.settings import WatchSettings
@@ -44,8 +44,11 @@ def page(*pods: dict[str, Any], more: str = "") -> bytes:
 
 
 def details_from(whole: dict[str, Any]) -> PodDetails:
-    ([one], _, _) = decode_details_page(page(whole))
-    return one
+    return decode_details(json.dumps(whole).encode())
+
+
+def details_on(body: bytes) -> list[PodDetails]:
+    return [decode_details(bytes(one)) for one in decode_page(body).items]
 
 
 def a_container(hook: Any = None, **facts: Any) -> dict[str, Any]:
@@ -124,10 +127,7 @@ def test_a_mirror_of_a_static_pod_is_known_by_its_annotation() -> None:
 
 def test_the_pods_of_one_template_share_their_containers() -> None:
     spec = spec_of(a_container({"sleep": {"seconds": 95}}))
-    pods, version, more = decode_details_page(
-        page(an_object(spec=spec), an_object(meta={"uid": "2"}, spec=spec), more="next")
-    )
-    assert (version, more) == ("7", "next")
+    pods = details_on(page(an_object(spec=spec), an_object(meta={"uid": "2"}, spec=spec), more="next"))
     assert pods[0].containers is pods[1].containers
 
 
@@ -148,7 +148,7 @@ def test_the_pods_of_one_template_share_their_containers() -> None:
 )
 def test_what_is_not_a_list_of_pods_is_refused(body: bytes) -> None:
     with pytest.raises(KubernetesError):
-        decode_details_page(body)
+        details_on(body)
 
 
 class Api:
@@ -158,7 +158,7 @@ class Api:
         self.answers = answers
         self.asked: list[tuple[str, dict[str, str]]] = []
 
-    async def get(self, path: str, query: dict[str, str]) -> bytes:
+    async def get(self, path: str, query: dict[str, str], *, most: int = 0) -> bytes:
         self.asked.append((path, dict(query)))
         if path not in self.answers:
             raise NotFoundError("HTTP 404")
@@ -339,7 +339,7 @@ PODS = st.builds(
 def test_each_workload_of_any_pods_gets_a_finding_that_can_be_printed(
     pods: list[dict[str, Any]], width: int | None
 ) -> None:
-    found, _, _ = decode_details_page(page(*pods))
+    found = details_on(page(*pods))
     check_survey(found, width)
 
 
@@ -370,7 +370,7 @@ def test_a_thousand_spoilt_pods_are_evaluated_or_refused() -> None:
     for number in range(1_000):
         draw = Draw(f"details {number}")
         try:
-            pods, _, _ = decode_details_page(draw.document(whole))
+            pods = details_on(draw.document(whole))
         except KubernetesError:
             continue
         check_survey(pods, draw.choice((None, 80)))
@@ -402,7 +402,7 @@ def test_a_pod_whose_hooks_cannot_be_read_is_drained_all_the_same() -> None:
 
 
 def test_hooks_are_kept_up_to_a_bound_for_each_pod() -> None:
-    hooks = [{"exec": {"command": ["sh", "-c", "x" * 9_000]}}, {"httpGet": {"path": "/" + "x" * 9_000}}]
+    hooks = [{"exec": {"command": ["sh", "-c", "x" * 1_800]}}, {"httpGet": {"path": "/" + "x" * 1_800}}]
     many = [a_container(hooks[number % 2], name=f"c{number}") for number in range(150)]
     many[5] = a_container({"sleep": {"seconds": 5}}, name="c5")
     containers = details_from(an_object(spec={"containers": many})).containers
@@ -415,10 +415,11 @@ def test_hooks_are_kept_up_to_a_bound_for_each_pod() -> None:
     "hook",
     [
         {"exec": {"command": [""] * 700_000}},
+        {"exec": {"command": ["sh"] * (MAX_HOOK_WORDS + 1)}},
         {"exec": {"command": ["sh", "-c", "x" * MAX_HOOK_BYTES]}},
         {"httpGet": {"path": "/", "httpHeaders": [{}] * 700_000}},
     ],
-    ids=["empty strings", "a long text", "headers"],
+    ids=["empty strings", "many words", "a long text", "headers"],
 )
 def test_a_hook_of_any_size_costs_its_bytes_once_and_nothing_is_kept(hook: Any) -> None:
     body = json.dumps(an_object(spec=spec_of(a_container(hook)))).encode()

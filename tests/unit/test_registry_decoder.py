@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.silence import silence_of
-from controller.eureka.registry_decoder import CONTRADICTORY_POD_UID, NonsenseError, decode_all, decode_instance
+from controller.eureka.registry_decoder import CONTRADICTORY_POD_UID, NonsenseError, decode_instance
+from tests.unit.registries import read_all
 
 REGISTERED, RENEWED = 1_748_779_200_123, 1_748_779_290_456
 
@@ -44,7 +45,7 @@ def one(**changes: Any) -> Any:
 
 def everything(application: Any) -> Any:
     body = {"applications": {"versions__delta": "1", "apps__hashcode": "UP_1_", "application": application}}
-    return decode_all(json.dumps(body).encode())
+    return read_all(json.dumps(body).encode())
 
 
 def test_an_instance_is_read() -> None:
@@ -160,7 +161,7 @@ def test_an_instance_in_the_registry_may_lack_its_lease() -> None:
     ids=lambda body: repr(body[:30]),
 )
 def test_nonsense_is_reported_as_such_in_one_short_line(body: bytes) -> None:
-    for decode in (decode_instance, decode_all):
+    for decode in (decode_instance, read_all):
         with pytest.raises(NonsenseError) as caught:
             decode(body)
         assert len(str(caught.value)) < 200
@@ -169,7 +170,7 @@ def test_nonsense_is_reported_as_such_in_one_short_line(body: bytes) -> None:
 
 @given(st.binary(max_size=100) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_an_answer_or_nonsense(body: bytes) -> None:
-    for decode in (decode_instance, decode_all):
+    for decode in (decode_instance, read_all):
         with pytest.raises(NonsenseError):
             decode(body)
 
@@ -206,7 +207,7 @@ def test_one_unreadable_instance_does_not_hide_the_others() -> None:
     good = {"app": "ORDERS", "instanceId": "good", "ipAddr": "10.1.0.7"}
     bad = {"app": "ORDERS", "instanceId": {"not": "text"}}
     body = json.dumps({"applications": {"application": [{"name": "ORDERS", "instance": [bad, good]}, 7]}}).encode()
-    assert [instance.id for instance in decode_all(body)] == ["good"]
+    assert [instance.id for instance in read_all(body)] == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -282,4 +283,4 @@ def test_a_registration_is_dated_by_our_clock_and_a_renewal_by_the_nodes() -> No
 @pytest.mark.parametrize("applications", [{}, {"versions__delta": "1", "apps__hashcode": ""}, {"applicatio": []}, []])
 def test_a_list_without_its_applications_is_no_empty_registry(applications: Any) -> None:
     with pytest.raises(NonsenseError):
-        decode_all(json.dumps({"applications": applications}).encode())
+        read_all(json.dumps({"applications": applications}).encode())

@@ -91,7 +91,27 @@ def test_the_annotation_wins_over_the_namespace_and_that_over_the_default(
     namespace: str, annotation: str | None, expected: list[str]
 ) -> None:
     notes = {} if annotation is None else {"region": annotation}
-    assert regions(terminating(a_pod(namespace=namespace, annotations=notes))) == expected
+    open_to_others = replace(ROUTING, sends_to_others=True)
+    assert regions(terminating(a_pod(namespace=namespace, annotations=notes)), open_to_others) == expected
+
+
+def test_a_region_that_the_settings_do_not_name_is_refused_by_name() -> None:
+    for text in ("mars-1", "eu,mars-1", "*,mars-1"):
+        reason = refusal(terminating(a_pod(annotations={"region": text})))
+        assert reason.code is ReasonCode.no_region
+        assert "'mars-1'" in reason.detail
+        assert "routing.other_regions: send" in reason.detail
+
+
+def test_no_pod_asks_for_more_than_sixteen_regions() -> None:
+    names = [f"r-{number}" for number in range(17)]
+    routing = replace(ROUTING, known=tuple(names))
+    assert len(regions(terminating(a_pod(annotations={"region": ",".join(names[:16])})), routing)) == 16
+    assert len(regions(terminating(a_pod(annotations={"region": "*"})), routing)) == 17
+    for sends_to_others in (False, True):
+        open_to_others = replace(routing, sends_to_others=sends_to_others)
+        reason = refusal(terminating(a_pod(annotations={"region": ",".join(names)})), open_to_others)
+        assert "17 regions; more than 16 is not believed" in reason.detail
 
 
 def test_a_default_of_all_regions_means_every_known_one() -> None:

@@ -101,12 +101,14 @@ def test_the_very_pod_comes_back_only_from_a_lost_node() -> None:
     assert isinstance(decide(out(), pod=back, held=lost), GiveBack)
 
 
-def test_a_nodes_address_is_held_by_recent_pods_of_the_namespace_only() -> None:
-    shared = a_pod("uid-2", name="other", host_network=True, created_at=at(40))
-    assert may_have_taken_over(shared, TAKEN)
-    assert not may_have_taken_over(replace(shared, created_at=at(-3600)), TAKEN)
-    assert not may_have_taken_over(replace(shared, namespace="elsewhere"), TAKEN)
-    assert not may_have_taken_over(replace(shared, ip=""), TAKEN)
+def test_a_nodes_address_is_held_by_recent_pods_of_the_workload_only() -> None:
+    shared = a_pod("uid-2", name="agent-x2k4q", host_network=True, created_at=at(40))
+    taken = replace(TAKEN, pod="agent-nlttw")
+    assert may_have_taken_over(shared, taken)
+    assert not may_have_taken_over(replace(shared, created_at=at(-3600)), taken)
+    assert not may_have_taken_over(replace(shared, namespace="elsewhere"), taken)
+    assert not may_have_taken_over(replace(shared, name="proxy-x2k4q"), taken)
+    assert not may_have_taken_over(replace(shared, ip=""), taken)
 
 
 @pytest.mark.parametrize("ip", ["", "127.0.0.1", "192.168.0.4"])

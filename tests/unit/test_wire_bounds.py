@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from msgspec import ValidationError
 
+from controller.bounds import MAX_ADDRESSES, MAX_BODY_BYTES
 from controller.domain.events import Outcome, make_event
-from controller.domain.pods import MAX_ADDRESSES
 from controller.domain.tracking import MAX_SHARING
 from controller.flows.drain_log import MAX_LIVING
-from controller.messages.codec import MAX_BODY_BYTES, encode_entry, encode_item
+from controller.messages.codec import encode_entry, encode_item
 from tests.unit.building import a_command, a_living_pod, a_progress, a_reason, a_target, an_instance, at
 
 

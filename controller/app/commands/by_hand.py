@@ -19,6 +19,7 @@ from controller.domain.replay_plan import Requester
 from controller.errors import DrainControllerError
 from controller.flows.publisher import Publisher
 from controller.kube.client import KubeApi
+from controller.kube.corrected_feed import ClusterClock
 from controller.kube.listing import read_pod
 from controller.ops.tables import drains_table
 from controller.rabbit.stream import StreamFollower
@@ -34,7 +35,9 @@ POLL_INTERVAL = 0.2
 async def drain(settings: Settings, key: tuple[str, str], requester: Requester) -> int:
     """Take a living pod out of service; return the exit status."""
     async with KubeApi() as api:
-        pod = await read_pod(api, *key)
+        cluster_clock = ClusterClock(api.date, clock=now)
+        await cluster_clock.measure()
+        pod = cluster_clock.corrected(await read_pod(api, *key))
         _, tracker = await track(api, namespaces=[key[0]], page_size=settings.watch.page_size)
     items = drains_of(pod, routing_of(settings), tracker.sharing(pod), requester)
     if isinstance(items, str):

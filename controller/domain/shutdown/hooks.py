@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import assert_never
 
-from controller.domain.shutdown.pod_details import MAX_HOOK_BYTES, Exec, Hook, HttpGet, Sleep, TcpSocket, TooLong
+from controller.bounds import MAX_HOOK_BYTES
+from controller.domain.shutdown.pod_details import Exec, Hook, HttpGet, Sleep, TcpSocket, TooLong
 
 SHELLS = {"sh", "ash", "bash", "dash", "ksh"}
 """Not zsh, which ends when a pattern such as ``status?value=DOWN`` matches no file."""
@@ -62,7 +63,7 @@ class HookReading:
     """What its author may not know."""
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def read_hook(hook: Hook) -> HookReading:
     """Read it; pods of one template share the answer."""
     match hook:

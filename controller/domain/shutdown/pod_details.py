@@ -9,8 +9,6 @@ from controller.domain.pods import Pod
 
 DEFAULT_GRACE_SECONDS = 30
 """``terminationGracePeriodSeconds`` where nobody wrote one."""
-MAX_HOOK_BYTES = 20_000
-"""Bytes of JSON that are kept of the hooks of one pod together; nobody writes more by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A hook of any kind that is larger than ``MAX_HOOK_BYTES`` and is not kept."""
+    """A hook of any kind that is larger than bounds allow, and is not kept."""
 
 
 Hook = Exec | HttpGet | TcpSocket | Sleep | TooLong | None
@@ -90,3 +88,14 @@ class PodDetails:
     """A static pod: its node's kubelet reads it from a file."""
     ends: tuple[ContainerEnd, ...] = ()
     """One for each container, init containers among them, that has ended and is not running again."""
+
+
+def weight_of(details: PodDetails) -> int:
+    """Return about how many bytes it takes; pods of one template share their containers, which is not counted on."""
+    return 2_000 + sum(200 + 40 * len(one.ports) + _weight_of_hook(one.hook) for one in details.containers)
+
+
+def _weight_of_hook(hook: Hook) -> int:
+    if isinstance(hook, Exec):
+        return sum(60 + len(word) for word in hook.command)
+    return len(hook.path) if isinstance(hook, HttpGet) else 0

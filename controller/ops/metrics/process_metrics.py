@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry, Gauge, Info, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, disable_created_metrics, generate_latest
 
 from controller.ops.metrics.drain_metrics import DrainMetrics
 from controller.ops.metrics.region_metrics import RegionMetrics
@@ -14,6 +14,9 @@ from controller.ops.metrics.watch_metrics import WatchMetrics
 
 # When each counter began doubles their number, and answers nothing here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds. 0.05 is what one input may take; a probe waits for 3."""
 
 
 class Metrics:
@@ -34,11 +37,20 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
+        self.loop_lag = Histogram(
+            "eureka_drain_loop_lag_seconds",
+            "By how much the event loop was late, looked at four times a second: how long something kept everything "
+            "else from its turn. From every role.",
+            buckets=LAG_BUCKETS,
+            registry=self.registry,
+        ).observe
         drains = DrainMetrics(self.registry if watch or work else None, known={*regions, *work}, work=work)
         watched = WatchMetrics(self.registry if watch else None)
         self.recorded, self.retried = drains.recorded, drains.retried
         self.published, self.tracked, self.watch_silence = watched.published, watched.tracked, watched.silence
-        self.surveyed = RegionMetrics(self.registry if ops else None).surveyed
+        self.pods_too_large = watched.too_large
+        regions_seen = RegionMetrics(self.registry if ops else None)
+        self.surveyed, self.unrouted = regions_seen.surveyed, regions_seen.unrouted
         self.shut_down = ShutdownMetrics(self.registry if ops else None).shut_down
 
     def readiness(self, checks: Mapping[str, Callable[[], bool]]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from controller.domain.region_state import RegionState
+from controller.domain.region_state import QueueState, RegionState
 
 
 class RegionMetrics:
@@ -45,6 +46,12 @@ class RegionMetrics:
             ["region", "node"],
             registry=registry,
         )
+        self._unrouted = Gauge(
+            "eureka_drain_unrouted_messages",
+            "Messages for regions that nobody has declared, or whose queue is missing; they wait for a day at most, "
+            "and 10,000 at most. From ops.",
+            registry=registry,
+        )
         self._differing = Gauge(
             "eureka_drain_nodes_differ_seconds",
             "For how long the region's nodes have shown different registries; below 90 s it is caches; 0: they agree. "
@@ -63,6 +70,10 @@ class RegionMetrics:
             self._reachable.labels(state.region, node.node).set(int(node.reachable))
         differing = state.looked_at - state.differ_since if state.differ_since else None
         self._differing.labels(state.region).set(_seconds(differing))
+
+    def unrouted(self, queue: QueueState | None) -> None:
+        """Show what waits for nobody; no number while it cannot be counted."""
+        self._unrouted.set(queue.messages if queue is not None else math.nan)
 
 
 def _show(gauge: Gauge, region: str, number: int | None) -> None:

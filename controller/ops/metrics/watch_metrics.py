@@ -32,6 +32,11 @@ class WatchMetrics:
             "From watch.",
             registry=registry,
         )
+        self._too_large = Gauge(
+            "eureka_drain_pods_too_large",
+            "Pods that are too large to be read, and so are not drained. From watch.",
+            registry=registry,
+        )
         for cause in Cause:
             self._published.labels(cause.value)
 
@@ -43,6 +48,10 @@ class WatchMetrics:
         """Show what the watch holds."""
         self._pods.set(pods)
         self._backlog.set(backlog)
+
+    def too_large(self, count: Callable[[], int]) -> None:
+        """Ask at each scrape."""
+        self._too_large.set_function(count)
 
     def silence(self, silence: Callable[[], timedelta]) -> None:
         """Ask at each scrape."""

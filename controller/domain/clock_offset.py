@@ -1,8 +1,8 @@
-"""How far a node's clock is ahead of ours, by the ``Date`` of its answers.
+"""How far a server's clock is ahead of ours, by the ``Date`` of its answers.
 
-Registrations bear the node's time, and pods that of the cluster. The header has whole seconds, so what is measured is
-good for a second or two; the estimate stays as it is while measurements agree with it, so that times which are
-compared with each other do not shift between two looks.
+Registrations bear a Eureka node's time, and pods that of the API server. The header has whole seconds, so what is
+measured is good for a second or two; the estimate stays as it is while measurements agree with it, so that times which
+are compared with each other do not shift between two looks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HALF_A_SECOND = timedelta(milliseconds=500)
 
 
 class ClockOffset:
-    """One node's; zero until an answer shows otherwise."""
+    """One server's; zero until an answer shows otherwise."""
 
     def __init__(self) -> None:
         self.ahead = timedelta(0)

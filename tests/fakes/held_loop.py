@@ -1,0 +1,68 @@
+"""How long one callback keeps the event loop from everything else, and how much memory some work takes at most."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+MAX_HELD = 0.05
+"""Seconds: whoever asks for a probe, or has another pod drained, waits no longer for one input."""
+
+
+@dataclass
+class Held:
+    """The longest callback so far."""
+
+    seconds: float = 0.0
+    callback: str = ""
+
+    def check(self) -> None:
+        """Fail when a callback has held the loop for too long."""
+        assert self.seconds < MAX_HELD, f"{self.callback} held the loop for {1000 * self.seconds:.0f} ms"
+
+
+@asynccontextmanager
+async def longest_callback() -> AsyncIterator[Held]:
+    """Measure what runs in this thread's loop meanwhile.
+
+    By CPU time: on a busy machine the time that passes is the others'.
+    """
+    held, run = Held(), asyncio.Handle._run
+
+    def measured(handle: asyncio.Handle) -> None:
+        begun_at = time.thread_time()
+        run(handle)
+        took = time.thread_time() - begun_at
+        if took > held.seconds:
+            held.seconds, held.callback = took, repr(handle)[:200]
+
+    with patch.object(asyncio.Handle, "_run", measured):
+        await asyncio.sleep(0)
+        yield held
+        await asyncio.sleep(0)  # what ends now has its callback's end still to come
+
+
+@dataclass
+class Peak:
+    """What was allocated at most, beyond what there was before."""
+
+    megabytes: float = 0.0
+
+
+@contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Measure what Python allocates meanwhile, in every thread."""
+    peak: Any = Peak()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        yield peak
+        peak.megabytes = (tracemalloc.get_traced_memory()[1] - before) / 2**20
+    finally:
+        tracemalloc.stop()
