@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -39,6 +39,10 @@ class Sample:
     def serves(self) -> bool:
         """Whether every node gives it to clients, and keeps no override."""
         return all(one == "UP" for one in self.seen)
+
+    def without(self, nodes: Collection[int]) -> "Sample":
+        """What the other nodes said."""
+        return Sample(self.at, tuple(one for number, one in enumerate(self.seen) if number not in nodes))
 
     @property
     def served(self) -> bool:

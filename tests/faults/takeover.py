@@ -8,7 +8,7 @@ every node, straight from the registry.
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import assert_never
@@ -193,7 +193,7 @@ class Takeover:
         first = next((sample.at for sample in self.samples if sample.at >= after and sample.serves), None)
         return None if first is None else max(0.0, first - begin)
 
-    def lost(self, settled_at: float = 0.0, restarted: int | None = None) -> list[str]:
+    def lost(self, settled_at: float = 0.0, restarted: Collection[int] = ()) -> list[str]:
         """What was seen of a dead process that served.
 
         A node that restarts copies its peer's answer to callers, which is up to 30 s old: until `settled_at` it may
@@ -206,12 +206,16 @@ class Takeover:
             one
             for one in self.samples
             if self.out_at < one.at < up_at - LOOK_TIMEOUT
-            and Sample(one.at, one.seen if one.at > settled_at else _without(one.seen, restarted)).served
+            and (one if one.at > settled_at else one.without(restarted)).served
         ]
         if not dead:
             return []
         who = "nobody" if self.new is None else "the new one"
         return [f"{self.label} served {len(dead)} times while {who} had not said UP: {self._text(dead)}"]
+
+    def known_at(self, since: float) -> float | None:
+        """When every node had heard of the new one, at that time or later; before, there is nothing to give back."""
+        return next((one.at for one in self.samples if one.at >= since and not {None, "absent"} & {*one.seen}), None)
 
     def harm(self, settled_at: float = 0.0, *, may_be_out: bool = True) -> list[str]:
         """What was seen of the new process that stopped serving, or was out although it may never be.
@@ -282,7 +286,3 @@ class Takeover:
                 assert_never(self.kind)
         registration = Registration(self.app, instance_id, one.ip, host, port, self.renewal_seconds)
         return self.street.client(registration, self.dice.randrange(2) if node is None else node)
-
-
-def _without(seen: tuple[str | None, ...], node: int | None) -> tuple[str | None, ...]:
-    return tuple(one for number, one in enumerate(seen) if number != node)

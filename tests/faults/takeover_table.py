@@ -31,8 +31,8 @@ class EndedTakeover:
     """When it was to serve from: it had said UP, and every node was there."""
     settled_at: float = 0.0
     """When a node that was away has heard what its peer kept for it."""
-    restarted: int | None = None
-    """That node."""
+    restarted: tuple[int, ...] = ()
+    """Those nodes."""
 
     @property
     def took(self) -> float | None:
@@ -42,9 +42,7 @@ class EndedTakeover:
     @property
     def harm(self) -> list[str]:
         """What was seen of the new process that was out when it may not be."""
-        # What every node has forgotten, nobody sets again.
-        may_be_out = self.takeover.kind.leaves_override and self.between is not Between.nodes_restarted
-        return self.takeover.harm(self.settled_at, may_be_out=may_be_out)
+        return self.takeover.harm(self.settled_at, may_be_out=self.takeover.kind.leaves_override)
 
     @property
     def lost(self) -> list[str]:

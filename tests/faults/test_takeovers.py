@@ -32,6 +32,8 @@ CHOSEN = os.environ.get("TAKEOVER_KINDS", "").split()
 MANY = (*FEW, Kind.unregistered, Kind.deregistered)
 KINDS = tuple(kind for kind in Kind if kind.name in CHOSEN) or (MANY if ALL else FEW)
 AT_ONCE = 100
+START_INTERVAL = 0.3
+"""Seconds between the first ones."""
 MAX_AGE = 20.0 if ALL else 2.0
 """Seconds that an old one has been registered when it is deleted: some are no older than the clocks may differ."""
 RETENTION = 25.0
@@ -47,6 +49,8 @@ async def test_who_takes_over_a_drained_id_serves_within_seconds_for_good(
     stages: Stages, note_takeovers: NoteTakeovers
 ) -> None:
     async def run(takeover: Takeover) -> None:
+        if takeover.number < AT_ONCE:
+            await asyncio.sleep(takeover.number * START_INTERVAL)
         await takeover.begin()
         await asyncio.sleep(takeover.dice.uniform(0, MAX_AGE))
         await pass_on(takeover)
@@ -75,7 +79,7 @@ async def test_who_takes_over_after_a_restart_of_eureka_serves_for_good(
     down = dice.randrange(2)
     nodes = [eureka_pair.nodes[down]] if between is Between.node_restarted else eureka_pair.nodes[:: 1 - 2 * down]
     kinds = [kind for kind in KINDS if kind.leaves_override or between is Between.node_restarted]
-    begins: dict[Takeover, float] = {}
+    begins: dict[Takeover, float | None] = {}
     restarted = asyncio.Event()
 
     async def come(takeover: Takeover) -> None:
@@ -87,8 +91,9 @@ async def test_who_takes_over_after_a_restart_of_eureka_serves_for_good(
         await asyncio.sleep(takeover.dice.uniform(0, 5 if ALL else 1))
         await take_over(takeover)
         await restarted.wait()
-        begins[takeover] = max(takeover.up_at or 0.0, back_at)
         await watch_on(takeover, until_retained=ALL)
+        # From when every node has heard of it: a node that is back hears from its peer for the first time after seconds.
+        begins[takeover] = takeover.known_at(max(takeover.up_at or 0.0, back_at))
 
     async with stages.make(
         (-(-RUNS // TURNS // 2) if ALL else RUNS) * len(kinds),
@@ -106,8 +111,9 @@ async def test_who_takes_over_after_a_restart_of_eureka_serves_for_good(
         back_at = time.monotonic()
         restarted.set()
         await coming
-        settled_at, restarted_node = 0.0, None
-        if between is Between.node_restarted:
-            settled_at, restarted_node = back_at + SETTLES_WITHIN, down
-        ended = [EndedTakeover(one, between, begins.get(one), settled_at, restarted_node) for one in stage.takeovers]
+        restarted_nodes = tuple(eureka_pair.nodes.index(node) for node in nodes)
+        ended = [
+            EndedTakeover(one, between, begins.get(one), back_at + SETTLES_WITHIN, restarted_nodes)
+            for one in stage.takeovers
+        ]
         judge(stage, ended, note_takeovers)
