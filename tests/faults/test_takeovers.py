@@ -92,7 +92,7 @@ async def test_who_takes_over_after_a_restart_of_eureka_serves_for_good(
         await take_over(takeover)
         await restarted.wait()
         await watch_on(takeover, until_retained=ALL)
-        # From when every node has heard of it: a node that is back hears from its peer for the first time after seconds.
+        # From when every node has heard of it: one that is back hears of what is new from its peer, seconds later.
         begins[takeover] = takeover.known_at(max(takeover.up_at or 0.0, back_at))
 
     async with stages.make(
