@@ -1,6 +1,6 @@
 """Reads the audit log as a stranger would: plain AMQP, a stream, from the first message on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,9 +44,9 @@ def reason_of(event: Told) -> str:
 
 
 @asynccontextmanager
-async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[EventLog]:
-    """Follow the log. `also` is another region whose events are kept: "" is that of refusals before routing."""
-    log = EventLog(region)
+async def event_log(url: str, region: str, *, also: Iterable[str] = ("",)) -> AsyncIterator[EventLog]:
+    """Follow the log. `also` are other regions whose events are kept: "" is that of refusals before routing."""
+    log, regions = EventLog(region), {region, *also}
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=500)
@@ -54,7 +54,7 @@ async def event_log(url: str, region: str, *, also: str = "") -> AsyncIterator[E
 
         async def note(message: AbstractIncomingMessage) -> None:
             event = msgspec.json.decode(message.body)
-            if message.type == "drain.event" and event["region"] in (region, also):
+            if message.type == "drain.event" and event["region"] in regions:
                 log.events.append(event)
             await message.ack()
 

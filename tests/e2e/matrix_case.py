@@ -8,21 +8,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import dropwhile, pairwise, takewhile
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from tests.e2e.event_log import EventLog, reason_of
 from tests.e2e.matrix_endings import Ending
 from tests.e2e.matrix_ways import Home, Place, Sharing, Way
-from tests.faults.takeovers import Client, Sample, Street
+from tests.faults.street import LINGERS, Sample, Street, changes
+from tests.stack.eureka_client import Client
 from tests.stack.node import IP_ANNOTATION, Node
 from tests.stack.pod_process import PodProcess
 from tests.stack.waiting import NeverHappenedError, until
 from tests.stack.workloads import container, pod_spec
 
 INTERVAL = 0.4
-LINGERS = 2
-"""Seconds of preStop, in which a pod that was deleted with grace goes on heartbeating."""
 OUT_TIMEOUT = 10.0
 """Seconds until it must be out at every node."""
 END_TIMEOUT = 75.0
@@ -196,10 +195,10 @@ class Case:
     def record(self, log: EventLog) -> str:
         """All that was seen, for whoever looks for the cause."""
         lines = [f"{self.way.title} x {self.ending}: {self.client.registration}"]
-        lines += [f"  own: {_changes(self.own_samples, self.begun_at)}"]
-        lines += [f"  bystander {self.bystander.registration}: {_changes(self.bystander_samples, self.begun_at)}"]
+        lines += [f"  own: {changes(self.own_samples, self.begun_at)}"]
+        lines += [f"  bystander {self.bystander.registration}: {changes(self.bystander_samples, self.begun_at)}"]
         if self.successor_samples:
-            lines += [f"  successor: {_changes(self.successor_samples, self.begun_at)}"]
+            lines += [f"  successor: {changes(self.successor_samples, self.begun_at)}"]
         for event in log.events:
             if event["uid"] == self.pod.uid or event["instance_id"] == self.bystander.registration.instance_id:
                 lines.append(
@@ -336,12 +335,6 @@ class Case:
             else next(n for n in (self.node, self.street.cluster.node) if one.uid in n.pods)
         )
         return Place(self.app, one.name, one.uid, ip, node.name, node.ip, self.number)
-
-
-def _changes(samples: Sequence[Sample], begun_at: float) -> str:
-    """What was shown, each change once."""
-    changes = [*samples[:1], *(two for one, two in pairwise(samples) if one.seen != two.seen)]
-    return "; ".join(f"{sample.at - begun_at:+.1f} s {list(sample.seen)}" for sample in changes)
 
 
 def _text(samples: Sequence[Sample], begun_at: float) -> str:

@@ -6,8 +6,8 @@ import asyncio
 from enum import StrEnum
 from typing import Protocol
 
-from tests.faults.takeovers import Client
 from tests.stack.cluster import Cluster
+from tests.stack.eureka_client import Client
 from tests.stack.node import Node
 from tests.stack.pod_process import PodProcess
 from tests.stack.waiting import until

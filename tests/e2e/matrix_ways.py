@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.faults.takeovers import Registration
+from tests.stack.eureka_client import Registration
 
 RENEWAL_SECONDS = 2
 

@@ -23,6 +23,7 @@ class Product:
     region: str
     processes: list[ControllerProcess]
     log: EventLog
+    broker_url: str
 
     def output(self) -> str:
         """What the processes logged."""
@@ -39,9 +40,13 @@ async def product(
     *,
     roles: Sequence[Sequence[str]] = TOGETHER,
     settings: Mapping[str, str] | None = None,
+    also: Mapping[str, Sequence[str]] | None = None,
     started: bool = True,
 ) -> AsyncIterator[Product]:
-    """Run it; at the end it must stop by itself, with status 0 and without a traceback."""
+    """Run it; at the end it must stop by itself, with status 0 and without a traceback.
+
+    `also` are further regions; a pod that names none goes to that of `eureka`.
+    """
     region = f"eu-{secrets.token_hex(3)}"
     urls = list(eureka) if not isinstance(eureka, EurekaNodes) else eureka.urls
     processes = [
@@ -49,11 +54,12 @@ async def product(
             *(region if word == "REGION" else word for word in words),
             log=folder / f"{region}-{number}.log",
             broker=broker.url,
-            regions={region: urls},
+            regions={region: urls, **(also or {})},
             kubeconfig=cluster.kubeconfig,
             settings={
                 "watch.namespaces": namespace,
                 "watch.cluster": region,
+                "routing.default_regions": region,
                 "retention": "3s",
                 "retry.max_backoff": "2s",
                 "log.level": "DEBUG",
@@ -68,8 +74,8 @@ async def product(
         if started:
             for process in processes:
                 await process.start()
-        log = await ended.enter_async_context(event_log(broker.url, region, also=""))
-        yield Product(region, processes, log)
+        log = await ended.enter_async_context(event_log(broker.url, region, also=("", *(also or {}))))
+        yield Product(region, processes, log, broker.url)
     for process in processes:
         text = process.log.read_text()
         assert "Traceback" not in text, text

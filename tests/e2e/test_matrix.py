@@ -19,8 +19,8 @@ from tests.e2e.matrix_endings import Ending, end
 from tests.e2e.matrix_page import Cell
 from tests.e2e.matrix_ways import WAYS
 from tests.e2e.product import product
-from tests.faults.takeovers import Street, street
-from tests.stack.cluster import Cluster
+from tests.faults.street import Street, street
+from tests.stack.cluster import Cluster, fresh_namespace
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.node import Node
 from tests.stack.rabbitmq import RabbitMq
@@ -45,7 +45,7 @@ async def test_each_registration_goes_with_its_pod_and_no_other(
         product(tmp_path, cluster, broker, eureka_pair, namespace) as running,
         street(cluster, eureka_pair, namespace) as place,
         _dying_node(cluster, tmp_path / "pods", f"node-{place.mark}") as node,
-        _namespace_beside(cluster, f"{namespace}-other") as other,
+        fresh_namespace(cluster) as other,
     ):
         cases = [Case(way, ending, place, node, WAYS.index(way) + 1, other) for way in CHOSEN]
         try:
@@ -106,13 +106,3 @@ async def _dying_node(cluster: Cluster, folder: Path, name: str) -> AsyncIterato
         node.reconnect()
         await node.stop()
         await cluster.client.delete("nodes", name, None)
-
-
-@asynccontextmanager
-async def _namespace_beside(cluster: Cluster, name: str) -> AsyncIterator[str]:
-    """One that is not watched."""
-    await cluster.client.create("namespaces", {"metadata": {"name": name}}, None)
-    yield name
-    for one in await cluster.client.list("pods", name):
-        await cluster.client.delete("pods", one["metadata"]["name"], name, grace_seconds=0)
-    await cluster.client.delete("namespaces", name, None)

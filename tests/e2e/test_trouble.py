@@ -1,14 +1,20 @@
 """What goes wrong around the product, and what it must do all the same."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import aio_pika
 import msgspec
 
+from controller.rabbit.topology import declare_one, streams
+from controller.settings.model import BrokerSettings
 from tests.e2e.event_log import event_log, messages_of, reason_of
 from tests.e2e.product import APART, product
 from tests.e2e.test_causes import BY_TEMPLATE, serving
+from tests.faults.street import street
+from tests.faults.takeover import QUICK, Kind, Takeover
+from tests.faults.takeover_stage import SETTINGS
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.observing import running_pod, shown_everywhere
@@ -218,3 +224,35 @@ async def test_a_deleted_event_log_keeps_nothing_in_service_and_is_there_again(
             await cluster.client.delete("pods", "later", namespace)
             await log.wait_for("later", "removed")
             assert {"requested", "out_of_service", "removed"} <= {*log.outcomes("at-once")}
+
+
+async def test_a_log_declared_anew_by_another_is_followed_from_its_beginning(
+    tmp_path: Path, cluster: Cluster, empty_broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    # Without removal a drain looks no more at an id that names its pod: only who follows the log gives it back.
+    settings = {**SETTINGS, "remove": "false"}
+    async with (
+        product(tmp_path, cluster, empty_broker, eureka_pair, namespace, settings=settings, roles=APART),
+        street(cluster, eureka_pair, namespace) as place,
+    ):
+        for number in range(2):
+            one = Takeover(place, Kind.stateful, f"anew-{number}-{place.mark}", QUICK, random.Random(number))
+            try:
+                await one.begin()
+                await one.drain(outright=False)
+                await one.succeed()
+                await one.be_up()
+                await one.wait_for("UP")
+            finally:
+                await one.stop()
+            if number == 0:
+                await _declare_log_anew(empty_broker)
+
+
+async def _declare_log_anew(broker: RabbitMq) -> None:
+    """Before anybody else can."""
+    async with await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        for stream in streams(BrokerSettings().events_kept):
+            await channel.queue_delete(stream.name)
+            await declare_one(stream, channel)

@@ -1,7 +1,7 @@
-"""The servers of the table, started once, and the table itself at the end of the run."""
+"""The servers of the fault table, started once, and the tables at the end of the run: of faults, and of takeovers."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,9 @@ from tests.faults.audit import audit
 from tests.faults.network import network
 from tests.faults.result import Row, table
 from tests.faults.scene import Servers
+from tests.faults.takeover_stage import NoteTakeovers, Stages, seeded_dice
+from tests.faults.takeover_table import EndedTakeover
+from tests.faults.takeover_table import table as takeover_table
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.parts import toxiproxy_server
@@ -18,29 +21,47 @@ from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq
 
 ROWS = pytest.StashKey[list[Row]]()
+TAKEOVERS = pytest.StashKey[list[EndedTakeover]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "faults: a case of the fault table; all of them run with FAULTS=all")
     config.stash[ROWS] = []
+    config.stash[TAKEOVERS] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = config.stash[ROWS]
-    if not rows:
-        return
-    lines = table(rows)
-    terminalreporter.section("faults")
+    if rows := config.stash[ROWS]:
+        lines = table(rows)
+        _show(terminalreporter, "faults", lines)
+        if file := os.environ.get("FAULTS_TABLE"):
+            Path(file).write_text("\n".join(lines) + "\n")
+    if takeovers := config.stash[TAKEOVERS]:
+        _show(terminalreporter, "takeovers: seconds until UP at every node", takeover_table(takeovers))
+
+
+def _show(terminalreporter: pytest.TerminalReporter, title: str, lines: Sequence[str]) -> None:
+    terminalreporter.section(title)
     for line in lines:
         terminalreporter.write_line(line)
-    if file := os.environ.get("FAULTS_TABLE"):
-        Path(file).write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Callable[[Row], None]:
     """Puts a row into the table."""
     return request.config.stash[ROWS].append
+
+
+@pytest.fixture
+def note_takeovers(request: pytest.FixtureRequest) -> NoteTakeovers:
+    """Puts takeovers into their table."""
+    return request.config.stash[TAKEOVERS].extend
+
+
+@pytest.fixture
+def stages(tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str) -> Stages:
+    """Makes stages for takeovers."""
+    return Stages(tmp_path, cluster, broker, eureka_pair, namespace, seeded_dice())
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

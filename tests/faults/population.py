@@ -11,16 +11,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import aiohttp
-
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.pod_process import PodProcess
-from tests.stack.registry_client import RegistryClient, RegistryError
+from tests.stack.registry_client import UNREACHABLE, RegistryClient
 from tests.stack.waiting import until
 from tests.stack.workloads import container, pod, pod_spec
 
-UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, RegistryError)
 PATIENCE = 2.0
 """Seconds that a client waits for a node."""
 AT_ONCE = 16

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tests.faults.population import UNREACHABLE, Subject
+from tests.faults.population import Subject
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.registry_client import RegistryClient
+from tests.stack.registry_client import UNREACHABLE, RegistryClient
 from tests.stack.waiting import until
 
 PATIENCE = 1.0

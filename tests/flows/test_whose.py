@@ -123,13 +123,16 @@ async def test_a_nodes_copy_is_not_taken_for_that_of_a_living_pod_at_the_address
 
 
 @pytest.mark.parametrize("after", [1, 8], ids=["at once", "later"])
+@pytest.mark.parametrize("proved", [True, False], ids=["", "removed by force"])
 @pytest.mark.parametrize("host", ["orders-1", POD_IP], ids=["a name of its own", "nothing of its own"])
 @in_virtual_time
-async def test_a_new_pod_at_the_address_of_one_that_is_looked_for_is_never_out(host: str, after: float) -> None:
+async def test_a_new_pod_at_the_address_of_one_that_is_looked_for_is_never_out(
+    host: str, proved: bool, after: float
+) -> None:
     async with World() as world:
         await world.send()
         await asyncio.sleep(2)
-        await world.end()
+        await world.end(proved=proved)
         await asyncio.sleep(after)
         new = await world.process(APP, f"{host}:orders:8080", host=host)
         await world.until_idle()

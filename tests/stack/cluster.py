@@ -1,7 +1,9 @@
 """A cluster in which pods really run: the control plane, one node stand-in, kubectl and an admin client."""
 
 import os
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.stack.images import Host
@@ -53,3 +55,17 @@ class Cluster:
         """What kubectl printed, as admin."""
         env = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
         return await output_of("kubectl", *arguments, env=env, timeout=timeout)
+
+
+@asynccontextmanager
+async def fresh_namespace(cluster: Cluster) -> AsyncIterator[str]:
+    """Made, and removed with what is left in it, by force."""
+    name = f"test-{secrets.token_hex(4)}"
+    await cluster.client.create("namespaces", {"metadata": {"name": name}}, None)
+    yield name
+    for kind in ("deployments", "statefulsets", "daemonsets", "jobs", "replicasets"):
+        for owner in await cluster.client.list(kind, name):
+            await cluster.client.delete(kind, owner["metadata"]["name"], name)
+    for pod in await cluster.client.list("pods", name):
+        await cluster.client.delete("pods", pod["metadata"]["name"], name, grace_seconds=0)
+    await cluster.client.delete("namespaces", name, None)

@@ -6,18 +6,16 @@ session's event loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
 Trap: servers are shared, so a test takes names of its own (`namespace`, a fresh app) and repairs what it breaks.
 """
 
-import secrets
 from collections.abc import AsyncIterator
-from copy import copy
 
 import pytest
 import pytest_asyncio
 
 from tests.stack.authority import Authority
-from tests.stack.cluster import Cluster
+from tests.stack.cluster import Cluster, fresh_namespace
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.prerequisites import ReportProgress
-from tests.stack.rabbitmq import RabbitMq, ServerCertificates
+from tests.stack.rabbitmq import RabbitMq, ServerCertificates, empty_vhost
 from tests.stack.stack import Stack, report_on_stderr
 
 
@@ -64,23 +62,12 @@ async def cluster(report_progress: ReportProgress) -> AsyncIterator[Cluster]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def namespace(cluster: Cluster) -> AsyncIterator[str]:
     """A fresh namespace; what is left in it is removed by force."""
-    name = f"test-{secrets.token_hex(4)}"
-    await cluster.client.create("namespaces", {"metadata": {"name": name}}, None)
-    yield name
-    for kind in ("deployments", "statefulsets", "daemonsets", "jobs", "replicasets"):
-        for owner in await cluster.client.list(kind, name):
-            await cluster.client.delete(kind, owner["metadata"]["name"], name)
-    for pod in await cluster.client.list("pods", name):
-        await cluster.client.delete("pods", pod["metadata"]["name"], name, grace_seconds=0)
-    await cluster.client.delete("namespaces", name, None)
+    async with fresh_namespace(cluster) as name:
+        yield name
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def empty_broker(broker: RabbitMq) -> AsyncIterator[RabbitMq]:
     """The shared broker's virtual host ``empty``, in which nobody has declared anything yet."""
-    ours = copy(broker)
-    ours.url += "empty"
-    await broker.ctl("add_vhost", "empty")
-    await broker.ctl("set_permissions", "-p", "empty", "guest", ".*", ".*", ".*")
-    yield ours
-    await broker.ctl("delete_vhost", "empty")
+    async with empty_vhost(broker, "empty") as ours:
+        yield ours

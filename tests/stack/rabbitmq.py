@@ -11,6 +11,9 @@ A stopped broker keeps its data: `restart` finds durable queues again.
 import asyncio
 import os
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,3 +199,14 @@ class RabbitMq:
                 return answer.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+
+@asynccontextmanager
+async def empty_vhost(broker: RabbitMq, name: str) -> AsyncIterator[RabbitMq]:
+    """The broker's virtual host of that name, made and deleted."""
+    ours = copy(broker)
+    ours.url += name
+    await broker.ctl("add_vhost", name)
+    await broker.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+    yield ours
+    await broker.ctl("delete_vhost", name)

@@ -17,6 +17,10 @@ class RegistryError(RuntimeError):
     """The node answered with an unexpected status."""
 
 
+UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, RegistryError)
+"""What a call raises when its node does not answer as it should."""
+
+
 class RegistryClient:
     """Calls one node, whose URL ends in /eureka."""
 
@@ -80,6 +84,11 @@ class RegistryClient:
         """Deregister; False when it was absent."""
         return await self._call("DELETE", ["apps", app, instance_id]) is not None
 
+    async def forget(self, app: str, instance_id: str) -> bool:
+        """Deregister at this node alone, as a peer does that passes it on; False when it was absent."""
+        headers = {"x-netflix-discovery-replication": "true"}
+        return await self._call("DELETE", ["apps", app, instance_id], headers=headers) is not None
+
     async def put_status(self, app: str, instance_id: str, status: str) -> bool:
         """Set an override; False when the instance is absent."""
         return await self._call("PUT", ["apps", app, instance_id, "status"], {"value": status}) is not None
@@ -90,7 +99,12 @@ class RegistryClient:
         return await self._call("DELETE", ["apps", app, instance_id, "status"], params) is not None
 
     async def _call(
-        self, method: str, segments: list[str], params: dict[str, str] | None = None, body: object = None
+        self,
+        method: str,
+        segments: list[str],
+        params: dict[str, str] | None = None,
+        body: object = None,
+        headers: dict[str, str] | None = None,
     ) -> Any:
         """The decoded answer ({} when it is empty), or None for 404."""
         if self._session is None:
@@ -103,7 +117,7 @@ class RegistryClient:
             method,
             url,
             data=None if body is None else json.dumps(body),
-            headers={"Accept": "application/json", "Content-Type": "application/json"},
+            headers={"Accept": "application/json", "Content-Type": "application/json", **(headers or {})},
             allow_redirects=False,
         ) as answer:
             text = await answer.text()

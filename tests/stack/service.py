@@ -6,6 +6,7 @@ Run as `python -m tests.stack.service` with these variables:
     APP              the application's name
     POD_IP, PORT     where to listen (default 127.0.0.1 and 8080)
     INSTANCE_ID      default {ip}:{app}:{port}, much as Spring Cloud's
+    HOST_NAME        default the address
     RENEWAL_SECONDS  between heartbeats, default 30, as stock; LEASE_SECONDS default 90
     DEREGISTER       `true`: deregister at SIGTERM, as a well-behaved client does; default false: just end
     REFUSE_SIGTERM   `true`: ignore it, to be killed at the deadline
@@ -20,12 +21,9 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 from aiohttp import web
 
-from tests.stack.registry_client import RegistryClient, RegistryError
-
-_UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, RegistryError)
+from tests.stack.registry_client import UNREACHABLE, RegistryClient
 
 
 class Service:
@@ -36,6 +34,7 @@ class Service:
         self.ip = environ.get("POD_IP", "127.0.0.1")
         self.port = int(environ.get("PORT", "8080"))
         self.instance_id = environ.get("INSTANCE_ID") or f"{self.ip}:{self.app.lower()}:{self.port}"
+        self.host_name = environ.get("HOST_NAME")
         self.renewal_seconds = int(environ.get("RENEWAL_SECONDS", "30"))
         self.lease_seconds = int(environ.get("LEASE_SECONDS", "90"))
         self.deregisters = environ.get("DEREGISTER", "false") == "true"
@@ -90,6 +89,7 @@ class Service:
                 self.app,
                 self.instance_id,
                 ip=self.ip,
+                host=self.host_name,
                 port=self.port,
                 status=status,
                 lease_seconds=self.lease_seconds,
@@ -104,7 +104,7 @@ class Service:
     async def _at_first_node(self, call: Callable[[RegistryClient], Awaitable[bool]]) -> bool | None:
         """As Netflix's client: one node is asked, the next one only when that fails. None: no node answered."""
         for node in self.nodes:
-            with contextlib.suppress(*_UNREACHABLE):
+            with contextlib.suppress(*UNREACHABLE):
                 return await call(node)
         return None
 
