@@ -95,6 +95,10 @@ MAX_UNROUTED_BYTES = 64 * MIB
 MAX_UNROUTED_SECONDS = 86_400
 """For so long they wait: a region's first worker may come a day after its pods."""
 
+# What comes to the HTTP port.
+MAX_PORT_BYTES = 16 * MIB
+"""Of all connections together, requests and answers: the connection that holds most is cut first."""
+
 # Files that are mounted.
 MAX_FILE_BYTES = 1 * MIB
 """Of the settings, of a secret, of certificates: a system's whole bundle of authorities has about 200,000."""
@@ -103,8 +107,8 @@ MAX_FILE_BYTES = 1 * MIB
 # What one process may keep, as a share of the memory that it was given: in a larger container more is kept.
 USUAL_MEMORY = 512 * MIB
 """The limit of the containers in manifests/, and what is taken where nobody set a limit."""
-INDEX_SHARE = 0.27
-"""Of the memory, for the indexes of all regions that a process works in: 138 MiB of 512, some 28,000 instances."""
+INDEX_SHARE = 0.24
+"""Of the memory, for the indexes of all regions that a process works in: 122 MiB of 512, some 25,000 instances."""
 INDEX_ROOM = int(INDEX_SHARE * USUAL_MEMORY)
 LEDGER_SHARE = 0.08
 """Of the memory, for what the event log says of drains: 17,000 that hold an instance, of 2.4 kB each."""
@@ -114,7 +118,7 @@ MAX_GOING_PODS = 20_000
 MAX_GOING_BYTES = 24 * MIB
 """Of these together: 10,000 usual ones, or 1,500 with as many hooks as are read. The oldest are forgotten, and get a
 verdict without its reason."""
-USUAL_PODS = 30_000
+USUAL_PODS = 20_000
 """That a watch of the usual memory is planned for, of 1.6 kB each. There is no bound: a pod that is not kept would not
 be drained. ``eureka_drain_watched_pods`` shows how many there are."""
 
@@ -133,13 +137,17 @@ def ledger_entries(memory: int) -> int:
 MAX_SHARE = 0.6
 """Of the memory, for the sum: the rest is the allocator's, the interpreter's, and what nobody has thought of."""
 
-_PROCESS = {"the program itself": 70 * MIB, "a message, and the lines of the log": 1 * MIB}
+_PROCESS = {
+    "the program itself": 70 * MIB,
+    "a message, and the lines of the log": 1 * MIB,
+    "requests and answers of the HTTP port": MAX_PORT_BYTES,
+}
 _EVENTS = {"events that wait for the event log: 20,000 of 1 kB": 20 * MIB}
 _LEDGER = {"what the event log says of drains": int(LEDGER_SHARE * USUAL_MEMORY)}
 _INDEX = {"the indexes of all regions, while they are made anew": INDEX_ROOM}
 _WATCH = {
     "a page or an event, and its copy while it is decoded": 2 * MAX_OBJECT_BYTES,
-    "pods: 30,000 of 1.6 kB": USUAL_PODS * 1_600,
+    "pods: 20,000 of 1.6 kB": USUAL_PODS * 1_600,
     "pods on their way out": MAX_GOING_BYTES,
     "ends that wait for the broker: 20,000 of 1 kB": 20 * MIB,
     "commands that no worker has answered: 20,000 of 1 kB": 20 * MIB,

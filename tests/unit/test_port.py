@@ -21,7 +21,7 @@ from controller.settings import HttpSettings
 from tests.stack.waiting import until
 
 CUT = "eureka_drain_http_connections_cut_total"
-LARGE = 8 * 1024 * 1024
+LARGE = 4 * 1024 * 1024
 
 
 class Served:
@@ -125,7 +125,7 @@ async def large(_: web.Request) -> web.Response:
 
 
 async def test_the_address_that_holds_the_most_is_cut_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAX_HELD_BYTES", 5 * LARGE)
+    monkeypatch.setattr(connections, "MAX_PORT_BYTES", 5 * LARGE)
     async with served(web.get("/large", large)) as port:
         kept = await port.send(GET % b"/large" + b"Connection: close\r\n\r\n", source="127.0.0.2")
         await asyncio.sleep(0.1)

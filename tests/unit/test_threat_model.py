@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.bounds import MAX_PORT_BYTES
 from controller.domain.candidates import MAX_INSTANCES
 from controller.flows.pod_events import MIN_INTERVAL
 from controller.ops.auth.decision_cache import ALLOWED_TTL
@@ -18,7 +19,6 @@ from controller.ops.port.connections import (
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_PEER,
     MAX_HEAD_BYTES,
-    MAX_HELD_BYTES,
     WRITE_TIMEOUT,
 )
 
@@ -98,6 +98,6 @@ def test_its_numbers_are_the_programs() -> None:
     assert f"{REQUEST_TIMEOUT:.0f} s a request, {MAX_BODY_BYTES // 1024} KiB a body" in TEXT
     assert f"{MAX_CONNECTIONS}, and {MAX_CONNECTIONS_PER_PEER} of one address" in TEXT
     assert f"{MAX_HEAD_BYTES // 1024} KiB and {HEAD_TIMEOUT:.0f} s for a request's headers" in TEXT
-    assert f"{MAX_HELD_BYTES // 1024**2} MiB for all connections together" in TEXT
+    assert f"{MAX_PORT_BYTES // 1024**2} MiB for all connections together" in TEXT
     assert f"cut after {WRITE_TIMEOUT:.0f} s" in TEXT
     assert f"{MAX_PEER_TOKENS} unknown ones of one address, then {PEER_TOKENS_PER_SECOND:.0f} a second" in TEXT

@@ -19,6 +19,8 @@ from typing import cast
 from aiohttp import web
 from loguru import logger
 
+from controller.bounds import MAX_PORT_BYTES
+
 MAX_CONNECTIONS = 512
 MAX_CONNECTIONS_PER_PEER = 256
 """Of one address, behind which may be a proxy with everybody."""
@@ -28,8 +30,6 @@ MAX_REQUEST_BYTES = 512 * 1024
 """What may come before the answer: two reads of the transport, so that whoever sends too much still gets its answer."""
 MAX_WAITING_REQUESTS = 4
 """Requests that were sent before the first of them was answered."""
-MAX_HELD_BYTES = 32 * 1024 * 1024
-"""Of all connections together: requests that are not answered, and answers that are not read."""
 HEAD_TIMEOUT = 10.0
 """Seconds from a connection, or from a request's first byte, to the end of its headers."""
 WRITE_TIMEOUT = 20.0
@@ -249,7 +249,7 @@ class Connections:
         """
         held = {one: one.held for one in self._all.values()}
         total = sum(held.values())
-        while total > MAX_HELD_BYTES:
+        while total > MAX_PORT_BYTES:
             by_peer: Counter[str] = Counter()
             for one, size in held.items():
                 by_peer[one.peer] += size
