@@ -77,6 +77,17 @@ MAX_POD_UID_LENGTH = 128
 # The broker.
 MAX_BODY_BYTES = 256 * KIB
 """Of a message. A command with 64 instances and 64 living pods stays below it."""
+MAX_HELD_BYTES = 16 * MIB
+"""Of the messages of one region that a worker holds at a time: 8,000 usual ones, or 64 of the largest; the others go
+back until there is room. Decoded, they take some times as much."""
+MAX_HEADER_LENGTH = 1_000
+"""Characters of a message's header; only those that we read are kept."""
+MAX_DEAD_MESSAGES = 10_000
+"""Dead letters of a region that are held in memory."""
+MAX_DEAD_BYTES = 8 * MIB
+"""Of these together, for a command: 4,000 usual ones."""
+MAX_DEAD_BATCH_BYTES = 512 * KIB
+"""Of those that are fetched before they are looked at, and of all that the page shows: 250 usual ones."""
 MAX_UNROUTED = 10_000
 """Messages that wait for a region that nobody has declared; the oldest go."""
 MAX_UNROUTED_BYTES = 64 * MIB
@@ -135,8 +146,12 @@ _WATCH = {
     "drains whose Kubernetes Event is still to come: 5,000 of 3 kB": 15 * MIB,
     "hooks of 1,024 templates, and what they say": 2 * 1_024 * 2 * MAX_HOOK_BYTES,
 }
-_WORK = {"commands that are worked on: 1,000 of 16 kB": 16 * MIB}
-_OPS = {"drains with their timelines: 10,000 of 6 kB": 60 * MIB, "plans of replays": 16 * MIB}
+_WORK = {"commands that are worked on: 1,000 of 16 kB": MAX_HELD_BYTES}
+_OPS = {
+    "drains with their timelines: 10,000 of 6 kB": 60 * MIB,
+    "plans of replays": 16 * MIB,
+    "dead letters, and the next": 2 * MAX_DEAD_BATCH_BYTES,
+}
 
 HELD: dict[str, dict[str, int]] = {
     "watch": {**_PROCESS, **_EVENTS, **_LEDGER, **_WATCH},

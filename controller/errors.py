@@ -4,7 +4,8 @@ DrainControllerError
 ├── SettingsError      report it in one line a mistake, exit 2
 ├── KubernetesError    back off and ask again
 ├── BrokerError        not confirmed: do it again, it may arrive twice
-│   └── StreamMissingError  nobody has written it yet: there is nothing to read
+│   ├── StreamMissingError  nobody has written it yet: there is nothing to read
+│   └── PartsMissingError  not ours to declare: go on with what is there, and name what is not
 ├── RegistryError      the region did not answer: try again later
 ├── MessageError       not a message of ours: dead-letter it with this reason
 └── BusyError          another replay is running, or this one is too large: wait, or choose fewer drains
@@ -13,6 +14,8 @@ DrainControllerError
 from __future__ import annotations
 
 from controller.domain.reason import Reason, ReasonCode
+
+MAX_NAMED = 8
 
 
 class DrainControllerError(Exception):
@@ -37,6 +40,17 @@ class BrokerError(DrainControllerError):
 
 class StreamMissingError(BrokerError):
     """A log that nobody has declared yet."""
+
+
+class PartsMissingError(BrokerError):
+    """Parts of the topology are not on the broker, and this user may not declare them."""
+
+    def __init__(self, names: list[str], refusal: str) -> None:
+        super().__init__(
+            f"the broker lacks {', '.join(names[:MAX_NAMED])}{' …' if len(names) > MAX_NAMED else ''}, "
+            f"and this user may not declare it ({refusal}); as an administrator: eureka-drain topology declare"
+        )
+        self.names = names
 
 
 class RegistryError(DrainControllerError):

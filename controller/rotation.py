@@ -99,8 +99,8 @@ def renewed(old: Settings, new: Settings) -> Settings:
     A URL's new user and password are used only if it still leads to the same place.
     """
     broker: dict[str, Any] = {name: getattr(new.broker, name) for name in ("ca_file", "cert_file", "key_file")}
-    if new.broker.url.place == old.broker.url.place:
-        broker["url"] = new.broker.url
+    if (new.broker.url.place, new.broker.hosts) == (old.broker.url.place, old.broker.hosts):
+        broker |= {name: getattr(new.broker, name) for name in ("url", "username", "password")}
     regions = {
         name: _renewed_region(region, new.regions[name]) if name in new.regions else region
         for name, region in old.regions.items()

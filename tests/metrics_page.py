@@ -19,10 +19,10 @@ SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
 HEAD = """\
 # Metrics
 
-Every process serves them at `/metrics` on `http.port`; which ones depends on its roles (`run` has all). A worker's
-counters begin at 0 for each outcome and reason of its regions. Sum what `watch` and `work` count over processes; take
-the largest of what `ops` shows, since each of its replicas sees the same. Two replicas of the watch count `requested`,
-and commands, twice.
+Every process serves them at `/metrics` on `http.metrics_port` (`http.port` until it is set), rendered at most once a
+second. Which ones depends on its roles (`run` has all). A worker's counters begin at 0 for each outcome and reason of
+its regions. Sum what `watch` and `work` count over processes; take the largest of what `ops` shows, since each of its
+replicas sees the same. Two replicas of the watch count `requested`, and commands, twice.
 
 The alerts made of them are in [manifests/components/prometheus](../manifests/components/prometheus), what to do about
 each in the [runbook](runbook.md), and a Grafana dashboard in

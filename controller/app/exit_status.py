@@ -10,6 +10,7 @@ from typing import Any
 
 from loguru import logger
 
+from controller.domain.printable import printable
 from controller.errors import DrainControllerError, SettingsError
 
 
@@ -29,7 +30,7 @@ def run_to_exit_status(task: Coroutine[Any, Any, int | None], *, plain: bool = F
             expected = isinstance(leaf, DrainControllerError | OSError)
             text = str(leaf) if expected else f"{type(leaf).__name__}: {leaf}"
             if plain:
-                print(f"eureka-drain: {text}", file=sys.stderr)
+                report(f"eureka-drain: {text}")
                 continue
             # A mistake of the program keeps its traceback, for whoever asks for it by the log's level.
             logger.bind(error=text).error("cannot go on")
@@ -49,8 +50,8 @@ def terminal_width() -> int | None:
 
 
 def report(text: str) -> None:
-    """Print a message, beside the data."""
-    print(text, file=sys.stderr)
+    """Print a message of one line, beside the data. It may quote what a pod, a server or another sender wrote."""
+    print(printable(text), file=sys.stderr)
 
 
 @contextmanager

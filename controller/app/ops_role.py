@@ -7,8 +7,9 @@ from datetime import timedelta
 from functools import partial
 
 from controller.app.assembly import Region, make_planner, now
-from controller.app.commands.drains import find_record, read_selected
-from controller.domain.dead_messages import DeadMessage
+from controller.app.commands.drains import find_records, read_selected
+from controller.app.dead_listing import LOOK_INTERVAL, look_at_dead_letters
+from controller.app.log_reads import LogReads
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
@@ -16,24 +17,23 @@ from controller.domain.replay_plan import ReplayItem, Requester
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
-from controller.errors import BrokerError, KubernetesError
+from controller.errors import KubernetesError
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns
-from controller.flows.requeue import hold_messages
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.kube.client import KubeApi
 from controller.kube.reviews import Reviews
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.session import SessionPages
 from controller.ops.metrics import Metrics
+from controller.ops.shared_answer import SharedAnswer
 from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
-from controller.ops.web.pages import MAX_MESSAGES, Pages, mistake_page, sign_in_page
+from controller.ops.web.pages import Pages, mistake_page, sign_in_page
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.rabbit.counts import QueueCounter
-from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import StreamFollower
 from controller.settings import OpsSettings, Settings
@@ -74,7 +74,9 @@ class OpsRole:
         log.readers += [self._live.apply, self._replay_runs.apply]
         ends.readers.append(self._live.apply_end)
         log.when_caught_up.append(self._go_live)
-        templates = environment()
+        self._log_reads = LogReads(lambda ids: find_records(self._settings, ids), self._read_older)
+        self._dead_letters = SharedAnswer(lambda: look_at_dead_letters(self._settings), lasts=LOOK_INTERVAL)
+        templates = environment(settings.ops.audiences)
         self._authorizer = Authorizer(settings.ops, reviews)
         site = Site(
             settings=settings,
@@ -85,13 +87,13 @@ class OpsRole:
             replay_runs=self._replay_runs,
             clock=now,
             is_read=lambda: log.caught_up,
-            read_older=self._older,
-            find=lambda drain_id: find_record(self._settings, drain_id),
-            dead_messages=self._dead_messages,
+            read_older=self._log_reads.older,
+            find=self._log_reads.find,
+            dead_messages=self._dead_letters.get,
         )
 
         session = SessionPages(self._authorizer, partial(sign_in_page, templates))
-        self.application = application(partial(mistake_page, templates))
+        self.application = application(partial(mistake_page, templates), settings.ops)
         self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
 
     def rotate_credentials(self, settings: Settings) -> None:
@@ -103,6 +105,7 @@ class OpsRole:
         """Stop replays between two drains, send listeners away, and see what was sent written down."""
         await self._replay_runs.close()
         self._live.close()
+        await self._log_reads.close()
         await self._publisher.finish(within)
 
     def _go_live(self) -> None:
@@ -116,22 +119,10 @@ class OpsRole:
 
     async def _plan(self, selection: Selection, requester: Requester, again: bool) -> list[ReplayItem]:
         planner, _ = await make_planner(self._settings, self._regions)
-        return await planner.plan(await self._older(selection), requester, again=again)
+        return await planner.plan(await self._log_reads.older(selection), requester, again=again)
 
-    async def _older(self, selection: Selection) -> list[DrainRecord]:
+    async def _read_older(self, selection: Selection) -> list[DrainRecord]:
         return await read_selected(self._settings, selection, limit=MAX_OLD_DRAINS)
-
-    async def _dead_messages(self) -> tuple[list[DeadMessage], list[str]]:
-        """Return the dead letters that can be read, and what is wrong with the regions whose cannot."""
-        messages: list[DeadMessage] = []
-        unreadable: list[str] = []
-        for name in self._settings.regions:
-            async with RabbitDeadLetterQueue(settings=self._settings.broker, region=name) as queue:
-                try:
-                    messages += await hold_messages({name: queue}, Selection(), limit=MAX_MESSAGES)
-                except BrokerError as error:
-                    unreadable.append(str(error))
-        return messages, unreadable
 
 
 async def api_of(settings: Settings, opened: AsyncExitStack) -> KubeApi | None:

@@ -47,9 +47,10 @@ from controller.kube.feed import feeds
 from controller.kube.node_feed import KubeNodeFeed
 from controller.kube.reviews import Reviews
 from controller.kube.rights import Rights, needs_of_ops, needs_of_watch
-from controller.ops.http import Checks, serve
 from controller.ops.loop_lag import observe_lag
 from controller.ops.metrics import Metrics
+from controller.ops.port.descriptors import raise_descriptor_limit
+from controller.ops.port.http_server import Checks, serve
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.link import Link
 from controller.rabbit.outbox import RabbitOutbox
@@ -118,6 +119,7 @@ def start(
     check_regions(settings, watch=watch, work=work)
     rotation = Rotation(sources, settings, regions=list(settings.regions) if ops else work)
     rotation.check()
+    raise_descriptor_limit()
     return run_to_exit_status(run_roles(settings, rotation, watch=watch, work=work, ops=ops))
 
 
@@ -161,6 +163,7 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
         process.tasks["loop lag"] = partial(observe_lag, process.metrics.loop_lag)
         process.tasks["rotation"] = partial(rotation.run, process.rotate_credentials)
         process.checks["broker connected"] = lambda: process.outbox.link.up
+        process.checks["topology declared"] = process.outbox.topology
         process.checks["event log read"] = lambda: process.log.caught_up
         watch_urgency, priorities = PriorityGate(), {name: PriorityGate() for name in work}
         # What the regions prove waits for unsent commands, and the watch's events wait for every region; but regions

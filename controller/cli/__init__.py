@@ -10,6 +10,7 @@ import typer
 
 from controller.cli import doctor_command, read_commands, role_commands, write_commands
 from controller.cli.options import Assignments, ConfigFile
+from controller.domain.printable import printable
 from controller.errors import SettingsError
 
 app = typer.Typer(
@@ -50,7 +51,7 @@ def main() -> None:
         app()
     except SettingsError as error:
         for problem in error.problems:
-            print(f"eureka-drain: {problem}", file=sys.stderr)
+            print(printable(f"eureka-drain: {problem}"), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)

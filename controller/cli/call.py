@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # a help text is not worth the import of everything
     from controller.settings import Settings
     from controller.settings.sources import Sources
 
+MAX_NAME_LENGTH = 200
+"""Characters of a user and a host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -132,15 +135,17 @@ def pod_of(text: str) -> tuple[str, str]:
 
 
 def requester(why: str) -> Requester:
-    """Return who sits at this terminal."""
-    import getpass
+    """Return who sits at this terminal, by the system's word: the environment may say anything."""
+    import pwd
     import socket
     from datetime import UTC, datetime
 
     from controller.domain.replay_plan import Requester
 
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user may have no name
         user = f"uid {os.getuid()}"
-    return Requester(by=f"{user}@{socket.gethostname()}"[:256], at=datetime.now(UTC), why=why[:2_000])
+    by = f"{user}@{socket.gethostname()}"[:MAX_NAME_LENGTH]
+    # The broker's account is all that was checked, and several persons may use it.
+    return Requester(by=f"{by}, not authenticated", at=datetime.now(UTC), why=why[:2_000])

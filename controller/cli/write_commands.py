@@ -137,6 +137,7 @@ TOPOLOGY_EXAMPLES = """\b
 Examples:
   eureka-drain topology                               what is there, and what is missing
   eureka-drain topology declare                       as an administrator, where processes may not
+  eureka-drain topology declare --keep                and again whatever is deleted, until SIGTERM
   eureka-drain topology move --from eu-old --to eu    after a region was renamed
 """
 
@@ -147,6 +148,7 @@ def topology(
     action: Annotated[TopologyAction, typer.Argument(help="move needs --from and --to.")] = TopologyAction.show,
     source: Annotated[str, typer.Option("--from", metavar="REGION", help="A region that is no more.")] = "",
     target: Annotated[str, typer.Option("--to", metavar="REGION", help="A region of the settings.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Declare, then run on: again, whatever is deleted.")] = False,
     output: OutputOption = Output.table,
 ) -> None:
     """Show what is on the broker, declare it, or move what waits for a region that the settings no longer name.
@@ -154,7 +156,15 @@ def topology(
     Exit status 1 when something is missing or has other arguments, or cannot be moved.
     """
     from controller.app.commands import broker_topology
+    from controller.app.topology_role import keep_topology
+    from controller.logs import configure
 
+    if keep and action is not TopologyAction.declare:
+        raise SettingsError(["--keep belongs to declare"])
+    if keep:
+        settings = call.load()
+        configure(settings.log)
+        raise typer.Exit(keep_topology(settings, call.sources))
     settings = call.prepare()
     if (action is TopologyAction.move) != bool(source and target):
         raise SettingsError(["move needs --from REGION and --to REGION, and nothing else does"])

@@ -25,6 +25,8 @@ class DeadMessage:
     died_at: datetime | None = None
     item: WorkItem | None = None
     problem: str = ""
+    size: int = 0
+    """Bytes of the item on the wire."""
 
     @property
     def drain_id(self) -> str | None:

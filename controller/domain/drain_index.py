@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.drain_record import DrainRecord, new_record
@@ -17,8 +17,17 @@ MAX_DRAINS = 50_000
 class DrainIndex:
     """Folds events into drains. Beyond ``limit`` the drain whose newest event is oldest is forgotten."""
 
-    def __init__(self, *, cluster: str = "", timelines: bool = False, limit: int = MAX_DRAINS) -> None:
+    def __init__(
+        self,
+        *,
+        cluster: str = "",
+        timelines: bool = False,
+        limit: int = MAX_DRAINS,
+        ids: Collection[str] = (),
+    ) -> None:
+        """``ids``: the only drains that are kept; none means all."""
         self._cluster = cluster
+        self._ids = frozenset(ids)
         self._timelines = timelines
         self._records: BoundedMap[str, DrainRecord] = BoundedMap(limit)
         self._ends: BoundedMap[str, PodEnd] = BoundedMap(limit)
@@ -29,6 +38,8 @@ class DrainIndex:
     def apply(self, entry: LogEntry) -> DrainRecord | None:
         """Take the next entry of the log, and return the drain that it changed."""
         if self._cluster and entry.cluster != self._cluster:
+            return None
+        if self._ids and entry.drain_id not in self._ids:
             return None
         self.events += 1
         record = self._records.get(entry.drain_id)
@@ -47,7 +58,7 @@ class DrainIndex:
         if self._cluster and end.cluster != self._cluster:
             return []
         changed = []
-        for drain_id in end.drain_ids:
+        for drain_id in self._ids.intersection(end.drain_ids) if self._ids else end.drain_ids:
             record = self._records.get(drain_id)
             if not _is_news(end, record.end if record is not None else self._ends.get(drain_id)):
                 continue

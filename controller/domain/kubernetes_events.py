@@ -17,6 +17,7 @@ from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, Outcome
 from controller.domain.pods import Owner
+from controller.domain.printable import printable
 from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict
 
 MAX_MESSAGE_BYTES = 1_024
@@ -169,7 +170,7 @@ def _cut(text: str, longest: int) -> str:
 
 def _line(text: str, longest: int) -> str:
     """One printable line of at most so many bytes."""
-    printable = "".join(char if char.isprintable() else "?" for char in text)
-    if len(printable.encode()) <= longest:
-        return printable
-    return f"{printable.encode()[: longest - len('…'.encode())].decode(errors='ignore')}…"
+    line = printable(text)
+    if len(line.encode()) <= longest:
+        return line
+    return f"{line.encode()[: longest - len('…'.encode())].decode(errors='ignore')}…"

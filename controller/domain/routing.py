@@ -103,8 +103,8 @@ def _refuse_others(annotated: tuple[str, ...], routing: Routing) -> None:
     others = [name for name in annotated if name != "*" and name not in routing.regions]
     if others:
         text = (
-            f"annotation {ANNOTATION_PREFIX}region asks for {', '.join(map(repr, others[:3]))}, which the watch's "
-            "settings do not name: add it to regions, or set routing.other_regions: send"
+            f"annotation {ANNOTATION_PREFIX}region={', '.join(others[:3])!r}: the watch's settings do not name it: "
+            "add it to regions, or set routing.other_regions: send"
         )
         raise AnnotationError(text, ReasonCode.no_region)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from controller.bounds import MAX_DEAD_MESSAGES
 from controller.domain.causes import Cause
 from controller.domain.commands import WorkItem
 from controller.domain.dead_messages import DeadMessage
@@ -22,8 +23,6 @@ from controller.domain.watch_position import Position
 
 Clock = Callable[[], datetime]
 """Tells the time: aware UTC."""
-MAX_DEAD_MESSAGES = 100_000
-"""Dead letters of one region that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +128,13 @@ class Outbox(Protocol):
 class DeadLetterQueue(Protocol):
     """One region's dead letters, hidden from others while they are held. May raise BrokerError."""
 
+    @property
+    def unseen(self) -> int:
+        """How many of those that were there at the first ``hold`` have not been held."""
+        ...
+
     async def hold(self, limit: int = MAX_DEAD_MESSAGES) -> list[DeadMessage]:
-        """Hold what is there, the oldest first. What is not settled goes back when the queue is closed."""
+        """Hold the next ones, the oldest first. What is not settled goes back when the queue is closed."""
         ...
 
     async def settle(self, number: int) -> None:

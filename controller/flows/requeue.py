@@ -6,25 +6,48 @@ and nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
+from controller.bounds import MAX_DEAD_BYTES, MAX_DEAD_MESSAGES
 from controller.domain.commands import DrainCommand
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.replay_plan import Requester, signed
 from controller.domain.selection import Selection
-from controller.flows.ports import MAX_DEAD_MESSAGES, Clock, DeadLetterQueue, Outbox
+from controller.flows.ports import Clock, DeadLetterQueue, Outbox
 from controller.flows.publisher import Publisher
+
+BATCH = 500
+"""Dead letters that are fetched before the first of them is handled."""
 
 
 async def hold_messages(
-    queues: Mapping[str, DeadLetterQueue], selection: Selection, *, limit: int = MAX_DEAD_MESSAGES
+    queues: Mapping[str, DeadLetterQueue],
+    selection: Selection,
+    *,
+    limit: int = MAX_DEAD_MESSAGES,
+    room: int = MAX_DEAD_BYTES,
 ) -> list[DeadMessage]:
-    """Hold at most ``limit`` dead letters of each region, and return those that the filters choose."""
-    held = [message for queue in queues.values() for message in await queue.hold(limit)]
-    return [message for message in held if message.fits(selection)]
+    """Hold those that the filters choose: ``limit`` of each region, or as many as its share of ``room`` is for."""
+    chosen: list[DeadMessage] = []
+    for queue in queues.values():
+        wanted, left = limit, room // len(queues)
+        async for message in each_message(queue, selection):
+            chosen.append(message)
+            wanted, left = wanted - 1, left - message.size
+            if wanted <= 0 or left <= 0:
+                break
+    return chosen
+
+
+async def each_message(queue: DeadLetterQueue, selection: Selection) -> AsyncIterator[DeadMessage]:
+    """Yield every dead letter that was there at the first ``hold`` and that the filters choose, a few at a time."""
+    while held := await queue.hold(BATCH):
+        for message in held:
+            if message.fits(selection):
+                yield message
 
 
 async def requeue(message: DeadMessage, queue: DeadLetterQueue, publisher: Publisher, requester: Requester) -> bool:

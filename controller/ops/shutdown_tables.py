@@ -6,11 +6,12 @@ import json
 import shlex
 from typing import Any
 
+from controller.domain.printable import printable
 from controller.domain.shutdown.findings import ShutdownSurvey, WorkloadFinding
 from controller.domain.shutdown.window import Window
 from controller.domain.shutdown.workloads import Workload
 from controller.ops.answers import JsonAnswer, fill
-from controller.ops.tables import duration_text, folded, printable, rows_table
+from controller.ops.tables import duration_text, folded, rows_table
 
 MIN_TERMINAL_WIDTHS = {"PODS": 100, "WINDOW": 90, "GRACE": 90}
 """By column: how wide a terminal has to be to show it."""
@@ -132,7 +133,7 @@ def patches_text(survey: ShutdownSurvey) -> str:
 def patch_line(workload: Workload, patch: Any) -> str:
     """Quote a line for a shell, which nothing in the patch or in a name can leave."""
     words = ["kubectl", "patch", workload.kind.lower(), workload.name, "-n", workload.namespace]
-    return shlex.join([*words, "--type", "strategic", "-p", json.dumps(patch, separators=(",", ":"))])
+    return printable(shlex.join([*words, "--type", "strategic", "-p", json.dumps(patch, separators=(",", ":"))]))
 
 
 def finding_answer(finding: WorkloadFinding) -> FindingAnswer:

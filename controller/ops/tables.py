@@ -12,6 +12,7 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.diagnostics import Check, Severity
 from controller.domain.drain_record import DrainRecord
 from controller.domain.orphans import Orphan
+from controller.domain.printable import printable
 from controller.domain.replay_plan import ReplayAction, ReplayItem
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import Moment
@@ -53,11 +54,6 @@ def table(
 
 def _cut(cell: str, size: int) -> str:
     return cell if len(cell) <= size else cell[: size - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """Replace everything that a terminal would obey."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def duration_text(length: timedelta | None) -> str:

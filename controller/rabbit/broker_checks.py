@@ -17,12 +17,9 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import (
     AMQPError,
-    AuthenticationError,
     ChannelInvalidStateError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    InvalidFrameError,
-    ProbableAuthenticationError,
 )
 from aiormq.exceptions import ChannelAccessRefused
 
@@ -30,6 +27,7 @@ from controller.domain.diagnostics import Check, Severity, named
 from controller.domain.region_state import QueueState
 from controller.domain.roles import Role
 from controller.rabbit import delay, names
+from controller.rabbit.connection_failures import explain_failure, fix_of, in_one_line, version_of
 from controller.rabbit.counts import counted
 from controller.rabbit.link import BROKER_TROUBLE, connect
 from controller.rabbit.topology import (
@@ -40,10 +38,11 @@ from controller.rabbit.topology import (
     declare_one,
     topology,
 )
-from controller.settings import BrokerSettings, without_credentials
+from controller.settings import BrokerSettings
 
 AREA = "broker"
 PERMISSIONS = "grant it as docs/permissions.md lists, with: rabbitmqctl set_permissions"
+DECLARE = "as an administrator, or by the component topology-keeper: eureka-drain topology declare"
 _IMPOSSIBLE: dict[str, Any] = {"x-queue-type": "quorum", "x-message-ttl": "never"}
 """The broker looks at permissions first, and then refuses this: so nothing is declared."""
 _LAST = -1_000
@@ -55,10 +54,15 @@ async def inspect(settings: BrokerSettings, *, regions: Sequence[str], roles: Se
     try:
         connection = await connect(settings, "doctor")
     except Exception as error:  # whatever the library met: a person wants to hear of it
-        return [Check(area=AREA, what="connection", severity=Severity.wrong, found=_explained(error), fix=_fix(error))]
+        return [
+            Check(
+                area=AREA, what="connection", severity=Severity.wrong, found=explain_failure(error), fix=fix_of(error)
+            )
+        ]
     inspection = _Inspection(connection, settings)
     async with connection:
-        checks = [Check(area=AREA, what="connection", severity=Severity.ok, found=_version(connection))]
+        checks = [Check(area=AREA, what="connection", severity=Severity.ok, found=version_of(connection))]
+        checks += await _look_at_hosts(settings)
         things = topology(regions, events_kept=settings.events_kept)
         if roles:
             checks += await inspection.look_at_topology(things)
@@ -66,6 +70,20 @@ async def inspect(settings: BrokerSettings, *, regions: Sequence[str], roles: Se
         checks += await inspection.look_at_consuming(_consumed_from(roles, regions))
         if roles:
             checks += await inspection.look_at_queues(regions)
+    return checks
+
+
+async def _look_at_hosts(settings: BrokerSettings) -> list[Check]:
+    """Connect to each of several hosts: the second one is missed only when the first is down."""
+    checks = []
+    for host in settings.hosts if len(settings.hosts) > 1 else ():
+        what = f"host {host}"
+        try:
+            async with await connect(settings.model_copy(update={"hosts": [host]}), "doctor") as connection:
+                checks.append(Check(area=AREA, what=what, severity=Severity.ok, found=version_of(connection)))
+        except Exception as error:  # whatever the library met, as above
+            found = explain_failure(error)
+            checks.append(Check(area=AREA, what=what, severity=Severity.wrong, found=found, fix=fix_of(error)))
     return checks
 
 
@@ -126,27 +144,35 @@ class _Inspection:
                     if isinstance(thing, QueueDeclaration):
                         await self._try_to_configure(thing)
                     continue
+                if refused:
+                    continue
                 async with self._channel() as channel:
                     await declare_one(thing, channel)
             except ChannelPreconditionFailed as error:
                 different.append(_different(thing, error))
             except ChannelAccessRefused as error:
-                refused.append(_words(error))
+                refused.append(in_one_line(error))
             except BROKER_TROUBLE as error:
                 return [
-                    Check(area=AREA, what="topology", severity=Severity.wrong, found=_explained(error), fix=_fix(error))
+                    Check(
+                        area=AREA,
+                        what="topology",
+                        severity=Severity.wrong,
+                        found=explain_failure(error),
+                        fix=fix_of(error),
+                    )
                 ]
         checks = [*different]
-        if refused:
-            found = f"refused {len(refused)} times, first: {refused[0]}"
-            checks.append(Check(area=AREA, what="may declare", severity=Severity.wrong, found=found, fix=PERMISSIONS))
-        else:
-            checks.append(Check(area=AREA, what="may declare", severity=Severity.ok))
-        if self._missing:
+        if self._missing and refused:
+            found = f"missing, and this user may not declare it: {named(sorted(self._missing))} ({refused[0]})"
+            checks.append(Check(area=AREA, what="topology", severity=Severity.wrong, found=found, fix=DECLARE))
+        elif self._missing:
             found = f"not declared yet: {named(sorted(self._missing))}; the first role that starts declares them"
             checks.append(Check(area=AREA, what="topology", severity=Severity.advice, found=found))
         elif not different:
             found = f"{sum(not isinstance(thing, BindingDeclaration) for thing in things)} queues and exchanges as ours"
+            if refused:
+                found = "everything is there; this user may not declare, so arguments and bindings are not compared"
             checks.append(Check(area=AREA, what="topology", severity=Severity.ok, found=found))
         return checks
 
@@ -205,7 +231,9 @@ class _Inspection:
             try:
                 await attempt(name)
             except (ChannelAccessRefused, ChannelInvalidStateError, AMQPError, TimeoutError) as error:
-                refused.append(_words(error) if isinstance(error, ChannelAccessRefused) else f"{name}: {_words(error)}")
+                refused.append(
+                    in_one_line(error) if isinstance(error, ChannelAccessRefused) else f"{name}: {in_one_line(error)}"
+                )
         return refused
 
     async def look_at_queues(self, regions: Sequence[str]) -> list[Check]:
@@ -254,37 +282,7 @@ def _different(thing: Declaration, error: Exception) -> Check:
         area=AREA,
         what=f"{'exchange' if isinstance(thing, ExchangeDeclaration) else 'queue'} {thing.name}",
         severity=Severity.wrong,
-        found=f"it exists with other arguments: {_words(error)}",
+        found=f"it exists with other arguments: {in_one_line(error)}",
         fix="move its messages (a shovel), delete it, and start a role: it is declared anew. For drain.events and "
         "drain.ends only x-max-age may differ because broker.events_kept was changed: set it back, or delete both",
     )
-
-
-def _words(error: BaseException) -> str:
-    """Return the broker's own words, in one line."""
-    return " ".join(without_credentials(str(error)).split()) or type(error).__name__
-
-
-def _explained(error: BaseException) -> str:
-    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
-        return "the broker refuses the user or the password"
-    if isinstance(error, InvalidFrameError):  # the library loses the broker's words when it opens the virtual host
-        return "the virtual host does not exist, or the user may not use it"
-    text = _words(error)
-    return f"it cannot be reached: {text}" if isinstance(error, OSError) else f"it cannot be used: {text}"
-
-
-def _fix(error: BaseException) -> str:
-    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
-        return "set broker.url with a user that the broker knows (rabbitmqctl authenticate_user NAME)"
-    if isinstance(error, AMQPError) and not isinstance(error, OSError):
-        return "check the virtual host at the end of broker.url, and the user's permissions in it"
-    return "check host and port of broker.url, the network policies between, and that RabbitMQ runs"
-
-
-def _version(connection: AbstractConnection) -> str:
-    transport = getattr(connection, "transport", None)
-    properties = getattr(getattr(transport, "connection", None), "server_properties", None) or {}
-    product, version = properties.get("product"), properties.get("version")
-    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in (product, version) if one]
-    return " ".join(texts) or "answers"

@@ -18,13 +18,15 @@ from typing import TypeVar, assert_never
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from loguru import logger
 
+from controller.bounds import MAX_BODY_BYTES, MAX_HELD_BYTES
 from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason, ReasonCode
-from controller.errors import BrokerError, MessageError
+from controller.errors import BrokerError, MessageError, PartsMissingError
 from controller.flows.backoff import Backoff
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
 from controller.messages.codec import decode_item
 from controller.rabbit import names
+from controller.rabbit.bounded_reading import BoundedChannel, ByteRoom, unread_bytes
 from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare, queues
@@ -40,6 +42,9 @@ BRING_BACK_INTERVAL = 10.0
 """Seconds between two looks afterwards: a binding that was deleted by hand is made anew without our being told."""
 LOOKS_UNTIL_WHOLE = 30
 """Five minutes: what comes while another region's goes away is not more."""
+
+RETURN_INTERVAL = 0.05
+"""Seconds between two messages that go back for want of room: one of them at a time may come again."""
 
 T = TypeVar("T")
 Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
@@ -64,16 +69,20 @@ class RegionConsumer:
         self._tag: str | None = None
         self._stopping = False
         self._declared = asyncio.Event()
-        self._channel: AbstractChannel | None = None
+        self._room = ByteRoom(MAX_HELD_BYTES)
+        self._one_returns = asyncio.Lock()
         self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
-        async with self.link.spare_channel() as spare:
-            await declare(spare, queues((self._region,)))
+        # What is missing is named by the publishing link; without our queue nothing can be consumed anyhow.
+        with suppress(PartsMissingError):
+            async with self.link.spare_channel() as spare:
+                await declare(spare, queues((self._region,)))
+        assert isinstance(channel, BoundedChannel)
+        self._room = channel.room = ByteRoom(MAX_HELD_BYTES)
         await channel.set_qos(prefetch_count=self._prefetch)
         self._queue = await channel.get_queue(names.commands_queue(self._region), ensure=False)
         self._tag = None if self._stopping else await self._queue.consume(self._on_message)
-        self._channel = channel
         self._declared.set()
 
     async def bring_back_unrouted(self) -> None:
@@ -89,13 +98,16 @@ class RegionConsumer:
                 pauses, left = iter(FIRST_INTERVALS), 0
                 continue
             try:
-                if self._channel is not None and self.link.up:
+                if self.link.up:
                     with as_broker_error("not fetched"):
-                        beyond = left if look % LOOKS_UNTIL_WHOLE else 0
-                        left = await bring_back(self._channel, self._region, self._outbox, beyond=beyond)
+                        left = await self._bring_back(left if look % LOOKS_UNTIL_WHOLE else 0)
             except BrokerError as error:
                 log = logger.bind(region=self._region, error=str(error))
                 log.warning("unrouted messages not brought back")
+
+    async def _bring_back(self, beyond: int) -> int:
+        async with self.link.spare_channel() as spare:
+            return await spare.ask(partial(bring_back, region=self._region, outbox=self._outbox, beyond=beyond))
 
     async def _is_declared_within(self, seconds: float) -> bool:
         """Wait for the queue to be declared; return whether it was."""
@@ -121,6 +133,7 @@ class RegionConsumer:
         task = asyncio.create_task(self._see_through_or_leave(message))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
+        task.add_done_callback(partial(_give_back, self._room, len(message.body)))
 
     async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
@@ -133,6 +146,9 @@ class RegionConsumer:
             logger.bind(region=self._region, error=f"{type(error).__name__}: {error}").error("message not seen through")
 
     async def _see_through(self, message: AbstractIncomingMessage) -> None:
+        if size := unread_bytes(message):
+            await self._return_unread(message, size)
+            return
         results = await self._until_confirmed(message, lambda: self._handle_message(message))
         for result in results:
             try:
@@ -147,6 +163,18 @@ class RegionConsumer:
             await wait()
         with as_broker_error("not acknowledged"):
             await message.ack()
+
+    async def _return_unread(self, message: AbstractIncomingMessage, size: int) -> None:
+        """Have the broker put it among the dead letters, or bring it again when there is room."""
+        if size > MAX_BODY_BYTES:
+            log = logger.bind(region=self._region, message_id=str(message.message_id), bytes=size)
+            log.warning("message dead-lettered: it is too large to be one of ours")
+            await message.reject(requeue=False)
+            return
+        async with self._one_returns:
+            await self._room.wait_for(size)
+            await message.nack(requeue=True)
+            await asyncio.sleep(RETURN_INTERVAL)
 
     async def _until_confirmed(self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[T]]) -> T:
         """Repeat only what the broker did not confirm, for as long as the message is ours."""
@@ -191,3 +219,7 @@ class RegionConsumer:
                 await self._outbox.dead_letter(self._region, item, reason)
             case _:
                 assert_never(result)
+
+
+def _give_back(room: ByteRoom, size: int, _: asyncio.Task[None]) -> None:
+    room.give(size)

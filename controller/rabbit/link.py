@@ -20,8 +20,9 @@ from yarl import URL
 
 from controller.errors import BrokerError, SettingsError, StreamMissingError
 from controller.flows.backoff import Backoff
+from controller.rabbit.bounded_reading import BoundedConnection
 from controller.rabbit.spare_channel import SpareChannel
-from controller.settings import BrokerSettings, without_credentials
+from controller.settings import BrokerSettings, SecretUrl, without_credentials
 from controller.tls.context import for_broker
 from controller.tls.trouble import explain
 
@@ -110,7 +111,7 @@ class Link:
             started = asyncio.get_running_loop().time()
             self._lost.clear()
             try:
-                async with asyncio.timeout(self._settings.timeout.total_seconds() * 4):
+                async with asyncio.timeout(self._settings.timeout.total_seconds() * (3 + len(self._settings.urls))):
                     connection = self._connection = await connect(self._settings, self._name, tls=self._tls)
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                     connection.close_callbacks.add(self._note_loss)
@@ -146,11 +147,23 @@ class Link:
 
 
 async def connect(settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | None = None) -> AbstractConnection:
-    """Open a connection that the broker's management page shows by this name.
+    """Open a connection that the broker's management page shows by this name, to the first host that can be used.
 
     Without ``tls`` the settings' files are read. BrokerError when TLS is the reason that there is none, or a file.
     """
-    url = URL(settings.url.get_secret_value()).update_query(heartbeat=str(HEARTBEAT))
+    *others, last = settings.urls
+    for url in others:
+        try:
+            return await _connect(settings, url, name, tls)
+        except BROKER_TROUBLE as error:
+            logger.bind(host=without_credentials(str(url)), error=_text(error)).info("this host cannot be used")
+    return await _connect(settings, last, name, tls)
+
+
+async def _connect(
+    settings: BrokerSettings, secret: SecretUrl, name: str, tls: ssl.SSLContext | None
+) -> AbstractConnection:
+    url = URL(secret.get_secret_value()).update_query(heartbeat=str(HEARTBEAT))
     try:
         return await aio_pika.connect(
             url,
@@ -158,6 +171,7 @@ async def connect(settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | 
             # Never None for amqps://: the library would then go by the URL's query, which can switch verifying off.
             ssl_context=tls or for_broker(settings),
             client_properties={"connection_name": f"eureka-drain {name}"},
+            connection_class=BoundedConnection,
         )
     except SettingsError as error:
         raise BrokerError(str(error)) from error

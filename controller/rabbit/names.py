@@ -22,6 +22,11 @@ def dead_queue(region: str) -> str:
     return f"{DEAD}.{region}"
 
 
+def dead_lock(region: str) -> str:
+    """Return what is locked by who looks at the region's dead letters. No region's name has a dot."""
+    return f"{dead_queue(region)}.lock"
+
+
 def delay_level(level: int) -> str:
     """Return the exchange, and the queue, of one bit of a delay."""
     return f"{DELAY}.{level:02}"

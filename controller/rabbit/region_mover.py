@@ -15,6 +15,7 @@ from controller.domain.manual_commands import moved_to
 from controller.errors import MessageError
 from controller.messages.codec import decode_item
 from controller.rabbit import names
+from controller.rabbit.bounded_reading import check_read, unread_bytes
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.unrouted import region_of
 
@@ -52,12 +53,15 @@ class RegionMover:
             message = await queue.get(fail=False)
             if message is None:
                 break
+            if unread_bytes(message):
+                continue  # it goes back when the channel ends
             if region_of(message) != self._source or not await self._moved(message):
                 await self._outbox.keep_unrouted(message)
             await message.ack()
 
     async def _moved(self, message: AbstractIncomingMessage) -> bool:
         try:
+            check_read(message)
             item = decode_item(message.body, type_=message.type, content_type=message.content_type)
         except MessageError as error:
             self.result.left.append(f"{message.message_id or 'a message without id'}: {error}")

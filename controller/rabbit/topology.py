@@ -20,7 +20,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from aiormq.exceptions import ChannelAccessRefused
 
 from controller.bounds import MAX_UNROUTED, MAX_UNROUTED_BYTES, MAX_UNROUTED_SECONDS
-from controller.errors import BrokerError
+from controller.errors import BrokerError, PartsMissingError
 from controller.rabbit import delay, names
 from controller.rabbit.spare_channel import SpareChannel
 
@@ -99,6 +99,7 @@ def queues(regions: Iterable[str]) -> tuple[Declaration, ...]:
             BindingDeclaration(names.DELAY_OUT, f"#.{region}", work),
             _quorum_queue(dead),
             BindingDeclaration(names.DEAD, region, dead),
+            QueueDeclaration(names.dead_lock(region), {"x-queue-type": "classic"}),
         ]
     return (*things, *_delay_queues())
 
@@ -148,13 +149,16 @@ def _dead_letter(exchange: str, routing_key: str | None = None) -> dict[str, Any
     return arguments if routing_key is None else {**arguments, "x-dead-letter-routing-key": routing_key}
 
 
-async def declare(channel: SpareChannel, things: Iterable[Declaration]) -> None:
-    """Declare these, in their order. Repeatable.
+async def declare(channel: SpareChannel, things: Iterable[Declaration]) -> bool:
+    """Declare these, in their order; return False where we may not, and all of them are there. Repeatable.
 
-    Where we may not declare something, it is enough that it is there. BrokerError names what exists with other
-    arguments, and what is neither there nor ours to declare.
+    Who was refused once declares nothing more: it only looks, and bindings cannot be looked at. BrokerError names what
+    exists with other arguments; PartsMissingError what is neither there nor ours to declare.
     """
+    allowed, missing, refusal = True, list[str](), ""
     for thing in things:
+        if not allowed and (isinstance(thing, BindingDeclaration) or await count_messages(channel, thing) is not None):
+            continue
         try:
             await channel.ask(partial(declare_one, thing))
         except ChannelPreconditionFailed as error:
@@ -162,19 +166,26 @@ async def declare(channel: SpareChannel, things: Iterable[Declaration]) -> None:
                 f"{thing.name!r} exists on the broker with other arguments; move its messages and delete it ({error})"
             ) from error
         except ChannelAccessRefused as error:
-            if isinstance(thing, BindingDeclaration) or await count_messages(channel, thing) is None:
-                raise BrokerError(f"{thing.name!r} may not be declared ({error})") from error
+            if isinstance(thing, BindingDeclaration):
+                raise BrokerError(f"{thing.name!r} may not be bound ({error})") from error
+            allowed = False
+            if await count_messages(channel, thing) is None:
+                missing.append(thing.name)
+                refusal = refusal or str(error)
+    if missing:
+        raise PartsMissingError(list(dict.fromkeys(missing)), refusal)
+    return allowed
 
 
-async def declare_missing(channel: SpareChannel, things: Iterable[Declaration]) -> list[str]:
+async def declare_missing(channel: SpareChannel, things: Iterable[Declaration], *, bind: bool = True) -> list[str]:
     """Declare what of these is not there, and return its names. What is there is left alone as it is.
 
-    Every binding is made anew: nobody can ask for one.
+    Every binding is made anew, unless ``bind`` is False: nobody can ask for one.
     """
     missing = [
         thing
         for thing in things
-        if isinstance(thing, BindingDeclaration) or await count_messages(channel, thing) is None
+        if (bind if isinstance(thing, BindingDeclaration) else await count_messages(channel, thing) is None)
     ]
     await declare(channel, missing)
     return [thing.name for thing in missing if not isinstance(thing, BindingDeclaration)]

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from loguru import logger
 
-from controller.errors import BrokerError
+from controller.errors import BrokerError, PartsMissingError
+from controller.rabbit import names
 from controller.rabbit.link import Link, as_broker_error
 from controller.rabbit.topology import declare, declare_missing, queues, streams
 from controller.settings import BrokerSettings
@@ -32,14 +33,32 @@ class TopologyKeeper:
         self._streams = streams(settings.events_kept)
         self._one_at_a_time = asyncio.Lock()
         self._looked_at = -MIN_INTERVAL
+        self._may_declare = True
+        """False where the broker has refused it: then this only looks."""
+        self.trouble = ""
+        """What the broker lacks, by the last look."""
         self.streams_trouble = ""
         """Why the logs were not declared at the last connect."""
 
+    def __call__(self) -> bool:
+        """Return whether all of it was there at the last look: a check of readiness."""
+        return not self.trouble
+
     async def declare_all(self) -> None:
-        """Declare everything. Commands do not wait for a log that cannot be declared; that is logged."""
+        """Declare everything; where we may not, look whether it is there.
+
+        Commands do not wait for a log that cannot be declared, nor for a part of the queues that another account has to
+        declare; that is logged.
+        """
         async with self._link.spare_channel() as channel:
-            await declare(channel, self._queues)
-            self.streams_trouble = ""
+            queues_trouble = self.streams_trouble = ""
+            try:
+                self._may_declare = await declare(channel, self._queues)
+            except PartsMissingError as error:
+                self._may_declare, queues_trouble = False, str(error)
+                if names.COMMANDS in error.names:
+                    self.trouble = queues_trouble
+                    raise
             try:
                 with as_broker_error("the logs are not declared"):
                     async with asyncio.timeout(self._timeout):
@@ -47,6 +66,7 @@ class TopologyKeeper:
             except BrokerError as error:
                 self.streams_trouble = str(error)
                 logger.bind(error=str(error)).warning("commands are sent, but what becomes of them may not be recorded")
+        self.trouble = "; ".join(filter(None, (queues_trouble, self.streams_trouble)))
 
     async def declare_missing(self) -> None:
         """Declare what is missing, unless that was just done. BrokerError names what cannot be declared."""
@@ -60,14 +80,15 @@ class TopologyKeeper:
                 try:
                     with as_broker_error("not declared"):
                         async with asyncio.timeout(self._timeout), self._link.spare_channel() as channel:
-                            missing = await declare_missing(channel, things)
+                            missing = await declare_missing(channel, things, bind=self._may_declare)
                 except BrokerError as error:
                     troubles.append(str(error))
                 else:
                     if missing:
                         logger.bind(names=missing).warning("somebody has deleted these; declared again")
+            self.trouble = "; ".join(troubles)
             if troubles:
-                raise BrokerError("; ".join(troubles))
+                raise BrokerError(self.trouble)
 
     async def run(self) -> None:
         """Look again and again, for ever."""

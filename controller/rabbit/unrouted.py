@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from loguru import logger
 
 from controller.rabbit import names
+from controller.rabbit.bounded_reading import unread_bytes
 from controller.rabbit.outbox import RabbitOutbox
 
 
@@ -28,7 +29,10 @@ async def bring_back(channel: AbstractChannel, region: str, outbox: RabbitOutbox
         message = await queue.get(fail=False)
         if message is None:
             break
-        if region_of(message) == region:
+        if size := unread_bytes(message):
+            log = logger.bind(message_id=str(message.message_id), key=message.routing_key, bytes=size)
+            log.warning("an unrouted message is dropped: it is too large to be one of ours")
+        elif region_of(message) == region:
             await outbox.route(region, message)
             found += 1
         else:

@@ -1,6 +1,6 @@
 """The settings in their groups: type, unit, and why this default.
 
-The docstrings here are the only text about settings: docs/configuration.md, config/controller.yaml and
+The docstrings here and in ``page`` are the only text about settings: docs/configuration.md, config/controller.yaml and
 ``eureka-drain config --comments`` repeat them (``make docs``).
 """
 
@@ -10,13 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from controller.domain.shutdown.window import STOCK
+from controller.settings.broker import BrokerSettings
+from controller.settings.group import SettingsGroup
+from controller.settings.page import HttpSettings, OpsSettings
 from controller.settings.values import (
     AppKeys,
     AppName,
-    BrokerUrl,
     CollectorUrl,
     Duration,
     Names,
@@ -26,43 +28,8 @@ from controller.settings.values import (
     PositiveDuration,
     RegionName,
     RegionNames,
-    SecretUrl,
     Templates,
-    Token,
 )
-
-
-class SettingsGroup(BaseModel):
-    """Refuse unknown keys, and show no value in an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
-
-
-class BrokerSettings(SettingsGroup):
-    """RabbitMQ."""
-
-    url: BrokerUrl = SecretUrl("amqp://guest:guest@127.0.0.1:5672/")
-    """``amqp://`` or ``amqps://``, with user, password and virtual host; best kept in a secret (``broker__url``)."""
-    ca_file: Path | None = None
-    """PEM file of the authorities that may sign the broker's certificate, for ``amqps://``. Unset: the system's."""
-    cert_file: Path | None = None
-    """PEM file of our own certificate and its chain, for a broker that asks for one. Needs ``key_file``."""
-    key_file: Path | None = None
-    """PEM file of the private key of ``cert_file``, without a passphrase."""
-    timeout: PositiveDuration = timedelta(seconds=5)
-    """For connecting, and for the confirmation of one publish. During a broker's alarm there are none."""
-    events_kept: PositiveDuration = timedelta(days=30)
-    """Age at which the event log and the stream of pods' ends forget; replay reaches no further back. Takes effect when
-    the streams are first declared."""
-    event_lookback: PositiveDuration = timedelta(days=1)
-    """How far back the event log is read at start. The watch may have been down for so long, and a pod that took over a
-    drained id meanwhile is still put back in service."""
-
-    @model_validator(mode="after")
-    def _require_both_files(self) -> BrokerSettings:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together: set both, or none")
-        return self
 
 
 class RegionSettings(SettingsGroup):
@@ -202,43 +169,6 @@ class WindowSettings(SettingsGroup):
     ] = {}
     """Apps with a window of their own, by their name in Eureka; upper and lower case are the same. They take precedence
     over their region's."""
-
-
-class HttpSettings(SettingsGroup):
-    """Health and metrics of every role, and the page of ``ops``."""
-
-    host: str = "0.0.0.0"  # noqa: S104 - a probe comes from the node
-    """The address to listen at; 0.0.0.0 is every address of this machine."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
-    """0: any free one."""
-
-
-class OpsSettings(SettingsGroup):
-    """Who may see the page of ``ops`` and use its API."""
-
-    kubernetes: bool = True
-    """Ask the API server whose a bearer token is (TokenReview) and what its user may (SubjectAccessReview): the verb
-    ``get`` on ``drains.eureka.drain`` to read, ``create`` on ``replays.eureka.drain`` to write. A ClusterRole grants
-    them; neither resource needs to exist."""
-    audiences: Names = []
-    """A Kubernetes token must be meant for one of these. Empty: for the API server itself, as kubectl's are."""
-    viewer_token: Token = SecretStr("")
-    """May read; for use outside a cluster; 16 to 3,500 characters, best kept in a secret (``ops__viewer_token``).
-    Empty: no such token."""
-    operator_token: Token = SecretStr("")
-    """May read and write; must differ from ``viewer_token``. Empty: no such token."""
-    anonymous_read: bool = False
-    """True: everybody who reaches the port may read. Nobody ever writes without a token."""
-    trust_forwarded: bool = False
-    """Believe ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` when a browser's origin is checked: only behind a proxy
-    that overwrites both. Behind a proxy that ends TLS, browsers can neither sign in nor write without it."""
-
-    @model_validator(mode="after")
-    def _require_different_tokens(self) -> OpsSettings:
-        viewer, operator = self.viewer_token.get_secret_value(), self.operator_token.get_secret_value()
-        if viewer and viewer == operator:
-            raise ValueError("viewer_token and operator_token must differ: one of them may write")
-        return self
 
 
 class LogSettings(SettingsGroup):

@@ -19,8 +19,8 @@ _USERINFO = re.compile(r"//.*@", re.DOTALL)
 _USERINFO_IN_TEXT = re.compile(r"//\S*@")
 MIN_TOKEN_LENGTH = 16
 """Characters: what cannot be guessed at the rate that a server answers."""
-MAX_COOKIE_LENGTH = 3_500
-"""Characters: browsers silently drop a cookie of more than 4096 bytes."""
+MAX_STATIC_TOKEN_LENGTH = 3_500
+"""Characters: some proxies take no header of more than 4 KiB."""
 
 
 def without_credentials(text: str) -> str:
@@ -62,6 +62,17 @@ def _check_url(url: SecretUrl, schemes: tuple[str, ...]) -> SecretUrl:
         starts = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ValueError(f"not a URL that starts with {starts} and names a host")
     return url
+
+
+def _check_host(host: str) -> str:
+    try:
+        parts = urlsplit(f"//{host}")
+        usable = bool(parts.hostname) and parts.netloc == host and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[^!-~]|@|:$", host):
+        raise ValueError("write each as host or host:port; an IPv6 address in brackets; user and password apart")
+    return host
 
 
 def _check_node(url: SecretUrl) -> SecretUrl:
@@ -111,9 +122,9 @@ def _check_template(template: str) -> str:
 
 def _check_token(token: SecretStr) -> SecretStr:
     text = token.get_secret_value()
-    fits = MIN_TOKEN_LENGTH <= len(text) <= MAX_COOKIE_LENGTH
+    fits = MIN_TOKEN_LENGTH <= len(text) <= MAX_STATIC_TOKEN_LENGTH
     if text and not (fits and text.isascii() and text.isprintable() and " " not in text):
-        lengths = f"{MIN_TOKEN_LENGTH} to {MAX_COOKIE_LENGTH}"
+        lengths = f"{MIN_TOKEN_LENGTH} to {MAX_STATIC_TOKEN_LENGTH}"
         raise ValueError(f"a token has {lengths} visible ASCII characters, for example from: openssl rand -hex 32")
     return token
 
@@ -149,6 +160,9 @@ OptionalDuration = Annotated[
     BeforeValidator(lambda value: _read_duration(value) if value not in (None, "") else None),
     PlainSerializer(lambda value: None if value is None else format_duration(value), return_type=str | None),
 ]
+OptionalPort = Annotated[
+    Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(lambda value: None if value == "" else value)
+]
 Names = Annotated[list[str], Commas]
 RegionName = Annotated[str, AfterValidator(_check_region)]
 RegionNames = Annotated[
@@ -159,6 +173,7 @@ AppName = Annotated[str, AfterValidator(_check_app)]
 Networks = Annotated[list[Annotated[str, AfterValidator(_check_network)]], Commas]
 Templates = Annotated[list[Annotated[str, AfterValidator(_check_template)]], Commas]
 BrokerUrl = Annotated[SecretUrl, AfterValidator(lambda url: _check_url(url, ("amqp", "amqps"))), Masked]
+Hosts = Annotated[list[Annotated[str, AfterValidator(_check_host)]], Commas, Field(max_length=16)]
 NodeUrls = Annotated[list[Annotated[SecretUrl, AfterValidator(_check_node), Masked]], Commas, Field(min_length=1)]
 CollectorUrl = Annotated[str, AfterValidator(_check_collector)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
-from controller.settings.model import Settings, SettingsGroup
+from controller.settings.group import SettingsGroup
+from controller.settings.model import Settings
 from controller.settings.sources import CONFIG_VARIABLE, SECRETS_VARIABLE
 from controller.settings.tree import FREE_NAME, below, is_group, is_map
 

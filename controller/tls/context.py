@@ -51,7 +51,7 @@ def access_to(settings: Settings, regions: Iterable[str]) -> TlsAccess:
 
 def for_broker(broker: BrokerSettings) -> ssl.SSLContext | None:
     """Return a context that verifies the broker and holds our certificate, if there is one; None for amqp://."""
-    secure = _scheme(broker.url) == "amqps"
+    secure = any(_scheme(url) == "amqps" for url in broker.urls)
     return _context("broker", secure, broker.ca_file, broker.cert_file, broker.key_file)
 
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+from aio_pika.abc import AbstractChannel
+
 from controller.domain.events import Outcome, make_event
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.watch_position import Position
@@ -16,10 +18,10 @@ from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.counts import QueueCounter
 from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
-from controller.rabbit.link import Link
+from controller.rabbit.link import Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import StreamFollower
-from controller.rabbit.unrouted import bring_back
+from controller.rabbit.topology_keeper import TopologyKeeper
 from controller.settings import BrokerSettings
 from tests.contract.brokers import Handled, command_for
 from tests.stack.waiting import until
@@ -52,8 +54,8 @@ async def an_outbox(settings: BrokerSettings, *regions: str) -> AsyncIterator[Ra
     """What has declared these regions, and records."""
     outbox = RabbitOutbox(settings=settings, regions=regions)
     async with up(outbox.link):
-        if outbox.topology.streams_trouble:
-            raise BrokerError(outbox.topology.streams_trouble)
+        if outbox.topology.trouble:
+            raise BrokerError(outbox.topology.trouble)
         await outbox.record(make_event(command_for(regions[0]), Outcome.requested, now()))
         yield outbox
 
@@ -93,6 +95,20 @@ def an_end() -> PodEnd:
     )
 
 
+async def keep_topology(settings: BrokerSettings) -> None:
+    """Declare everything, and look again."""
+
+    async def declare_all(_: AbstractChannel) -> None:
+        await keeper.declare_all()
+
+    link = Link(name="topology", settings=settings, set_up=declare_all)
+    keeper = TopologyKeeper(link=link, settings=settings, regions=REGIONS)
+    async with up(link):
+        if keeper.trouble:
+            raise BrokerError(keeper.trouble)
+        await keeper.declare_missing()
+
+
 async def watch(settings: BrokerSettings) -> None:
     """Command every region, note the position, report a pod's end, follow all streams."""
     positions = StreamFollower(
@@ -122,8 +138,8 @@ async def work(settings: BrokerSettings, region: str) -> None:
         # As if they had come before the region's queue: by the alternate exchange.
         for one in (region, other):
             await outbox._publish(names.UNROUTED, one, b"{}", None, None)
-        assert consumer._channel is not None
-        await bring_back(consumer._channel, region, outbox)
+        with as_broker_error("not fetched"):
+            await consumer._bring_back(0)
 
 
 async def ops(settings: BrokerSettings) -> None:
@@ -151,11 +167,10 @@ async def sweep_drain(settings: BrokerSettings) -> None:
 
 
 async def reader(settings: BrokerSettings) -> None:
-    """Read the event log, the pods' ends and the dead letters."""
-    async with events(settings), ends(settings):
-        for region in REGIONS:
-            async with RabbitDeadLetterQueue(settings=settings, region=region) as letters:
-                await letters.hold()
+    """Read the event log and the pods' ends, and count dead letters."""
+    counter = QueueCounter(settings)
+    async with events(settings), ends(settings), up(counter.link):
+        await counter.count(REGIONS[0])
 
 
 async def work_eu(settings: BrokerSettings) -> None:
@@ -169,10 +184,12 @@ async def work_us(settings: BrokerSettings) -> None:
 
 
 PARTS: dict[str, Part] = {
+    "topology": keep_topology,
     "watch": watch,
     "work-eu": work_eu,
     "work-us": work_us,
     "ops": ops,
+    "operator": ops,
     "sweep-report": sweep_report,
     "sweep-drain": sweep_drain,
     "reader": reader,

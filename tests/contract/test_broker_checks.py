@@ -46,7 +46,7 @@ async def test_a_declared_broker_is_in_order_and_stays_as_it_was(broker: RabbitM
         checks = await inspect(settings_for(broker), regions=[region], roles=EVERY_ROLE)
         assert wrong(checks) == []
         fine = {check.what for check in checks if check.severity is Severity.ok}
-        assert fine >= {"connection", "topology", "may declare", "may publish", "may consume"}, checks
+        assert fine >= {"connection", "topology", "may publish", "may consume"}, checks
         [queue] = [check for check in checks if check.what == f"queue of {region}"]
         assert "1 waiting, 0 consumers" in queue.found
         assert "eureka-drain work" in queue.fix
@@ -84,13 +84,12 @@ async def test_what_is_undeclared_is_no_mistake_and_a_look_declares_nothing(brok
 @pytest.mark.parametrize(
     ("permissions", "what", "expected"),
     [
-        ({"configure": "^$"}, "may declare", "refused"),
         ({"write": "^(?!amq.default$).*"}, "may publish", "amq.default"),
         ({"write": "^(?!drain.delay.03$).*"}, "may publish", "drain.delay.03"),
         ({"read": "^(?!drain.events$).*"}, "may consume", "drain.events"),
         ({"read": "^(?!drain.ends$).*"}, "may consume", "drain.ends"),
     ],
-    ids=["nothing configured", "no events written", "one delay not written", "no events read", "no ends read"],
+    ids=["no events written", "one delay not written", "no events read", "no ends read"],
 )
 async def test_a_missing_permission_is_named(
     broker: RabbitMq, permissions: dict[str, str], what: str, expected: str
@@ -104,13 +103,23 @@ async def test_a_missing_permission_is_named(
     assert all("docs/permissions.md" in check.fix for check in found)
 
 
-async def test_a_region_that_is_not_yet_declared_is_missed_a_permission_for(broker: RabbitMq) -> None:
+async def test_who_may_not_declare_need_not_where_everything_is_there(broker: RabbitMq) -> None:
+    region = fresh_region()
+    async with an_outbox(broker, region), a_user(broker, configure="^$") as settings:
+        checks = await inspect(settings, regions=[region], roles=EVERY_ROLE)
+    assert wrong(checks) == []
+    [topology] = [check for check in checks if check.what == "topology"]
+    assert "may not declare" in topology.found
+
+
+async def test_what_is_missing_and_may_not_be_declared_is_wrong_and_mended(broker: RabbitMq) -> None:
     region = fresh_region()
     async with an_outbox(broker, fresh_region()), a_user(broker, configure=f"^(?!.*{region}).*$") as settings:
         checks = await inspect(settings, regions=[region], roles=EVERY_ROLE)
     [found] = [check for check in checks if check.severity is Severity.wrong]
-    assert found.what == "may declare"
+    assert found.what == "topology"
     assert names.commands_queue(region) in found.found
+    assert "eureka-drain topology declare" in found.fix
 
 
 async def test_a_broker_that_refuses_or_is_away_is_reported_without_password(broker: RabbitMq) -> None:
@@ -120,7 +129,7 @@ async def test_a_broker_that_refuses_or_is_away_is_reported_without_password(bro
     elsewhere = BrokerSettings(url=SecretUrl("amqp://guest:hidden@127.0.0.1:1/"), timeout=timedelta(seconds=5))
     other_host = BrokerSettings(url=SecretUrl(broker.url.rstrip("/") + "/nowhere"), timeout=timedelta(seconds=5))
     for settings, expected, fix in (
-        (gone, "user or the password", "broker.url with a user"),
+        (gone, "user or the password", "a user that the broker knows"),
         (elsewhere, "cannot be reached", "host and port"),
         (other_host, "virtual host", "virtual host"),
     ):
@@ -129,3 +138,14 @@ async def test_a_broker_that_refuses_or_is_away_is_reported_without_password(bro
         assert expected in check.found
         assert fix in check.fix
         assert settings.url.get_secret_value().split(":")[2].partition("@")[0] not in check.found.replace("guest", "")
+
+
+async def test_each_of_several_hosts_is_tried_and_the_one_that_is_down_named(broker: RabbitMq) -> None:
+    region, up, down = fresh_region(), f"127.0.0.1:{broker.port}", "127.0.0.1:1"
+    settings = BrokerSettings(hosts=[down, up], timeout=timedelta(seconds=5))
+    async with an_outbox(broker, region):
+        checks = await inspect(settings, regions=[region], roles=EVERY_ROLE)
+    [found] = [check for check in checks if check.severity is Severity.wrong]
+    assert found.what == f"host {down}"
+    assert "broker.hosts" in found.fix
+    assert [check.severity for check in checks if check.what == f"host {up}"] == [Severity.ok]

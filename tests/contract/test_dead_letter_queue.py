@@ -6,64 +6,24 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aio_pika
 import pytest
 
 from controller.domain.commands import make_restore
-from controller.domain.dead_messages import DeadMessage
 from controller.domain.held_instances import HeldInstance
 from controller.domain.reason import ReasonCode
 from controller.errors import BrokerError
 from controller.messages.codec import CONTENT_TYPE, encode_item
 from controller.rabbit import names
 from controller.rabbit.dead_letter_queue import NO_REASON, RabbitDeadLetterQueue
-from controller.rabbit.outbox import RabbitOutbox
 from tests.contract.brokers import a_channel, an_outbox, command_for, fresh_region, settings_for
+from tests.contract.dead_letters import ids, letters_of, numbered, parked, settled_down, waiting
 from tests.stack.rabbitmq import RabbitMq
-from tests.stack.waiting import until
 from tests.unit.building import NOON, a_command, a_pod, a_reason
 
 ROOT = Path(__file__).parents[2]
-
-
-@asynccontextmanager
-async def parked(broker: RabbitMq, count: int) -> AsyncIterator[tuple[str, RabbitOutbox]]:
-    """A region of its own with so many dead letters, ``d0`` the oldest."""
-    region = fresh_region()
-    async with an_outbox(broker, region) as outbox:
-        for number in range(count):
-            await outbox.dead_letter(region, command_for(region, f"d{number}"), a_reason(f"reason {number}"))
-        yield region, outbox
-
-
-def letters_of(broker: RabbitMq, region: str) -> RabbitDeadLetterQueue:
-    return RabbitDeadLetterQueue(settings=settings_for(broker), region=region)
-
-
-def ids(letters: list[DeadMessage]) -> list[str]:
-    return [letter.item.drain_id if letter.item else letter.message_id for letter in letters]
-
-
-def numbered(count: int) -> list[str]:
-    return [f"d{number}" for number in range(count)]
-
-
-async def waiting(broker: RabbitMq, region: str) -> int:
-    """How many letters nobody holds."""
-    async with a_channel(broker) as channel:
-        queue = await channel.declare_queue(names.dead_queue(region), passive=True)
-        return queue.declaration_result.message_count or 0
-
-
-async def settled_down(broker: RabbitMq, region: str, count: int) -> None:
-    async def look() -> bool:
-        return await waiting(broker, region) == count
-
-    await until(look, f"{count} dead letters in {region}")
 
 
 async def test_they_are_shown_with_their_reasons_the_oldest_first(broker: RabbitMq) -> None:
@@ -114,13 +74,24 @@ async def test_no_more_are_taken_than_are_asked_for(broker: RabbitMq) -> None:
         await settled_down(broker, region, 5)
 
 
-async def test_two_who_look_at_once_share_them_and_none_is_shown_to_both(broker: RabbitMq) -> None:
+async def test_who_looks_while_somebody_else_does_waits_and_sees_all(broker: RabbitMq) -> None:
     async with parked(broker, 50) as (region, _):
-        async with letters_of(broker, region) as one, letters_of(broker, region) as other:
-            first, second = await asyncio.gather(one.hold(), other.hold())
-            assert len(first) + len(second) == 50
-            assert sorted(ids(first) + ids(second)) == sorted(numbered(50))
+        async with letters_of(broker, region) as other:
+            async with letters_of(broker, region) as one:
+                assert ids(await one.hold()) == numbered(50)
+                second = asyncio.create_task(other.hold())
+                await asyncio.sleep(0.5)
+                assert not second.done()
+            assert sorted(ids(await second)) == sorted(numbered(50))
         await settled_down(broker, region, 50)
+
+
+async def test_who_waits_too_long_for_others_hears_that_they_are_there(broker: RabbitMq) -> None:
+    async with parked(broker, 1) as (region, _), letters_of(broker, region) as one:
+        await one.hold()
+        async with RabbitDeadLetterQueue(settings=settings_for(broker), region=region, lock_timeout=0.5) as other:
+            with pytest.raises(BrokerError, match="somebody else is handling them"):
+                await other.hold()
 
 
 async def test_two_thousand_are_held_and_put_back(broker: RabbitMq) -> None:

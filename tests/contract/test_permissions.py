@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import shlex
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+import aio_pika
 import pytest
 import pytest_asyncio
+from aio_pika.exceptions import AMQPError
+from aiormq.exceptions import ChannelAccessRefused
 
+from controller.domain.events import Outcome, make_event
 from controller.errors import BrokerError
 from controller.rabbit import delay, names
 from controller.settings import BrokerSettings, SecretUrl
+from tests.contract.acts import ACTS
 from tests.contract.brokers import command_for, settings_for
 from tests.contract.permitted import PARTS, REGIONS, an_outbox
 from tests.stack.rabbitmq import RabbitMq
@@ -37,7 +44,7 @@ NAMES = (
     names.POSITIONS,
     names.DELAY_OUT,
     *(names.delay_level(level) for level in (0, delay.LEVELS - 1)),
-    *(queue(region) for region in REGIONS for queue in (names.commands_queue, names.dead_queue)),
+    *(queue(r) for r in REGIONS for queue in (names.commands_queue, names.dead_queue, names.dead_lock)),
 )
 """All that there is, but for the levels between the lowest and the highest, which are like them."""
 
@@ -69,21 +76,8 @@ def rights_on_the_page() -> dict[str, Rights]:
 
 
 RIGHTS = rights_on_the_page()
-
-
-def declared_first() -> dict[str, set[tuple[str, str]]]:
-    """What is wanted only by who declares something before anybody else has."""
-    commanding = {("write", names.DEAD), *(("read", names.commands_queue(region)) for region in REGIONS)}
-    return {
-        role: {
-            *(("configure", name) for name in NAMES if rights.allows("configure", name)),
-            *(commanding if role in ("watch", "ops", "sweep-drain") else ()),
-        }
-        for role, rights in RIGHTS.items()
-    }
-
-
-DECLARED_FIRST = declared_first()
+UNUSED = {("topology", kind, names.dead_lock(region)) for kind in ("write", "read") for region in REGIONS}
+"""What a simple pattern allows beside what is needed."""
 
 
 class Users:
@@ -164,21 +158,14 @@ async def test_the_page_has_every_role() -> None:
     assert set(RIGHTS) == set(PARTS)
 
 
-async def test_each_role_does_its_part_with_these_rights_on_a_new_broker(users: Users) -> None:
-    declaring = [role for role in PARTS if RIGHTS[role].configure != "^$"]
-    made = await users.make([RIGHTS[role] for role in declaring])
-    assert [await refusal(role, settings) for role, settings in zip(declaring, made, strict=True)] == [""] * len(made)
-    assert set(PARTS) - set(declaring) == {"sweep-report", "reader"}
+async def test_only_topology_may_declare(users: Users) -> None:
+    assert [role for role, rights in RIGHTS.items() if rights.configure != "^$"] == ["topology"]
+    [settings] = await users.make([RIGHTS["topology"]])
+    assert await refusal("topology", settings) == ""
 
 
-async def test_who_only_reads_does_so_once_there_is_something(users: Users) -> None:
-    reading = ["sweep-report", "reader"]
-    made = await users.make([RIGHTS[role] for role in reading], vhost=await users.there())
-    assert [await refusal(role, settings) for role, settings in zip(reading, made, strict=True)] == ["", ""]
-
-
-async def test_where_everything_is_declared_no_role_needs_to_configure(users: Users) -> None:
-    made = await users.make([replace(rights, configure="^$") for rights in RIGHTS.values()], vhost=await users.there())
+async def test_where_topology_has_declared_each_does_its_part_with_these_rights(users: Users) -> None:
+    made = await users.make(RIGHTS.values(), vhost=await users.there())
     assert [await refusal(role, settings) for role, settings in zip(RIGHTS, made, strict=True)] == [""] * len(made)
 
 
@@ -188,32 +175,64 @@ async def test_without_any_one_of_them_it_fails_and_names_it(users: Users) -> No
         for role in PARTS
         for kind in KINDS
         for name in NAMES
-        if RIGHTS[role].allows(kind, name) and (kind, name) not in DECLARED_FIRST.get(role, set())
+        if RIGHTS[role].allows(kind, name) and (role, kind, name) not in UNUSED
     ]
-    lacking = [RIGHTS[role].without(kind, name) for role, kind, name in cases]
-    made = await users.make(lacking, vhost=await users.there())
+    assert len(cases) > 50
+    declaring = [one for one in cases if one[0] == "topology"]
+    others = [one for one in cases if one[0] != "topology"]
+    made = await users.make([RIGHTS[role].without(kind, name) for role, kind, name in declaring])
+    there = await users.there()
+    made += await users.make([RIGHTS[role].without(kind, name) for role, kind, name in others], vhost=there)
     unnoticed = []
-    for (role, kind, name), settings in zip(cases, made, strict=True):
+    for (role, kind, name), settings in zip([*declaring, *others], made, strict=True):
         if f"'{name}'" not in (answer := await refusal(role, settings)):
             unnoticed.append((role, kind, name, answer))
     assert unnoticed == []
 
 
-async def test_what_is_wanted_to_be_the_first_is_wanted_by_who_is(users: Users) -> None:
-    cases = [(role, kind, name) for role, wanted in DECLARED_FIRST.items() for kind, name in sorted(wanted)]
-    lacking = [RIGHTS[role].without(kind, name) for role, kind, name in cases]
-    first = await users.make(lacking)
-    refusals = [await refusal(role, settings) for (role, _, _), settings in zip(cases, first, strict=True)]
-    assert [name for (_, _, name), text in zip(cases, refusals, strict=True) if f"'{name}'" in text] == [
-        name for _, _, name in cases
-    ]
-    assert cases
-    made = await users.make(lacking, vhost=await users.there())
-    assert {await refusal(role, settings) for (role, _, _), settings in zip(cases, made, strict=True)} == {""}
+async def test_what_is_missing_is_named_by_who_may_not_declare_it(users: Users) -> None:
+    vhost = await users.there()
+    [settings] = await users.make([RIGHTS["work-eu"]], vhost=vhost)
+    async with await aio_pika.connect(users.settings("guest", "guest", vhost).url.get_secret_value()) as connection:
+        await (await connection.channel()).queue_delete(names.dead_queue("eu"))
+        answer = await refusal("work-eu", settings)
+        assert "lacks drain.dead.eu, and this user may not declare it" in answer
+        assert "eureka-drain topology declare" in answer
 
 
-@pytest.mark.parametrize("kind", ["write", "read"])
-async def test_a_worker_has_no_right_to_another_regions_queues(kind: str) -> None:
-    for queue in (names.commands_queue, names.dead_queue):
-        assert not RIGHTS["work-eu"].allows(kind, queue("us"))
-        assert not RIGHTS["work-us"].allows(kind, queue("eu"))
+def acts_on_the_page() -> dict[str, set[str]]:
+    """Who may do it, by act."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| (?:(?:configure|write|read) `|a stream)[^|]* \| ([^|]*)\|$", PAGE.read_text(), re.MULTILINE
+    )
+    return {act: set(re.findall(r"`([^`]+)`", who)) for act, who in rows}
+
+
+async def test_the_page_is_right_about_what_each_right_allows(users: Users) -> None:
+    vhost = await users.there()
+    made = dict(zip(RIGHTS, await users.make(RIGHTS.values(), vhost=vhost), strict=True))
+    found: dict[str, set[str]] = {act: set() for act in ACTS}
+    async with an_outbox(users.settings("guest", "guest", vhost), *REGIONS) as outbox:
+        for user, settings in made.items():
+            async with await aio_pika.connect(settings.url.get_secret_value()) as connection:
+                for act, perform in ACTS.items():
+                    channel = await connection.channel(on_return_raises=True)
+                    try:
+                        await asyncio.wait_for(perform(channel), 20)
+                        found[act].add(user)
+                    except ChannelAccessRefused:
+                        pass
+                    except AMQPError:  # what no right allows ends the connection
+                        connection = await aio_pika.connect(settings.url.get_secret_value())
+                    if user == "topology":
+                        await outbox.topology.declare_all()
+            if user == "topology":
+                await outbox.record(make_event(command_for("eu"), Outcome.requested, datetime.now(UTC)))
+    assert acts_on_the_page() == found
+
+
+async def test_the_pages_of_rights_and_of_installing_say_the_same() -> None:
+    installing = PAGE.with_name("install.md").read_text()
+    lines = re.findall(r"^rabbitmqctl set_permissions .*$", installing, re.MULTILINE)
+    assert lines
+    assert set(lines) <= set(PAGE.read_text().splitlines())

@@ -30,6 +30,7 @@ from controller.app.ops_role import OpsRole
 from controller.domain.drain_index import DrainIndex
 from controller.domain.events import Outcome, make_event
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
+from controller.ops.auth.credentials import COOKIE
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from tests.contract.accounts import Accounts, read_part, signed
@@ -45,6 +46,7 @@ from tests.stack.waiting import until
 from tests.stack.workloads import container, pod_spec
 from tests.unit.building import a_command, a_pod, a_reason, a_target, terminating
 
+AUDIENCE = "eureka-drain"
 VIEWER, OPERATOR = f"viewer-{secrets.token_hex(16)}", f"operator-{secrets.token_hex(16)}"
 EXAMPLES = 15
 Answer = tuple[int, str]
@@ -352,23 +354,38 @@ async def accounts(cluster: Cluster, namespace: str) -> AsyncIterator[Accounts]:
     await made.close()
 
 
+async def sign_in(site: OpsSite, token: str) -> str:
+    """Return the name of a new session: rights take a moment to reach the API server."""
+
+    async def signed_in() -> str:
+        form = {"token": token}
+        async with site.session.post(f"{site.process.url}/sign-in", data=form, allow_redirects=False) as answer:
+            return answer.cookies[COOKIE].value if answer.status == 303 else ""
+
+    session: str = await until(signed_in, "the sign-in", interval=1)
+    return session
+
+
 async def identities(site: OpsSite, accounts: Accounts, folder: Path) -> dict[str, tuple[dict[str, str], str]]:
     """The headers of everybody who may ask, and what they may: nothing, read, write."""
     await accounts.create("viewer", ("get", "eureka.drain", "drains"))
     await accounts.create("operator", ("get", "eureka.drain", "drains"), ("create", "eureka.drain", "replays"))
     await accounts.create("nobody")
-    operator, elsewhere = await accounts.token("operator"), await accounts.token("operator", "somebody-else")
+    operator, elsewhere = await accounts.token("operator", AUDIENCE), await accounts.token("operator", "somebody-else")
+    servers_own = await accounts.token("operator")
     head, claims = (read_part(part) for part in operator.split(".")[:2])
     past = int(time.time()) - 3_600
     times = {"iat": past - 3_600, "nbf": past - 3_600, "exp": past}
     expired = await signed(head, claims | times, site.cluster.api.folder / "service-accounts.key", folder)
     unsigned = f"{base64.urlsafe_b64encode(b'{}').decode()}.{operator.split('.')[1]}."
 
+    session = await sign_in(site, operator)
+
     def bearer(token: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {token}"}
 
     def cookie(**more: str) -> dict[str, str]:
-        return {"Cookie": f"eureka-drain-token={operator}", **more}
+        return {"Cookie": f"{COOKIE}={session}", **more}
 
     return {
         "no token": ({}, "nothing"),
@@ -377,8 +394,11 @@ async def identities(site: OpsSite, accounts: Accounts, folder: Path) -> dict[st
         "not Bearer": ({"Authorization": f"Basic {operator}"}, "nothing"),
         "expired": (bearer(expired), "nothing"),
         "wrong audience": (bearer(elsewhere), "nothing"),
-        "no rights": (bearer(await accounts.token("nobody")), "nothing, known"),
-        "viewer": (bearer(await accounts.token("viewer")), "read"),
+        "for the API server": (bearer(servers_own), "nothing"),
+        "a session as a token": (bearer(session), "nothing"),
+        "a token as a session": ({"Cookie": f"{COOKIE}={operator}"}, "nothing"),
+        "no rights": (bearer(await accounts.token("nobody", AUDIENCE)), "nothing, known"),
+        "viewer": (bearer(await accounts.token("viewer", AUDIENCE)), "read"),
         "operator": (bearer(operator), "write"),
         "static viewer": (bearer(VIEWER), "read"),
         "static operator": (bearer(OPERATOR), "write"),

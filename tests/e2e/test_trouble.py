@@ -8,7 +8,7 @@ import aio_pika
 import msgspec
 
 from controller.rabbit.topology import declare_one, streams
-from controller.settings.model import BrokerSettings
+from controller.settings import BrokerSettings
 from tests.e2e.event_log import event_log, messages_of, reason_of
 from tests.e2e.product import APART, product
 from tests.e2e.test_causes import BY_TEMPLATE, serving

@@ -166,11 +166,12 @@ class ModelChecks:
                 ended.add(event.drain_id)
             elif event.outcome is Outcome.out_of_service:
                 held[key] = event.uid
-        if not self._broker.log_number:
-            for key, outcomes in finals.items():
-                alike = any(kind.issuperset(outcomes.values()) for kind in (LEFT_ALONE, GONE))
-                if len(outcomes) != 1 and not alike:
-                    yield f"{key} ended as {[outcome.value for outcome in outcomes.values()]}"
+        if self._broker.log_number:
+            return  # what was to be written while there was no log goes with its process, when that crashes
+        for key, outcomes in finals.items():
+            alike = any(kind.issuperset(outcomes.values()) for kind in (LEFT_ALONE, GONE))
+            if len(outcomes) != 1 and not alike:
+                yield f"{key} ended as {[outcome.value for outcome in outcomes.values()]}"
         for key, uid in held.items():
             if key not in finals and not self._has_a_zombie(uid):
                 yield f"{key} was taken out and has no ending"

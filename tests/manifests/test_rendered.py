@@ -16,8 +16,8 @@ import typer
 from controller.app.process import check_regions
 from controller.cli import app
 from controller.ops.auth.headers import REQUEST_TIMEOUT
-from controller.ops.http import serve
 from controller.ops.metrics import Metrics
+from controller.ops.port.http_server import serve
 from controller.settings import HttpSettings
 from tests.manifests.rendering import (
     BROKER_URL,
@@ -58,12 +58,13 @@ def each(objects: tuple[Object, ...], *roles: str) -> Iterator[Workload]:
         yield from found
 
 
-def test_every_role_runs_and_nothing_else(objects: tuple[Object, ...]) -> None:
+def test_every_role_runs_and_nothing_else(objects: tuple[Object, ...], name: str) -> None:
     assert {(one.object["kind"], one.role) for one in ours(objects)} == {
         ("Deployment", "watch"),
         ("Deployment", "work"),
         ("Deployment", "ops"),
         ("CronJob", "sweep"),
+        *([("Deployment", "topology")] if name in ("one-cluster", "multi-region") else []),
     }
 
 
@@ -140,9 +141,9 @@ def test_everything_is_labelled(objects: tuple[Object, ...]) -> None:
 def test_probes_ask_what_the_program_serves_where_it_serves_it(objects: tuple[Object, ...], tmp_path: Path) -> None:
     for workload in each(objects, "watch", "work", "ops"):
         settings = settings_of(workload, objects, tmp_path / workload.name)
-        (port,) = workload.container["ports"]
-        assert (port["name"], port["containerPort"]) == ("http", settings.http.port)
-        assert settings.http.port == 8080
+        ports = {port["name"]: port["containerPort"] for port in workload.container["ports"]}
+        assert ports == {"http": settings.http.port, "metrics": settings.http.metrics_port}
+        assert ports == {"http": 8080, "metrics": 8081}
         asked = {kind: workload.container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
         assert asked == {
             "startup": {"path": "/healthz", "port": "http"},
@@ -157,9 +158,9 @@ async def test_what_is_probed_is_served(objects: tuple[Object, ...]) -> None:
     paths = {probe["httpGet"]["path"] for probe in probes}
     assert paths
     settings = HttpSettings(host="127.0.0.1", port=0)
-    async with serve(settings, metrics, {"ready": lambda: True}) as port, aiohttp.ClientSession() as session:
+    async with serve(settings, metrics, {"ready": lambda: True}) as ports, aiohttp.ClientSession() as session:
         for path in sorted(paths):
-            async with session.get(f"http://127.0.0.1:{port}{path}") as answer:
+            async with session.get(f"http://127.0.0.1:{ports.http}{path}") as answer:
                 assert answer.status == 200
 
 
@@ -264,18 +265,20 @@ def test_each_may_connect_to_what_its_settings_name_and_to_nothing_else(
                 "work": nodes,
                 "ops": api_server | nodes,
                 "sweep": api_server | nodes,
+                "topology": set(),
             }[workload.role]
         )
         assert egress_ports(workload, objects) == wanted
 
 
-def test_only_namespaces_that_are_let_in_reach_the_port(objects: tuple[Object, ...]) -> None:
+def test_only_namespaces_that_are_let_in_reach_each_port(objects: tuple[Object, ...]) -> None:
     for workload in ours(objects):
         assert ingress_rules(workload, objects) == [
             {
-                "from": [{"namespaceSelector": {"matchLabels": {"eureka.drain/client": "true"}}}],
-                "ports": [{"port": "http", "protocol": "TCP"}],
+                "from": [{"namespaceSelector": {"matchLabels": {label: "true"}}}],
+                "ports": [{"port": port, "protocol": "TCP"}],
             }
+            for label, port in (("eureka.drain/client", "http"), ("eureka.drain/metrics", "metrics"))
         ]
 
 

@@ -48,6 +48,7 @@ async def test_accounts_may_do_exactly_this_in_every_namespace(cluster: Cluster,
         "eureka-drain-work-us": [],
         "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW],
         "eureka-drain-sweep": [POD_LIST],
+        "eureka-drain-topology": [],
     }
     listed = await cluster.client.list("serviceaccounts", namespace)
     assert {one["metadata"]["name"] for one in listed} == {*wanted, "default"}

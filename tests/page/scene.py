@@ -1,5 +1,6 @@
 """What the page's tests look at: the product with its page, pods that come and go, and readers with browsers."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,6 @@ from tests.stack.workloads import container, pod, pod_spec
 
 OPERATOR = "operator-" + secrets.token_hex(16)
 VIEWER = "viewer-" + secrets.token_hex(16)
-COOKIE = "eureka-drain-token"
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 ZONE = "Asia/Kolkata"
 DESKTOP = {"width": 1280, "height": 900}
@@ -66,7 +66,8 @@ class Scene:
         context = await self.browser.new_context(**given)
         context.set_default_timeout(20_000)
         if token:
-            await context.add_cookies([{"name": COOKIE, "value": token, "url": url}])
+            signed_in = await context.request.post("/sign-in", form={"token": token}, max_redirects=0)
+            assert signed_in.status == 303
         page = await context.new_page()
         reader = Reader(context, page)
         page.on("pageerror", lambda error: reader.complaints.append(f"page error: {error}"))
@@ -111,6 +112,7 @@ class Scene:
         created = await self.cluster.client.create("pods", body, self.namespace)
         ip = await self._up(created["metadata"]["uid"])
         await self._register(HOSTILE, f"{HOSTILE}{ip}", ip)
+        await asyncio.sleep(3)  # what registers in its pod's last moment is in doubt for a heartbeat's time
         await self.cluster.client.delete("pods", name, self.namespace, grace_seconds=0)
 
     async def _up(self, uid: str) -> str:

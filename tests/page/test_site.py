@@ -99,7 +99,7 @@ class SiteApp:
             find=self.find,
             dead_messages=self.dead_messages,
         )
-        self.application = application(partial(mistake_page, templates))
+        self.application = application(partial(mistake_page, templates), OpsSettings())
         session = SessionPages(authorizer, partial(sign_in_page, templates))
         self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
         self.client: Client
@@ -314,3 +314,11 @@ async def test_old_replays_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
         await asyncio.sleep(0)  # it begins
         await app.runs.close()
     assert [app.runs.get(one) is not None for one in ids] == [False, True, True]
+
+
+async def test_what_was_sent_to_another_name_is_refused_with_the_setting_to_use() -> None:
+    async with site_app() as app:
+        for path in ("/", "/api/v1/drains"):
+            headers = bearer(OPERATOR) | {"Host": "evil.example"}
+            async with app.client.get(path, headers=headers) as answer:
+                assert (answer.status, "ops.hosts" in await answer.text()) == (421, True)

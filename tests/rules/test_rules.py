@@ -72,7 +72,7 @@ async def test_kustomize_makes_the_rules_the_monitor_and_the_dashboard(
     monitor = objects["PodMonitor"]["spec"]
     label = monitor["jobLabel"]
     assert monitor["selector"]["matchLabels"][label] == "eureka-drain", "the rules ask for this job"
-    assert [(end["port"], end["path"]) for end in monitor["podMetricsEndpoints"]] == [("http", "/metrics")]
+    assert [(end["port"], end["path"]) for end in monitor["podMetricsEndpoints"]] == [("metrics", "/metrics")]
 
 
 def _write_overlay(folder: Path) -> None:

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from controller.errors import KubernetesError
 from controller.kube.reviews import Identity
 from controller.ops.auth.authorizer import Authorizer, Permission
+from controller.ops.auth.credentials import COOKIE, HOST_COOKIE
 from controller.ops.auth.headers import ENDLESS, MAX_BODY_BYTES, SERVER_OPTIONS, protect, time_limit
 from controller.ops.auth.refusals import refusals
 from controller.ops.auth.session import SessionPages
@@ -66,7 +67,7 @@ class AuthorizerApp:
         self.checker = FakeChecker()
         self.clock = Clock()
         self.authorizer = Authorizer(OpsSettings(**settings), self.checker, clock=self.clock)
-        session = SessionPages(self.authorizer, _sign_in_page, clock=self.clock)
+        session = SessionPages(self.authorizer, _sign_in_page)
         self.application = web.Application(middlewares=[time_limit, refusals()], client_max_size=MAX_BODY_BYTES)
         protect(self.application)
         routes = [
@@ -90,6 +91,11 @@ class AuthorizerApp:
     async def post(self, path: str = "/write", **options: Any) -> tuple[int, str]:
         async with self.client.post(path, **options) as answer:
             return answer.status, await answer.text()
+
+    def cookie(self, token: str) -> dict[str, str]:
+        """The cookie of somebody who has signed in with this token."""
+        session = self.authorizer.sessions.open(token, "somebody")
+        return {"Cookie": f"{COOKIE}={session}; {HOST_COOKIE}={session}"}
 
     async def _read(self, request: web.Request) -> web.Response:
         user = await self.authorizer.authorize(request, Permission.READ)
@@ -147,7 +153,3 @@ async def _client(app: AuthorizerApp) -> AsyncIterator[Client]:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
-
-
-def cookie(token: str) -> dict[str, str]:
-    return {"Cookie": f"eureka-drain-token={token}"}

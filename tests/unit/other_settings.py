@@ -8,6 +8,9 @@ CACHES = ("server_cache", "client_fetch", "load_balancer")
 OTHER: dict[str, Any] = {
     "broker": {
         "url": "amqp://a:b@127.0.0.1:5672/",
+        "username": "c",
+        "password": "d",
+        "vhost": "e",
         "ca_file": "/a",
         "cert_file": "/b",
         "key_file": "/c",
@@ -47,7 +50,7 @@ OTHER: dict[str, Any] = {
         "regions": {"eu": dict.fromkeys(CACHES, "2s")},
         "apps": {"ORDERS": dict.fromkeys(CACHES, "3s")},
     },
-    "http": {"host": "127.0.0.1", "port": 1},
+    "http": {"host": "127.0.0.1", "port": 1, "metrics_port": 2},
     "ops": {
         "kubernetes": False,
         "audiences": ["a"],
@@ -55,8 +58,11 @@ OTHER: dict[str, Any] = {
         "operator_token": "o" * 16,
         "anonymous_read": True,
         "trust_forwarded": True,
+        "hosts": ["h"],
     },
     "log": {"level": "DEBUG", "format": "json"},
     "tracing": {"endpoint": "http://c:1"},
     "shutdown_timeout": "1s",
 }
+BY_HOSTS: dict[str, Any] = {"broker": {"hosts": ["127.0.0.1"]}}
+"""The one that stands in the place of another."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,11 +13,14 @@ from multidict import CIMultiDict
 from pydantic import SecretStr
 
 from controller.errors import KubernetesError
-from controller.ops.auth import decision_cache
+from controller.ops.auth import decision_cache, token_rate
 from controller.ops.auth.authorizer import Permission
+from controller.ops.auth.credentials import COOKIE
+from controller.ops.auth.refusals import TooManyAttemptsError
+from controller.ops.auth.token_rate import MAX_PEER_TOKENS, MAX_TOKENS, TokenRate
 from controller.settings import OpsSettings
 from tests.stack.waiting import until
-from tests.unit.authorizer_app import ANA, BOB, EVE, OPERATOR, VIEWER, AuthorizerApp, authorizer_app, bearer, cookie
+from tests.unit.authorizer_app import ANA, BOB, EVE, OPERATOR, VIEWER, AuthorizerApp, Clock, authorizer_app, bearer
 
 
 @pytest.mark.parametrize(
@@ -66,14 +71,15 @@ async def test_renewed_tokens_open_at_once_and_the_old_ones_open_nothing_more() 
         assert (await app.post(headers=bearer(new_operator)))[0] == 200
         for old in (VIEWER, OPERATOR):
             assert (await app.get(headers=bearer(old)))[0] == 401
-            assert (await app.get(headers=cookie(old)))[0] == 401
+            assert (await app.get(headers=app.cookie(old)))[0] == 401
         app.authorizer.rotate_credentials(OpsSettings())
         assert (await app.get(headers=bearer(new_viewer)))[0] == 401
 
 
 async def test_an_empty_token_in_the_settings_opens_nothing() -> None:
+    cookies = [{"Cookie": f"{COOKIE}={value}"} for value in ("", '""', VIEWER)]
     async with authorizer_app(viewer_token="", operator_token="") as app:
-        for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}, cookie(""), cookie('""')):
+        for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}, *cookies, app.cookie("")):
             assert (await app.get(headers=headers))[0] == 401
 
 
@@ -123,9 +129,9 @@ async def test_two_authorization_headers_are_refused() -> None:
 
 async def test_a_header_goes_before_the_cookie_even_if_it_is_wrong() -> None:
     async with authorizer_app() as app:
-        assert await app.get(headers=bearer(VIEWER) | cookie(OPERATOR)) == (200, "viewer token")
-        assert (await app.get(headers=bearer("wrong") | cookie(OPERATOR)))[0] == 401
-        assert (await app.get(headers={"Authorization": "Basic eDp5"} | cookie(OPERATOR)))[0] == 401
+        assert await app.get(headers=bearer(VIEWER) | app.cookie(OPERATOR)) == (200, "viewer token")
+        assert (await app.get(headers=bearer("wrong") | app.cookie(OPERATOR)))[0] == 401
+        assert (await app.get(headers={"Authorization": "Basic eDp5"} | app.cookie(OPERATOR)))[0] == 401
 
 
 async def test_a_refusal_says_how_to_sign_in_and_is_json() -> None:
@@ -145,18 +151,18 @@ async def test_anybody_may_read_only_if_set_so_and_never_write(anonymous_read: b
 
 async def test_with_anonymous_read_a_stale_cookie_is_ignored_a_wrong_header_not() -> None:
     async with authorizer_app(anonymous_read=True) as app:
-        for worthless in (cookie("expired-token"), cookie(EVE), cookie("\u00fc")):
+        for worthless in (app.cookie("expired-token"), app.cookie(EVE), app.cookie("\u00fc")):
             assert await app.get(headers=worthless) == (200, "anonymous")
-        assert await app.get(headers=cookie(BOB)) == (200, "bob")
+        assert await app.get(headers=app.cookie(BOB)) == (200, "bob")
         app.checker.trouble = KubernetesError("down")
-        assert await app.get(headers=cookie("another-token")) == (200, "anonymous")
+        assert await app.get(headers=app.cookie("another-token")) == (200, "anonymous")
         assert (await app.get(headers=bearer("expired-token")))[0] == 401
 
 
 async def test_a_page_offers_to_write_only_to_whom_may() -> None:
     async with authorizer_app() as app:
         for token, offered in ((OPERATOR, "True"), (ANA, "True"), (BOB, "False"), (VIEWER, "False"), ("no", "False")):
-            assert (await app.get("/offer", headers=cookie(token)))[1] == offered
+            assert (await app.get("/offer", headers=app.cookie(token)))[1] == offered
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD"])
@@ -223,9 +229,9 @@ async def test_a_write_comes_from_our_own_page_or_from_no_browser(
 ) -> None:
     async with authorizer_app(**settings) as app:
         assert (await app.post(headers=HERE | says | bearer(OPERATOR)))[0] == with_header
-        assert (await app.post(headers=HERE | says | cookie(OPERATOR)))[0] == with_cookie
+        assert (await app.post(headers=HERE | says | app.cookie(OPERATOR)))[0] == with_cookie
         # Reading changes nothing, and the browser keeps the answer from the other page.
-        assert (await app.get(headers=HERE | says | cookie(OPERATOR)))[0] == 200
+        assert (await app.get(headers=HERE | says | app.cookie(OPERATOR)))[0] == 200
 
 
 async def test_two_origins_are_refused() -> None:
@@ -238,8 +244,8 @@ async def test_two_origins_are_refused() -> None:
 
 async def test_a_write_from_elsewhere_asks_the_api_server_nothing() -> None:
     async with authorizer_app() as app:
-        await app.post(headers=cookie(ANA) | {"Origin": "http://evil.example"})
-        await app.post(headers=cookie(ANA))
+        await app.post(headers=app.cookie(ANA) | {"Origin": "http://evil.example"})
+        await app.post(headers=app.cookie(ANA))
         assert app.checker.asked == []
 
 
@@ -279,7 +285,7 @@ async def test_the_others_get_their_answer_although_the_first_goes_away() -> Non
     app.checker.go_on.clear()
 
     async def check() -> str:
-        return (await app.authorizer.check(ANA, Permission.READ)).name
+        return (await app.authorizer.check(ANA, Permission.READ, peer="")).name
 
     first, second = asyncio.create_task(check()), asyncio.create_task(check())
     await until(lambda: app.checker.asked, "the question")
@@ -317,35 +323,98 @@ async def test_an_api_server_that_hangs_is_503(monkeypatch: pytest.MonkeyPatch) 
         assert (await app.get(headers=bearer(ANA)))[0] == 503
 
 
-async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_is_bounded_and_a_yes_outlasts_every_no(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(decision_cache, "MAX_DECISIONS", 3)
     async with authorizer_app() as app:
-        for token in (ANA, "one", "two", "three"):
+        tokens = [ANA, *(f"guess-{number}" for number in range(9))]
+        for token in tokens:
             await app.get(headers=bearer(token))
-        assert len(app.authorizer._decisions._decided) == 3
-        await app.get(headers=bearer("three"))
-        await app.get(headers=bearer(ANA))
-        assert app.checker.asked == [ANA, "one", "two", "three", ANA]
+        assert (len(app.authorizer._decisions._yes), len(app.authorizer._decisions._no)) == (1, 3)
+        await app.get(headers=bearer("guess-8"))
+        assert await app.get(headers=bearer(ANA)) == (200, "ana")
+        assert app.checker.asked == tokens
 
 
-async def test_somebody_who_tries_out_tokens_does_not_flood_the_api_server(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flood_of_unknown_tokens_keeps_out_nobody_who_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with authorizer_app() as app:
+        assert (await app.get(headers=bearer(ANA)))[0] == 200
+        statuses = [(await app.get(headers=bearer(f"guess-{number}")))[0] for number in range(1_000)]
+        assert (statuses.count(401), statuses.count(429)) == (MAX_PEER_TOKENS, 1_000 - MAX_PEER_TOKENS)
+        assert len(app.checker.asked) == 1 + MAX_PEER_TOKENS
+        app.clock.now += 30.1  # what is remembered of her has to be asked anew
+        assert await app.get(headers=bearer(ANA)) == (200, "ana")
+        assert (await app.post(headers=bearer(ANA)))[0] == 200
+        assert (await app.get(headers=bearer(VIEWER)))[0] == 200
+        # Who is not known yet waits for a second, whoever else is at this address.
+        for number in range(40):
+            await app.get(headers=bearer(f"more-{number}"))
+        async with app.client.get("/read", headers=bearer(BOB)) as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+        app.clock.now += 1
+        assert await app.get(headers=bearer(BOB)) == (200, "bob")
+
+
+async def test_a_yes_that_became_a_no_is_unknown_again() -> None:
+    async with authorizer_app() as app:
+        assert (await app.get(headers=bearer(ANA)))[0] == 200
+        del app.checker.rights[ANA]
+        app.clock.now += 30.1
+        assert (await app.get(headers=bearer(ANA)))[0] == 401
+        for number in range(MAX_PEER_TOKENS):
+            await app.get(headers=bearer(f"guess-{number}"))
+        app.clock.now += 0.5
+        assert (await app.get(headers=bearer(f"{ANA}-2")))[0] == 429
+
+
+def test_unknown_tokens_are_limited_for_each_address_and_in_all() -> None:
+    clock = Clock()
+    rate = TokenRate(clock)
+
+    def taken(peers: Iterable[str]) -> int:
+        count = 0
+        for peer in peers:
+            with suppress(TooManyAttemptsError):
+                rate.take(peer)
+                count += 1
+        return count
+
+    assert taken(["a"] * 50) == MAX_PEER_TOKENS
+    assert taken(["b"]) == 1
+    assert taken(str(number) for number in range(5_000)) == MAX_TOKENS - MAX_PEER_TOKENS - 1
+    assert len(rate._peers) == token_rate.MAX_PEERS
+    clock.now += 1
+    assert taken(str(number) for number in range(5_000)) == token_rate.TOKENS_PER_SECOND
+    clock.now += 3_600
+    rate.take("a")
+    rate.give_back("a")
+    assert taken(["a"] * 50) == MAX_PEER_TOKENS
+
+
+async def test_no_more_than_so_many_unknown_tokens_are_checked_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_cache, "MAX_UNDER_WAY", 2)
     async with authorizer_app() as app:
         assert (await app.get(headers=bearer(ANA)))[0] == 200
+        app.clock.now += 30.1
         app.checker.go_on.clear()
         tries = [asyncio.create_task(app.get(headers=bearer(f"guess-{number}"))) for number in range(2)]
         await until(lambda: len(app.checker.asked) == 3, "two under way")
         assert (await app.get(headers=bearer("guess-3")))[0] == 503
-        assert (await app.get(headers=bearer(ANA)))[0] == 200
+        known = asyncio.create_task(app.get(headers=bearer(ANA)))
+        await until(lambda: len(app.checker.asked) == 4, "who is known is asked about beside them")
         assert (await app.get(headers=bearer(VIEWER)))[0] == 200
         app.checker.go_on.set()
         assert {status for status, _ in await asyncio.gather(*tries)} == {401}
+        assert (await known)[0] == 200
 
 
 async def test_nothing_that_is_printed_or_kept_holds_a_token() -> None:
     async with authorizer_app() as app:
         for token in (ANA, "guessed-token"):
             await app.get(headers=bearer(token))
-        kept = f"{vars(app.authorizer)} {app.authorizer._decisions._decided}"
+            app.cookie(token)
+        kept = f"{vars(app.authorizer)} {vars(app.authorizer._decisions)}"
+        kept += repr(app.authorizer.sessions._sessions.values())
         for token in (ANA, VIEWER, OPERATOR, "guessed-token"):
             assert token not in kept

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -284,3 +286,18 @@ def test_doctor_without_a_region_reports_it() -> None:
     ended = drain("doctor", "--role", "work", EUREKA_DRAIN_BROKER__URL="amqp://127.0.0.1:1/")
     assert ended.returncode == 1
     assert "settings: regions" in ended.stdout
+
+
+def test_who_asks_at_a_command_line_is_the_systems_word_and_says_so() -> None:
+    code = "from controller.cli.call import requester; print(requester('').by)"
+    claimed = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "somebody-else")
+    asked = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **claimed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert asked.stdout == f"{user}@{socket.gethostname()}, not authenticated\n"

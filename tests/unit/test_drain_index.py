@@ -118,3 +118,15 @@ def test_another_clusters_ends_are_not_taken_when_one_is_named() -> None:
     index.apply(an_event("a", cluster="here"))
     assert index.apply_end(ended("a", cluster="there")) == []
     assert index.apply_end(ended("a", cluster="here")) == [index.get("a")]
+
+
+def test_an_index_of_some_drains_keeps_no_others() -> None:
+    index = DrainIndex(ids=["a", "c"])
+    for name in ("a", "ab", "b"):
+        index.apply(an_event(name))
+    assert [record.drain_id for record in index] == ["a"]
+    assert index.apply_end(an_end(drain_ids=("b", "c"))) == []
+    assert index.apply(an_event("b")) is None
+    found = index.apply(an_event("c"))
+    assert found is not None
+    assert found.end is not None

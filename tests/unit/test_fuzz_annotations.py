@@ -148,7 +148,7 @@ def is_refused_for_its_annotation(event: v1.EventV1) -> bool:
     return (
         event.outcome == "refused"
         and reason is not None
-        and reason.code == ReasonCode.invalid_annotation
+        and reason.code in (ReasonCode.invalid_annotation, ReasonCode.no_region)
         and ANNOTATION.match(reason.detail) is not None
     )
 
@@ -162,13 +162,13 @@ async def drained(draw: Draw) -> str:
         return "off"
     assert outbox.published, "silence"
     if pod.broken & {"enabled", "region"} and not commands:
-        assert [is_refused_for_its_annotation(event) for event in events] == [True]
+        assert [is_refused_for_its_annotation(event) for event in events] == [True], [event.reason for event in events]
         assert events[0].uid == "uid-1"
         return "refused by the watch"
     assert not pod.broken & {"enabled", "region"}
     if not commands:
         assert pod.unclear & {"enabled", "region"}
-        assert [is_refused_for_its_annotation(event) for event in events] == [True]
+        assert [is_refused_for_its_annotation(event) for event in events] == [True], [event.reason for event in events]
         return "refused by the watch"
     mine = next((one for one in commands if one.key == "eu"), None)
     if mine is None:

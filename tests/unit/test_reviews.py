@@ -10,6 +10,7 @@ import pytest
 from controller.errors import KubernetesError
 from controller.kube.client import KubeApi, KubeForbiddenError
 from controller.kube.reviews import Identity, Reviews
+from controller.settings import OpsSettings
 
 TOKEN = "t0k3n-of-somebody"
 ANA = {"username": "ana", "uid": "1", "groups": ["devs"], "extra": {"scopes": ["a", "b"]}}
@@ -139,3 +140,7 @@ async def test_everything_that_is_known_of_the_user_is_asked_about() -> None:
         "extra": {"scopes": ["a", "b"]},
         "resourceAttributes": {"group": "eureka.drain", "resource": "replays", "verb": "create"},
     }
+
+
+def test_unless_it_is_set_a_token_must_be_meant_for_this_program() -> None:
+    assert OpsSettings().audiences == ["eureka-drain"]

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.app.exit_status import report
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
+from controller.domain.printable import printable
 from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem
 from controller.domain.timeline import moments
 from controller.ops.tables import (
@@ -21,7 +23,6 @@ from controller.ops.tables import (
     drains_table,
     duration_text,
     plan_table,
-    printable,
     table,
 )
 from tests.unit.building import a_command, a_pod, a_reason, a_target, at, readings, terminating
@@ -163,3 +164,8 @@ def test_a_duration_has_the_larger_unit_once_it_is_rounded_up_to_it(seconds: flo
 def test_things_are_counted_the_most_frequent_first() -> None:
     assert counted(["a", "b", "b"]) == "2 b, 1 a"
     assert counted([]) == "none"
+
+
+def test_no_foreign_words_in_a_message_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    report(f"left where it is: \x1b[2J\x9b31m{chr(0x202E)}a\nforged: line of eu: no JSON")
+    assert capsys.readouterr().err == "left where it is: ?[2J?31m?a?forged: line of eu: no JSON\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,15 @@ from controller.domain.candidates import MAX_INSTANCES
 from controller.flows.pod_events import MIN_INTERVAL
 from controller.ops.auth.decision_cache import ALLOWED_TTL
 from controller.ops.auth.headers import MAX_BODY_BYTES, REQUEST_TIMEOUT
-from controller.ops.auth.session import ATTEMPT_INTERVAL, MAX_ATTEMPTS
+from controller.ops.auth.token_rate import MAX_PEER_TOKENS, PEER_TOKENS_PER_SECOND
+from controller.ops.port.connections import (
+    HEAD_TIMEOUT,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_PEER,
+    MAX_HEAD_BYTES,
+    MAX_HELD_BYTES,
+    WRITE_TIMEOUT,
+)
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text()
@@ -89,6 +96,8 @@ def test_its_numbers_are_the_programs() -> None:
     assert f"{1 / MIN_INTERVAL.total_seconds():.0f} a second" in TEXT
     assert f"forgotten after {ALLOWED_TTL.seconds} s" in TEXT
     assert f"{REQUEST_TIMEOUT:.0f} s a request, {MAX_BODY_BYTES // 1024} KiB a body" in TEXT
-    assert MAX_ATTEMPTS == 10
-    assert timedelta(minutes=1) == ATTEMPT_INTERVAL
-    assert "ten wrong ones a minute" in TEXT
+    assert f"{MAX_CONNECTIONS}, and {MAX_CONNECTIONS_PER_PEER} of one address" in TEXT
+    assert f"{MAX_HEAD_BYTES // 1024} KiB and {HEAD_TIMEOUT:.0f} s for a request's headers" in TEXT
+    assert f"{MAX_HELD_BYTES // 1024**2} MiB for all connections together" in TEXT
+    assert f"cut after {WRITE_TIMEOUT:.0f} s" in TEXT
+    assert f"{MAX_PEER_TOKENS} unknown ones of one address, then {PEER_TOKENS_PER_SECOND:.0f} a second" in TEXT

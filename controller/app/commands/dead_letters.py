@@ -13,9 +13,9 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.replay_plan import Requester
 from controller.domain.selection import Selection
 from controller.errors import SettingsError
-from controller.flows.ports import DeadLetterQueue, Outbox
+from controller.flows.ports import DeadLetterQueue
 from controller.flows.publisher import Publisher
-from controller.flows.requeue import drop, hold_messages, requeue
+from controller.flows.requeue import drop, each_message, hold_messages, requeue
 from controller.ops.answers import dead_message_answer, json_text
 from controller.ops.tables import counted, dead_letters_table
 from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
@@ -44,49 +44,58 @@ async def dead(settings: Settings, request: DeadLetterRequest) -> int:
     names = [region] if region else list(settings.regions)
     async with AsyncExitStack() as opened:
         queues = await dead_letter_queues(settings, names, opened)
-        messages = await hold_messages(queues, request.selection)
-        if not messages:
-            report("no dead letters" + (" that fit" if request.selection != Selection() else ""))
-            return 0
         if request.action == "requeue" or (request.action == "drop" and request.yes):
-            outbox = await open_outbox(settings, opened)
-            publisher = Publisher(outbox=outbox, clock=now)
-            opened.push_async_callback(see_written, publisher)
-            return await _settle(messages, queues, outbox, publisher, request)
-        if request.as_json:
-            for message in messages:
-                print(json_text(dead_message_answer(message)))
-        else:
-            print(dead_letters_table(messages, width=terminal_width()), end="")
+            return await _settle(settings, queues, request, opened)
+        messages = await hold_messages(queues, request.selection)
+    # They are back in their queues before a slow terminal has shown them.
+    if not messages:
+        report("no dead letters" + (" that fit" if request.selection != Selection() else ""))
+    elif request.as_json:
+        for message in messages:
+            print(json_text(dead_message_answer(message)))
+    else:
+        print(dead_letters_table(messages, width=terminal_width()), end="")
+    if messages:
         report(f"{len(messages)} dead letters: {counted(message.region for message in messages)}")
-        if request.action == "drop":
-            report("nothing was dropped; --yes drops these for good")
-        return 0
+    for name, queue in queues.items():
+        if queue.unseen:
+            report(f"at least {queue.unseen} more of {name} were not looked at: filter, or handle these first")
+    if messages and request.action == "drop":
+        report("nothing was dropped; --yes drops these for good")
+    return 0
 
 
 async def _settle(
-    messages: Sequence[DeadMessage],
-    queues: Mapping[str, DeadLetterQueue],
-    outbox: Outbox,
-    publisher: Publisher,
-    request: DeadLetterRequest,
+    settings: Settings, queues: Mapping[str, DeadLetterQueue], request: DeadLetterRequest, opened: AsyncExitStack
 ) -> int:
     """Send each of them again, or drop it; return the exit status."""
-    unreadable = 0
-    for message in messages:
-        queue = queues[message.region]
-        if request.action == "drop":
-            await drop(message, queue, outbox, request.requester, now)
-        elif not await requeue(message, queue, publisher, request.requester):
-            unreadable += 1
-            name = message.message_id or "a message without id"
-            report(f"left where it is: {name} of {message.region}: {message.problem}")
-    settled = len(messages) - unreadable
-    if request.action == "drop":
+    outbox = await open_outbox(settings, opened)
+    publisher = Publisher(outbox=outbox, clock=now)
+    opened.push_async_callback(see_written, publisher)
+    settled = unreadable = 0
+    for queue in queues.values():
+        async for message in each_message(queue, request.selection):
+            if request.action == "drop":
+                await drop(message, queue, outbox, request.requester, now)
+            elif not await requeue(message, queue, publisher, request.requester):
+                unreadable += 1
+                report(f"left where it is: {_name_of(message)} of {message.region}: {message.problem}")
+                continue
+            settled += 1
+    if not settled + unreadable:
+        report("no dead letters" + (" that fit" if request.selection != Selection() else ""))
+    elif request.action == "drop":
         report(f"{settled} dropped")
     else:
-        report(f"{settled} of {len(messages)} sent again; follow them with: eureka-drain drains --follow")
-    return 1 if unreadable else 0
+        report(f"{settled} of {settled + unreadable} sent again; follow them with: eureka-drain drains --follow")
+    unseen = {name: queue.unseen for name, queue in queues.items() if queue.unseen}
+    for name, number in unseen.items():
+        report(f"{number} of {name} could not be seen: somebody else holds them; run it again")
+    return 1 if unreadable or unseen else 0
+
+
+def _name_of(message: DeadMessage) -> str:
+    return message.message_id or "a message without id"
 
 
 async def dead_letter_queues(

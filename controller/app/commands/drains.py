@@ -32,7 +32,7 @@ SEARCH_LOOKBACKS = (timedelta(hours=2), timedelta(days=1), timedelta(days=3650))
 
 async def drains(settings: Settings, selection: Selection, *, as_json: bool, follow: bool) -> int:
     """Print the drains that are wanted; return the exit status."""
-    index = DrainIndex()
+    index = DrainIndex(ids=selection.ids)
     async with _selected(settings, index, selection) as (log, ends):
         found = index.select(selection)
         _print(found, as_json=as_json)
@@ -61,21 +61,27 @@ async def show(settings: Settings, drain_id: str, *, as_json: bool) -> int:
 
 async def read_selected(settings: Settings, selection: Selection, *, limit: int) -> list[DrainRecord]:
     """Return the drains that the filters choose, from the event log. BrokerError when it cannot be read."""
-    index = DrainIndex(limit=limit)
+    index = DrainIndex(limit=limit, ids=selection.ids)
     async with _selected(settings, index, selection):
         return index.select(selection)
 
 
 async def find_record(settings: Settings, drain_id: str) -> DrainRecord | None:
-    """Return one drain with its timeline, however old; the newest part of the log is searched first."""
-    record: DrainRecord | None = None
+    """Return one drain with its timeline, however old."""
+    return (await find_records(settings, [drain_id])).get(drain_id)
+
+
+async def find_records(settings: Settings, ids: Collection[str]) -> dict[str, DrainRecord]:
+    """Return drains with their timelines, however old; the newest part of the log is searched first."""
+    found: dict[str, DrainRecord] = {}
     for look_back in SEARCH_LOOKBACKS:
-        index = DrainIndex(timelines=True)
-        async with _following(settings, index, look_back=look_back, ids=[drain_id]):
-            record = index.get(drain_id) or record
-        if record is not None and record.facts is not None:
-            return record
-    return record
+        sought = [one for one in ids if one not in found or found[one].facts is None]
+        if not sought:
+            break
+        index = DrainIndex(timelines=True, ids=sought)
+        async with _following(settings, index, look_back=look_back, ids=sought):
+            found |= {one: record for one in sought if (record := index.get(one)) is not None}
+    return found
 
 
 def _since(settings: Settings, selection: Selection) -> datetime:

@@ -83,6 +83,9 @@ async def _plan_dead_letters(
     planner: ReplayPlanner, queues: Mapping[str, DeadLetterQueue], request: ReplayRequest
 ) -> list[ReplayItem]:
     messages = await hold_messages(queues, request.selection)
+    for name, queue in queues.items():
+        if queue.unseen:
+            report(f"{queue.unseen} dead letters of {name} are not in this plan; run it again for them")
     items: list[ReplayItem] = []
     with progress("planning", len(messages)) as show:
         for message in messages:

@@ -1,7 +1,7 @@
 """Authorize requests. Every route asks here first; ``refusals`` answers those that are refused.
 
-Order: where a write comes from; the token of the header or the cookie; the two tokens of the settings; the API server.
-A token goes no further than that, and into no log.
+Order: where a write comes from; the token of the header or the session; the two tokens of the settings; who was let in
+before; the limit for tokens that nobody knows; the API server. A token goes no further than that, and into no log.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from controller.ops.auth.credentials import credentials_of
 from controller.ops.auth.decision_cache import AuthDecision, DecisionCache, Monotonic, Refused, User
 from controller.ops.auth.origin import Sender, sender_of
 from controller.ops.auth.refusals import OpsForbiddenError, RefusedError, UnauthorizedError, UnavailableError
+from controller.ops.auth.session_store import SessionStore
+from controller.ops.auth.token_rate import TokenRate
 from controller.settings import OpsSettings
 
 CHECK_TIMEOUT = 10.0
@@ -30,7 +32,7 @@ LOG_INTERVAL = 10.0
 """Seconds between two log lines of the same kind: anybody can cause one."""
 MAX_NAME_LENGTH = 200
 """Characters of a user's name."""
-ANONYMOUS = User("anonymous", known=False)
+ANONYMOUS = User("anonymous", known=False, shared=True)
 
 
 class Permission(Enum):
@@ -60,6 +62,8 @@ class Authorizer:
         self._settings = settings
         self._checker = checker if settings.kubernetes else None
         self._decisions = DecisionCache(clock)
+        self._rate = TokenRate(clock)
+        self.sessions = SessionStore(clock)
         self._clock = clock
         self._quiet_until = 0.0
         self._static = _static_of(settings)
@@ -78,7 +82,7 @@ class Authorizer:
         if need is Permission.WRITE:
             self.refuse_foreign(request)
         may_be_anybody = need is Permission.READ and self._settings.anonymous_read
-        credentials = credentials_of(request)
+        credentials = credentials_of(request, self.sessions)
         if credentials is None:
             if may_be_anybody:
                 return ANONYMOUS
@@ -86,7 +90,7 @@ class Authorizer:
         if need is Permission.WRITE and credentials.from_cookie:
             self.refuse_foreign(request, unknown=True)
         try:
-            return await self.check(credentials.token, need)
+            return await self.check(credentials.token, need, peer=peer_of(request))
         except RefusedError:
             # A cookie whose token is no longer valid must not show less than no cookie.
             if may_be_anybody and credentials.from_cookie:
@@ -96,24 +100,28 @@ class Authorizer:
     async def may_write(self, request: web.Request) -> bool:
         """Return whether a page should offer its reader to write. The write itself is authorized again."""
         try:
-            credentials = credentials_of(request)
+            credentials = credentials_of(request, self.sessions)
             if credentials is None:
                 return False
-            await self.check(credentials.token, Permission.WRITE)
+            await self.check(credentials.token, Permission.WRITE, peer=peer_of(request))
         except RefusedError:
             return False
         return True
 
-    async def check(self, token: str, need: Permission) -> User:
-        """Return whose token it is; RefusedError unless that user has this permission."""
+    async def check(self, token: str, need: Permission, *, peer: str) -> User:
+        """Return whose token it is; RefusedError unless that user has this permission. ``peer``: who sent it."""
         digest = _digest(token)
         decision = self._by_settings(digest, need)
-        if decision is None and self._checker is not None:
-            checker = self._checker
-            key = digest + need.name.encode()
-            decision = await self._decisions.get(key, lambda: self._by_kubernetes(checker, token, need))
-        if decision is None:
+        if decision is None and self._checker is None:
+            self._rate.take(peer)
             raise UnauthorizedError("the token is not valid")
+        if decision is None:
+            decision = await self._decisions.get(
+                digest,
+                need.name,
+                lambda: self._by_kubernetes(token, need, peer),
+                admit=lambda: self._rate.take(peer),
+            )
         if isinstance(decision, Refused):
             raise decision.error()
         return decision
@@ -138,7 +146,15 @@ class Authorizer:
         [(user, may)] = found
         return user if need in may else Refused(OpsForbiddenError, f"the {user.name} may only read")
 
-    async def _by_kubernetes(self, checker: Checker, token: str, need: Permission) -> AuthDecision:
+    async def _by_kubernetes(self, token: str, need: Permission, peer: str) -> AuthDecision:
+        decision = await self._review(token, need)
+        if isinstance(decision, User) or decision.kind is UnavailableError:
+            self._rate.give_back(peer)
+        return decision
+
+    async def _review(self, token: str, need: Permission) -> AuthDecision:
+        checker = self._checker
+        assert checker is not None
         verb, resource = need.value
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
@@ -159,12 +175,17 @@ class Authorizer:
         return Refused(OpsForbiddenError, f"{name} lacks the verb {verb} on {resource}.{GROUP}{why}")
 
 
+def peer_of(request: web.Request) -> str:
+    """Return the address that the request came from: of a proxy, where there is one."""
+    return request.remote or ""
+
+
 def _static_of(settings: OpsSettings) -> list[tuple[bytes, User, tuple[Permission, ...]]]:
     return [
         (_digest(token.get_secret_value()), user, may)
         for token, user, may in (
-            (settings.viewer_token, User("viewer token"), (Permission.READ,)),
-            (settings.operator_token, User("operator token"), (Permission.READ, Permission.WRITE)),
+            (settings.viewer_token, User("viewer token", shared=True), (Permission.READ,)),
+            (settings.operator_token, User("operator token", shared=True), (Permission.READ, Permission.WRITE)),
         )
         if token.get_secret_value()
     ]

@@ -1,19 +1,20 @@
-"""The token that a request brings: in its Authorization header, else in the cookie of the sign-in page."""
+"""The token that a request brings: in its Authorization header, else that of the session which its cookie names."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from aiohttp import hdrs, web
 
 from controller.ops.auth.origin import is_https
 from controller.ops.auth.refusals import UnauthorizedError
+from controller.ops.auth.session_store import SESSION_LIFE, SessionStore
 
-COOKIE = "eureka-drain-token"
-COOKIE_LIFE = timedelta(hours=8)
-"""A working day. The token may end sooner."""
+COOKIE = "eureka-drain-session"
+"""Where the browser came by plain http, as through a port-forward: it would keep no cookie of the other name."""
+HOST_COOKIE = f"__Host-{COOKIE}"
+"""Where it came by https: no other host of the domain, and nobody on an http connection, can set one of this name."""
 MAX_TOKEN_LENGTH = 16 * 1024
 """Characters."""
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -34,7 +35,7 @@ def is_token(text: str) -> bool:
     return len(text) <= MAX_TOKEN_LENGTH and _TOKEN.fullmatch(text) is not None
 
 
-def credentials_of(request: web.Request) -> Credentials | None:
+def credentials_of(request: web.Request, sessions: SessionStore) -> Credentials | None:
     """Return the request's token, or None. UnauthorizedError when there is a header that holds none.
 
     A header that cannot be used is refused even beside a usable cookie, since its sender chose it.
@@ -47,16 +48,16 @@ def credentials_of(request: web.Request) -> Credentials | None:
         if found is None or not is_token(found[1]):
             raise UnauthorizedError("the Authorization header must be: Bearer, a space, and the token")
         return Credentials(found[1], from_cookie=False)
-    cookie = request.cookies.get(COOKIE)
-    return Credentials(cookie, from_cookie=True) if cookie and is_token(cookie) else None
+    token = sessions.token(request.cookies.get(_cookie_of(request), ""))
+    return None if token is None else Credentials(token, from_cookie=True)
 
 
-def keep_signed_in(request: web.Request, response: web.StreamResponse, token: str) -> None:
+def keep_signed_in(request: web.Request, response: web.StreamResponse, session: str) -> None:
     """Set the cookie. No script can read it, and no other site's page can make the browser send it."""
     response.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(COOKIE_LIFE.total_seconds()),
+        _cookie_of(request),
+        session,
+        max_age=int(SESSION_LIFE.total_seconds()),
         path="/",
         secure=is_https(request),
         httponly=True,
@@ -64,6 +65,12 @@ def keep_signed_in(request: web.Request, response: web.StreamResponse, token: st
     )
 
 
-def forget(request: web.Request, response: web.StreamResponse) -> None:
-    """Delete the cookie."""
-    response.del_cookie(COOKIE, path="/", secure=is_https(request), httponly=True, samesite="Strict")
+def forget(request: web.Request, response: web.StreamResponse, sessions: SessionStore) -> None:
+    """End the session, and delete the cookie."""
+    name = _cookie_of(request)
+    sessions.close(request.cookies.get(name, ""))
+    response.del_cookie(name, path="/", secure=is_https(request), httponly=True, samesite="Strict")
+
+
+def _cookie_of(request: web.Request) -> str:
+    return HOST_COOKIE if is_https(request) else COOKIE

@@ -55,11 +55,15 @@ SERVER_OPTIONS: dict[str, Any] = {
     "max_line_size": 8 * 1024,
     # A token of 16 KiB, and its scheme.
     "max_field_size": 17 * 1024,
+    # Of a body that nobody reads yet, twice as much is kept.
+    "read_bufsize": 16 * 1024,
+    # A body that unpacks to more than it says is not taken.
+    "auto_decompress": False,
     # The library's own would keep a silent connection for an hour.
     "keepalive_timeout": 75.0,
     "lingering_time": 5.0,
 }
-"""For ``web.AppRunner``: what is logged; bytes of the request line and of one header; seconds."""
+"""For ``web.AppRunner``: what is logged; bytes of the request line, of one header, of a body; seconds."""
 REQUEST_TIMEOUT = 30.0
 """Seconds from the request's headers to its answer."""
 ENDLESS = web.RequestKey("endless", bool)

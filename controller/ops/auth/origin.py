@@ -45,7 +45,7 @@ def is_https(request: web.Request) -> bool:
 
     Any proxy is believed here: a false word only makes the cookie stricter.
     """
-    return request.secure or _first(request, "X-Forwarded-Proto").lower() == "https"
+    return request.secure or first_of(request, "X-Forwarded-Proto").lower() == "https"
 
 
 def _own_place(request: web.Request, *, trust_forwarded: bool) -> Place | None:
@@ -54,13 +54,13 @@ def _own_place(request: web.Request, *, trust_forwarded: bool) -> Place | None:
         return None
     scheme, host = request.scheme, hosts[0]
     if trust_forwarded:
-        scheme = _first(request, "X-Forwarded-Proto") or scheme
-        host = _first(request, "X-Forwarded-Host") or host
+        scheme = first_of(request, "X-Forwarded-Proto") or scheme
+        host = first_of(request, "X-Forwarded-Host") or host
     return _place(f"{scheme}://{host}")
 
 
-def _first(request: web.Request, name: str) -> str:
-    """Return the word of the outermost of several proxies, which the browser spoke to."""
+def first_of(request: web.Request, name: str) -> str:
+    """Return the word of the outermost of several proxies, which the browser spoke to; empty without one."""
     return request.headers.get(name, "").split(",")[0].strip()
 
 

@@ -1,4 +1,4 @@
-"""Refused requests: 401, 403, 429 or 503. No text holds a token.
+"""Refused requests: 401, 403, 421, 429 or 503. No text holds a token.
 
 Each error says what the sender can do about it. ``refusals`` is the middleware that answers them.
 """
@@ -39,7 +39,7 @@ class OpsForbiddenError(RefusedError):
 
 
 class TooManyAttemptsError(RefusedError):
-    """Too many wrong tokens: wait."""
+    """Too many wrong tokens, or too many of something else: wait."""
 
     status = 429
 
@@ -53,6 +53,13 @@ class UnavailableError(RefusedError):
 
     status = 503
     headers = MappingProxyType({"Retry-After": "5"})
+
+
+class OverloadedError(RefusedError):
+    """Too many others are waiting for the same: try again."""
+
+    status = 503
+    headers = MappingProxyType({"Retry-After": "10"})
 
 
 def answer_as_json(_: web.Request, refusal: RefusedError) -> web.Response:

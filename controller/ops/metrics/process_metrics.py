@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from controller.ops.metrics.drain_metrics import DrainMetrics
 from controller.ops.metrics.region_metrics import RegionMetrics
 from controller.ops.metrics.shutdown_metrics import ShutdownMetrics
 from controller.ops.metrics.watch_metrics import WatchMetrics
+from controller.ops.port.connections import CutReason
 
 # When each counter began doubles their number, and answers nothing here.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -37,6 +46,14 @@ class Metrics:
             ["check"],
             registry=self.registry,
         )
+        self._connections_cut = Counter(
+            "eureka_drain_http_connections_cut",
+            "Connections to the HTTP port that were cut because they held too much, or for too long. From every role.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in CutReason:
+            self._connections_cut.labels(reason.value)
         self.loop_lag = Histogram(
             "eureka_drain_loop_lag_seconds",
             "By how much the event loop was late, looked at four times a second: how long something kept everything "
@@ -57,6 +74,10 @@ class Metrics:
         """Make these checks at each scrape."""
         for name, check in checks.items():
             self._ready.labels(name).set_function(check)
+
+    def connection_cut(self, reason: CutReason) -> None:
+        """Count a connection that was cut."""
+        self._connections_cut.labels(reason.value).inc()
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus reads."""

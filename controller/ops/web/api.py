@@ -86,8 +86,9 @@ class Api:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Send events: drain at each change of state; and end, when a drained pod has ended serving."""
-        await self._site.authorizer.authorize(request, Permission.READ)
-        return await self._site.live.follow(request)
+        authorizer = self._site.authorizer
+        user = await authorizer.authorize(request, Permission.READ)
+        return await self._site.live.follow(request, user, lambda: authorizer.authorize(request, Permission.READ))
 
     async def replay(self, request: web.Request) -> web.Response:
         """Plan a replay; with ``"execute": true`` begin it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -13,11 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition
+from controller.domain.printable import printable
 from controller.domain.replay_plan import ReplayAction
 from controller.domain.selection import FILTERS
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import WHY, Moment, short_node
-from controller.ops.tables import duration_text, printable
+from controller.ops.tables import duration_text
 
 PACKAGE = "controller.ops.web"
 STATIC = {"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -57,8 +59,11 @@ ACTION_MARKS = {
 }
 
 
-def environment() -> Environment:
-    """Make the environment of the templates: a name that is not given is a mistake."""
+def environment(audiences: Sequence[str] = ()) -> Environment:
+    """Make the environment of the templates: a name that is not given is a mistake.
+
+    ``audiences``: what a Kubernetes token must be meant for, for the sign-in page.
+    """
     made = Environment(
         loader=PackageLoader(PACKAGE),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -69,7 +74,9 @@ def environment() -> Environment:
     named = (after, iso, precise, safe_after, segment, shell, state, utc, words)
     made.filters |= {one.__name__: one for one in named}
     made.filters |= {"node": short_node, "plain": plain, "shutdown": shutdown_of, "span": duration_text}
+    meant_for = f" --audience {shell(audiences[0])}" if audiences else ""
     made.globals |= {
+        "token_command": f"kubectl create token NAME{meant_for}",
         "causes": WHY,
         "condition_marks": CONDITION_MARKS,
         "shutdown_marks": SHUTDOWN_MARKS,

@@ -24,9 +24,11 @@ REFUSALS = {
     409: "Another replay is running.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    503: "The broker, or whoever checks tokens, cannot be reached.",
+    421: "The request was sent to a name that is not the server's.",
+    429: "Too many unknown tokens, or event streams: wait as long as Retry-After says.",
+    503: "The broker, or whoever checks tokens, cannot be reached, or too many are waiting.",
 }
-ALWAYS = (401, 403, 503)
+ALWAYS = (401, 403, 421, 429, 503)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from controller.flows.replay_runs import ReplayRun, ReplayRuns
 from controller.ops.answers import ErrorAnswer, JsonAnswer, json_text
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.headers import MAX_BODY_BYTES, protect, time_limit
+from controller.ops.auth.host_names import check_host
 from controller.ops.auth.refusals import RefusedError, refusals
 from controller.ops.web.server_sent_events import Live
-from controller.settings import Settings
+from controller.settings import OpsSettings, Settings
 
 API = "/api/"
 
@@ -75,7 +76,7 @@ Render = Callable[[web.Request, int, str], web.Response]
 """Makes the page for a mistake."""
 
 
-def application(render: Render) -> web.Application:
+def application(render: Render, settings: OpsSettings) -> web.Application:
     """Make the empty application."""
 
     def answer(request: web.Request, status: int, text: str) -> web.Response:
@@ -111,7 +112,8 @@ def application(render: Render) -> web.Application:
             logger.opt(exception=error).debug("where it failed")
             return answer(request, 500, "a mistake of this program; its log says more")
 
-    made = web.Application(middlewares=[time_limit, refusals(refuse), mistakes], client_max_size=MAX_BODY_BYTES)
+    host = check_host(settings.hosts, trust_forwarded=settings.trust_forwarded)
+    made = web.Application(middlewares=[time_limit, refusals(refuse), host, mistakes], client_max_size=MAX_BODY_BYTES)
     protect(made)
     return made
 
