@@ -42,7 +42,10 @@ class EndedTakeover:
     @property
     def harm(self) -> list[str]:
         """What was seen of the new process that was out when it may not be."""
-        return self.takeover.harm(self.settled_at, may_be_out=self.takeover.kind.leaves_override)
+        kind = self.takeover.kind
+        # A node that restarts may show the old one again, as its peer's cache did: then the drain takes that out.
+        is_copied = bool(self.restarted) and kind is not Kind.unregistered
+        return self.takeover.harm(self.settled_at, may_be_out=kind.leaves_override or is_copied)
 
     @property
     def lost(self) -> list[str]:
