@@ -90,6 +90,7 @@ class OpsSite:
         instance_id = f"{pod.timeline.ip}:{self.region}:8080"
         for node in self.eureka.nodes:
             await node.registry.register(self.region, instance_id, ip=pod.timeline.ip, lease_seconds=3_600)
+        await asyncio.sleep(2)  # what a node copies in the pod's last moment is in doubt
         return instance_id
 
 

@@ -374,14 +374,14 @@ MISTAKES: dict[str, dict[str, Any]] = {
     },
     "unknown names in the environment": {
         "env": {
-            "EUREKA_DRAIN_BROKER__PASSWORD": C.text,
+            "EUREKA_DRAIN_BROKER__PASSPHRASE": C.text,
             "EUREKA_DRAIN_BROKER_URL": f"amqp://{C.userinfo}@rabbit/",
             "EUREKA_DRAIN_REGIONS__EU__NODES__PASSWORD": C.text,
             "EUREKA_DRAIN_HTTP": C.text,
             "EUREKA_DRAIN_HTTP__PORT": C.text,
             "EUREKA_DRAIN_LOG__LEVEL": C.text,
         },
-        "named": "EUREKA_DRAIN_BROKER__PASSWORD",
+        "named": "EUREKA_DRAIN_BROKER__PASSPHRASE",
     },
     "unknown files among the secrets": {
         "secrets": {
