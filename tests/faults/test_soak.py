@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.contract.silly_server import SillyServer
 from tests.e2e.product import product
@@ -22,8 +23,8 @@ from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.rabbitmq import RabbitMq
 
 LONG = os.environ.get("FAULTS") == "all"
-DRAINS = 500 if LONG else 8
-LASTS = 30 * 60 if LONG else 40
+DRAINS = int(os.environ.get("SOAK_DRAINS", "500"))
+LASTS = int(os.environ.get("SOAK_SECONDS", "1800"))
 """Seconds."""
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 AT_ONCE = 4
@@ -74,6 +75,8 @@ class Health:
         )
 
 
+@pytest.mark.skipif(not LONG, reason="half an hour: with FAULTS=all")
+@pytest.mark.timeout(LASTS + 600)
 async def test_no_attack_stops_it_blinds_it_or_makes_it_forget(
     tmp_path: Path,
     cluster: Cluster,
