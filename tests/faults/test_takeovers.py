@@ -113,7 +113,7 @@ async def test_who_takes_over_after_a_restart_of_eureka_serves_for_good(
         await coming
         restarted_nodes = tuple(eureka_pair.nodes.index(node) for node in nodes)
         ended = [
-            EndedTakeover(one, between, begins.get(one), back_at + SETTLES_WITHIN, restarted_nodes)
+            EndedTakeover(one, between, begins.get(one), (begins.get(one) or back_at) + SETTLES_WITHIN, restarted_nodes)
             for one in stage.takeovers
         ]
         judge(stage, ended, note_takeovers)
