@@ -29,14 +29,14 @@ from controller.bounds import (
 from controller.domain.instances import Instance
 from controller.eureka.registry_decoder import NonsenseError, decode_registration, decoded
 
-_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_PLAIN = rb'[^"{}\[\]]*+(?:%b[^"{}\[\]]*+)*+' % _TEXT
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_PLAIN = rb'[^"{}\[\]]*(?:%b[^"{}\[\]]*)*' % _TEXT
 _UP_TO_BRACKET = re.compile(_PLAIN, re.DOTALL)
 """Whole strings, and what stands between them. It ends before a bracket, or before a string that is not whole yet."""
 _WITHIN = rb"[{\[]%b[}\]]" % _PLAIN
-_USUAL_INSTANCE = re.compile(rb"{%b(?:%b%b)*+}" % (_PLAIN, _WITHIN, _PLAIN), re.DOTALL)
+_USUAL_INSTANCE = re.compile(rb"{%b(?:%b%b)*}" % (_PLAIN, _WITHIN, _PLAIN), re.DOTALL)
 """A whole one, as deep as Eureka writes it: with one look, and not from bracket to bracket."""
-_REST_OF_TEXT = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_REST_OF_TEXT = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _KEY = re.compile(rb'(?<!\\)"(applications|application|instance)"\s*:\s*\Z')
 _KEY_BYTES = 64
 _QUOTE, _OPENING = ord('"'), b"{["
