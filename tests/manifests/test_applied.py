@@ -32,7 +32,9 @@ async def test_it_is_taken_without_a_word_and_its_pods_are_let_in(cluster: Clust
 
 
 async def test_it_is_taken_with_every_component(cluster: Cluster, apply: Apply, crds: None) -> None:
-    namespace = await apply("one-cluster", *[name for name in COMPONENTS if name not in ("namespace", "priority")])
+    namespace = await apply(
+        "one-cluster", *[name for name in COMPONENTS if name not in ("namespace", "priority", "topology-keeper")]
+    )
     monitors = await cluster.client.list("/apis/monitoring.coreos.com/v1/podmonitors", namespace)
     rules = await cluster.client.list("/apis/monitoring.coreos.com/v1/prometheusrules", namespace)
     assert [one["metadata"]["name"] for one in monitors + rules] == ["eureka-drain", "eureka-drain"]

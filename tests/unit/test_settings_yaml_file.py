@@ -16,7 +16,10 @@ from controller.settings.yaml_file import commented, defaults, description, plai
 from tests.unit.other_settings import OTHER
 
 REFERENCE = Path(__file__).parents[2] / "config" / "controller.yaml"
-MASKED = ("broker", "url"), ("regions", "eu", "nodes"), ("regions", "eu", "username"), ("regions", "eu", "password")
+MASKED = (
+    *(("broker", name) for name in ("url", "username", "password")),
+    *(("regions", "eu", name) for name in ("nodes", "username", "password")),
+)
 TOKENS = ("ops", "viewer_token"), ("ops", "operator_token")
 
 
