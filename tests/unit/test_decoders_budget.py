@@ -245,6 +245,8 @@ def test_no_input_takes_more_memory_or_time_than_its_size_explains(kind: str) ->
     @given(bodies(*map(json.dumps, documents)))
     def check(body: bytes) -> None:
         seconds, peak = cost(decode, body)
+        if seconds >= MAX_SECONDS:  # a busy machine makes a step slow once, and a decoder makes it slow each time
+            seconds = min(cost(decode, body)[0] for _ in range(3))
         assert seconds < MAX_SECONDS, f"{len(body)} bytes held the loop for {1000 * seconds:.0f} ms"
         assert peak < FIXED_BYTES + BYTES_PER_BYTE * len(body), f"{len(body)} bytes took {peak}"
 
