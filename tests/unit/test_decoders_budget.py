@@ -64,8 +64,8 @@ from tests.unit.test_fuzz_registry import one
 
 MAX_SECONDS = 0.05
 """CPU for one input."""
-FIXED_BYTES, BYTES_PER_BYTE = 256 * 1024, 12
-"""What a decoder may take: something, and so much for each byte of its input."""
+FIXED_BYTES, BYTES_PER_BYTE = 4 * 1024 * 1024, 12
+"""What a decoder may take: what a pattern remembers of one piece (1 MB measured), and so much for each byte."""
 MANY = os.environ.get("FAULTS") == "all"
 COPIES = (0, 1, 2, 100, 3_000)
 """Of one place, so that a document grows to a few hundred kB at the most; the large ones have tests of their own."""
