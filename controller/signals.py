@@ -55,6 +55,12 @@ async def until_interrupted(task: Coroutine[Any, Any, None]) -> bool:
     return ended
 
 
+def take_error(task: asyncio.Task[Any]) -> None:
+    """Look at the error of a task that has ended: whoever waited for it may have gone, and none is reported as lost."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def finish_in_turn(within: timedelta, *finishing: Callable[[timedelta], Awaitable[object]]) -> None:
     """Finish one after the other; each has what the others have left of the time."""
     loop = asyncio.get_running_loop()

@@ -24,6 +24,7 @@ from controller.eureka.registry_reader import RegistryList
 from controller.eureka.room import IndexRoom
 from controller.eureka.stragglers import Stragglers
 from controller.flows.ports import Clock, IndexMatch
+from controller.signals import take_error
 
 INDEX_INTERVAL = timedelta(seconds=15)
 
@@ -96,7 +97,7 @@ class Index:
         """Fetch, or join the fetch that is under way."""
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch(), name=f"fetch {self._region}")
-            self._fetching.add_done_callback(_look_at)
+            self._fetching.add_done_callback(take_error)
         await asyncio.shield(self._fetching)
 
     async def _fetch(self) -> None:
@@ -136,9 +137,3 @@ async def _in_turns(work: Iterator[None]) -> None:
     """Do some work, and let others have their turn now and then."""
     for _ in work:
         await asyncio.sleep(0)
-
-
-def _look_at(task: asyncio.Task[None]) -> None:
-    """Nobody may be waiting for it any more: take its exception, so that none is reported as lost."""
-    if not task.cancelled():
-        task.exception()

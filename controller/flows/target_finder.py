@@ -9,7 +9,7 @@ from datetime import datetime
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
 from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
-from controller.domain.instances import present
+from controller.domain.instances import Instance, present
 from controller.domain.intervals import FIND_MORE_INTERVAL, next_find_in
 from controller.domain.ownership import Owned, ownership_of
 from controller.domain.reason import Reason, ReasonCode, combine
@@ -147,10 +147,7 @@ class TargetFinder:
         return tuple(
             one
             for one in resolution.rejected
-            if (one.instance.app, one.instance.id) not in keys
-            and not self._log.ledger.has_ended(
-                (command.drain_id, one.instance.app, one.instance.id), command.observed_at
-            )
+            if (one.instance.app, one.instance.id) not in keys and not self._has_ended(command, one.instance)
         )
 
     async def _taken_over_meanwhile(
@@ -197,8 +194,7 @@ class TargetFinder:
         the id.
         """
         await self._log.wait()
-        return tuple(
-            target
-            for target in targets
-            if not self._log.ledger.has_ended((command.drain_id, target.app, target.id), command.observed_at)
-        )
+        return tuple(target for target in targets if not self._has_ended(command, target))
+
+    def _has_ended(self, command: DrainCommand, one: Instance | Target) -> bool:
+        return self._log.ledger.has_ended((command.drain_id, one.app, one.id), command.observed_at)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from controller.domain.clock_offset import MAX_TRIP, ClockOffset
 from controller.domain.pods import Pod
@@ -19,6 +20,7 @@ from controller.flows.ports import Alive, Changed, Clock, Listed, PodFeed, Remov
 MEASURE_INTERVAL = timedelta(minutes=1)
 ReadDate = Callable[[], Awaitable[datetime | None]]
 """Ask for the API server's time, to the second."""
+OfOnePod = TypeVar("OfOnePod", bound=Changed | Removed)
 
 
 class ClusterClock:
@@ -85,22 +87,19 @@ class CorrectedFeed:
 
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """Return the last states of the pods removed since."""
-        return tuple([self._removed(one) for one in await self._feed.removed_since(version)])
+        return tuple([self._with_our_times(one) for one in await self._feed.removed_since(version)])
 
     def _corrected(self, sighting: Sighting) -> Sighting:
-        corrected = self._cluster_clock.corrected
         match sighting:
             case Listed(pods=pods):
-                return replace(sighting, pods=tuple(corrected(pod) for pod in pods))
-            case Changed(pod=pod, details=details):
-                details = replace(details, pod=corrected(details.pod)) if details is not None else None
-                return replace(sighting, pod=corrected(pod), details=details)
-            case Removed():
-                return self._removed(sighting)
+                return replace(sighting, pods=tuple(self._cluster_clock.corrected(pod) for pod in pods))
+            case Changed() | Removed():
+                return self._with_our_times(sighting)
             case Alive() | Unselected():
                 return sighting
 
-    def _removed(self, removed: Removed) -> Removed:
-        corrected, details = self._cluster_clock.corrected, removed.details
-        details = replace(details, pod=corrected(details.pod)) if details is not None else None
-        return replace(removed, pod=corrected(removed.pod), details=details)
+    def _with_our_times(self, sighting: OfOnePod) -> OfOnePod:
+        pod, details = self._cluster_clock.corrected(sighting.pod), sighting.details
+        if details is not None:
+            details = replace(details, pod=self._cluster_clock.corrected(details.pod))
+        return replace(sighting, pod=pod, details=details)

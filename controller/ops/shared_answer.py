@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from controller.signals import take_error
+
 Answer = TypeVar("Answer")
 
 
@@ -29,7 +31,7 @@ class SharedAnswer(Generic[Answer]):
             return self._made[1]
         if self._making is None:
             self._making = asyncio.create_task(self._remember())
-            self._making.add_done_callback(_take_note)
+            self._making.add_done_callback(take_error)
         # Whoever asked first may go away while others wait.
         return await asyncio.shield(self._making)
 
@@ -40,9 +42,3 @@ class SharedAnswer(Generic[Answer]):
             return answer
         finally:
             self._making = None
-
-
-def _take_note(task: asyncio.Task[Answer]) -> None:
-    """Look at the task's error: nobody else does where all who asked have gone."""
-    if not task.cancelled():
-        task.exception()

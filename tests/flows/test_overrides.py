@@ -16,14 +16,19 @@ from tests.flows.world import APP, ID, World
 from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
 
 
+async def take_out_by_hand(world: World) -> None:
+    """Set the override at every node, as a person does."""
+    for node in world.nodes:
+        await node.put_status(APP, ID, OUT_OF_SERVICE)
+
+
 @pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
 @in_virtual_time
 async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_itself: bool) -> None:
     async with World() as world:
         own = await world.process(status=OUT_OF_SERVICE if by_itself else "UP")
         if not by_itself:
-            for node in world.nodes:
-                await node.put_status(APP, ID, OUT_OF_SERVICE)
+            await take_out_by_hand(world)
         await world.send()
         event = await world.until(Outcome.out_of_service)
         assert code_of(event) is ReasonCode.already_out
@@ -43,8 +48,7 @@ async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_it
 async def test_a_persons_override_is_left_also_by_a_handling_that_is_repeated() -> None:
     async with World(crash_at=2) as world:
         own = await world.process()
-        for node in world.nodes:
-            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await take_out_by_hand(world)
         await asyncio.sleep(120)
         going = terminating(a_pod(), asked_at=at(120))
         await world.send(a_command(going, observed_at=at(120), since_at=at(120), end_at=at(150)))
@@ -103,8 +107,7 @@ async def test_a_pod_that_takes_its_id_back_before_its_end_is_taken_out_again() 
 async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back() -> None:
     async with World() as world:
         own = await world.process()
-        for node in world.nodes:
-            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await take_out_by_hand(world)
         await world.send()
         event = await world.until(Outcome.out_of_service)
         assert code_of(event) is ReasonCode.already_out
@@ -122,8 +125,7 @@ async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back()
 async def test_what_a_person_lifts_and_the_drain_takes_out_is_given_back() -> None:
     async with World() as world:
         own = await world.process()
-        for node in world.nodes:
-            await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await take_out_by_hand(world)
         await world.send()
         await world.until(Outcome.out_of_service)
         for node in world.nodes:

@@ -31,6 +31,11 @@ def an_event(name: str, outcome: Outcome = Outcome.out_of_service) -> Event:
     return make_event(a_command(drain_id=name), outcome, virtual_clock())
 
 
+def a_log(broker: FakeBroker, *, max_waiters: int) -> DrainLog:
+    publisher = Publisher(outbox=broker, clock=virtual_clock)
+    return DrainLog(ledger=Ledger(), follower=FakeLog(), publisher=publisher, max_waiters=max_waiters)
+
+
 def written(broker: FakeBroker) -> list[str]:
     return [event.drain_id for event in broker.events]
 
@@ -139,12 +144,7 @@ async def test_an_event_that_cannot_be_written_does_not_keep_up_the_others(monke
 @in_virtual_time
 async def test_a_takeover_is_in_the_log_or_the_step_is_done_again() -> None:
     broker = FakeBroker()
-    log = DrainLog(
-        ledger=Ledger(),
-        follower=FakeLog(),
-        publisher=Publisher(outbox=broker, clock=virtual_clock),
-        max_waiters=1,
-    )
+    log = a_log(broker, max_waiters=1)
     broker.log_refusal = Refusal.lost
     held = HeldInstance(
         drain_id="d", region="eu", app="ORDERS", id="i", cause=Cause.terminating, namespace="shop",
@@ -159,12 +159,7 @@ async def test_a_takeover_is_in_the_log_or_the_step_is_done_again() -> None:
 @in_virtual_time
 async def test_only_so_many_messages_are_held_for_the_log() -> None:
     broker = FakeBroker()
-    log = DrainLog(
-        ledger=Ledger(),
-        follower=FakeLog(),
-        publisher=Publisher(outbox=broker, clock=virtual_clock),
-        max_waiters=2,
-    )
+    log = a_log(broker, max_waiters=2)
     broker.log_refusal = Refusal.lost
     await log.record(an_event("d"))
     waiting = [asyncio.create_task(log.wait_until_written()) for _ in range(3)]
