@@ -51,6 +51,19 @@ async def test_a_flood_costs_little_memory_and_no_probe(flood: str) -> None:
     assert (peak < MAX_PEAK, worst < MAX_PROBE_SECONDS) == (True, True), (peak, worst)
 
 
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["at once", "after a request"])
+async def test_what_is_no_request_leaves_nothing_behind_when_refused(before: bytes) -> None:
+    async with port_process() as served:
+
+        async def refused_again_and_again() -> None:
+            for _ in range(12):
+                await served.send([before + b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 2 * MIB])
+
+        await asyncio.gather(*(refused_again_and_again() for _ in range(45)))
+        answers, _ = await served.worst_probe(0.5)
+        assert (answers, served.peak < MAX_PEAK) == (FINE, True), served.peak
+
+
 async def test_idle_connections_without_number_keep_no_probe_out() -> None:
     async with port_process() as served:
         readers = [await opened(served) for _ in range(2 * MAX_CONNECTIONS_PER_PEER)]

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import cast
 
 from aiohttp import web
+from aiohttp.web_protocol import _ErrInfo
 from loguru import logger
 
 from controller.bounds import MAX_PORT_BYTES
@@ -74,6 +75,8 @@ class Connection(asyncio.Protocol):
         """Whether anything came after the head of the last request: a body, or what may be the next head."""
         self.is_ending = False
         """Whether the last answer ends it."""
+        self.is_mistaken = False
+        """Whether what came is no request: what comes after it is none of ours."""
         self.received = 0
         """Bytes that came since the last moment at which nothing was unanswered."""
         self.answer_size = 0
@@ -123,8 +126,10 @@ class Connection(asyncio.Protocol):
         """Pass on what came, and cut what has sent too much."""
         before = self.protocol._request_count
         self.received += len(data)
-        self.protocol.data_received(data)
+        if not self.is_mistaken:
+            self.protocol.data_received(data)
         if self.protocol._request_count != before:
+            self._forget_what_was_wrong()
             self.head_since = None
             self.is_followed = self.unanswered > 1 or not data.endswith(b"\r\n\r\n")
             if self.unanswered > MAX_WAITING_REQUESTS:
@@ -180,6 +185,16 @@ class Connection(asyncio.Protocol):
         self._connections.discard(self)
         self._connections.count_cut(why)
         self.transport.abort()
+
+    def _forget_what_was_wrong(self) -> None:
+        """Keep no more of a mistake than its name.
+
+        Its traceback holds what came, up to 256 KiB, and itself: nobody frees that before the garbage is collected.
+        """
+        mistake = self.protocol._messages[-1][0] if self.protocol._messages else None
+        if isinstance(mistake, _ErrInfo):
+            mistake.exc.__traceback__ = None
+            self.is_mistaken = self.is_ending = True
 
     def _refuse_head(self) -> None:
         if self.protocol._request_count:
