@@ -28,6 +28,7 @@ HELD_FOR = 3.0
 """Seconds that a round keeps what it has begun."""
 WORDS = 650_000
 """Empty strings in one command: more make an object that etcd refuses."""
+HOSTILE_REGION = "hostile"
 BOMB_INSTANCES = 100_000
 LETTER_SIZE = 8 * 1024 * 1024
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError)
@@ -58,6 +59,12 @@ async def many_regions(aim: Aim) -> None:
     regions = ",".join(f"nowhere-{number}" for number in range(353))
     name = f"regions-{secrets.token_hex(4)}"
     await _short_lived(aim, pod(name, pod_spec(container()), annotations={"eureka.drain/region": regions}))
+
+
+async def drains_at_the_hostile_node(aim: Aim) -> None:
+    """A pod whose drain has to read the hostile node's list."""
+    name = f"hostile-{secrets.token_hex(4)}"
+    await _short_lived(aim, pod(name, pod_spec(container()), annotations={"eureka.drain/region": HOSTILE_REGION}))
 
 
 async def unfinished_headers(aim: Aim) -> None:
@@ -136,6 +143,7 @@ async def huge_commands(aim: Aim) -> None:
 ATTACKS: Sequence[Callable[[Aim], Awaitable[None]]] = (
     huge_hooks,
     many_regions,
+    drains_at_the_hostile_node,
     unfinished_headers,
     silent_connections,
     slow_readers,

@@ -18,7 +18,7 @@ import pytest
 
 from tests.contract.silly_server import SillyServer
 from tests.e2e.product import product
-from tests.faults.attacks import ATTACKS, Aim, hostile_node
+from tests.faults.attacks import ATTACKS, HOSTILE_REGION, Aim, hostile_node
 from tests.faults.population import Population, Subject
 from tests.stack.cluster import Cluster
 from tests.stack.controller_process import ControllerProcess
@@ -37,7 +37,7 @@ CACHED_FOR = 32.0
 LIMIT = 512 * 1024 * 1024
 """The container's memory in manifests/."""
 TOKENS = {"ops.viewer_token": "v" * 32, "ops.operator_token": "o" * 32}
-ROLES = (("watch",), ("work", "--region", "REGION", "--region", "hostile"), ("ops",))
+ROLES = (("watch",), ("work", "--region", "REGION", "--region", HOSTILE_REGION), ("ops",))
 
 
 @dataclass
@@ -108,7 +108,7 @@ async def siege(
     """Everything runs, and is attacked until the end."""
     async with AsyncExitStack() as ended:
         hostile = await ended.enter_async_context(SillyServer(hostile_node()))
-        settings = {**TOKENS, "regions.hostile.nodes": hostile.url, "log.level": "INFO"}
+        settings = {**TOKENS, f"regions.{HOSTILE_REGION}.nodes": hostile.url, "log.level": "INFO"}
         running = await ended.enter_async_context(
             product(folder, cluster, broker, eureka, namespace, roles=ROLES, settings=settings)
         )
