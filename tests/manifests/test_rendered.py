@@ -15,6 +15,7 @@ import typer
 
 from controller.app.process import check_regions
 from controller.cli import app
+from controller.domain.roles import DESTINATIONS, Destination, Role
 from controller.ops.auth.headers import REQUEST_TIMEOUT
 from controller.ops.metrics import Metrics
 from controller.ops.port.http_server import serve
@@ -250,29 +251,25 @@ def test_nothing_can_write_to_its_image_or_become_more_than_it_is(objects: tuple
             assert all(mount["readOnly"] for mount in workload.container["volumeMounts"])
 
 
-def test_each_may_connect_to_what_its_settings_name_and_to_nothing_else(
+def test_each_may_connect_to_what_its_role_connects_to_and_to_nothing_else(
     objects: tuple[Object, ...], tmp_path: Path
 ) -> None:
-    common = {("UDP", 53), ("TCP", 53), ("TCP", 5671), ("TCP", 5672)}
-    api_server = {("TCP", 443), ("TCP", 6443)}
     for workload in ours(objects):
         settings = settings_of(workload, objects, tmp_path / workload.name)
-        nodes = {
-            ("TCP", urlsplit(node.get_secret_value()).port or 443)
-            for region in settings.regions.values()
-            for node in region.nodes
+        ports = {
+            Destination.kubernetes: {("TCP", 443), ("TCP", 6443)},
+            Destination.broker: {("TCP", 5671), ("TCP", 5672)},
+            Destination.eureka: {
+                ("TCP", urlsplit(node.get_secret_value()).port or 443)
+                for region in settings.regions.values()
+                for node in region.nodes
+            },
         }
-        wanted = (
-            common
-            | {
-                "watch": api_server,
-                "work": nodes,
-                "ops": api_server | nodes,
-                "sweep": api_server | nodes,
-                "topology": set(),
-            }[workload.role]
-        )
-        assert egress_ports(workload, objects) == wanted
+        # Doctor has no role for what only declares at the broker.
+        topology = {Destination.broker}
+        reached = topology if workload.role == "topology" else DESTINATIONS[Role(workload.role)]
+        names = {("UDP", 53), ("TCP", 53)}
+        assert egress_ports(workload, objects) == names.union(*(ports[one] for one in reached))
 
 
 def test_only_namespaces_that_are_let_in_reach_each_port(objects: tuple[Object, ...]) -> None:

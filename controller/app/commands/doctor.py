@@ -10,7 +10,7 @@ from controller.app.commands.broker_topology import find_abandoned
 from controller.app.commands.windows import survey_pods
 from controller.app.exit_status import report, terminal_width
 from controller.domain.diagnostics import MATCHES, Check, Severity, check_matches
-from controller.domain.roles import Role
+from controller.domain.roles import DESTINATIONS, Destination, Role
 from controller.domain.shutdown.findings import WindowCoverage
 from controller.errors import KubernetesError, RegistryError
 from controller.eureka import region_checks
@@ -25,9 +25,6 @@ from controller.ops.tables import checks_text, counted
 from controller.rabbit import broker_checks
 from controller.rabbit.topology_survey import check_abandoned
 from controller.settings import Settings
-
-KUBERNETES = frozenset({Role.watch, Role.ops, Role.sweep})
-"""Roles that speak to the API server."""
 
 
 async def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:
@@ -73,7 +70,8 @@ async def _checks(settings: Settings, roles: Sequence[Role]) -> list[Check]:
         api: KubeApi | None = None
         # By default not ops: its account is another one than the watch's, whose rights are checked.
         wanted = roles or [Role.watch, Role.work]
-        if KUBERNETES & {*wanted}:
+        asked = frozenset[Destination]().union(*(DESTINATIONS[role] for role in wanted))
+        if Destination.kubernetes in asked:
             try:
                 api = await opened.enter_async_context(KubeApi())
             except KubernetesError as error:
@@ -91,12 +89,19 @@ async def _checks(settings: Settings, roles: Sequence[Role]) -> list[Check]:
         checks += broker
         if writing and broker[0].severity is Severity.ok:
             checks += check_abandoned(await find_abandoned(settings))
+        if Destination.eureka not in asked:
+            return checks + [_not_compared(name) for name in settings.regions]
         regions = await open_regions(settings, opened)
         for name, region in regions.items():
             checks += await region_checks.inspect(name, region, now)
         if api is not None and Role.watch in wanted:
             checks += await _matches(settings, api, regions)
         return checks
+
+
+def _not_compared(region: str) -> Check:
+    found = "not compared: this role talks to no Eureka node. From where kubectl works: eureka-drain doctor"
+    return Check(area=f"region {region}", what=MATCHES, severity=Severity.skipped, found=found)
 
 
 async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *, only_wanted: bool) -> list[Check]:
