@@ -62,6 +62,8 @@ class Pod:
     ended_at: datetime | None = None
     """When the last of its containers ended, if its node has reported that all of them have, and none is started
     again: a proof. A phase alone is none: that of a lost node's pod is written by the control plane."""
+    unready_at: datetime | None = None
+    """Of a lost node's pod: since when it is not ready. Kubernetes waits for minutes after that before it acts."""
     started: bool = False
     """One of its containers has run, as its node reports."""
     disruption: str = ""

@@ -38,6 +38,9 @@ class Moment:
 def moments(record: DrainRecord, now: datetime) -> list[Moment]:
     """Return the whole timeline, in order."""
     begun: list[Moment] = []
+    if record.facts is not None and record.facts.unready_at is not None:
+        # Without a distance: so long Kubernetes waited, and no drain could begin.
+        begun.append(Moment(at=record.facts.unready_at, what="not ready", detail="its node did not answer any more"))
     if record.since_at is not None:
         begun.append(_at(record, record.since_at, "pod began to go", WHY[record.cause]))
     if record.published_at is not None:

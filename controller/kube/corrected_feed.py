@@ -53,6 +53,7 @@ class ClusterClock:
             pod,
             created_at=pod.created_at and pod.created_at - ahead,
             deletion_at=pod.deletion_at and pod.deletion_at - ahead,
+            unready_at=pod.unready_at and pod.unready_at - ahead,
         )
 
 

@@ -12,9 +12,10 @@ import msgspec
 
 from controller.bounds import MAX_ADDRESSES, MAX_PORTS, MAX_REFERENCE_LENGTH
 from controller.domain.addressing import canonical_address
+from controller.domain.causes import NODE_LOST
 from controller.domain.pods import Owner, Pod
 from controller.errors import KubernetesError
-from controller.kube.pod_end_decoder import finished_at, proved_end
+from controller.kube.pod_end_decoder import finished_at, proved_end, unready_at
 from controller.kube.pod_object import ContainerStatus, OwnerReference, PodAddress, PodObject, PodStatus, Version
 
 _HEAD = re.compile(
@@ -187,6 +188,8 @@ def pod_of(pod: PodObject) -> Pod:
     if not (meta.uid and meta.name and meta.namespace):
         raise KubernetesError("the answer is not a pod (it has no name, namespace or uid)")
     ips = _addresses(status.pod_ip, status.pod_ips)
+    disruption = _disruption(status)
+    node_lost = disruption in NODE_LOST or status.phase == "Unknown"
     found = Pod(
         namespace=meta.namespace,
         name=meta.name,
@@ -211,9 +214,10 @@ def pod_of(pod: PodObject) -> Pod:
         created_at=meta.creation_timestamp,
         deletion_at=meta.deletion_timestamp,
         grace_seconds=meta.deletion_grace_period_seconds or 0,
-        finished_at=finished_at(status),
+        finished_at=finished_at(status, node_lost=node_lost),
+        unready_at=unready_at(status) if node_lost else None,
         started=any(_has_run(one) for one in status.container_statuses or ()),
-        disruption=_disruption(status),
+        disruption=disruption,
         annotations=meta.annotations.ours if meta.annotations else {},
         owner=_owner(meta.owner_references or ()),
     )

@@ -11,20 +11,22 @@ from controller.kube.pod_object import PodObject, PodStatus
 FINAL_PHASES = ("Failed", "Succeeded")
 
 
-def finished_at(status: PodStatus) -> datetime | None:
+def finished_at(status: PodStatus, *, node_lost: bool) -> datetime | None:
     """Return when a pod in a final phase ended, as far as the API says so."""
-    if status.phase not in FINAL_PHASES:
-        return None
-    ends = [
-        container.state.terminated.finished_at
-        for container in status.container_statuses or ()
-        if container.state and container.state.terminated and container.state.terminated.finished_at
-    ]
-    # An evicted pod may have no container statuses; its conditions changed when it ended.
-    ends = ends or [
-        c.last_transition_time for c in status.conditions or () if c.type == "Ready" and c.last_transition_time
-    ]
+    states = [container.state for container in status.container_statuses or () if container.state]
+    if status.phase not in FINAL_PHASES or any(state.running for state in states):
+        return None  # the control plane has written that phase, and nobody knows of an end
+    ends = [state.terminated.finished_at for state in states if state.terminated and state.terminated.finished_at]
+    if not ends and not node_lost:
+        # An evicted pod may have no container statuses; its conditions changed when it ended.
+        return unready_at(status)
     return max(ends, default=None)
+
+
+def unready_at(status: PodStatus) -> datetime | None:
+    """Return when it ceased to be ready: of a lost node's pod the control plane says so once the node is silent."""
+    changed = [c.last_transition_time for c in status.conditions or () if c.type == "Ready" and c.status != "True"]
+    return max((at for at in changed if at), default=None)
 
 
 def proved_end(whole: PodObject, pod: Pod) -> datetime | None:

@@ -49,6 +49,7 @@ class PodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     grace_seconds: int = 0
     finished_at: Time | None = None
     ended_at: Time | None = None
+    unready_at: Time | None = None
     started: bool = False
     disruption: Short = ""
     annotations: Annotated[dict[Short, Text], Meta(max_length=32)] = field(default_factory=dict)

@@ -44,6 +44,7 @@ def ahead(pod: Pod) -> Pod:
         pod,
         created_at=pod.created_at and pod.created_at + AHEAD,
         deletion_at=pod.deletion_at and pod.deletion_at + AHEAD,
+        unready_at=pod.unready_at and pod.unready_at + AHEAD,
     )
 
 
@@ -53,7 +54,7 @@ async def date() -> datetime:
 
 @in_virtual_time
 async def test_every_sighting_bears_our_times() -> None:
-    pod = terminating(a_pod())
+    pod = terminating(a_pod(unready_at=at(-40)))
     shown, details = ahead(pod), PodDetails(pod=ahead(pod))
     told = Told((Listed(scope="", pods=(shown,)), Changed(pod=shown, details=details), Removed(pod=shown), Alive()))
     feed = CorrectedFeed(told, ClusterClock(date, clock=virtual_clock))

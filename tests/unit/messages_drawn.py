@@ -42,6 +42,7 @@ pods = st.builds(
     grace_seconds=st.integers(0, 10**6),
     finished_at=st.none() | times,
     ended_at=st.none() | times,
+    unready_at=st.none() | times,
     started=st.booleans(),
     disruption=words,
     annotations=st.dictionaries(words, words, max_size=4),

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand
 from controller.domain.drain_record import MAX_EVENTS, DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.timeline import moments
-from tests.unit.building import NOON, a_command, a_target, at, readings
+from tests.unit.building import NOON, a_command, a_pod, a_target, at, readings
 
 OPEN_FIRST = ("failed", "retrying", "requested")
 MOST_URGENT_FIRST = (
@@ -99,6 +100,15 @@ def test_a_drain_of_several_instances_has_the_state_that_takes_precedence(
 ) -> None:
     events = [an_event(Outcome(one[1]), 1, target=target) for one, target in ((first, ONE), (second, OTHER))]
     assert record_of(begun(), *events).state == min(first, second)[1]
+
+
+def test_how_long_a_lost_node_was_silent_is_shown_and_counts_for_nothing() -> None:
+    lost = a_command(cause=Cause.node_lost, pod=a_pod(unready_at=at(-300)), observed_at=at(0), since_at=at(0))
+    record = record_of(begun(0, lost), an_event(Outcome.out_of_service, 2, lost, target=ONE), timeline=True)
+    assert record.took == timedelta(seconds=2)
+    first, second = moments(record, at(10))[:2]
+    assert (first.at, first.what, first.after) == (at(-300), "not ready", None)
+    assert (second.what, second.detail, second.after) == ("pod began to go", "its node was lost", timedelta(0))
 
 
 def test_the_last_of_several_instances_decides_when_it_was_out() -> None:

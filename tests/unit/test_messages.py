@@ -152,6 +152,7 @@ def full_command() -> DrainCommand:
             app_label="orders",
             finished_at=at(20),
             ended_at=at(20),
+            unready_at=at(-40),
             started=True,
             disruption="EvictionByEvictionAPI",
             annotations={"app": "orders", "region": "eu", "retention": "90s"},

@@ -20,6 +20,7 @@ from controller.domain.annotations import (
 )
 from controller.domain.causes import Cause, cause_of
 from controller.domain.pods import Owner, Pod
+from controller.domain.routing import drain_period
 from controller.errors import KubernetesError
 from controller.kube.pod_decoder import (
     decode_bookmark,
@@ -31,7 +32,7 @@ from controller.kube.pod_decoder import (
     decode_pod,
 )
 from controller.messages.codec import encode_item
-from tests.unit.building import NOON, a_command
+from tests.unit.building import NOON, a_command, at
 
 DECODERS: list[Callable[[bytes], Any]] = [
     decode_page,
@@ -130,6 +131,27 @@ def test_an_evicted_pod_without_statuses_ended_when_it_became_unready() -> None:
     pod = pod_of(an_object(phase="Failed", reason="Evicted", conditions=[ended]))
     assert pod.finished_at == NOON
     assert cause_of(pod) is Cause.failed
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Running"])
+@pytest.mark.parametrize(
+    "statuses",
+    [
+        [{"state": {"running": {}}}],
+        [{"state": {"terminated": {"finishedAt": "2025-06-01T11:00:00Z"}}}, {"state": {"running": {}}}],
+        [],
+    ],
+)
+def test_a_lost_nodes_pod_has_not_ended_when_its_node_fell_silent(phase: str, statuses: list[dict[str, Any]]) -> None:
+    conditions = [
+        {"type": "Ready", "status": "False", "lastTransitionTime": "2025-06-01T12:00:00Z"},
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"},
+    ]
+    pod = pod_of(an_object(phase=phase, conditions=conditions, containerStatuses=statuses))
+    assert (pod.finished_at, pod.unready_at) == (None, NOON)
+    cause = cause_of(pod)
+    assert cause is not None
+    assert drain_period(pod, cause, at(300)) == (at(300), at(300)), "that Kubernetes waited is not ours"
 
 
 def test_a_completed_pod_ended_with_its_last_container() -> None:
