@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
+from controller.domain.durations import elapsed
 from controller.domain.events import FINAL, OPEN, Event, LogEntry, Outcome, PodGoneEvent
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
@@ -140,7 +141,7 @@ class DrainRecord:
         """From the pod's end to the last proof."""
         if self.out_at is None or self.since_at is None:
             return None
-        return max(self.out_at - self.since_at, timedelta(0))
+        return elapsed(self.since_at, self.out_at) or timedelta(0)
 
     @property
     def apps(self) -> tuple[str, ...]:

@@ -1,13 +1,15 @@
-"""Durations as people write them: ``500ms``, ``30s``, ``5m``, ``2h``, ``30d``."""
+"""Durations as people write them: ``500ms``, ``30s``, ``5m``, ``2h``, ``30d``; and how long it was between times."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)", re.ASCII)
 MAX_DURATION = timedelta(days=365)
+SAME_MOMENT = timedelta(seconds=1)
+"""By less than this, clocks of machines that are set by NTP may put what came later before what came first."""
 
 
 def parse_duration(text: str) -> timedelta:
@@ -37,3 +39,18 @@ def format_duration(duration: timedelta) -> str:
         if milliseconds and milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"
     return f"{milliseconds}ms" if milliseconds else "0s"
+
+
+def elapsed(since: datetime, until: datetime) -> timedelta | None:
+    """Return how long it was between two times, as exactly as they are known; None when the second came first.
+
+    Kubernetes gives whole seconds, cut off, and is compared with in whole seconds.
+
+    >>> noon = datetime(2025, 6, 1, 12)
+    >>> elapsed(noon.replace(microsecond=470_000), noon)
+    datetime.timedelta(0)
+    """
+    if not (since.microsecond and until.microsecond):
+        since, until = since.replace(microsecond=0), until.replace(microsecond=0)
+    lasted = until - since
+    return max(lasted, timedelta(0)) if lasted > -SAME_MOMENT else None

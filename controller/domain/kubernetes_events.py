@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
+from controller.domain.durations import elapsed
 from controller.domain.events import Event, Outcome
 from controller.domain.pods import Owner
 from controller.domain.printable import printable
@@ -150,9 +151,10 @@ def _sentence(event: Event) -> str:
 def _after(event: Event) -> str:
     if event.since_at is None:
         return ""
-    seconds = max((event.at - event.since_at).total_seconds(), 0.0)
+    lasted = elapsed(event.since_at, event.at) or timedelta(0)
+    seconds = lasted.total_seconds()
     since = "was to be drained" if event.cause is Cause.asked else "began to go"
-    return f" {seconds:.{1 if seconds < 100 else 0}f} s after the pod {since}"
+    return f" {seconds:.{1 if seconds < 100 and lasted.microseconds else 0}f} s after the pod {since}"
 
 
 def _instance(event: Event) -> str:

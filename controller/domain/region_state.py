@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.domain.drain_record import DrainRecord
+from controller.domain.durations import elapsed
 from controller.domain.events import OPEN
 
 DISAGREE_TIMEOUT = timedelta(seconds=90)
@@ -55,7 +56,7 @@ class RegionState:
         """How long the oldest one has waited."""
         if self.oldest is None:
             return None
-        return self.looked_at - _waits_since(self.oldest)
+        return elapsed(_waits_since(self.oldest), self.looked_at) or timedelta(0)
 
     @property
     def troubles(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
+from controller.domain.durations import elapsed
 from controller.domain.events import LogEntry, Outcome, PodGoneEvent, TakeoverEvent
 from controller.domain.shutdown.verdict import safe_after, shutdown_of
 
@@ -30,7 +31,7 @@ class Moment:
     what: str
     detail: str = ""
     after: timedelta | None = None
-    """Since the pod began to go."""
+    """Since the pod began to go; None for what was before."""
     outcome: Outcome | None = None
     ahead: bool = False
 
@@ -89,7 +90,7 @@ def _of(record: DrainRecord, event: LogEntry) -> Moment:
 def _at(
     record: DrainRecord, at: datetime, what: str, detail: str, *, outcome: Outcome | None = None, ahead: bool = False
 ) -> Moment:
-    after = at - record.since_at if record.since_at is not None else None
+    after = elapsed(record.since_at, at) if record.since_at is not None else None
     return Moment(at=at, what=what, detail=detail, after=after, outcome=outcome, ahead=ahead)
 
 

@@ -105,7 +105,7 @@ class MomentAnswer(JsonAnswer):
     """Something that happened, or will (ahead)."""
 
     at: Annotated[str, Meta(description="With microseconds, so that it sorts as text.")]
-    after_seconds: Annotated[float | None, Meta(description="Since the pod began to go.")]
+    after_seconds: Annotated[float | None, Meta(description="Since the pod began to go; null for what was before.")]
     what: str
     detail: str
     outcome: Outcome | None

@@ -65,7 +65,7 @@ def duration_text(length: timedelta | None) -> str:
     if length is None:
         return "-"
     seconds = length.total_seconds()
-    if seconds < 0.9995:
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.5:
         return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < 10 else f"{seconds:.0f} s"

@@ -18,6 +18,7 @@ from controller.domain.events import Event, Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.timeline import moments
 from tests.unit.building import NOON, a_command, a_pod, a_target, at, readings
+from tests.unit.shutdowns import an_end
 
 OPEN_FIRST = ("failed", "retrying", "requested")
 MOST_URGENT_FIRST = (
@@ -109,6 +110,26 @@ def test_how_long_a_lost_node_was_silent_is_shown_and_counts_for_nothing() -> No
     first, second = moments(record, at(10))[:2]
     assert (first.at, first.what, first.after) == (at(-300), "not ready", None)
     assert (second.what, second.detail, second.after) == ("pod began to go", "its node was lost", timedelta(0))
+
+
+@pytest.mark.parametrize(
+    ("since", "ended", "after"),
+    [(0.47, 0, 0), (0.47, 3, 3), (0, 3, 3), (0.47, 3.77, 3.3), (0.47, 0.46, 0), (0.47, -1, None), (7, 5, None)],
+)
+def test_what_is_known_to_the_second_is_neither_negative_nor_more_exact(
+    since: float, ended: float, after: float | None
+) -> None:
+    record = record_of(begun(0, a_command(since_at=at(since), observed_at=at(since))))
+    record.end = an_end(ended)
+    (end,) = [moment for moment in moments(record, at(10)) if moment.what == "ended serving"]
+    assert end.after == (None if after is None else timedelta(seconds=after))
+
+
+@pytest.mark.parametrize(("since", "out", "took"), [(0, 4.3, 4), (0.4, 4.3, 3.9), (4, 0.3, 0)])
+def test_it_is_out_after_no_more_exact_a_time_than_is_known(since: float, out: float, took: float) -> None:
+    command = a_command(since_at=at(since), observed_at=at(since))
+    record = record_of(begun(0, command), an_event(Outcome.out_of_service, out, command, target=ONE))
+    assert record.took == timedelta(seconds=took)
 
 
 def test_the_last_of_several_instances_decides_when_it_was_out() -> None:

@@ -254,7 +254,7 @@ def test_shutdowns_are_counted_by_workload_with_what_ended_them() -> None:
         (ORDERS, "graceful", ""): 1,
         (ORDERS, "not_judged", "unknown"): 1,
     }
-    assert counted.short == {(ORDERS,): 94.5 + 94.5 + 92.5}
+    assert counted.short == {(ORDERS,): 95 + 95 + 93}, "ends are known to the second"
 
 
 def test_what_was_never_taken_out_is_counted_with_why() -> None:

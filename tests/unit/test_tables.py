@@ -155,7 +155,7 @@ def test_what_follows_has_no_second_head() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 ms"), (0.9996, "1 s"), (59.6, "1 min"), (59.4, "59 s"), (9.96, "10 s"), (3_599.9, "1 h"), (86_400, "1 d")],
+    [(0, "0 s"), (0.9996, "1 s"), (59.6, "1 min"), (59.4, "59 s"), (9.96, "10 s"), (3_599.9, "1 h"), (86_400, "1 d")],
 )
 def test_a_duration_has_the_larger_unit_once_it_is_rounded_up_to_it(seconds: float, text: str) -> None:
     assert duration_text(timedelta(seconds=seconds)) == text

@@ -40,8 +40,8 @@ class ShutdownMetrics:
         """Count one."""
         workload = self._workload(record)
         self._shutdowns.labels(workload, shutdown.verdict.value, _reason(record, shutdown)).inc()
-        if shutdown.short_by is not None:
-            self._short.labels(workload).inc(shutdown.short_by.total_seconds())
+        if shutdown.short_seconds is not None:
+            self._short.labels(workload).inc(shutdown.short_seconds)
 
     def _workload(self, record: DrainRecord) -> str:
         if record.end is None:

@@ -111,10 +111,8 @@ def precise(at: datetime) -> str:
 
 
 def after(length: timedelta | None) -> str:
-    """Write how long after the beginning; clocks of several machines may put it before."""
-    if length is None:
-        return ""
-    return f"−{duration_text(-length)}" if length < timedelta(0) else f"+{duration_text(length)}"
+    """Write how long after the beginning; nothing for what was before."""
+    return "" if length is None else f"+{duration_text(length)}"
 
 
 def state(moment: Moment) -> Outcome | None:
