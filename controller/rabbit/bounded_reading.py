@@ -92,6 +92,9 @@ class BoundedConnection(aio_pika.Connection):
 
     CHANNEL_CLASS = BoundedChannel
 
+    def __del__(self) -> None:
+        """Do nothing. Whoever opened it closes it; the library would begin to do so in whichever thread collects it."""
+
 
 def unread_bytes(message: AbstractIncomingMessage) -> int:
     """Return how large the body was that was dropped; 0 when it is here. What has none must not be sent on."""

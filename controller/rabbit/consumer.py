@@ -74,14 +74,17 @@ class RegionConsumer:
         self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
 
     async def _set_up(self, channel: AbstractChannel) -> None:
-        # What is missing is named by the publishing link; without our queue nothing can be consumed anyhow.
-        with suppress(PartsMissingError):
+        commands = names.commands_queue(self._region)
+        try:
             async with self.link.spare_channel() as spare:
                 await declare(spare, queues((self._region,)))
+        except PartsMissingError as error:  # what else is missing is named by the publishing link
+            if commands in error.names:
+                raise
         assert isinstance(channel, BoundedChannel)
         self._room = channel.room = ByteRoom(MAX_HELD_BYTES)
         await channel.set_qos(prefetch_count=self._prefetch)
-        self._queue = await channel.get_queue(names.commands_queue(self._region), ensure=False)
+        self._queue = await channel.get_queue(commands, ensure=False)
         self._tag = None if self._stopping else await self._queue.consume(self._on_message)
         self._declared.set()
 

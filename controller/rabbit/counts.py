@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aio_pika.abc import AbstractChannel
 
@@ -13,16 +14,15 @@ from controller.settings import BrokerSettings
 
 
 class QueueCounter:
-    """Counts over a link of its own: a queue that is not there ends the channel that asks for it."""
+    """Counts over a link of its own, on channels beside its own: a queue that is not there ends the one that asks."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._channel: AbstractChannel | None = None
         self._one_at_a_time = asyncio.Lock()
         self.link = Link(name="counts", settings=settings, set_up=self._set_up)
 
-    async def _set_up(self, channel: AbstractChannel) -> None:
-        self._channel = channel
+    async def _set_up(self, _: AbstractChannel) -> None:
+        """Need nothing more."""
 
     async def count(self, region: str) -> tuple[QueueState, QueueState]:
         """Return the region's queue and its dead letters."""
@@ -38,8 +38,8 @@ class QueueCounter:
         with as_broker_error(f"{name} cannot be counted"):
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
                 await self.link.wait_until_up()
-                assert self._channel is not None
-                return await counted(self._channel, name)
+                async with self.link.spare_channel() as spare:
+                    return await spare.ask(partial(counted, name=name))
 
 
 async def counted(channel: AbstractChannel, name: str) -> QueueState:

@@ -18,10 +18,11 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from loguru import logger
 from yarl import URL
 
-from controller.errors import BrokerError, SettingsError, StreamMissingError
+from controller.errors import BrokerError, SettingsError
 from controller.flows.backoff import Backoff
 from controller.rabbit.bounded_reading import BoundedConnection
 from controller.rabbit.spare_channel import SpareChannel
+from controller.rabbit.trouble_log import TroubleLog
 from controller.settings import BrokerSettings, SecretUrl, without_credentials
 from controller.tls.context import for_broker
 from controller.tls.trouble import explain
@@ -107,6 +108,7 @@ class Link:
     async def run(self) -> None:
         """Keep the link, for ever."""
         backoff = Backoff(first=MIN_BACKOFF, longest=MAX_BACKOFF)
+        trouble_log = TroubleLog("broker link not up", repeats=True, link=self._name)
         while True:
             started = asyncio.get_running_loop().time()
             self._lost.clear()
@@ -121,15 +123,13 @@ class Link:
                     await self._set_up(channel)
                 self._open.set()
                 self.trouble = ""
+                trouble_log.over()
                 logger.bind(link=self._name).info("broker link up")
                 await self._lost.wait()
                 logger.bind(link=self._name).warning("broker link lost")
             except Exception as error:  # whatever the library met: the link's task is to be there again
-                before, self.trouble = self.trouble, _text(error)
-                level = "WARNING"
-                if isinstance(error, StreamMissingError):  # so it is until the first process of all has started
-                    level = "DEBUG" if self.trouble == before else "INFO"
-                logger.bind(link=self._name, error=self.trouble).log(level, "broker link not up")
+                self.trouble = _text(error)
+                trouble_log.note(error, self.trouble)
             finally:
                 self._open.clear()
                 ended, self._connection = self._connection, None

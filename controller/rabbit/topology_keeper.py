@@ -15,6 +15,7 @@ from controller.errors import BrokerError, PartsMissingError
 from controller.rabbit import names
 from controller.rabbit.link import Link, as_broker_error
 from controller.rabbit.topology import declare, declare_missing, queues, streams
+from controller.rabbit.trouble_log import TroubleLog, is_missing
 from controller.settings import BrokerSettings
 
 MIN_INTERVAL = 1.0
@@ -33,6 +34,7 @@ class TopologyKeeper:
         self._streams = streams(settings.events_kept)
         self._one_at_a_time = asyncio.Lock()
         self._looked_at = -MIN_INTERVAL
+        self._streams_log = TroubleLog("commands are sent, but what becomes of them may not be recorded")
         self._may_declare = True
         """False where the broker has refused it: then this only looks."""
         self.trouble = ""
@@ -65,7 +67,9 @@ class TopologyKeeper:
                         await declare(channel, self._streams)
             except BrokerError as error:
                 self.streams_trouble = str(error)
-                logger.bind(error=str(error)).warning("commands are sent, but what becomes of them may not be recorded")
+                self._streams_log.note(error, self.streams_trouble)
+            else:
+                self._streams_log.over()
         self.trouble = "; ".join(filter(None, (queues_trouble, self.streams_trouble)))
 
     async def declare_missing(self) -> None:
@@ -75,24 +79,25 @@ class TopologyKeeper:
             if now - self._looked_at < MIN_INTERVAL:
                 return
             self._looked_at = now
-            troubles = []
+            troubles: list[BrokerError] = []
             for things in (self._queues, self._streams):
                 try:
                     with as_broker_error("not declared"):
                         async with asyncio.timeout(self._timeout), self._link.spare_channel() as channel:
                             missing = await declare_missing(channel, things, bind=self._may_declare)
                 except BrokerError as error:
-                    troubles.append(str(error))
+                    troubles.append(error)
                 else:
                     if missing:
                         logger.bind(names=missing).warning("somebody has deleted these; declared again")
-            self.trouble = "; ".join(troubles)
+            self.trouble = "; ".join(map(str, troubles))
             if troubles:
-                raise BrokerError(self.trouble)
+                # What is only not declared yet is waited for; anything else is trouble.
+                raise BrokerError(self.trouble) from min(troubles, key=is_missing)
 
     async def run(self) -> None:
         """Look again and again, for ever."""
-        troubled = False
+        trouble_log = TroubleLog("the broker lacks what we need")
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             if not self._link.up:
@@ -100,8 +105,6 @@ class TopologyKeeper:
             try:
                 await self.declare_missing()
             except BrokerError as error:
-                if not troubled:
-                    logger.bind(error=str(error)).warning("the broker lacks what we need")
-                troubled = True
+                trouble_log.note(error, str(error))
             else:
-                troubled = False
+                trouble_log.over()

@@ -65,6 +65,9 @@ async def test_what_is_deleted_is_there_again_and_named_until_then(
         assert "eureka-drain topology declare" in await page.readiness()
         await keeper.start()
         await until(page.is_ready, "the page is ready", timeout=60)
+        about_the_broker = [line for line in page.log.read_text().splitlines() if "registry not fetched" not in line]
+        assert [line for line in about_the_broker if "WARNING" in line] == [], "it was only waited for"
+        assert sum("waiting for what is not declared yet" in line for line in about_the_broker) >= 1
         for name in (names.dead_queue("us"), names.EVENTS, names.dead_lock("eu")):
             await delete(everything, name)
 
