@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,10 @@ import typer
 
 from controller.app.process import check_regions
 from controller.cli import app
+from controller.domain.causes import Cause
 from controller.domain.roles import DESTINATIONS, Destination, Role
+from controller.domain.routing import Routing, make_commands
+from controller.kube.pod_decoder import decode_pod
 from controller.ops.auth.headers import REQUEST_TIMEOUT
 from controller.ops.metrics import Metrics
 from controller.ops.port.http_server import serve
@@ -220,6 +224,15 @@ def test_replicas_are_spread_and_fit_on_a_single_node(objects: tuple[Object, ...
             assert one["matchLabelKeys"] == ["pod-template-hash"], "an old pod beside a new one does not count"
             chosen = [other.name for other in workloads(objects) if selects(one["labelSelector"], other.labels)]
             assert chosen == [workload.name]
+
+
+def test_its_own_pods_are_no_drains(objects: tuple[Object, ...]) -> None:
+    everywhere = Routing(cluster="test", known=("eu",), default=("eu",), namespaces={})
+    for workload in ours(objects):
+        annotations = workload.template["metadata"].get("annotations")
+        meta = {"namespace": "infra", "name": workload.name, "uid": "1", "annotations": annotations}
+        pod, _ = decode_pod(json.dumps({"metadata": meta, "spec": {}, "status": {"podIP": "10.1.0.1"}}).encode())
+        assert make_commands(pod, Cause.deleted, datetime.now(UTC), everywhere) == []
 
 
 def test_the_sweep_comes_round_and_never_twice_at_a_time(objects: tuple[Object, ...]) -> None:

@@ -32,7 +32,7 @@ def lines() -> Iterator[Lines]:
 
 @pytest.mark.parametrize("error", NOT_YET, ids=lambda error: type(error).__name__)
 @in_virtual_time
-async def test_what_is_not_declared_yet_is_noted_once_and_warned_of_once_when_it_lasts(
+async def test_what_is_not_declared_yet_is_noted_once_and_a_warning_if_it_lasts(
     lines: Lines, error: BrokerError
 ) -> None:
     log = TroubleLog(NOT_UP, repeats=True)
