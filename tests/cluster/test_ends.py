@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from tests.cluster.conftest import SHOP
 from tests.cluster.node import Node
-from tests.cluster.scene import Object, Scene, app_of, instance_of, is_living
+from tests.cluster.scene import Object, Scene, app_of, is_living
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
@@ -64,8 +64,9 @@ async def ending(
     """
     await scene.all_up(SHOP)
     names = {one["metadata"]["name"] for one in dying}
-    others = [instance_of(one) for one in await living(scene) if one["metadata"]["name"] not in names]
-    ids = [instance_of(one) for one in dying]
+    known = await scene.known()
+    others = [known[address_of(one)] for one in await living(scene) if one["metadata"]["name"] not in names]
+    ids = [known[address_of(one)] for one in dying]
     async with scene.watching([*ids, *others]) as watched:
         yield
         drains = [await scene.drain_of(name, *OUT) for name in sorted(names)]
@@ -112,7 +113,7 @@ async def test_what_is_replaced_under_its_name_is_up_again(shop: Scene, table: T
 
 async def test_what_crashes_and_starts_again_is_no_drain(shop: Scene) -> None:
     [first, *_] = await living(shop, "orders")
-    name, own = first["metadata"]["name"], instance_of(first)
+    name, own = first["metadata"]["name"], (await shop.known())[address_of(first)]
     [status] = first["status"]["containerStatuses"]
     node = node_of(shop, first)
     container = status["containerID"].removeprefix("containerd://")
@@ -182,6 +183,10 @@ async def test_a_node_that_is_drained_loses_its_pods_and_nobody_else(shop: Scene
         (SHOP, "deployment/orders"),
     ):
         await shop.rolled_out(namespace, what)
+
+
+def address_of(pod: Object) -> str:
+    return str(pod["status"]["podIP"])
 
 
 def node_of(scene: Scene, pod: Object) -> Node:
