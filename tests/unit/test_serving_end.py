@@ -265,6 +265,8 @@ def test_what_its_node_reported_goes_before_its_removal() -> None:
 def test_whether_a_pod_on_a_lost_node_serves_is_not_known() -> None:
     pod = pod_details(None, OTHER, facts={"phase": "Unknown"}, ends=(an_end(-300, "other"),))
     assert serving_end(pod) is None
+    deleted_with_its_node = pod_details(facts={"phase": "Failed", "disruption": "DeletionByPodGC"})
+    assert serving_end(deleted_with_its_node, removed_at=at(1)) is None
 
 
 def test_a_time_as_old_as_time_is_no_mistake_of_ours() -> None:
