@@ -16,13 +16,14 @@ from tests.stack.registry_client import UNREACHABLE, RegistryClient
 from tests.stack.waiting import until
 
 Object = dict[str, Any]
+SILENT = "no answer"
 READY_TIMEOUT = 300
 """Seconds: the whole cluster has two processors."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the nodes show of one registration at one moment; None: nothing, or no answer."""
+    """What the nodes show of one registration at one moment; None: they do not know it."""
 
     at: float
     """By time.monotonic()."""
@@ -31,7 +32,7 @@ class Sample:
     @property
     def is_out(self) -> bool:
         """Whether no node gives it to callers."""
-        return all(status in (None, "OUT_OF_SERVICE") for status in self.statuses)
+        return all(status in (None, SILENT, "OUT_OF_SERVICE", "DOWN") for status in self.statuses)
 
 
 @dataclass
@@ -52,8 +53,8 @@ class Watched:
         return left
 
     def ever_out(self, instance_id: str) -> list[Sample]:
-        """Return the moments at which a node did not show it as UP."""
-        return [one for one in self.samples[instance_id] if set(one.statuses) != {"UP"}]
+        """Return the moments at which a node kept it from callers; one that has just begun does not know it yet."""
+        return [one for one in self.samples[instance_id] if not {"UP", SILENT, None}.issuperset(one.statuses)]
 
 
 class Scene:
@@ -104,7 +105,7 @@ class Scene:
             try:
                 found = await node.get(app, instance_id)
             except UNREACHABLE:
-                return None
+                return SILENT
             return None if found is None else str(found["status"])
 
         return tuple(await asyncio.gather(*(ask(node) for node in self.nodes)))

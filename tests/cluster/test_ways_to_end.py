@@ -177,6 +177,8 @@ async def test_a_node_that_is_drained_loses_its_pods_and_nobody_else(shop: Scene
             await shop.kubectl(*words, timeout=420)
         finally:
             await shop.kubectl("uncordon", node.name)
+        await shop.rolled_out("infra", "statefulset/eureka")
+        await shop.find_nodes("infra")
     for namespace, what in (
         ("infra", "statefulset/rabbitmq"),
         ("infra", "statefulset/eureka"),
