@@ -109,13 +109,22 @@ class Scene:
 
         return tuple(await asyncio.gather(*(ask(node) for node in self.nodes)))
 
+    async def known(self) -> dict[str, str]:
+        """Return the ids of what callers know, by address."""
+        apps = await self.nodes[0].apps()
+        return {str(one["ipAddr"]): str(one["instanceId"]) for found in apps.values() for one in found}
+
     async def all_up(self, namespace: str) -> list[str]:
         """Wait until every pod that lives is UP at every node; return the ids of their registrations."""
 
         async def look() -> list[str] | None:
-            ids = [instance_of(one) for one in await self.pods(namespace) if is_living(one)]
+            pods = [one for one in await self.pods(namespace) if is_living(one)]
+            known = await self.known()
+            ids = [known.get(one["status"]["podIP"], "") for one in pods]
+            if not ids or not all(ids):
+                return None
             shown = await asyncio.gather(*(self.statuses(app_of(one), one) for one in ids))
-            return ids if ids and all(set(one) == {"UP"} for one in shown) else None
+            return ids if all(set(one) == {"UP"} for one in shown) else None
 
         found: list[str] = await until(look, f"the pods of {namespace} UP", timeout=READY_TIMEOUT, interval=1)
         return found
@@ -165,11 +174,6 @@ def is_living(pod: Object) -> bool:
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
-def instance_of(pod: Object) -> str:
-    """Return the id that Spring Cloud gives to a pod's registration, of its own accord."""
-    return f"{pod['metadata']['name']}:{pod['metadata']['labels']['app']}:8080"
-
-
 def app_of(instance_id: str) -> str:
-    """Return the app in such an id."""
+    """Return the app in an id as Spring Cloud makes it."""
     return instance_id.split(":")[1]
