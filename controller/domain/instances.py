@@ -136,9 +136,12 @@ def present(readings: Iterable[Reading]) -> list[Instance]:
 
 
 def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
-    """Return whether it is OUT_OF_SERVICE wherever it is held, by an override or by its own word."""
+    """Return whether it is OUT_OF_SERVICE wherever it is held, by its own word or by an override.
+
+    An override is there also while the process beneath it says STARTING, and shows as that.
+    """
     shown = present(readings)
-    return bool(shown) and all(one.status == OUT_OF_SERVICE for one in shown)
+    return bool(shown) and all(one.status == OUT_OF_SERVICE or one.out_of_service for one in shown)
 
 
 def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Instance:

@@ -23,6 +23,8 @@ MAX_SUCCESSORS = 64
 SETTLE_TIMEOUT = timedelta(minutes=2)
 """After so long, a drain that was asked for holds something, or never will."""
 
+CLEARED = frozenset({Outcome.removed, Outcome.already_gone, Outcome.restored})
+"""Outcomes after which no override of a drain is on the id. The other endings say only that the id is left alone."""
 WRITING = frozenset({Outcome.out_of_service, Outcome.restored})
 """Outcomes that come of a status that was set or lifted: that renews the lease, as a heartbeat does."""
 
@@ -38,6 +40,8 @@ class Ledger:
         self._cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
         self._ended: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
+        self._cleared: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
+        """When a drain ended with nothing of it left on the id."""
         self._going: BoundedMap[str, tuple[Cause, datetime]] = BoundedMap(limit)
         """Pods by uid: why they are drained, and when that was seen last."""
         self._going_at: BoundedMap[str, datetime] = BoundedMap(limit)
@@ -109,6 +113,7 @@ class Ledger:
         if event.reason is not None and event.reason.code is ReasonCode.already_out:
             return None  # whoever had taken it out holds it
         self._ended.pop(key, None)  # its pod had registered it anew
+        self._cleared.pop(key, None)
         held = HeldInstance(
             drain_id=event.drain_id,
             region=event.region,
@@ -135,6 +140,8 @@ class Ledger:
             del self._held[key]
             self._forget(held)
         self._ended[key] = event.at
+        if event.outcome in CLEARED:
+            self._cleared[key] = event.at
         self._ended_drains[key[0]] = None
 
     def _forget(self, held: HeldInstance) -> None:
@@ -191,6 +198,10 @@ class Ledger:
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
         return key in self._ended and self._ended[key] >= since
+
+    def is_cleared(self, key: InstanceKey, since: datetime) -> bool:
+        """Return whether this instance's drain has ended since then, and left no override on the id."""
+        return key in self._cleared and self._cleared[key] >= since
 
     def gone(self, uid: str) -> PodGoneEvent | None:
         """Return what is known of this pod's end; None while it may run."""

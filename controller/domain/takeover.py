@@ -77,7 +77,9 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
             return other_hands  # it is not ours to lift
         if not target.shared_id and any(seen.is_its_own(instance) for instance in instances):
             return later
-        if any(not instance.says_up_beneath for instance in overridden):
+        # What a dead process said last does not change any more, and is no word of those that live under a shared id.
+        heard = [one for one in overridden if not (target.shared_id and seen.is_its_own(one))]
+        if any(not instance.says_up_beneath for instance in heard):
             return later
     elif seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))

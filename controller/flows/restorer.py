@@ -83,7 +83,7 @@ class Restorer:
     async def _record_takeover(self, command: RestoreCommand) -> None:
         """Before anything is lifted: the drain that goes on looking at the id must not undo it."""
         for held in command.held:
-            if not self._log.ledger.has_ended(held.key, held.out_at):
+            if not self._log.ledger.is_cleared(held.key, held.out_at):
                 await self._log.record(make_takeover_event(command, held, self._clock()))
 
     async def _restore(
@@ -114,7 +114,7 @@ class Restorer:
             )
         match decide(readings):
             case Restored():
-                if not ledger.has_ended(held.key, held.out_at):
+                if not ledger.is_cleared(held.key, held.out_at):
                     reason = Reason(code=ReasonCode.taken_over, detail=f"{command.pod.key} holds the id now")
                     event = make_restored_event(command, held, self._clock(), nodes=readings, reason=reason)
                     await self._log.record(event)

@@ -191,10 +191,12 @@ class TargetFinder:
         """Leave out the instances whose drain has ended, which only the log says.
 
         A repetition of this command was seen through by another process, or a living pod was put back in service under
-        the id.
+        the id. Who has left the id alone need not have known of what was written in this handling: that goes on.
         """
         await self._log.wait()
         return tuple(target for target in targets if not self._has_ended(command, target))
 
     def _has_ended(self, command: DrainCommand, one: Instance | Target) -> bool:
-        return self._log.ledger.has_ended((command.drain_id, one.app, one.id), command.observed_at)
+        ledger, key = self._log.ledger, (command.drain_id, one.app, one.id)
+        may_have_override = isinstance(one, Target) and one.may_have_override
+        return (ledger.is_cleared if may_have_override else ledger.has_ended)(key, command.observed_at)

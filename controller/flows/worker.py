@@ -115,5 +115,7 @@ def _step_of(item: WorkItem) -> str:
         # A pod may be restored more than once, and under several ids.
         return " ".join((item.drain_id, where, str(item.observed_at), *(str(held.key) for held in item.held)))
     if progress is None:
-        where = f"{item.cause} {item.requested_by} {item.requested_at}"
-    return f"{item.drain_id} {where}"
+        return f"{item.drain_id} {item.cause} {item.requested_by} {item.requested_at}"
+    # Of two handlings of one drain only the one that has written knows that an override has to be given back.
+    ours = sorted((target.app, target.id) for target in progress.targets if target.may_have_override)
+    return f"{item.drain_id} {where} {ours}"

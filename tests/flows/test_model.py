@@ -168,6 +168,35 @@ async def test_commands_that_come_again_after_a_takeover_leave_the_new_pod_alone
 
 
 @in_virtual_time
+async def test_a_persons_override_stays_on_a_pod_that_ends_while_it_starts() -> None:
+    async with Model() as model:
+        first = await model.cluster.appear(Kind.stateful)
+        await model.wait(60)
+        await model.people.take_out(first)
+        await model.cluster.delete(first, lasts=0, ending=Ending.silent)
+        starting = await model.cluster.appear(Kind.stateful, registers=1, ready=30)
+        await model.wait(10)
+        await model.cluster.delete(starting, lasts=0, ending=Ending.silent)
+        await model.cluster.appear(Kind.stateful, registers=1, ready=5)
+        await model.settle()
+
+
+@in_virtual_time
+async def test_two_handlings_of_one_drain_give_an_id_back_if_one_has_taken_it() -> None:
+    async with Model(nodes=2, workers=2) as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(40)
+        await model.trouble(model.nodes[1], Trouble.frozen)
+        await model.cluster.terminate(old, grace=30, lasts=5, ending=Ending.silent)
+        await model.repeat(model.broker.sent[-1])
+        await model.wait(5)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=20)
+        await model.wait(2)
+        await model.repair(model.nodes[1])
+        await model.settle()
+
+
+@in_virtual_time
 async def test_a_last_heartbeat_that_a_slow_node_does_late_is_nobody_elses() -> None:
     async with Model() as model:
         own = await model.cluster.appear(Kind.by_address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from controller.domain.reason import ReasonCode
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.test_whose import HEIR_IP, OUT, SHARED, UP, code_of
 from tests.flows.world import APP, ID, World
-from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
+from tests.unit.building import POD_IP, a_command, a_pod, a_progress, a_target, at, terminating
 
 
 async def take_out_by_hand(world: World) -> None:
@@ -116,6 +117,24 @@ async def test_what_another_handling_took_out_unknown_to_the_log_is_given_back()
         await world.end()
         await asyncio.sleep(5)
         newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        newer.die()
+
+
+@pytest.mark.parametrize("step", [1, 2], ids=["in the same step", "in a later step"])
+@in_virtual_time
+async def test_a_handling_that_has_written_outlasts_one_that_leaves_it_alone(step: int) -> None:
+    async with World() as world:
+        await asyncio.sleep(60)
+        newer = await world.process(ip=HEIR_IP)
+        await take_out_by_hand(world)  # as the one that knows of it has done
+        unknowing = a_progress(a_target(), step=1)
+        knowing = a_progress(a_target(may_have_override=True), step=step)
+        command = a_command(gone_at=at(30), end_proved=True)
+        await world.send(replace(command, progress=unknowing))
+        await world.until(Outcome.superseded)
+        await world.send(replace(command, progress=knowing))
         await world.until(Outcome.restored)
         assert world.everywhere() == UP
         newer.die()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from controller.domain.causes import Cause
 from controller.domain.commands import RestoreCommand, make_restore
-from controller.domain.events import Outcome
+from controller.domain.events import Outcome, make_event
 from controller.domain.held_instances import HeldInstance
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
@@ -61,12 +63,16 @@ async def test_a_successor_serves_seconds_after_it_is_up_and_the_drain_ends() ->
         assert len({entry.event_id for entry in world.broker.entries}) == 3
 
 
+@pytest.mark.parametrize("left_alone", [False, True], ids=["", "left alone by another handling"])
 @in_virtual_time
-async def test_a_quick_heir_of_the_address_is_not_drained_while_a_node_is_away() -> None:
+async def test_a_quick_heir_of_the_address_is_not_drained_while_a_node_is_away(left_alone: bool) -> None:
     async with World() as world:
         old = await world.process(host=POD_IP)
         await world.send()
         await world.until(Outcome.out_of_service)
+        if left_alone:
+            target = a_target()
+            await world.broker.record(make_event(a_command(), Outcome.superseded, virtual_clock(), target=target))
         old.die()
         await asyncio.sleep(1)
         world.nodes[1].pause()

@@ -53,6 +53,30 @@ async def test_a_shared_id_is_given_back_within_a_minute_of_the_proved_end(remov
             other.die()
 
 
+@pytest.mark.parametrize("word", ["STARTING", "DOWN"])
+@in_virtual_time
+async def test_a_dead_replicas_last_word_does_not_keep_a_shared_id_out(word: str) -> None:
+    async with World() as world:
+        other = await world.process(APP, SHARED, ip="10.1.0.5", host="orders")
+        for node in world.nodes:
+            await node.put_status(APP, SHARED, OUT_OF_SERVICE)
+        earlier = a_command(a_pod("uid-0", ip="10.1.0.5"), drain_id="earlier")
+        taken = make_event(earlier, Outcome.out_of_service, virtual_clock(), target=a_target(id=SHARED))
+        await world.broker.record(taken)
+        await asyncio.sleep(1)
+        own = await world.process(APP, SHARED, ip=POD_IP, host="orders", status=word)
+        await world.send(a_command(terminating(a_pod(hostname="orders"))))
+        await world.until(Outcome.out_of_service)
+        own.die()
+        await world.end()
+        ended = elapsed()
+        event = await world.until(Outcome.restored)
+        assert code_of(event) is ReasonCode.shared_id
+        assert elapsed() - ended < 90
+        assert world.everywhere(APP, SHARED) == UP
+        other.die()
+
+
 @pytest.mark.parametrize("told", [False, True], ids=["nobody knows", "removed by force"])
 @in_virtual_time
 async def test_a_zombie_whose_end_is_not_proved_stays_out(told: bool) -> None:
