@@ -142,15 +142,16 @@ def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
 
 
 def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Instance:
-    """Return a registration with the earliest lease that any node gave it.
+    """Return a registration with the earliest lease that any node gave it, and how that one was renewed.
 
     A node that starts copies what its peers hold, each with a new lease and the old ``lastDirtyTimestamp``.
     """
     same = (one for one in others if one.dirty_at == instance.dirty_at and one.ip == instance.ip)
-    first = min((one.registered_at for one in same if one.registered_at is not None), default=None)
-    if instance.dirty_at is None or instance.registered_at is None or first is None or first >= instance.registered_at:
+    leases = [(one.registered_at, one) for one in same if one.registered_at is not None]
+    at, first = min(leases, key=lambda lease: lease[0], default=(None, instance))
+    if instance.dirty_at is None or instance.registered_at is None or at is None or at >= instance.registered_at:
         return instance
-    return replace(instance, registered_at=first)
+    return replace(instance, registered_at=at, renewed_at=first.renewed_at, clock_ahead=first.clock_ahead)
 
 
 def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:

@@ -96,7 +96,8 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
     """Return whether a registration is a living pod's rather than the drained one's; silent, where nobody can say.
 
     Both may show the same signs, as at an address that is used again. Then the registration that was proved before the
-    other one came is still the drained pod's, and another one is not; else times decide, as far as clocks agree.
+    other one came is still the drained pod's, and another one is not; else times decide, as far as clocks agree, and a
+    heartbeat.
     """
     rival = claim_of_living(instance, other)
     if rival is not strength or rival >= Strength.pod_name:
@@ -107,13 +108,21 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
         return Voice.against
     if instance.registered_at is None or other.created_at is None:
         return Voice.in_favour
-    return Voice.in_favour if instance.registered_at >= other.created_at else Voice.silent
+    # A node that starts gives what it copies a lease of its own, also what a dead process has left. What it copies is
+    # never renewed; after a write of ours nobody can tell.
+    has_renewed = instance.has_renewed and (target is None or target.written_at is None)
+    return Voice.in_favour if has_renewed and instance.registered_at >= other.created_at else Voice.silent
 
 
 def is_after_end(command: DrainCommand, at: datetime) -> bool:
     """Return whether the pod had surely ended by then: a living pod that has its address by now says so, too."""
     if command.gone_at is not None:
         return at > command.gone_at + END_TOLERANCE
+    return is_address_used_again(command)
+
+
+def is_address_used_again(command: DrainCommand) -> bool:
+    """Return whether a living pod has the pod's address by now: then nothing of the pod runs any more."""
     return not command.pod.host_network and any(
         not other.host_network and not {other.ip, *other.ips}.isdisjoint(command.pod.addresses)
         for other in command.living

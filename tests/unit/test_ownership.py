@@ -95,6 +95,15 @@ def test_a_living_pod_at_the_same_address_owns_what_it_may_have_registered(
     assert verdict({"registered_at": registered}, living=(successor,)) is expected
 
 
+def test_what_has_never_renewed_may_be_a_dead_ones_copy_beside_a_living_pod() -> None:
+    command = a_command(living=(a_living_pod(ip=POD_IP, created_at=at(20)),))
+    copied, renewed = an_instance(registered_at=at(25), renewed_at=at(25)), an_instance(registered_at=at(25))
+    assert isinstance(ownership_of(copied, command, PodAnnotations()), Unsettled)
+    assert isinstance(ownership_of(renewed, command, PodAnnotations()), TakenOver)
+    written = a_target(written_at=at(30))
+    assert isinstance(ownership_of(renewed, command, PodAnnotations(), written), Unsettled), "a write renews, too"
+
+
 def test_a_successor_that_took_over_name_and_id_at_a_new_address_owns_them() -> None:
     successor = a_living_pod(name="orders-0", ip="10.1.0.50", host_names=("orders-0",), created_at=at(5))
     assert verdict({"ip": "10.1.0.50", "registered_at": at(12)}, living=(successor,)) in (TakenOver, Foreign)
