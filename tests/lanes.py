@@ -12,7 +12,10 @@ INSTALLING = ("install", "tls", "image")
 WITHOUT_SERVERS = ("unit", "flows")
 """They fill up the shortest lane."""
 LANES = (
-    tuple(f"--ignore=tests/{folder}" for folder in ("stack", "e2e", "faults", "page", *WITHOUT_SERVERS, *INSTALLING)),
+    tuple(
+        f"--ignore=tests/{folder}"
+        for folder in ("stack", "cluster", "e2e", "faults", "page", *WITHOUT_SERVERS, *INSTALLING)
+    ),
     ("tests/e2e",),
     ("tests/faults",),
     ("tests/page",),  # alone: it counts what the event log tells

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.install.desk import Desk
+from tests.install.desk import Desk, stand_in_desk
 from tests.install.page import sections, with_hosts
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
@@ -64,7 +64,7 @@ async def installed(
         "http://eureka-1.eureka.infra:8761/eureka": eureka_pair.urls[1],
         "rabbitmq.infra:5672": f"127.0.0.1:{broker.port}",
     }
-    desk = Desk(tmp_path_factory.mktemp("install"), cluster, broker)
+    desk = stand_in_desk(tmp_path_factory.mktemp("install"), cluster, broker)
     made = Installed(cluster, broker, eureka_pair, desk, hosts)
     for title in ("1.", "2.", "3."):
         await made.follow(title)

@@ -1,7 +1,7 @@
 """A person's desk: a shell with kubectl and rabbitmqctl, in a copy of the repository's manifests.
 
-`kubectl exec` needs a kubelet, which the node stand-in is not: it is played by running the command in the pod's view of
-the file system, with its environment. Everything else is the real kubectl and the real rabbitmqctl.
+At the stand-in for a cluster `kubectl exec` is played, since it needs a kubelet, by running the command in the pod's
+view of the file system, with its environment. Everything else is the real kubectl and the real rabbitmqctl.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ PATIENCE = 300.0
 class Desk:
     """`run` a block of commands; it fails when one of them does."""
 
-    def __init__(self, folder: Path, cluster: Cluster, broker: RabbitMq) -> None:
+    def __init__(self, folder: Path, *, kubeconfig: Path, rabbitmqctl: str, kubectl: str = "") -> None:
+        """The programs are lines of shell, to which the words of a call are added; no ``kubectl``: the real one."""
         self.folder = folder / "desk"
         programs = folder / "bin"
         programs.mkdir()
         shutil.copytree(ROOT / "manifests", self.folder / "manifests")
-        kubectl = shutil.which("kubectl")
-        _program(programs / "kubectl", f'exec {sys.executable} -m tests.install.kubectl {kubectl} "$@"')
-        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in broker.environment.items())
-        _program(programs / "rabbitmqctl", f'exec env {variables} {SCRIPTS / "rabbitmqctl"} "$@"')
+        _program(programs / "rabbitmqctl", f'exec {rabbitmqctl} "$@"')
+        if kubectl:
+            _program(programs / "kubectl", f'exec {kubectl} "$@"')
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("EUREKA_DRAIN_", "KUBE"))}
         self._env = {
             **kept,
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
-            "KUBECONFIG": str(cluster.kubeconfig),
+            "KUBECONFIG": str(kubeconfig),
         }
 
     async def run(self, block: str, *, expect: int = 0) -> str:
@@ -59,6 +59,17 @@ class Desk:
             raise ProcessError(f"{block}\nended with {process.returncode}\n{said.decode()}\n{messages.decode()}")
         assert b"Traceback" not in messages, messages.decode()
         return said.decode()
+
+
+def stand_in_desk(folder: Path, cluster: Cluster, broker: RabbitMq) -> Desk:
+    """A desk at the stand-in for a cluster."""
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in broker.environment.items())
+    return Desk(
+        folder,
+        kubeconfig=cluster.kubeconfig,
+        rabbitmqctl=f"env {variables} {SCRIPTS / 'rabbitmqctl'}",
+        kubectl=f"{sys.executable} -m tests.install.kubectl {shutil.which('kubectl')}",
+    )
 
 
 def _program(path: Path, line: str) -> None:

@@ -22,7 +22,7 @@ from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, ReportProgress, re
 from tests.stack.processes import Process, ProcessError, output_of
 
 _HERE = Path(__file__).parent
-_KUBERNETES = _HERE / "kubernetes"
+KUBERNETES_MODULE = _HERE / "kubernetes"
 _EUREKA = _HERE / "eureka"
 _TOXIPROXY = _HERE / "toxiproxy_server"
 _PROMTOOL = _HERE / "promtool"
@@ -34,7 +34,7 @@ _PROMETHEUS_OPERATOR_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
 _CRDS = ("podmonitors", "prometheusrules")
 
 _MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
-_VERSION_FLAGS = " ".join(
+VERSION_FLAGS = " ".join(
     ["-s", "-w"]
     + [
         f"-X k8s.io/component-base/version.{name}={value}"
@@ -53,18 +53,18 @@ async def kubernetes_servers(report_progress: ReportProgress) -> Path:
     """The folder with kube-apiserver and kube-controller-manager."""
     names = ["kube-apiserver", "kube-controller-manager"]
     what = f"kube-apiserver and kube-controller-manager {KUBERNETES_VERSION}"
-    recipe = [_VERSION_FLAGS.encode(), " ".join(names).encode()]
-    flags = ["-ldflags", _VERSION_FLAGS]
+    recipe = [VERSION_FLAGS.encode(), " ".join(names).encode()]
+    flags = ["-ldflags", VERSION_FLAGS]
     programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
-    return await _go_programs(
-        what, _KUBERNETES, flags, programs, report_progress, recipe=recipe, estimate="about 5 minutes"
+    return await go_programs(
+        what, KUBERNETES_MODULE, flags, programs, report_progress, recipe=recipe, estimate="about 5 minutes"
     )
 
 
 async def toxiproxy_server(report_progress: ReportProgress) -> Path:
     """The folder with `server`, a TCP proxy that delays, swallows and resets."""
     programs = ["github.com/Shopify/toxiproxy/v2/cmd/server"]
-    return await _go_programs("Toxiproxy", _TOXIPROXY, [], programs, report_progress, estimate="about 20 seconds")
+    return await go_programs("Toxiproxy", _TOXIPROXY, [], programs, report_progress, estimate="about 20 seconds")
 
 
 async def promtool(report_progress: ReportProgress) -> Path:
@@ -75,7 +75,7 @@ async def promtool(report_progress: ReportProgress) -> Path:
     flags = ["-tags", "remove_all_sd", "-ldflags", "-s -w"]
     programs = ["github.com/prometheus/prometheus/cmd/promtool"]
     recipe = [flag.encode() for flag in flags]
-    return await _go_programs(
+    return await go_programs(
         "promtool", _PROMTOOL, flags, programs, report_progress, recipe=recipe, estimate="about 4 minutes"
     )
 
@@ -83,7 +83,7 @@ async def promtool(report_progress: ReportProgress) -> Path:
 async def kube_score(report_progress: ReportProgress) -> Path:
     """The folder with `kube-score`, which looks for what a reviewer of manifests would ask for."""
     programs = ["github.com/zegl/kube-score/cmd/kube-score"]
-    return await _go_programs(
+    return await go_programs(
         "kube-score", _KUBE_SCORE, ["-ldflags", "-s -w"], programs, report_progress, estimate="half a minute"
     )
 
@@ -94,7 +94,7 @@ async def prometheus_operator_crds(report_progress: ReportProgress) -> Path:
     async def build(folder: Path, log: Path) -> None:
         await require(GO, report_progress=report_progress)
         download = ["go", "mod", "download", "-json", _PROMETHEUS_OPERATOR]
-        await _run("go", download, folder, log)
+        await run_logged("go", download, folder, log)
         # Again, now that nothing is told of the download itself.
         module = json.loads(await output_of(*download))
         if module["Sum"] != _PROMETHEUS_OPERATOR_SUM:
@@ -104,7 +104,7 @@ async def prometheus_operator_crds(report_progress: ReportProgress) -> Path:
             shutil.copyfile(Path(module["Dir"]) / "example" / "prometheus-operator-crd" / file, folder / file)
 
     recipe = [one.encode() for one in (_PROMETHEUS_OPERATOR, _PROMETHEUS_OPERATOR_SUM, *_CRDS)]
-    return await _cached("the Prometheus operator's resources", recipe, build, report_progress, "a few seconds")
+    return await cached("the Prometheus operator's resources", recipe, build, report_progress, "a few seconds")
 
 
 async def eureka_jars(report_progress: ReportProgress) -> Path:
@@ -120,17 +120,17 @@ async def eureka_jars(report_progress: ReportProgress) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
             # Of a copy, so that no target/ appears in the repository, whoever builds at the same time.
             shutil.copytree(_EUREKA, copy, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
-            await _run("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
+            await run_logged("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
             for module in ("server", "service", "caller"):
                 shutil.move(Path(copy) / module / "target" / f"{module}-1.jar", folder)
 
     recipe = [str(file).encode() + b"\0" + (_EUREKA / file).read_bytes() for file in sources]
-    return await _cached(
+    return await cached(
         "the Eureka node, the sample service and its caller", recipe, build, report_progress, "about 1 minute"
     )
 
 
-async def _go_programs(
+async def go_programs(
     what: str,
     module: Path,
     flags: Sequence[str],
@@ -142,13 +142,13 @@ async def _go_programs(
 ) -> Path:
     async def build(folder: Path, log: Path) -> None:
         await require(GO, report_progress=report_progress)
-        await _run("go", ["go", "build", "-o", f"{folder}/", *flags, *programs], module, log)
+        await run_logged("go", ["go", "build", "-o", f"{folder}/", *flags, *programs], module, log)
 
     pinned = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
-    return await _cached(what, [*pinned, *recipe], build, report_progress, estimate)
+    return await cached(what, [*pinned, *recipe], build, report_progress, estimate)
 
 
-async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
+async def run_logged(name: str, command: list[str], cwd: Path, log: Path) -> None:
     process = Process(name, command, log=log, cwd=cwd)
     process.spawn()
     try:
@@ -158,7 +158,7 @@ async def _run(name: str, command: list[str], cwd: Path, log: Path) -> None:
         await process.kill()
 
 
-async def _cached(
+async def cached(
     what: str,
     recipe: Sequence[bytes],
     build: Callable[[Path, Path], Awaitable[None]],

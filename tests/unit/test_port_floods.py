@@ -51,7 +51,9 @@ async def test_a_flood_costs_little_memory_and_no_probe(flood: str) -> None:
     assert (peak < MAX_PEAK, worst < MAX_PROBE_SECONDS) == (True, True), (peak, worst)
 
 
-@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["at once", "after a request"])
+@pytest.mark.parametrize(
+    "before", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["at once", "after a request"]
+)
 async def test_what_is_no_request_leaves_nothing_behind_when_refused(before: bytes) -> None:
     async with port_process() as served:
 

@@ -41,11 +41,8 @@ LOG_INTERVAL = 10.0
 """Seconds between two log lines: anybody can cause one."""
 UNTIDY_BYTES = 16 * 1024
 """What one connection may hold before all of them are added up."""
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-    b"Content-Length: %d\r\n\r\n%s"
-)
 _WHY_TOO_LARGE = b"the request line and the headers may have %d KiB\n" % (MAX_HEAD_BYTES // 1024)
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n" + _WHY_TOO_LARGE
 
 
 class CutReason(Enum):
@@ -187,10 +184,7 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def _forget_what_was_wrong(self) -> None:
-        """Keep no more of a mistake than its name.
-
-        Its traceback holds what came, up to 256 KiB, and itself: nobody frees that before the garbage is collected.
-        """
+        # A mistake's traceback holds what came, up to 256 KiB, and itself: only the collector would free it.
         mistake = self.protocol._messages[-1][0] if self.protocol._messages else None
         if isinstance(mistake, _ErrInfo):
             mistake.exc.__traceback__ = None
@@ -201,7 +195,7 @@ class Connection(asyncio.Protocol):
             self.cut(CutReason.request_too_large)
             return
         self._connections.count_cut(CutReason.request_too_large)
-        self.transport.write(_TOO_LARGE % (len(_WHY_TOO_LARGE), _WHY_TOO_LARGE))
+        self.transport.write(_TOO_LARGE)
         self.transport.close()
 
 

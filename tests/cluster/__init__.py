@@ -1,0 +1,1 @@
+"""A real cluster on this machine: kubelets, containers, a network, from package registries alone. See __main__.py."""

@@ -1,0 +1,75 @@
+"""The installation in the real cluster, once: servers in `infra`, the product by its page, services in `shop`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.cluster.home import STATE
+from tests.cluster.images import RABBITMQ_IMAGE, SERVICE_IMAGE
+from tests.cluster.keys import ADMIN_KUBECONFIG
+from tests.cluster.programs import programs
+from tests.cluster.real_cluster import RealCluster
+from tests.cluster.scene import Scene
+from tests.install.desk import Desk
+from tests.install.page import ROOT, sections
+
+_HERE = Path(__file__).parent
+INFRA, SHOP = "infra", "shop"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real() -> RealCluster:
+    """The cluster that `make cluster` has brought up."""
+    if not os.environ.get("REAL_CLUSTER"):
+        pytest.skip("it needs the real cluster: make cluster")
+    return RealCluster(await programs(print), int(os.environ.get("NODES", "2")))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def scene(real: RealCluster) -> AsyncIterator[Scene]:
+    """Three brokers and two Eureka nodes, ready."""
+    made = Scene(real)
+    rabbitmq = (_HERE / "infra" / "rabbitmq.yaml").read_text()
+    rabbitmq = rabbitmq.replace("RABBITMQ_IMAGE", RABBITMQ_IMAGE).replace("DISK", str(STATE / "disk"))
+    eureka = (ROOT / "manifests" / "overlays" / "demo" / "eureka.yaml").read_text()
+    await made.namespace(INFRA)
+    await asyncio.gather(made.apply(INFRA, rabbitmq), made.apply(INFRA, eureka))
+    await asyncio.gather(*(made.rolled_out(INFRA, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
+    await made.find_nodes(INFRA)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def installed(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    """Sections 1 to 3 of docs/install.md as they stand; at the end its last one."""
+    inside = ("exec", "--namespace", INFRA, "rabbitmq-0", "--", "rabbitmqctl")
+    desk = Desk(
+        tmp_path_factory.mktemp("install"), kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl=f"kubectl {' '.join(inside)}"
+    )
+    for title, blocks in sections().items():
+        if title.startswith(("1.", "2.", "3.")):
+            for block in blocks:
+                await desk.run(block)
+    yield desk
+    if os.environ.get("KEEP") != "1":
+        [blocks] = [blocks for title, blocks in sections().items() if title.startswith("Taking it away")]
+        for block in blocks:
+            await desk.run(block)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shop(scene: Scene, installed: Desk) -> Scene:
+    """Services that are registered and known to callers."""
+    await scene.namespace(SHOP)
+    text = (_HERE / "shop" / "services.yaml").read_text().replace("SERVICE_IMAGE", SERVICE_IMAGE)
+    await scene.apply(SHOP, text)
+    await asyncio.gather(scene.rolled_out(SHOP, "deployment/orders"), scene.rolled_out(SHOP, "statefulset/ledger"))
+    await scene.all_up(SHOP)
+    return scene

@@ -1,0 +1,26 @@
+"""Where the cluster keeps what it makes. All of it is in the user's cache, and `down` removes what is not built."""
+
+from __future__ import annotations
+
+from tests.stack.parts import cache_folder
+
+HOME = cache_folder() / "cluster"
+IMAGES = HOME / "images"
+"""buildah's store and archives of what was built: they stay."""
+STATE = HOME / "state"
+"""Of the cluster that is up: etcd, keys, the nodes' containers, process numbers."""
+LOGS = HOME / "logs"
+CONTROL_GROUP = "eureka-drain-cluster"
+HUB_ADDRESS = "10.90.0.1"
+"""Of the control plane; whoever is in its network reaches nodes, pods and Services."""
+POD_NETWORK, SERVICE_NETWORK, DNS_ADDRESS = "10.91.0.0/16", "10.96.0.0/16", "10.96.0.10"
+
+
+def node_address(number: int) -> str:
+    """Return a node's address."""
+    return f"10.90.0.{10 + number}"
+
+
+def pod_network(number: int) -> str:
+    """Return the addresses that a node gives to its pods."""
+    return f"10.91.{number}.0/24"

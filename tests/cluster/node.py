@@ -1,0 +1,232 @@
+"""A node: containerd, kubelet and kube-proxy in a machine of their own, beside the hub's bridge.
+
+Traps, each of which costs an hour: without CAP_SYS_RESOURCE nobody lowers an oom_score_adj, so containerd must not try;
+with control groups of version 1 the kubelet wants to be asked twice, and its root must be there in every hierarchy, the
+cpuset's filled; it sets sysctls of the whole machine unless they are so already, so it reads files of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cluster.ability import hierarchies
+from tests.cluster.home import CONTROL_GROUP, DNS_ADDRESS, HUB_ADDRESS, POD_NETWORK, node_address, pod_network
+from tests.cluster.hub import Hub
+from tests.cluster.keys import KEYS
+from tests.cluster.machine import Machine, run, wait_until
+from tests.stack.processes import ProcessError
+
+PAUSE_IMAGE = "cluster.test/pause:1"
+_FOLDERS = {
+    "kubelet": "/var/lib/kubelet",
+    "containerd": "/var/lib/containerd",
+    "cni": "/var/lib/cni",
+    "etc-cni": "/etc/cni",
+}
+_SYSCTLS = {
+    "vm/overcommit_memory": 1,
+    "vm/panic_on_oom": 0,
+    "kernel/panic": 10,
+    "kernel/panic_on_oops": 1,
+    "kernel/keys/root_maxkeys": 1_000_000,
+    "kernel/keys/root_maxbytes": 25_000_000,
+}
+_CONTAINERD = f"""
+version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+[grpc]
+  address = "/run/containerd/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/etc/cni/net.d"
+"""
+
+
+class Node(Machine):
+    """A machine with containers; number 1 and up."""
+
+    def __init__(self, number: int, path: str, hub: Hub) -> None:
+        super().__init__(f"node-{number}", path)
+        self.number = number
+        self._hub = hub
+
+    def begin(self) -> None:
+        """Make it, join it to the hub, and start its programs."""
+        if not self.is_up:
+            super().begin()
+            self._make_folders()
+            self._mount()
+            self._join()
+        self._configure()
+        self.start_program("containerd")
+        wait_until(f"containerd of {self.name} answers", self._has_containerd)
+
+    def begin_kubelet(self) -> None:
+        """Start what needs the first images."""
+        for program in ("kubelet", "proxy"):
+            self.start_program(program)
+
+    def start_program(self, name: str) -> None:
+        """Start one of containerd, kubelet, proxy."""
+        commands = {
+            "containerd": ["containerd", "--config", str(self.folder / "containerd.toml")],
+            "kubelet": [
+                "kubelet",
+                f"--config={self.folder}/kubelet.yaml",
+                f"--kubeconfig={KEYS}/{self.name}.kubeconfig",
+                f"--hostname-override={self.name}",
+                f"--node-ip={node_address(self.number)}",
+            ],
+            "proxy": ["kube-proxy", f"--config={self.folder}/proxy.yaml"],
+        }
+        self.start(name, *commands[name])
+
+    def load(self, *archives: Path) -> None:
+        """Give images to its containerd, unless it has them."""
+        for archive in archives:
+            mark = self.folder / f"{archive.name}.loaded"
+            stamp = f"{archive.stat().st_mtime_ns}"
+            if not mark.exists() or mark.read_text() != stamp:
+                self.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive), timeout=300)
+                mark.write_text(stamp)
+
+    def cut_off(self) -> None:
+        """Take its cable out: what runs on it goes on running."""
+        self._hub.script(f"ip link set veth{self.number} down")
+
+    def reconnect(self) -> None:
+        """Put its cable in again."""
+        self._hub.script(f"ip link set veth{self.number} up\nip route replace {self._route}")
+
+    @property
+    def _route(self) -> str:
+        return f"{pod_network(self.number)} via {node_address(self.number)}"
+
+    def _has_containerd(self) -> bool:
+        try:
+            return "server" in self.run("ctr", "version").lower()
+        except ProcessError:
+            return False
+
+    def _make_folders(self) -> None:
+        for name in (*_FOLDERS, "etc-cni/net.d", "log", "sysctl"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for hierarchy in hierarchies():
+            top = hierarchy / CONTROL_GROUP
+            for folder in (top, top / self.name):
+                folder.mkdir(exist_ok=True)
+                if hierarchy.name == "cpuset":
+                    for what in ("cpuset.cpus", "cpuset.mems"):
+                        (folder / what).write_text((folder.parent / what).read_text())
+        for name, value in _SYSCTLS.items():
+            (self.folder / "sysctl" / name.replace("/", ".")).write_text(f"{value}\n")
+        (self.folder / "machine-id").write_text(f"{self.number:032x}\n")
+        (self.folder / "resolv.conf").write_text("")
+
+    def _mount(self) -> None:
+        binds = [f"bind {self.folder}/{name} {target}" for name, target in _FOLDERS.items()]
+        files = [f"mount --bind {self.folder}/sysctl/{name.replace('/', '.')} /proc/sys/{name}" for name in _SYSCTLS]
+        lines = [
+            f"hostname {self.name}",
+            "mount --make-rshared /",
+            'bind() { mkdir -p "$2"; mount --bind "$1" "$2"; }',
+            *binds,
+            f"bind {self.folder}/log /var/log",
+            "mount -t tmpfs -o mode=755 tmpfs /run",
+            f"mount --bind {self.folder}/machine-id /etc/machine-id",
+            f"mount --bind {self.folder}/resolv.conf /etc/resolv.conf",
+            *files,
+            "ip link set lo up",
+        ]
+        self.script("\n".join(lines))
+
+    def _join(self) -> None:
+        cable = f"veth{self.number}"
+        to_hub = ("nsenter", "--target", str(self._hub.pid), "--net", "--")
+        run(*to_hub, "ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid))
+        self._hub.script(f"ip link set {cable} master br0 up\nip route replace {self._route}")
+        self.script(
+            f"""
+            ip address add {node_address(self.number)}/24 dev eth0
+            ip link set eth0 up
+            ip route add default via {HUB_ADDRESS}
+            echo 1 >/proc/sys/net/ipv4/ip_forward
+            echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
+            """
+        )
+
+    def _configure(self) -> None:
+        network = {
+            "cniVersion": "1.0.0",
+            "name": "pods",
+            "plugins": [
+                {
+                    "type": "bridge",
+                    "bridge": "cni0",
+                    "isGateway": True,
+                    "ipMasq": False,
+                    "hairpinMode": True,
+                    "ipam": {
+                        "type": "host-local",
+                        "ranges": [[{"subnet": pod_network(self.number)}]],
+                        "routes": [{"dst": "0.0.0.0/0"}],
+                    },
+                },
+                {"type": "portmap", "capabilities": {"portMappings": True}},
+            ],
+        }
+        kubelet = {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+                "x509": {"clientCAFile": f"{KEYS}/ca.crt"},
+            },
+            "authorization": {"mode": "Webhook"},
+            "tlsCertFile": f"{KEYS}/{self.name}.crt",
+            "tlsPrivateKeyFile": f"{KEYS}/{self.name}.key",
+            "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+            "resolvConf": f"{self.folder}/resolv.conf",
+            "clusterDNS": [DNS_ADDRESS],
+            "clusterDomain": "cluster.local",
+            "failCgroupV1": False,
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{CONTROL_GROUP}/{self.name}",
+            "failSwapOn": False,
+            "imageGCHighThresholdPercent": 100,
+            "imageGCLowThresholdPercent": 99,
+            "evictionHard": {"memory.available": "200Mi", "nodefs.available": "1Gi", "imagefs.available": "1Gi"},
+        }
+        proxy = {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "iptables",
+            "hostnameOverride": self.name,
+            "clientConnection": {"kubeconfig": f"{KEYS}/proxy.kubeconfig"},
+            "clusterCIDR": POD_NETWORK,
+            # These are the whole machine's: not to be touched from in here.
+            "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        }
+        _write_if_new(self.folder / "etc-cni/net.d/10-pods.conflist", json.dumps(network, indent=1))
+        _write_if_new(self.folder / "containerd.toml", _CONTAINERD)
+        _write_if_new(self.folder / "kubelet.yaml", json.dumps(kubelet, indent=1))
+        # kube-proxy ends when its file is touched.
+        _write_if_new(self.folder / "proxy.yaml", json.dumps(proxy, indent=1))
+
+
+def _write_if_new(file: Path, text: str) -> None:
+    if not file.exists() or file.read_text() != text:
+        file.write_text(text)

@@ -1,0 +1,102 @@
+"""The programs of a cluster: Debian's where there are packages, Kubernetes' and CoreDNS' from their Go modules."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.stack.parts import (
+    KUBERNETES_MODULE,
+    KUBERNETES_VERSION,
+    VERSION_FLAGS,
+    cached,
+    go_programs,
+    kubernetes_servers,
+    run_logged,
+)
+from tests.stack.prerequisites import ETCD, GO, OPENSSL, Prerequisite, ReportProgress, require
+
+_HERE = Path(__file__).parent
+_NODE_PROGRAMS = ("kubelet", "kube-proxy", "kube-scheduler", "kubectl")
+_MORE_SUMS = _HERE / "node_programs.sum"
+"""What these need beside the API server's module: lines of a go.sum."""
+_STATIC = ["-tags", "netgo,osusergo", "-ldflags", "-s -w"]
+"""They are all that is in their images: no C library beside them."""
+DEBIAN = (
+    Prerequisite("containerd", "containerd"),
+    Prerequisite("runc", "runc"),
+    Prerequisite("iptables", "iptables"),
+    Prerequisite("conntrack", "conntrack"),
+    Prerequisite("ip", "iproute2"),
+    Prerequisite("socat", "socat"),
+    Prerequisite("buildah", "buildah"),
+    Prerequisite("debootstrap", "debootstrap"),
+    Prerequisite("/usr/lib/cni/bridge", "containernetworking-plugins"),
+)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The folders that have them."""
+
+    servers: Path
+    """kube-apiserver and kube-controller-manager."""
+    nodes: Path
+    """kubelet, kube-proxy, kube-scheduler, kubectl."""
+    coredns: Path
+    pause: Path
+
+    @property
+    def path(self) -> str:
+        """For PATH."""
+        return ":".join(str(folder) for folder in (self.servers, self.nodes, self.coredns, self.pause))
+
+
+async def programs(report_progress: ReportProgress) -> Programs:
+    """Return all of them, built or installed first where they are missing."""
+    await require(*DEBIAN, ETCD, OPENSSL, report_progress=report_progress)
+    return Programs(
+        await kubernetes_servers(report_progress),
+        await _node_programs(report_progress),
+        await go_programs(
+            "CoreDNS",
+            _HERE / "coredns",
+            _STATIC,
+            ["."],
+            report_progress,
+            recipe=[(_HERE / "coredns" / "main.go").read_bytes()],
+            estimate="about 3 minutes",
+        ),
+        await go_programs(
+            "the waiting process",
+            _HERE / "pause",
+            _STATIC,
+            ["."],
+            report_progress,
+            recipe=[(_HERE / "pause" / "main.go").read_bytes()],
+            estimate="some seconds",
+        ),
+    )
+
+
+async def _node_programs(report_progress: ReportProgress) -> Path:
+    async def build(folder: Path, log: Path) -> None:
+        await require(GO, report_progress=report_progress)
+        names = [f"k8s.io/kubernetes/cmd/{name}" for name in _NODE_PROGRAMS]
+        with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
+            _write_module(Path(copy))
+            command = ["go", "build", "-o", f"{folder}/", "-ldflags", VERSION_FLAGS, *names]
+            await run_logged("go", command, Path(copy), log)
+
+    files = (KUBERNETES_MODULE / "go.mod", KUBERNETES_MODULE / "go.sum", _MORE_SUMS)
+    recipe = [*(file.read_bytes() for file in files), VERSION_FLAGS.encode(), " ".join(_NODE_PROGRAMS).encode()]
+    what = f"{', '.join(_NODE_PROGRAMS)} {KUBERNETES_VERSION}"
+    return await cached(what, recipe, build, report_progress, "about 3 minutes")
+
+
+def _write_module(folder: Path) -> None:
+    """Make the stack's own module, so that what it pins for the API server is right for the node, too."""
+    shutil.copyfile(KUBERNETES_MODULE / "go.mod", folder / "go.mod")
+    (folder / "go.sum").write_text((KUBERNETES_MODULE / "go.sum").read_text() + _MORE_SUMS.read_text())

@@ -1,0 +1,175 @@
+"""What the tests see of the real cluster: pods by kubectl, registrations by each Eureka node, the product's own log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster.real_cluster import RealCluster
+from tests.stack.processes import ProcessError, output_of
+from tests.stack.registry_client import UNREACHABLE, RegistryClient
+from tests.stack.waiting import until
+
+Object = dict[str, Any]
+READY_TIMEOUT = 300
+"""Seconds: the whole cluster has two processors."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the nodes show of one registration at one moment; None: nothing, or no answer."""
+
+    at: float
+    """By time.monotonic()."""
+    statuses: tuple[str | None, ...]
+
+    @property
+    def is_out(self) -> bool:
+        """Whether no node gives it to callers."""
+        return all(status in (None, "OUT_OF_SERVICE") for status in self.statuses)
+
+
+@dataclass
+class Watched:
+    """Samples of registrations, by their ids."""
+
+    since: float
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def out_after(self, instance_id: str) -> float | None:
+        """Return the seconds from the beginning until no node gave it to callers; None: some still does."""
+        left = None
+        for sample in self.samples[instance_id]:
+            if not sample.is_out:
+                left = None
+            elif left is None:
+                left = sample.at - self.since
+        return left
+
+    def ever_out(self, instance_id: str) -> list[Sample]:
+        """Return the moments at which a node did not show it as UP."""
+        return [one for one in self.samples[instance_id] if set(one.statuses) != {"UP"}]
+
+
+class Scene:
+    """The whole of it."""
+
+    def __init__(self, cluster: RealCluster) -> None:
+        self.cluster = cluster
+        self.nodes: list[RegistryClient] = []
+
+    async def close(self) -> None:
+        """Close connections."""
+        await asyncio.gather(*(node.close() for node in self.nodes))
+
+    async def kubectl(self, *words: str, timeout: float = 120) -> str:
+        """Run kubectl as the cluster's owner."""
+        return await output_of("kubectl", *words, timeout=timeout)
+
+    async def apply(self, namespace: str, text: str) -> None:
+        """Apply manifests."""
+        await asyncio.to_thread(self.cluster.kubectl, "apply", "-n", namespace, "-f", "-", text=text)
+
+    async def namespace(self, name: str) -> None:
+        """Make a namespace, unless it is there."""
+        await self.apply("default", json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+
+    async def rolled_out(self, namespace: str, what: str) -> None:
+        """Wait until a workload is."""
+        words = ("-n", namespace, "rollout", "status", what, f"--timeout={READY_TIMEOUT}s")
+        await self.kubectl(*words, timeout=READY_TIMEOUT + 10)
+
+    async def pods(self, namespace: str, app: str = "") -> list[Object]:
+        """Return the pods of an app, those that terminate included."""
+        words = ("-n", namespace, "get", "pods", "-o", "json", *([f"--selector=app={app}"] if app else []))
+        found: list[Object] = json.loads(await self.kubectl(*words))["items"]
+        return found
+
+    async def find_nodes(self, namespace: str) -> None:
+        """Learn the addresses of the Eureka nodes, which change with their pods."""
+        found = await self.pods(namespace)
+        addresses = [one["status"]["podIP"] for one in found if one["metadata"]["name"].startswith("eureka-")]
+        await self.close()
+        self.nodes = [RegistryClient(f"http://{address}:8761/eureka") for address in addresses]
+
+    async def statuses(self, app: str, instance_id: str) -> tuple[str | None, ...]:
+        """Return what each node shows."""
+
+        async def ask(node: RegistryClient) -> str | None:
+            try:
+                found = await node.get(app, instance_id)
+            except UNREACHABLE:
+                return None
+            return None if found is None else str(found["status"])
+
+        return tuple(await asyncio.gather(*(ask(node) for node in self.nodes)))
+
+    async def all_up(self, namespace: str) -> list[str]:
+        """Wait until every pod that lives is UP at every node; return the ids of their registrations."""
+
+        async def look() -> list[str] | None:
+            ids = [instance_of(one) for one in await self.pods(namespace) if is_living(one)]
+            shown = await asyncio.gather(*(self.statuses(app_of(one), one) for one in ids))
+            return ids if ids and all(set(one) == {"UP"} for one in shown) else None
+
+        found: list[str] = await until(look, f"the pods of {namespace} UP", timeout=READY_TIMEOUT, interval=1)
+        return found
+
+    @asynccontextmanager
+    async def watching(self, instance_ids: Sequence[str]) -> AsyncIterator[Watched]:
+        """Look at registrations all the time."""
+        watched = Watched(time.monotonic(), {one: [] for one in instance_ids})
+
+        async def look() -> None:
+            while True:
+                for one in instance_ids:
+                    statuses = await self.statuses(app_of(one), one)
+                    watched.samples[one].append(Sample(time.monotonic(), statuses))
+                await asyncio.sleep(0.25)
+
+        looking = asyncio.create_task(look())
+        try:
+            yield watched
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def drains(self, since: str = "15m") -> list[Object]:
+        """Return what `eureka-drain drains` says, from inside."""
+        words = ("-n", "eureka-drain", "exec", "deployment/eureka-drain-ops", "--", "eureka-drain", "drains")
+        lines = await self.kubectl(*words, "--since", since, "-o", "json")
+        return [json.loads(line) for line in lines.splitlines()]
+
+    async def drain_of(self, pod: str, *states: str, timeout: float = 180) -> Object:
+        """Wait for a pod's drain in one of these states."""
+
+        async def look() -> Object | None:
+            try:
+                found = [one for one in await self.drains() if one["pod"] == pod and one["state"] in states]
+            except ProcessError:
+                return None
+            return found[0] if found else None
+
+        made: Object = await until(look, f"a drain of {pod} in {states}", timeout=timeout, interval=2)
+        return made
+
+
+def is_living(pod: Object) -> bool:
+    """Whether it is ready and not going away."""
+    conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions") or []}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+
+
+def instance_of(pod: Object) -> str:
+    """Return the id that Spring Cloud gives to a pod's registration, of its own accord."""
+    return f"{pod['metadata']['name']}:{pod['metadata']['labels']['app']}:8080"
+
+
+def app_of(instance_id: str) -> str:
+    """Return the app in such an id."""
+    return instance_id.split(":")[1]
