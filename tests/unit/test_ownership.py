@@ -95,7 +95,7 @@ def test_a_living_pod_at_the_same_address_owns_what_it_may_have_registered(
     assert verdict({"registered_at": registered}, living=(successor,)) is expected
 
 
-def test_what_has_never_renewed_may_be_a_dead_ones_copy_beside_a_living_pod() -> None:
+def test_what_has_never_renewed_beside_a_living_pod_may_be_a_copy() -> None:
     command = a_command(living=(a_living_pod(ip=POD_IP, created_at=at(20)),))
     copied, renewed = an_instance(registered_at=at(25), renewed_at=at(25)), an_instance(registered_at=at(25))
     assert isinstance(ownership_of(copied, command, PodAnnotations()), Unsettled)
