@@ -13,6 +13,8 @@ OUT_OF_SERVICE = "OUT_OF_SERVICE"
 UP = "UP"
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
+STOCK_LEASE = timedelta(seconds=90)
+"""How long a stock client's lease is: so far ahead is the renewal time that a server shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,12 @@ class Instance:
             return False
         # A first renewal time is the registration's; a later one lies ahead. Corrected times are whole seconds off.
         return self.renewed_at - self.clock_ahead > self.registered_at + timedelta(seconds=2)
+
+    def has_renewed_after(self, wait: timedelta) -> bool:
+        """Return whether that came so long after it was registered: no earlier heartbeat, which a peer passed on."""
+        if self.renewed_at is None or self.registered_at is None:
+            return False
+        return self.renewed_at - self.clock_ahead - STOCK_LEASE > self.registered_at + wait
 
     @property
     def has_override(self) -> bool:

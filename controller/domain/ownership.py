@@ -15,6 +15,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.evidence import Strength, Voice, claim_of, claim_of_living
 from controller.domain.instances import Instance
+from controller.domain.intervals import REPLICATION_TIMEOUT
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
@@ -109,8 +110,8 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
     if instance.registered_at is None or other.created_at is None:
         return Voice.in_favour
     # A node that starts gives what it copies a lease of its own, also what a dead process has left. What it copies is
-    # never renewed; after a write of ours nobody can tell.
-    has_renewed = instance.has_renewed and (target is None or target.written_at is None)
+    # never renewed, but by what peers pass on late, and by a write of ours.
+    has_renewed = instance.has_renewed_after(REPLICATION_TIMEOUT) and (target is None or target.written_at is None)
     return Voice.in_favour if has_renewed and instance.registered_at >= other.created_at else Voice.silent
 
 
