@@ -26,6 +26,9 @@ SETTLE_TIMEOUT = timedelta(minutes=2)
 WRITING = frozenset({Outcome.out_of_service, Outcome.restored})
 """Outcomes that come of a status that was set or lifted: that renews the lease, as a heartbeat does."""
 
+LEFT_ALONE = frozenset({Outcome.refused, Outcome.superseded})
+"""Outcomes of a handling that finds the instance in other hands, and may have written nothing itself."""
+
 IndexKey = tuple[str, ...]
 """By what held instances are asked for: the kind of fact, and the fact."""
 
@@ -44,6 +47,8 @@ class Ledger:
         """The same by address: when it was seen last."""
         self._answered: BoundedMap[str, None] = BoundedMap(limit)
         """Drains that a worker has taken up."""
+        self._left_alone: BoundedMap[InstanceKey, None] = BoundedMap(limit)
+        """Those of them that ended without a write, as far as their last word says."""
         self._ended_drains: BoundedMap[str, None] = BoundedMap(limit)
         self._successors: BoundedMap[str, dict[str, LivingPod]] = BoundedMap(limit)
         """By drain: the living pods that a restore was sent for, by uid."""
@@ -135,6 +140,10 @@ class Ledger:
             del self._held[key]
             self._forget(held)
         self._ended[key] = event.at
+        if event.outcome in LEFT_ALONE:
+            self._left_alone[key] = None
+        else:
+            self._left_alone.pop(key, None)
         self._ended_drains[key[0]] = None
 
     def _forget(self, held: HeldInstance) -> None:
@@ -191,6 +200,10 @@ class Ledger:
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
         return key in self._ended and self._ended[key] >= since
+
+    def was_left_alone(self, key: InstanceKey) -> bool:
+        """Return whether this instance's drain ended by a word that says nothing of what another handling wrote."""
+        return key in self._left_alone
 
     def gone(self, uid: str) -> PodGoneEvent | None:
         """Return what is known of this pod's end; None while it may run."""

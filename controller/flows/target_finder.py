@@ -191,10 +191,18 @@ class TargetFinder:
         """Leave out the instances whose drain has ended, which only the log says.
 
         A repetition of this command was seen through by another process, or a living pod was put back in service under
-        the id.
+        the id. But who found it in other hands has not lifted what this handling has set: that is this one's to do.
         """
         await self._log.wait()
-        return tuple(target for target in targets if not self._has_ended(command, target))
+        return tuple(
+            target
+            for target in targets
+            if not self._has_ended(command, target)
+            or (target.may_have_override and self._was_left_alone(command, target))
+        )
+
+    def _was_left_alone(self, command: DrainCommand, one: Target) -> bool:
+        return self._log.ledger.was_left_alone((command.drain_id, one.app, one.id))
 
     def _has_ended(self, command: DrainCommand, one: Instance | Target) -> bool:
         return self._log.ledger.has_ended((command.drain_id, one.app, one.id), command.observed_at)

@@ -208,3 +208,16 @@ async def test_copies_of_a_dead_registration_at_every_node_are_nobody_elses() ->
             await model.wait(1)
             await model.repair(node)
         await model.settle()
+
+
+@in_virtual_time
+async def test_a_repetition_that_the_log_is_kept_from_leaves_nothing_out() -> None:
+    async with Model(workers=2) as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(40)
+        await model.stop_log(200)
+        await model.cluster.delete(old, lasts=0, ending=Ending.silent)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=60)
+        await model.wait(2)
+        await model.repeat(model.broker.sent[0])
+        await model.settle()
