@@ -167,6 +167,12 @@ def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
     return any(one.has_override and one.updated_at is not None and one.updated_at < at for one in present(readings))
 
 
+def overridden_at(readings: Iterable[Reading]) -> datetime | None:
+    """Return when a node was last given an override that it shows, or what bears one."""
+    found = (one.updated_at for one in present(readings) if one.has_override)
+    return max((at for at in found if at is not None), default=None)
+
+
 def dirty_at(readings: Iterable[Reading]) -> datetime | None:
     """Return the newest ``lastDirtyTimestamp`` that a node showed."""
     return max((one.dirty_at for one in present(readings) if one.dirty_at is not None), default=None)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from controller.domain.commands import LOST_NODE_TIMEOUT, Stage, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import dirty_at, disagree, present, trouble_of
+from controller.domain.instances import dirty_at, disagree, overridden_at, present, trouble_of
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, TAKEOVER_INTERVAL
 from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, is_address_used_again, is_after_end
 from controller.domain.reason import Reason, ReasonCode
@@ -102,6 +102,7 @@ def note_registration(seen: Observation) -> Target:
     target, readings = seen.target, seen.readings
     if target.written_at is None and any(instance.has_override for instance in present(readings)):
         target = target.written(seen.now)  # by another handling of this drain, or by another drain, perhaps just now
+    target = target.written(overridden_at(readings))  # the same, since this one's last look; the log may say so later
     is_its_own = all(seen.is_its_own(instance) for instance in present(readings))
     if is_its_own and (shown := dirty_at(readings)) is not None:
         target = replace(target, dirty_at=shown)
@@ -117,7 +118,8 @@ def note_registration(seen: Observation) -> Target:
 
 def is_shared(seen: Observation) -> bool:
     """Return whether other processes heartbeat under the id: the pod's own can not any more."""
-    return seen.command.end_proved and _renews_after_end(seen)
+    command = seen.command
+    return (command.end_proved or is_address_used_again(command)) and _renews_after_end(seen)
 
 
 def _renews_after_end(seen: Observation) -> bool:

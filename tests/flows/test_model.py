@@ -221,3 +221,16 @@ async def test_a_repetition_that_the_log_is_kept_from_leaves_nothing_out() -> No
         await model.wait(2)
         await model.repeat(model.broker.sent[0])
         await model.settle()
+
+
+@in_virtual_time
+async def test_a_repetitions_write_is_no_heartbeat_while_the_log_is_away() -> None:
+    async with Model(workers=2) as model:
+        own = await model.cluster.appear(Kind.named)
+        await model.wait(40)
+        await model.cluster.fail(own)
+        await model.wait(20)
+        await model.stop_log(60)
+        await model.people.lift(own)
+        await model.repeat(model.broker.sent[-1])
+        await model.settle()
