@@ -81,6 +81,7 @@ class FakeNode(TroubledNode):
         renewal_seconds: int = 30,
         metadata: dict[str, str] | None = None,
         dirty_at: datetime | None = None,
+        alone: bool = False,
     ) -> None:
         """Register, or register again, as a client library does; ``dirty_at`` is now, unless the client says else."""
         self._take(
@@ -97,7 +98,8 @@ class FakeNode(TroubledNode):
                 renewal_interval=timedelta(seconds=renewal_seconds),
             )
         )
-        self._send_to_peers(self._bring((app.upper(), instance_id)))
+        if not alone:
+            self._send_to_peers(self._bring((app.upper(), instance_id)))
 
     async def heartbeat(self, app: str, instance_id: str) -> bool:
         """False means: the node does not know it, register again."""
