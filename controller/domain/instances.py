@@ -58,11 +58,11 @@ class Instance:
         # A first renewal time is the registration's; a later one lies ahead. Corrected times are whole seconds off.
         return self.renewed_at - self.clock_ahead > self.registered_at + timedelta(seconds=2)
 
-    def has_renewed_after(self, wait: timedelta) -> bool:
-        """Return whether that came so long after it was registered: no earlier heartbeat, which a peer passed on."""
-        if self.renewed_at is None or self.registered_at is None:
+    def has_renewed_since(self, at: datetime | None, wait: timedelta) -> bool:
+        """Return whether that came so long after ``at``: it is no earlier one, which a peer has passed on late."""
+        if self.renewed_at is None or at is None:
             return False
-        return self.renewed_at - self.clock_ahead - STOCK_LEASE > self.registered_at + wait
+        return self.renewed_at - self.clock_ahead - STOCK_LEASE > at + wait
 
     @property
     def has_override(self) -> bool:

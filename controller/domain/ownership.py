@@ -111,23 +111,29 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
         return Voice.in_favour
     # A node that starts gives what it copies a lease of its own, also what a dead process has left. What it copies is
     # never renewed, but by what peers pass on late, and by a write of ours.
-    has_renewed = instance.has_renewed_after(REPLICATION_TIMEOUT) and (target is None or target.written_at is None)
-    return Voice.in_favour if has_renewed and instance.registered_at >= other.created_at else Voice.silent
+    is_written = target is not None and target.written_at is not None
+    renews = not is_written and instance.has_renewed_since(instance.registered_at, REPLICATION_TIMEOUT)
+    return Voice.in_favour if renews and instance.registered_at >= other.created_at else Voice.silent
 
 
 def is_after_end(command: DrainCommand, at: datetime) -> bool:
     """Return whether the pod had surely ended by then: a living pod that has its address by now says so, too."""
     if command.gone_at is not None:
         return at > command.gone_at + END_TOLERANCE
-    return is_address_used_again(command)
+    return bool(_heirs(command))
 
 
-def is_address_used_again(command: DrainCommand) -> bool:
-    """Return whether a living pod has the pod's address by now: then nothing of the pod runs any more."""
-    return not command.pod.host_network and any(
-        not other.host_network and not {other.ip, *other.ips}.isdisjoint(command.pod.addresses)
-        for other in command.living
-    )
+def address_used_again_at(command: DrainCommand) -> datetime | None:
+    """Return since when a living pod has had the pod's address: nothing of the pod runs any more."""
+    return min((other.created_at for other in _heirs(command) if other.created_at is not None), default=None)
+
+
+def _heirs(command: DrainCommand) -> list[LivingPod]:
+    """Return the living pods that have the pod's address."""
+    if command.pod.host_network:
+        return []
+    own = command.pod.addresses
+    return [other for other in command.living if not (other.host_network or {other.ip, *other.ips}.isdisjoint(own))]
 
 
 def _foreign(detail: str) -> Foreign:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from controller.domain.commands import LOST_NODE_TIMEOUT, Stage, Target
 from controller.domain.events import Outcome
 from controller.domain.instances import dirty_at, disagree, overridden_at, present, trouble_of
-from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, TAKEOVER_INTERVAL
-from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, is_address_used_again, is_after_end
+from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, REPLICATION_TIMEOUT, TAKEOVER_INTERVAL
+from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, address_used_again_at, is_after_end
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.silence import is_complete, may_note_renewals, note_silence, renewals, renews_after_end
 from controller.domain.stage_decisions import Continue, Finish, GiveBack, Observation, Obstructed, Report, StageDecision
@@ -55,9 +55,8 @@ def check_ownership(seen: Observation) -> Finish | None:
 def _is_somebody_elses(seen: Observation) -> bool:
     """Return whether its heartbeats cannot be the pod's: one that was removed by force, or lost, may run on a while."""
     command = seen.command
-    if command.end_proved or command.gone_at is None or is_address_used_again(command):
-        return _renews_after_end(seen)
-    return seen.now >= command.gone_at + LOST_NODE_TIMEOUT and _renews_after_end(seen)
+    may_run = command.gone_at is not None and not command.end_proved and seen.now < command.gone_at + LOST_NODE_TIMEOUT
+    return _renews_since_its_heir(seen) if may_run else _renews_after_end(seen)
 
 
 def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
@@ -118,8 +117,14 @@ def note_registration(seen: Observation) -> Target:
 
 def is_shared(seen: Observation) -> bool:
     """Return whether other processes heartbeat under the id: the pod's own can not any more."""
-    command = seen.command
-    return (command.end_proved or is_address_used_again(command)) and _renews_after_end(seen)
+    return (seen.command.end_proved and _renews_after_end(seen)) or _renews_since_its_heir(seen)
+
+
+def _renews_since_its_heir(seen: Observation) -> bool:
+    """Return whether every node shows a heartbeat that came since a living pod had the address."""
+    used_at = address_used_again_at(seen.command)
+    since = [instance.has_renewed_since(used_at, REPLICATION_TIMEOUT) for instance in present(seen.readings)]
+    return all(since) and _renews_after_end(seen)
 
 
 def _renews_after_end(seen: Observation) -> bool:

@@ -234,3 +234,14 @@ async def test_a_repetitions_write_is_no_heartbeat_while_the_log_is_away() -> No
         await model.people.lift(own)
         await model.repeat(model.broker.sent[-1])
         await model.settle()
+
+
+@in_virtual_time
+async def test_a_zombies_last_heartbeat_is_not_that_of_its_successor() -> None:
+    async with Model(nodes=1) as model:
+        old = await model.cluster.appear(Kind.random_id)
+        await model.wait(10)
+        await model.cluster.delete(old, lasts=28, ending=Ending.silent)
+        await model.wait(30)
+        await model.cluster.appear(Kind.named, address=old.pod.ip)
+        await model.settle()

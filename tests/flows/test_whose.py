@@ -283,7 +283,7 @@ async def test_a_living_pod_that_was_taken_for_its_predecessor_is_given_back() -
         await world.send()
         await world.until(Outcome.out_of_service)
         await world.send(item(ip=POD_IP, name="orders-x", hostname="orders-x", created_at=at(0)))
-        await asyncio.sleep(75)
+        await asyncio.sleep(90)
         assert world.everywhere(APP, instance_id) == UP
         await world.until_idle()
         assert world.everywhere(APP, instance_id) == UP
