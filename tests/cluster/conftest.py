@@ -47,21 +47,29 @@ async def scene(real: RealCluster) -> AsyncIterator[Scene]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def installed(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    """Sections 1 to 3 of docs/install.md as they stand; at the end its last one."""
-    inside = ("exec", "--namespace", INFRA, "rabbitmq-0", "--", "rabbitmqctl")
-    desk = Desk(
-        tmp_path_factory.mktemp("install"), kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl=f"kubectl {' '.join(inside)}"
-    )
-    for title, blocks in sections().items():
-        if title.startswith(("1.", "2.", "3.")):
-            for block in blocks:
-                await desk.run(block)
+async def installed(scene: Scene) -> AsyncIterator[Desk]:
+    """Sections 1 to 3 of docs/install.md as they stand; at the end its last one.
+
+    A cluster that was kept is installed already, and its desk is where it was.
+    """
+    folder = STATE / "install"
+    mark = folder / "followed"
+    rabbitmqctl = f"kubectl exec --namespace {INFRA} rabbitmq-0 -- rabbitmqctl"
+    is_new = not await asyncio.to_thread(mark.exists)
+    desk = Desk(folder, kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl=rabbitmqctl)
+    if is_new:
+        await follow(desk, "1.", "2.", "3.")
+        await asyncio.to_thread(mark.touch)
     yield desk
     if os.environ.get("KEEP") != "1":
-        [blocks] = [blocks for title, blocks in sections().items() if title.startswith("Taking it away")]
-        for block in blocks:
-            await desk.run(block)
+        await follow(desk, "Taking it away")
+
+
+async def follow(desk: Desk, *titles: str) -> str:
+    """Run sections of the page, and return what they said."""
+    return "".join(
+        [await desk.run(block) for name, blocks in sections().items() if name.startswith(titles) for block in blocks]
+    )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -16,13 +16,14 @@ from tests.stack.registry_client import UNREACHABLE, RegistryClient
 from tests.stack.waiting import until
 
 Object = dict[str, Any]
+SILENT = "no answer"
 READY_TIMEOUT = 300
 """Seconds: the whole cluster has two processors."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the nodes show of one registration at one moment; None: nothing, or no answer."""
+    """What the nodes show of one registration at one moment; None: they do not know it."""
 
     at: float
     """By time.monotonic()."""
@@ -31,7 +32,7 @@ class Sample:
     @property
     def is_out(self) -> bool:
         """Whether no node gives it to callers."""
-        return all(status in (None, "OUT_OF_SERVICE") for status in self.statuses)
+        return all(status in (None, SILENT, "OUT_OF_SERVICE", "DOWN") for status in self.statuses)
 
 
 @dataclass
@@ -52,8 +53,8 @@ class Watched:
         return left
 
     def ever_out(self, instance_id: str) -> list[Sample]:
-        """Return the moments at which a node did not show it as UP."""
-        return [one for one in self.samples[instance_id] if set(one.statuses) != {"UP"}]
+        """Return the moments at which a node kept it from callers; one that has just begun does not know it yet."""
+        return [one for one in self.samples[instance_id] if not {"UP", SILENT, None}.issuperset(one.statuses)]
 
 
 class Scene:
@@ -104,18 +105,27 @@ class Scene:
             try:
                 found = await node.get(app, instance_id)
             except UNREACHABLE:
-                return None
+                return SILENT
             return None if found is None else str(found["status"])
 
         return tuple(await asyncio.gather(*(ask(node) for node in self.nodes)))
+
+    async def known(self) -> dict[str, str]:
+        """Return the ids of what callers know, by address."""
+        apps = await self.nodes[0].apps()
+        return {str(one["ipAddr"]): str(one["instanceId"]) for found in apps.values() for one in found}
 
     async def all_up(self, namespace: str) -> list[str]:
         """Wait until every pod that lives is UP at every node; return the ids of their registrations."""
 
         async def look() -> list[str] | None:
-            ids = [instance_of(one) for one in await self.pods(namespace) if is_living(one)]
+            pods = [one for one in await self.pods(namespace) if is_living(one)]
+            known = await self.known()
+            ids = [known.get(one["status"]["podIP"], "") for one in pods]
+            if not ids or not all(ids):
+                return None
             shown = await asyncio.gather(*(self.statuses(app_of(one), one) for one in ids))
-            return ids if ids and all(set(one) == {"UP"} for one in shown) else None
+            return ids if all(set(one) == {"UP"} for one in shown) else None
 
         found: list[str] = await until(look, f"the pods of {namespace} UP", timeout=READY_TIMEOUT, interval=1)
         return found
@@ -165,11 +175,6 @@ def is_living(pod: Object) -> bool:
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
-def instance_of(pod: Object) -> str:
-    """Return the id that Spring Cloud gives to a pod's registration, of its own accord."""
-    return f"{pod['metadata']['name']}:{pod['metadata']['labels']['app']}:8080"
-
-
 def app_of(instance_id: str) -> str:
-    """Return the app in such an id."""
+    """Return the app in an id as Spring Cloud makes it."""
     return instance_id.split(":")[1]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.conftest import SHOP
+from tests.cluster.conftest import SHOP, follow
 from tests.cluster.scene import Scene, app_of, is_living
 from tests.install.desk import Desk
-from tests.install.page import sections
 
 pytestmark = pytest.mark.timeout(900)
 OUT = ("out_of_service", "removed")
 
 
 async def test_what_is_installed_finds_nothing_wrong_with_itself(installed: Desk) -> None:
-    [blocks] = [blocks for title, blocks in sections().items() if title.startswith("4.")]
-    output = [await installed.run(block) for block in blocks]
-    assert "wrong" not in "".join(output), "".join(output)
+    output = await follow(installed, "4.")
+    assert "wrong" not in output, output
 
 
 async def test_its_replicas_are_on_both_nodes(scene: Scene, installed: Desk) -> None:
@@ -31,9 +29,7 @@ async def test_its_replicas_are_on_both_nodes(scene: Scene, installed: Desk) -> 
 
 async def test_a_rolling_restart_by_the_page_takes_out_the_old_pods(shop: Scene, installed: Desk) -> None:
     old = [one["metadata"]["name"] for one in await shop.pods(SHOP, "orders") if is_living(one)]
-    [blocks] = [blocks for title, blocks in sections().items() if title.startswith("5.")]
-    for block in blocks:
-        await installed.run(block)
+    await follow(installed, "5.")
     for name in old:
         await shop.drain_of(name, *OUT)
     living = await shop.all_up(SHOP)

@@ -27,8 +27,8 @@ class Desk:
         """The programs are lines of shell, to which the words of a call are added; no ``kubectl``: the real one."""
         self.folder = folder / "desk"
         programs = folder / "bin"
-        programs.mkdir()
-        shutil.copytree(ROOT / "manifests", self.folder / "manifests")
+        programs.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(ROOT / "manifests", self.folder / "manifests", dirs_exist_ok=True)
         _program(programs / "rabbitmqctl", f'exec {rabbitmqctl} "$@"')
         if kubectl:
             _program(programs / "kubectl", f'exec {kubectl} "$@"')
