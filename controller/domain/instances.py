@@ -13,6 +13,8 @@ OUT_OF_SERVICE = "OUT_OF_SERVICE"
 UP = "UP"
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
+STOCK_LEASE = timedelta(seconds=90)
+"""How long a stock client's lease is: so far ahead is the renewal time that a server shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,12 @@ class Instance:
             return False
         # A first renewal time is the registration's; a later one lies ahead. Corrected times are whole seconds off.
         return self.renewed_at - self.clock_ahead > self.registered_at + timedelta(seconds=2)
+
+    def has_renewed_since(self, at: datetime | None, wait: timedelta) -> bool:
+        """Return whether that came so long after ``at``: it is no earlier one, which a peer has passed on late."""
+        if self.renewed_at is None or at is None:
+            return False
+        return self.renewed_at - self.clock_ahead - STOCK_LEASE > at + wait
 
     @property
     def has_override(self) -> bool:
@@ -145,20 +153,27 @@ def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
 
 
 def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Instance:
-    """Return a registration with the earliest lease that any node gave it.
+    """Return a registration with the earliest lease that any node gave it, and how that one was renewed.
 
     A node that starts copies what its peers hold, each with a new lease and the old ``lastDirtyTimestamp``.
     """
     same = (one for one in others if one.dirty_at == instance.dirty_at and one.ip == instance.ip)
-    first = min((one.registered_at for one in same if one.registered_at is not None), default=None)
-    if instance.dirty_at is None or instance.registered_at is None or first is None or first >= instance.registered_at:
+    leases = [(one.registered_at, one) for one in same if one.registered_at is not None]
+    at, first = min(leases, key=lambda lease: lease[0], default=(None, instance))
+    if instance.dirty_at is None or instance.registered_at is None or at is None or at >= instance.registered_at:
         return instance
-    return replace(instance, registered_at=first)
+    return replace(instance, registered_at=at, renewed_at=first.renewed_at, clock_ahead=first.clock_ahead)
 
 
 def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
     """Return whether some node shows an override that it was given before that time."""
     return any(one.has_override and one.updated_at is not None and one.updated_at < at for one in present(readings))
+
+
+def overridden_at(readings: Iterable[Reading]) -> datetime | None:
+    """Return when a node was last given an override that it shows, or what bears one."""
+    found = (one.updated_at for one in present(readings) if one.has_override)
+    return max((at for at in found if at is not None), default=None)
 
 
 def dirty_at(readings: Iterable[Reading]) -> datetime | None:

@@ -18,6 +18,9 @@ of two, which is a single one of the delay queues."""
 REPLICATION_INTERVAL = timedelta(seconds=3)
 """How long after a DELETE replication may still bring the instance back: measured below 1 s between two nodes."""
 
+REPLICATION_TIMEOUT = timedelta(seconds=45)
+"""After so long no node passes on any more what another one has missed: after 30 s it is dropped."""
+
 UNNAMED_ID_INTERVAL = timedelta(seconds=3)
 """How often an id is looked at that names neither its pod nor an address: any pod may take it over, and our override
 with it, and nobody can know which one."""

@@ -15,6 +15,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.evidence import Strength, Voice, claim_of, claim_of_living
 from controller.domain.instances import Instance
+from controller.domain.intervals import REPLICATION_TIMEOUT
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
@@ -96,7 +97,8 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
     """Return whether a registration is a living pod's rather than the drained one's; silent, where nobody can say.
 
     Both may show the same signs, as at an address that is used again. Then the registration that was proved before the
-    other one came is still the drained pod's, and another one is not; else times decide, as far as clocks agree.
+    other one came is still the drained pod's, and another one is not; else times decide, as far as clocks agree, and a
+    heartbeat.
     """
     rival = claim_of_living(instance, other)
     if rival is not strength or rival >= Strength.pod_name:
@@ -107,17 +109,31 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
         return Voice.against
     if instance.registered_at is None or other.created_at is None:
         return Voice.in_favour
-    return Voice.in_favour if instance.registered_at >= other.created_at else Voice.silent
+    # A node that starts gives what it copies a lease of its own, also what a dead process has left. What it copies is
+    # never renewed, but by what peers pass on late, and by a write of ours.
+    is_written = target is not None and target.written_at is not None
+    renews = not is_written and instance.has_renewed_since(instance.registered_at, REPLICATION_TIMEOUT)
+    return Voice.in_favour if renews and instance.registered_at >= other.created_at else Voice.silent
 
 
 def is_after_end(command: DrainCommand, at: datetime) -> bool:
     """Return whether the pod had surely ended by then: a living pod that has its address by now says so, too."""
     if command.gone_at is not None:
         return at > command.gone_at + END_TOLERANCE
-    return not command.pod.host_network and any(
-        not other.host_network and not {other.ip, *other.ips}.isdisjoint(command.pod.addresses)
-        for other in command.living
-    )
+    return bool(_heirs(command))
+
+
+def address_used_again_at(command: DrainCommand) -> datetime | None:
+    """Return since when a living pod has had the pod's address: nothing of the pod runs any more."""
+    return min((other.created_at for other in _heirs(command) if other.created_at is not None), default=None)
+
+
+def _heirs(command: DrainCommand) -> list[LivingPod]:
+    """Return the living pods that have the pod's address."""
+    if command.pod.host_network:
+        return []
+    own = command.pod.addresses
+    return [other for other in command.living if not (other.host_network or {other.ip, *other.ips}.isdisjoint(own))]
 
 
 def _foreign(detail: str) -> Foreign:

@@ -11,13 +11,11 @@ from datetime import datetime, timedelta
 
 from controller.domain.commands import Target
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Reading, Readings, present
+from controller.domain.intervals import REPLICATION_TIMEOUT
 from controller.domain.ownership import CLOCK_SKEW
 
 WRITE_SETTLES_AFTER = timedelta(seconds=10)
 """How long after we set a status every node has renewed the lease for it: peers pass it on within about a second."""
-
-REPLICATION_TIMEOUT = timedelta(seconds=45)
-"""After so long no node passes on any more what another one has missed: after 30 s it is dropped."""
 
 
 def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:

@@ -9,7 +9,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.events import Outcome
 from controller.domain.instances import Instance, Readings, as_first_registered, present
-from controller.domain.ownership import Owned, Ownership, ownership_of
+from controller.domain.ownership import Owned, Ownership, Unsettled, ownership_of
 from controller.domain.reason import Reason
 
 
@@ -51,13 +51,17 @@ class Observation:
 
     @property
     def is_divided(self) -> bool:
-        """Whether some node shows the pod's own registration, and another one somebody else's."""
-        own = [self.is_its_own(instance) for instance in present(self.readings)]
+        """Whether some node shows what may be the pod's own registration, and another one somebody else's."""
+        own = [self.may_be_its_own(instance) for instance in present(self.readings)]
         return any(own) and not all(own)
 
     def is_its_own(self, instance: Instance) -> bool:
         """Whether this is still the process that is drained."""
         return isinstance(self.ownership(instance), Owned)
+
+    def may_be_its_own(self, instance: Instance) -> bool:
+        """Whether this is still the process that is drained, or a node's copy of it, as far as is known."""
+        return isinstance(self.ownership(instance), Owned | Unsettled)
 
     def ownership(self, instance: Instance) -> Ownership:
         """Whose this registration is."""

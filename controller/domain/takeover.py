@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from controller.domain.commands import LOST_NODE_TIMEOUT, Stage, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import dirty_at, disagree, present, trouble_of
-from controller.domain.intervals import TAKEOVER_INTERVAL
-from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, is_after_end
+from controller.domain.instances import dirty_at, disagree, overridden_at, present, trouble_of
+from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, REPLICATION_TIMEOUT, TAKEOVER_INTERVAL
+from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, address_used_again_at, is_after_end
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.silence import is_complete, may_note_renewals, note_silence, renewals, renews_after_end
 from controller.domain.stage_decisions import Continue, Finish, GiveBack, Observation, Obstructed, Report, StageDecision
@@ -32,7 +32,7 @@ def check_ownership(seen: Observation) -> Finish | None:
     One node is enough: a write at another one would be replicated to it. Unless it is a dead pod's there, too.
     """
     taken_over, instances = Outcome.superseded, present(seen.readings)
-    if any(seen.is_its_own(one) for one in instances):
+    if any(seen.may_be_its_own(one) for one in instances):
         instances = [one for one in instances if (one.ip, one.registered_at) not in seen.dead]
     for instance in instances:
         match seen.ownership(instance):
@@ -55,16 +55,16 @@ def check_ownership(seen: Observation) -> Finish | None:
 def _is_somebody_elses(seen: Observation) -> bool:
     """Return whether its heartbeats cannot be the pod's: one that was removed by force, or lost, may run on a while."""
     command = seen.command
-    if command.gone_at is not None and not command.end_proved and seen.now < command.gone_at + LOST_NODE_TIMEOUT:
-        return False
-    return _renews_after_end(seen)
+    may_run = command.gone_at is not None and not command.end_proved and seen.now < command.gone_at + LOST_NODE_TIMEOUT
+    return _renews_since_its_heir(seen) if may_run else _renews_after_end(seen)
 
 
 def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
     """Leave the id to whoever holds it now, without the override that we set on it: our override sticks to it.
 
     Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP.
-    While any node still shows the old process, lifting the override would put that one back in service there.
+    While any node still shows the old process, lifting the override would put that one back in service there, and what
+    serves there already would be left to callers: a newer process that lives makes itself known to that node, too.
     """
     target, instances = seen.target, present(seen.readings)
     if other_hands.report.outcome is Outcome.refused or seen.drained_anew:
@@ -72,17 +72,20 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
     noted = note_silence(target, seen.readings, seen.now) if seen.is_divided else target
     later = Continue(target=replace(noted, due_at=seen.now + TAKEOVER_INTERVAL))
     overridden = [instance for instance in instances if instance.has_override]
+    shows_the_old = not target.shared_id and (seen.is_divided or any(map(seen.is_its_own, instances)))
     if overridden:
+        if shows_the_old:
+            return later
         if target.was_out or not target.may_have_override:
             return other_hands  # it is not ours to lift
-        if not target.shared_id and any(seen.is_its_own(instance) for instance in instances):
-            return later
         # What a dead process said last does not change any more, and is no word of those that live under a shared id.
         heard = [one for one in overridden if not (target.shared_id and seen.is_its_own(one))]
         if any(not instance.says_up_beneath for instance in heard):
             return later
     elif seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
+    elif shows_the_old:
+        return Continue(target=replace(noted, due_at=seen.now + HEARTBEAT_CHECK_INTERVAL))
     elif not disagree(instances):
         # Whoever lifted what we set: the id serves again, and the log says the same whichever worker writes it.
         was_out = target.may_have_override and (target.stage is Stage.give_back or target.silent_since is not None)
@@ -100,6 +103,7 @@ def note_registration(seen: Observation) -> Target:
     target, readings = seen.target, seen.readings
     if target.written_at is None and any(instance.has_override for instance in present(readings)):
         target = target.written(seen.now)  # by another handling of this drain, or by another drain, perhaps just now
+    target = target.written(overridden_at(readings))  # the same, since this one's last look; the log may say so later
     is_its_own = all(seen.is_its_own(instance) for instance in present(readings))
     if is_its_own and (shown := dirty_at(readings)) is not None:
         target = replace(target, dirty_at=shown)
@@ -115,7 +119,14 @@ def note_registration(seen: Observation) -> Target:
 
 def is_shared(seen: Observation) -> bool:
     """Return whether other processes heartbeat under the id: the pod's own can not any more."""
-    return seen.command.end_proved and _renews_after_end(seen)
+    return (seen.command.end_proved and _renews_after_end(seen)) or _renews_since_its_heir(seen)
+
+
+def _renews_since_its_heir(seen: Observation) -> bool:
+    """Return whether every node shows a heartbeat that came since a living pod had the address."""
+    used_at = address_used_again_at(seen.command)
+    since = [instance.has_renewed_since(used_at, REPLICATION_TIMEOUT) for instance in present(seen.readings)]
+    return all(since) and _renews_after_end(seen)
 
 
 def _renews_after_end(seen: Observation) -> bool:

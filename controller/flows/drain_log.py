@@ -80,16 +80,18 @@ class DrainLog:
         """Add what has become of those who have registered the id besides the pod, or after it."""
         command, target, now = seen.command, seen.target, seen.now
         shown = present(seen.readings)
-        others = [one for one in shown if not seen.is_its_own(one)]
-        if len(others) < len(shown):
+        if seen.is_divided:
             silent = is_silent(target, seen.readings, now)
+            others = [one for one in shown if not seen.may_be_its_own(one)]
             gone = [one for one in others if silent or self.ledger.is_of_a_going_pod(one)]
-            return replace(seen, dead=frozenset((one.ip, one.registered_at) for one in gone))
+            seen = replace(seen, dead=frozenset((one.ip, one.registered_at) for one in gone))
+        if any(map(seen.is_its_own, shown)):
+            return seen
         key, region = (command.drain_id, target.app, target.id), command.region
         return replace(
             seen,
-            drained_anew=any(self.ledger.is_held_by_another(key, region, one.registered_at or now) for one in others),
-            asked_to_go=any(self.ledger.is_asked_to_go(one, now) for one in others),
+            drained_anew=any(self.ledger.is_held_by_another(key, region, one.registered_at or now) for one in shown),
+            asked_to_go=any(self.ledger.is_asked_to_go(one, now) for one in shown),
         )
 
     async def record(self, entry: LogEntry) -> None:

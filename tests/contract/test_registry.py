@@ -118,6 +118,20 @@ async def test_taking_out_at_one_node_reaches_the_other_by_replication(region: R
     await everywhere(region, app, Condition.out)
 
 
+async def test_a_heartbeat_brings_a_newer_registration_to_a_node_that_missed_it(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    await asyncio.sleep(1.5)  # until the peers have what was replicated
+    await region.nodes[0].registry.register(app, id_of(app), ip="10.77.0.2", alone=True)
+    assert [one.ip for one in present(await region.port.read(app, id_of(app)))] == ["10.77.0.2", IP]
+    assert await region.nodes[0].registry.heartbeat(app, id_of(app))
+
+    async def is_there() -> bool:
+        return {one.ip for one in present(await region.port.read(app, id_of(app)))} == {"10.77.0.2"}
+
+    await until(is_there, "the newer registration at both nodes", timeout=15)
+
+
 async def test_taking_out_or_removing_what_is_absent_is_quietly_done(region: RegionUnderTest) -> None:
     app = fresh_app()
     assert await region.take_out(app, id_of(app)) == ()

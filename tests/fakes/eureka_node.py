@@ -2,7 +2,7 @@
 
 Traps that it has in common with the real one: an override is stored only when it changes the status; it is kept by id
 alone and outlives the registration; a status PUT renews the lease; after any renewal the shown renewal time lies 90 s
-in the future; a replicated heartbeat brings a deleted instance back.
+in the future; a replicated heartbeat brings a deleted instance back, and a newer registration.
 
 Not like the real one: leases never end (self-preservation); what a peer misses while it is away is not sent again.
 """
@@ -81,6 +81,7 @@ class FakeNode(TroubledNode):
         renewal_seconds: int = 30,
         metadata: dict[str, str] | None = None,
         dirty_at: datetime | None = None,
+        alone: bool = False,
     ) -> None:
         """Register, or register again, as a client library does; ``dirty_at`` is now, unless the client says else."""
         self._take(
@@ -97,15 +98,16 @@ class FakeNode(TroubledNode):
                 renewal_interval=timedelta(seconds=renewal_seconds),
             )
         )
-        self._send_to_peers(self._bring((app.upper(), instance_id)))
+        if not alone:
+            self._send_to_peers(self._bring((app.upper(), instance_id)))
 
     async def heartbeat(self, app: str, instance_id: str) -> bool:
         """False means: the node does not know it, register again."""
         key = (app.upper(), instance_id)
         known = self._renew(key)
         if known:
-            bring = self._bring(key)
-            self._send_to_peers(lambda peer: peer._renew(key) or bring(peer))
+            bring, dirty_at = self._bring(key), self._held[key].dirty_at
+            self._send_to_peers(lambda peer: (peer._renew(key) and not peer._is_older(key, dirty_at)) or bring(peer))
         return known
 
     async def put_status(self, app: str, instance_id: str, status: str) -> bool:
@@ -184,6 +186,11 @@ class FakeNode(TroubledNode):
             return False
         self._held[key] = replace(instance, status=self._shown(instance, instance), renewed_at=self._renewed_at())
         return True
+
+    def _is_older(self, key: Key, dirty_at: datetime | None) -> bool:
+        """Whether a peer's heartbeat shows that this node has missed a registration."""
+        held = self._held.get(key)
+        return held is not None and held.dirty_at is not None and dirty_at is not None and held.dirty_at < dirty_at
 
     def _override(self, key: Key, status: str) -> bool:
         instance = self._held.get(key)

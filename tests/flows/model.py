@@ -16,6 +16,7 @@ By design, and so not asked for:
 - Two handlings of one drain which the log is kept from may each end it: as removed and as already gone, or as refused,
   superseded and restored. Each such word is true, and says the same of the instance. Where the log itself was deleted,
   a drain may end in any two ways, or in none that is written: nobody can know that it has ended.
+- A drain that has left an id alone ends twice when its pod, which outlives its object, registers there anew.
 - A pod that ended more than 15 min before it is first seen is for the sweep too.
 - A registration under a host name that ends with a number, at another address than its pod's, is never touched; no pod
   here registers like that.

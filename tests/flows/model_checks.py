@@ -166,6 +166,8 @@ class ModelChecks:
                 ended.add(event.drain_id)
             elif event.outcome is Outcome.out_of_service:
                 held[key] = event.uid
+                if LEFT_ALONE.issuperset(finals[key].values()):
+                    del finals[key]  # its pod has registered it anew: see "By design"
         if self._broker.log_number:
             return  # what was to be written while there was no log goes with its process, when that crashes
         for key, outcomes in finals.items():

@@ -206,3 +206,71 @@ async def test_a_last_heartbeat_that_a_slow_node_does_late_is_nobody_elses() -> 
         await model.wait(25)
         await model.repair(model.nodes[0])
         await model.settle()
+
+
+@in_virtual_time
+async def test_two_dead_holders_of_an_id_are_not_each_left_to_the_other() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.stateful)
+        await model.wait(10)
+        await model.cluster.delete(old, lasts=32, ending=Ending.silent)
+        young = await model.cluster.appear(Kind.stateful, registers=1, ready=35)
+        await model.wait(3)
+        await model.cluster.delete(young, lasts=0, ending=Ending.silent)
+        await model.wait(3)
+        await model.trouble(model.nodes[1], Trouble.frozen)
+        await model.wait(60)
+        await model.repair(model.nodes[1])
+        await model.settle()
+
+
+@in_virtual_time
+async def test_copies_of_a_dead_registration_at_every_node_are_nobody_elses() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.by_address)
+        await model.wait(10)
+        await model.interrupt_feed()
+        await model.cluster.fail(old)
+        await model.cluster.appear(Kind.named, address=old.pod.ip)
+        for node in model.nodes:
+            await model.lose_memory(node)
+            await model.wait(1)
+            await model.repair(node)
+        await model.settle()
+
+
+@in_virtual_time
+async def test_a_repetition_that_the_log_is_kept_from_leaves_nothing_out() -> None:
+    async with Model(workers=2) as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(40)
+        await model.stop_log(200)
+        await model.cluster.delete(old, lasts=0, ending=Ending.silent)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=60)
+        await model.wait(2)
+        await model.repeat(model.broker.sent[0])
+        await model.settle()
+
+
+@in_virtual_time
+async def test_a_repetitions_write_is_no_heartbeat_while_the_log_is_away() -> None:
+    async with Model(workers=2) as model:
+        own = await model.cluster.appear(Kind.named)
+        await model.wait(40)
+        await model.cluster.fail(own)
+        await model.wait(20)
+        await model.stop_log(60)
+        await model.people.lift(own)
+        await model.repeat(model.broker.sent[-1])
+        await model.settle()
+
+
+@in_virtual_time
+async def test_a_zombies_last_heartbeat_is_not_that_of_its_successor() -> None:
+    async with Model(nodes=1) as model:
+        old = await model.cluster.appear(Kind.random_id)
+        await model.wait(10)
+        await model.cluster.delete(old, lasts=28, ending=Ending.silent)
+        await model.wait(30)
+        await model.cluster.appear(Kind.named, address=old.pod.ip)
+        await model.settle()

@@ -129,6 +129,8 @@ async def test_an_address_that_a_living_pod_has_by_now_is_skipped() -> None:
     stage = Stage()
     await stage.register()
     await asyncio.sleep(200)
+    for node in stage.registry.nodes:
+        await node.heartbeat(APP, ID)
     heir = a_living_pod(ip=POD_IP, created_at=at(-20))
     stage.living = LivingPods(lambda _: (heir,), lambda _: False)
     item = await stage.only()

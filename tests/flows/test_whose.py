@@ -296,3 +296,19 @@ async def test_a_living_pod_at_the_address_is_left_alone_by_a_step_done_twice() 
         await asyncio.sleep(300)
         assert world.registry.writes == []
         living.die()
+
+
+@in_virtual_time
+async def test_a_living_pod_that_was_taken_for_its_predecessor_is_given_back() -> None:
+    instance_id = f"{POD_IP}:orders:8080"
+    async with World() as world:
+        # Nobody knows yet that the drained pod is gone, and that another one has its address.
+        living = await world.process(APP, instance_id, host=POD_IP)
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await world.send(item(ip=POD_IP, name="orders-x", hostname="orders-x", created_at=at(0)))
+        await asyncio.sleep(90)
+        assert world.everywhere(APP, instance_id) == UP
+        await world.until_idle()
+        assert world.everywhere(APP, instance_id) == UP
+        living.die()

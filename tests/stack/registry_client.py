@@ -19,6 +19,8 @@ class RegistryError(RuntimeError):
 
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, RegistryError)
 """What a call raises when its node does not answer as it should."""
+PASSED_ON = {"x-netflix-discovery-replication": "true"}
+"""Headers of what a peer passes on: the node keeps it to itself."""
 
 
 class RegistryClient:
@@ -47,8 +49,12 @@ class RegistryClient:
         lease_seconds: int = 90,
         renewal_seconds: int = 30,
         metadata: dict[str, str] | None = None,
+        alone: bool = False,
     ) -> None:
-        """Register, or register again, as a client library does; a port that is 0 is disabled."""
+        """Register, or register again, as a client library does; a port that is 0 is disabled.
+
+        ``alone``: at this node alone, as a peer does that passes it on.
+        """
         instance = {
             "instanceId": instance_id,
             "app": app.upper(),
@@ -64,7 +70,7 @@ class RegistryClient:
             "leaseInfo": {"renewalIntervalInSecs": renewal_seconds, "durationInSecs": lease_seconds},
             "metadata": metadata or {},
         }
-        await self._call("POST", ["apps", app], body={"instance": instance})
+        await self._call("POST", ["apps", app], body={"instance": instance}, headers=PASSED_ON if alone else None)
 
     async def heartbeat(self, app: str, instance_id: str) -> bool:
         """False means: the node does not know it, register again."""
@@ -86,8 +92,7 @@ class RegistryClient:
 
     async def forget(self, app: str, instance_id: str) -> bool:
         """Deregister at this node alone, as a peer does that passes it on; False when it was absent."""
-        headers = {"x-netflix-discovery-replication": "true"}
-        return await self._call("DELETE", ["apps", app, instance_id], headers=headers) is not None
+        return await self._call("DELETE", ["apps", app, instance_id], headers=PASSED_ON) is not None
 
     async def put_status(self, app: str, instance_id: str, status: str) -> bool:
         """Set an override; False when the instance is absent."""

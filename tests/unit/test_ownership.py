@@ -92,7 +92,17 @@ def test_a_living_pod_at_the_same_address_owns_what_it_may_have_registered(
     created: Any, registered: Any, expected: type
 ) -> None:
     successor = a_living_pod(ip=POD_IP, created_at=created)
-    assert verdict({"registered_at": registered}, living=(successor,)) is expected
+    assert verdict({"registered_at": registered, "renewed_at": at(200)}, living=(successor,)) is expected
+
+
+def test_what_has_never_renewed_beside_a_living_pod_may_be_a_copy() -> None:
+    command = a_command(living=(a_living_pod(ip=POD_IP, created_at=at(20)),))
+    copied, late, renewed = (an_instance(registered_at=at(25), renewed_at=at(when)) for when in (25, 155, 165))
+    assert isinstance(ownership_of(copied, command, PodAnnotations()), Unsettled)
+    assert isinstance(ownership_of(late, command, PodAnnotations()), Unsettled), "a peer may have passed it on late"
+    assert isinstance(ownership_of(renewed, command, PodAnnotations()), TakenOver)
+    written = a_target(written_at=at(30))
+    assert isinstance(ownership_of(renewed, command, PodAnnotations(), written), Unsettled), "a write renews, too"
 
 
 def test_a_successor_that_took_over_name_and_id_at_a_new_address_owns_them() -> None:
@@ -161,7 +171,7 @@ def test_on_a_node_the_port_of_a_living_pod_is_not_touched(
     created: Any, ports: tuple[int, ...], expected: type
 ) -> None:
     other = a_living_pod(ip="192.168.0.4", host_names=("node-a",), host_network=True, ports=ports, created_at=created)
-    found = an_instance(**AT_NODE, registered_at=at(25))
+    found = an_instance(**AT_NODE, registered_at=at(25), renewed_at=at(200))
     assert type(ownership_of(found, a_command(ON_NODE, living=(other,)), PodAnnotations())) is expected
 
 

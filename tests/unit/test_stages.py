@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -19,7 +20,7 @@ from controller.domain.silence import renewals
 from controller.domain.stage_decisions import Continue, Delete, Finish, Observation, Obstructed, StageDecision, TakeOut
 from controller.domain.stages import MAX_DENIED_ATTEMPTS, STAGES, is_hopeless
 from controller.domain.takeover import check_ownership
-from tests.unit.building import NODES, a_command, a_target, an_instance, at, out, readings
+from tests.unit.building import NODES, POD_IP, a_command, a_living_pod, a_target, an_instance, at, out, readings
 
 SAYS: dict[str, Instance | Condition | None] = {
     "up": an_instance(),
@@ -251,6 +252,27 @@ def test_one_node_that_shows_another_holder_is_enough_to_end_it(
 
 def test_what_is_still_the_pods_or_not_known_passes() -> None:
     assert check_ownership(observe(a_target(), out(), None, Condition.unreachable)) is None
+
+
+@pytest.mark.parametrize("is_used_again", [True, False])
+def test_heartbeats_are_nobody_elses_until_the_address_is_used_again(is_used_again: bool) -> None:
+    living = (a_living_pod(ip=POD_IP, created_at=at(20)),) if is_used_again else ()
+    target = a_target(written_at=at(35), renewals_after_end={NODES[0]: at(130)})
+    shown = out(registered_at=at(32), dirty_at=at(32), renewed_at=at(160))
+    seen = observe(target, shown, now=75, gone_at=at(18))  # removed by force
+    decision = check_ownership(replace(seen, command=replace(seen.command, living=living)))
+    assert isinstance(decision, Finish) is is_used_again
+
+
+@pytest.mark.parametrize("stage", [Stage.retain, Stage.give_back])
+def test_what_serves_at_one_node_is_not_left_to_another_holder(stage: Stage) -> None:
+    other = an_instance(ip="10.1.0.99", registered_at=at(40), renewed_at=at(40))
+    target = a_target(stage=stage, may_have_override=True)
+    waits = decide(target, other, an_instance(), now=100, gone_at=at(18))
+    assert isinstance(waits, Continue)
+    assert waits.target.silent_since == at(100)
+    done = decide(target, other, other, now=100, gone_at=at(18))
+    assert isinstance(done, Finish)
 
 
 @pytest.mark.parametrize(
