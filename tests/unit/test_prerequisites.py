@@ -17,10 +17,10 @@ from tests.stack.prerequisites import Prerequisite
 ROOT = Path(__file__).parents[2]
 OURS = {name: one for name, one in vars(prerequisites).items() if isinstance(one, Prerequisite)}
 ON_EVERY_LINUX = {"sh", "bash", "ldd", "setpriv", "unshare", "nsenter"}
-BROUGHT_ALONG = {"epmd"}
-"""By RabbitMQ."""
+BROUGHT_ALONG = {"epmd", "pause"}
+"""By RabbitMQ, and built by us."""
 STARTING = dict.fromkeys(("run", "Popen", "create_subprocess_exec", "output_of", "which", "execvpe"), 0)
-STARTING |= {"Process": 1, "_run": 1}
+STARTING |= {"Process": 1, "run_logged": 1}
 """What starts or looks for a program, and which of its arguments has the name."""
 
 Values = Mapping[str, list[ast.expr]]
