@@ -70,8 +70,18 @@ class Node(Machine):
             self._mount()
             self._join()
         self._configure()
+        self.start_containerd()
+
+    def start_containerd(self) -> None:
+        """Start it, and wait until it answers."""
         self.start_program("containerd")
         wait_until(f"containerd of {self.name} answers", self._has_containerd)
+
+    def restart_containerd(self) -> None:
+        """Restart it, and what has ended for want of it, as the service manager of a node does."""
+        self.stop("containerd")
+        self.start_containerd()
+        self.begin_kubelet()
 
     def begin_kubelet(self) -> None:
         """Start what needs the first images."""
