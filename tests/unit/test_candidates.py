@@ -126,7 +126,8 @@ def test_what_cannot_be_addressed_is_refused_in_one_short_line(facts: dict[str, 
 
 def test_what_a_successor_holds_is_rejected_as_taken_over() -> None:
     successor = a_living_pod(ip=POD_IP, created_at=at(5))
-    [rejected] = resolved(an_instance(registered_at=at(20)), living=(successor,)).rejected
+    renewing = an_instance(registered_at=at(20), renewed_at=at(200))
+    [rejected] = resolved(renewing, living=(successor,)).rejected
     assert rejected.is_taken_over
 
 

@@ -125,8 +125,8 @@ async def test_once_a_node_shows_another_holder_only_our_override_is_lifted(
         return
     lifts = newer_one_is_held and not old_one_is_shown and stage is Stage.give_back
     assert writes_of(registry) == ([(node, RESTORE) for node in NODES[:2]] if lifts else [])
-    if newer_one_is_held or other == "out":
-        assert step.onward is not None, "the override is ours to follow up"
+    if newer_one_is_held or old_one_is_shown:
+        assert step.onward is not None, "the override is ours to follow up, and so is what the other node still shows"
     else:
         # Where a node cannot be asked, nobody knows yet whether the id serves again.
         assert outcomes == [Outcome.retrying if other == "unreachable" else Outcome.restored]
