@@ -23,7 +23,7 @@ from tests.stack.waiting import until
 pytestmark = pytest.mark.timeout(900)
 OUT_TIMEOUT = 10.0
 """Seconds from the first word of an end until no node gives the instance to callers, on a machine that is busy."""
-OUT = ("out_of_service", "removed", "superseded", "restored")
+OUT = ("out_of_service", "removed", "already_gone", "superseded", "restored")
 
 
 @dataclass
