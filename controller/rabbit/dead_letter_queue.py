@@ -2,8 +2,9 @@
 
 Dead letters are held unacknowledged: the broker puts back whatever was not settled when the connection ends. While they
 are held, nobody else sees them; so who looks takes the region's lock first, and who finds it taken waits, instead of
-seeing a part and taking it for all. The lock is an exclusive consumer of a queue that stays empty: the broker ends it
-with the connection. (Quorum queues ignore that a consumer is exclusive, without a word.)
+seeing a part and taking it for all. Who ends sees them back first, and lets go of the lock then. The lock is an
+exclusive consumer of a queue that stays empty: the broker ends it with the connection. (Quorum queues ignore that a
+consumer is exclusive, without a word.)
 
 Messages are fetched one at a time, and their bodies are let go as soon as they are decoded.
 
@@ -67,10 +68,14 @@ class RabbitDeadLetterQueue:
 
     async def __aexit__(self, *_: object) -> None:
         if self._connection is not None:
+            timeout = self._settings.timeout.total_seconds()
             with suppress(*BROKER_TROUBLE):
-                async with asyncio.timeout(self._settings.timeout.total_seconds()):
+                async with asyncio.timeout(timeout):
                     if self._is_behind:
                         await self._fetch()
+                    await self._put_back(self._connection)
+            with suppress(*BROKER_TROUBLE):
+                async with asyncio.timeout(timeout):
                     await self._connection.close()
 
     async def hold(self, limit: int = MAX_DEAD_MESSAGES) -> list[DeadMessage]:
@@ -110,20 +115,37 @@ class RabbitDeadLetterQueue:
 
     async def _fetch(self) -> bool:
         """Fetch one more; return whether it counts: what has arrived since the first ``hold`` goes back at the end."""
+        message = await self._get()
+        if message is None or not self.unseen:
+            return False
+        self._keep(message)
+        return True
+
+    async def _get(self) -> AbstractIncomingMessage | None:
         assert self._queue is not None
         try:
-            message = await self._queue.get(timeout=self._settings.timeout.total_seconds())
+            return await self._queue.get(timeout=self._settings.timeout.total_seconds())
         except QueueEmpty:
-            return False
-        assert message is not None
+            return None
+
+    def _keep(self, message: AbstractIncomingMessage) -> None:
         assert message.delivery_tag is not None
-        if not self.unseen:
-            return False
         self.unseen -= 1
         self._fetched += 1
         self._tags[self._fetched] = message.delivery_tag
         self._ahead.append(_decode(self._fetched, self._region, message))
-        return True
+
+    async def _put_back(self, connection: AbstractConnection) -> None:
+        """Give back what was not settled before the lock goes: the connection's end does both, in any order."""
+        if self._channel is None or self._channel.is_closed or not self._tags:
+            return  # what has dropped is put back already
+        looking = await connection.channel()
+        await self._channel.close()
+        while True:
+            queue = await looking.declare_queue(names.dead_queue(self._region), passive=True)
+            if (queue.declaration_result.message_count or 0) >= len(self._tags):
+                return
+            await asyncio.sleep(LOCK_INTERVAL)
 
     async def _open(self) -> None:
         self._connection = await connect(self._settings, f"dead {self._region}")
@@ -131,10 +153,13 @@ class RabbitDeadLetterQueue:
             await self._lock(self._connection)
             self._channel = await self._connection.channel()
             try:
-                queue = await self._channel.declare_queue(names.dead_queue(self._region), passive=True)
+                self._queue = await self._channel.declare_queue(names.dead_queue(self._region), passive=True)
             except ChannelNotFoundEntity:
                 return
-            self._queue, self.unseen = queue, queue.declaration_result.message_count or 0
+            # Not by the declaration's count: that is 0 where the queue's leader takes more than a quarter of a second.
+            if first := await self._get():
+                self.unseen = 1 + (first.message_count or 0)
+                self._keep(first)
 
     async def _lock(self, connection: AbstractConnection) -> None:
         """Wait for the lock. Where nobody has declared it yet, it is done without."""

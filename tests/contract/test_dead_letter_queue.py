@@ -86,6 +86,14 @@ async def test_who_looks_while_somebody_else_does_waits_and_sees_all(broker: Rab
         await settled_down(broker, region, 50)
 
 
+async def test_what_was_held_is_back_as_soon_as_a_look_has_ended(broker: RabbitMq) -> None:
+    async with parked(broker, 500) as (region, _):
+        for _again in range(5):
+            async with letters_of(broker, region) as held:
+                assert len(await held.hold()) == 500
+            assert await waiting(broker, region) == 500
+
+
 async def test_who_waits_too_long_for_others_hears_that_they_are_there(broker: RabbitMq) -> None:
     async with parked(broker, 1) as (region, _), letters_of(broker, region) as one:
         await one.hold()
