@@ -14,7 +14,8 @@ By design, and so not asked for:
 - An override that a person set and that a memory loss of the nodes may have taken is expected neither to be there nor
   not to be.
 - Two handlings of one drain which the log is kept from may each end it: as removed and as already gone, or as refused,
-  superseded and restored. Each such word is true, and says the same of the instance. Where the log itself was deleted,
+  superseded and restored. Each such word is true, and says the same of the instance. One that has written also outlasts
+  one that left the id alone, and ends as what comes of the instance then. Where the log itself was deleted,
   a drain may end in any two ways, or in none that is written: nobody can know that it has ended.
 - A drain that has left an id alone ends twice when its pod, which outlives its object, registers there anew.
 - A pod that ended more than 15 min before it is first seen is for the sweep too.
