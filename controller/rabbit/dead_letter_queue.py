@@ -31,6 +31,7 @@ from controller.errors import BrokerError, MessageError
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import check_read
+from controller.rabbit.counts import counted
 from controller.rabbit.link import BROKER_TROUBLE, as_broker_error, connect
 from controller.settings import BrokerSettings
 
@@ -142,8 +143,8 @@ class RabbitDeadLetterQueue:
         looking = await connection.channel()
         await self._channel.close()
         while True:
-            queue = await looking.declare_queue(names.dead_queue(self._region), passive=True)
-            if (queue.declaration_result.message_count or 0) >= len(self._tags):
+            state = await counted(looking, names.dead_queue(self._region))
+            if state.messages >= len(self._tags):
                 return
             await asyncio.sleep(LOCK_INTERVAL)
 
