@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from tests.cluster.ability import why_not
 from tests.cluster.images import Images
 from tests.cluster.keys import ADMIN_KUBECONFIG
-from tests.cluster.programs import Programs, programs
+from tests.cluster.programs import programs
 from tests.cluster.real_cluster import RealCluster, leftovers
 from tests.stack.parts import eureka_jars
 
@@ -39,9 +39,9 @@ def main(words: Sequence[str]) -> int:
             _up()
             return 0
         case ["in", *command] if command:
-            return _inside(_cluster(asyncio.run(programs(_report))), command)
+            return _inside(RealCluster(asyncio.run(programs(_report))), command)
         case ["down"]:
-            return _down(_cluster(asyncio.run(programs(_report))))
+            return _down(RealCluster(asyncio.run(programs(_report))))
         case _:
             print(__doc__)
             return 2
@@ -65,7 +65,7 @@ def _up() -> RealCluster:
     own = images.build_own(built)
     others = [*images.build_servers(asyncio.run(eureka_jars(_report))), images.build_product()]
     _report(f"everything is built after {time.monotonic() - begun:.0f} s")
-    cluster = _cluster(built)
+    cluster = RealCluster(built)
     cluster.up(own)
     cluster.load(*others)
     _report(f"the cluster is up after {time.monotonic() - begun:.0f} s")
@@ -84,12 +84,7 @@ def _down(cluster: RealCluster) -> int:
 def _inside(cluster: RealCluster, command: Sequence[str]) -> int:
     path = f"{cluster.path}:{os.environ['PATH']}"
     env = {**os.environ, "KUBECONFIG": str(ADMIN_KUBECONFIG), "PATH": path, "REAL_CLUSTER": "1"}
-    network = ["nsenter", "--target", str(cluster.hub.pid), "--net", "--"]
-    return subprocess.run([*network, *command], env=env, check=False).returncode
-
-
-def _cluster(built: Programs) -> RealCluster:
-    return RealCluster(built, int(os.environ.get("NODES", "2")))
+    return subprocess.run(cluster.hub.in_network(*command), env=env, check=False).returncode
 
 
 def _report(line: str) -> None:

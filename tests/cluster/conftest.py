@@ -28,7 +28,7 @@ async def real() -> RealCluster:
     """The cluster that `make cluster` has brought up."""
     if not os.environ.get("REAL_CLUSTER"):
         pytest.skip("it needs the real cluster: make cluster")
-    return RealCluster(await programs(print), int(os.environ.get("NODES", "2")))
+    return RealCluster(await programs(print))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

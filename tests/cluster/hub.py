@@ -47,8 +47,7 @@ class Hub(Machine):
     def kubectl(self, *words: str, text: str | None = None, timeout: float = 120) -> str:
         """Run kubectl as the cluster's owner, in this network but with the machine's files."""
         command = ("kubectl", f"--kubeconfig={ADMIN_KUBECONFIG}", *words)
-        network = ("nsenter", "--target", str(self.pid), "--net", "--")
-        return run(*network, *command, env=self._environment(), text=text, timeout=timeout)
+        return run(*self.in_network(*command), env=self._environment(), text=text, timeout=timeout)
 
 
 def _command(name: str) -> list[str]:

@@ -18,13 +18,14 @@ from tests.cluster.home import IMAGES
 from tests.cluster.machine import run
 from tests.cluster.node import PAUSE_IMAGE
 from tests.cluster.programs import Programs
+from tests.stack.eureka_nodes import STOCK_IMAGE_SETTINGS
 from tests.stack.prerequisites import ReportProgress, uv
 from tests.stack.processes import ProcessError
 
 ROOT = Path(__file__).parents[2]
 DEBIAN = "trixie"
 COREDNS_IMAGE = "cluster.test/coredns:1"
-SERVICE_IMAGE, CALLER_IMAGE = "cluster.test/service:1", "cluster.test/caller:1"
+SERVICE_IMAGE = "cluster.test/service:1"
 PRODUCT_IMAGE = "registry.example/eureka-drain:0.1.0"
 """As the overlays name it."""
 RABBITMQ_IMAGE = "docker.io/library/rabbitmq:4.0.5"
@@ -37,13 +38,6 @@ _RUNTIME_PACKAGES = (
     " netbase tzdata"
 )
 _APT = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends"
-_EUREKA_PROPERTIES = """\
-server.port = 8761
-eureka.client.fetch-registry = false
-eureka.client.register-with-eureka = false
-eureka.server.wait-time-in-ms-when-sync-empty = 0
-"""
-"""What the image steeltoeoss/eureka-server has of its own: a node alone, until its environment says otherwise."""
 
 
 class Images:
@@ -76,13 +70,13 @@ class Images:
         return self._archive(PRODUCT_IMAGE)
 
     def build_servers(self, jars: Path) -> list[Path]:
-        """Return the archives of RabbitMQ, a Eureka node, a sample service and a caller."""
+        """Return the archives of RabbitMQ, a Eureka node and a sample service."""
         self._build_base()
         (self._context / "defaults.conf").write_text("loopback_users.guest = false\nlog.console = true\n")
-        (self._context / "application.properties").write_text(_EUREKA_PROPERTIES)
+        (self._context / "application.properties").write_text(STOCK_IMAGE_SETTINGS)
         made = [self._build(RABBITMQ_IMAGE, _RABBITMQ)]
         self._build(_JRE, f"FROM {_BASE}\nRUN {_APT} openjdk-21-jre-headless >/dev/null\n", archive=False)
-        for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1"), (CALLER_IMAGE, "caller-1")):
+        for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1")):
             shutil.copy(jars / f"{jar}.jar", self._context)
             settings = "COPY application.properties /config/\n" if image == EUREKA_IMAGE else ""
             java = '["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar"'

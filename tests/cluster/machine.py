@@ -46,11 +46,6 @@ class Machine:
         except (OSError, ValueError):
             return False
 
-    @property
-    def running(self) -> list[str]:
-        """The programs that were started and not stopped."""
-        return sorted(file.stem for file in self.folder.glob("*.pid"))
-
     def begin(self) -> None:
         """Make the namespaces, unless they are there."""
         if self.is_up:
@@ -84,6 +79,10 @@ class Machine:
     def inside(self, *command: str) -> list[str]:
         """Return the words that run a command in there."""
         return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--pid", "--uts", "--ipc", "--", *command]
+
+    def in_network(self, *command: str) -> list[str]:
+        """Return the words that run a command in its network, with this machine's files and processes."""
+        return ["nsenter", "--target", str(self.pid), "--net", "--", *command]
 
     def run(self, *command: str, timeout: float = 120) -> str:
         """Run a short command in there and return what it printed."""
@@ -139,7 +138,6 @@ def run(
     env: Mapping[str, str] | None = None,
     text: str | None = None,
     timeout: float = 120,
-    cwd: Path | None = None,
 ) -> str:
     """Run a short command on this machine and return what it printed; a failure is an error with that text."""
     try:
@@ -153,7 +151,6 @@ def run(
             input=text,
             stdin=subprocess.DEVNULL if text is None else None,
             timeout=timeout,
-            cwd=cwd,
         )
     except subprocess.TimeoutExpired as late:
         raise ProcessError(f"{' '.join(command)} did not end within {timeout:g} s") from late

@@ -112,18 +112,6 @@ class Node(Machine):
                 self.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive), timeout=300)
                 mark.write_text(stamp)
 
-    def cut_off(self) -> None:
-        """Take its cable out: what runs on it goes on running."""
-        self._hub.script(f"ip link set veth{self.number} down")
-
-    def reconnect(self) -> None:
-        """Put its cable in again."""
-        self._hub.script(f"ip link set veth{self.number} up\nip route replace {self._route}")
-
-    @property
-    def _route(self) -> str:
-        return f"{pod_network(self.number)} via {node_address(self.number)}"
-
     def _has_containerd(self) -> bool:
         try:
             return "server" in self.run("ctr", "version").lower()
@@ -164,9 +152,10 @@ class Node(Machine):
 
     def _join(self) -> None:
         cable = f"veth{self.number}"
-        to_hub = ("nsenter", "--target", str(self._hub.pid), "--net", "--")
-        run(*to_hub, "ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid))
-        self._hub.script(f"ip link set {cable} master br0 up\nip route replace {self._route}")
+        pair = ("ip", "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid))
+        run(*self._hub.in_network(*pair))
+        route = f"{pod_network(self.number)} via {node_address(self.number)}"
+        self._hub.script(f"ip link set {cable} master br0 up\nip route replace {route}")
         self.script(
             f"""
             ip address add {node_address(self.number)}/24 dev eth0

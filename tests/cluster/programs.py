@@ -60,25 +60,14 @@ async def programs(report_progress: ReportProgress) -> Programs:
     return Programs(
         await kubernetes_servers(report_progress),
         await _node_programs(report_progress),
-        await go_programs(
-            "CoreDNS",
-            _HERE / "coredns",
-            _STATIC,
-            ["."],
-            report_progress,
-            recipe=[(_HERE / "coredns" / "main.go").read_bytes()],
-            estimate="about 3 minutes",
-        ),
-        await go_programs(
-            "the waiting process",
-            _HERE / "pause",
-            _STATIC,
-            ["."],
-            report_progress,
-            recipe=[(_HERE / "pause" / "main.go").read_bytes()],
-            estimate="some seconds",
-        ),
+        await _static_program("CoreDNS", "coredns", report_progress, "about 3 minutes"),
+        await _static_program("the waiting process", "pause", report_progress, "some seconds"),
     )
+
+
+async def _static_program(what: str, module: str, report_progress: ReportProgress, estimate: str) -> Path:
+    source = [(_HERE / module / "main.go").read_bytes()]
+    return await go_programs(what, _HERE / module, _STATIC, ["."], report_progress, recipe=source, estimate=estimate)
 
 
 async def _node_programs(report_progress: ReportProgress) -> Path:

@@ -21,16 +21,17 @@ from tests.cluster.node import Node
 from tests.cluster.programs import Programs
 from tests.stack.processes import ProcessError
 
+NODES = int(os.environ.get("NODES", "2"))
 _DNS = Path(__file__).with_name("dns.yaml")
 
 
 class RealCluster:
     """What the tests act on."""
 
-    def __init__(self, programs: Programs, nodes: int = 2) -> None:
+    def __init__(self, programs: Programs) -> None:
         self.path = programs.path
         self.hub = Hub(programs.path)
-        self.nodes = [Node(number, programs.path, self.hub) for number in range(1, nodes + 1)]
+        self.nodes = [Node(number, programs.path, self.hub) for number in range(1, NODES + 1)]
         self.kubectl = self.hub.kubectl
 
     @property
@@ -84,14 +85,18 @@ def leftovers() -> list[str]:
         if str(STATE) in words and int(folder.name) != os.getpid():
             found.append(f"process {folder.name}: {words[:200]}")
     found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if str(STATE) in line]
-    found += [f"control group {group}" for hierarchy in hierarchies() for group in hierarchy.glob(CONTROL_GROUP)]
+    found += [f"control group {group}" for group in _control_groups()]
     return found
+
+
+def _control_groups() -> list[Path]:
+    return [group for hierarchy in hierarchies() for group in hierarchy.glob(CONTROL_GROUP)]
 
 
 def _remove_control_groups() -> None:
     """Remove them from the leaves up; a process that is ending may hold one a moment longer."""
     end = time.monotonic() + 10
-    while left := [group for hierarchy in hierarchies() for group in hierarchy.glob(CONTROL_GROUP)]:
+    while left := _control_groups():
         for group in left:
             for folder, _, _ in os.walk(group, topdown=False):
                 try:

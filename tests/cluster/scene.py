@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.cluster.real_cluster import RealCluster
-from tests.stack.processes import ProcessError, output_of
+from tests.stack.processes import ProcessError
 from tests.stack.registry_client import UNREACHABLE, RegistryClient
 from tests.stack.waiting import until
 
@@ -68,13 +68,13 @@ class Scene:
         """Close connections."""
         await asyncio.gather(*(node.close() for node in self.nodes))
 
-    async def kubectl(self, *words: str, timeout: float = 120) -> str:
+    async def kubectl(self, *words: str, text: str | None = None, timeout: float = 120) -> str:
         """Run kubectl as the cluster's owner."""
-        return await output_of("kubectl", *words, timeout=timeout)
+        return await asyncio.to_thread(self.cluster.kubectl, *words, text=text, timeout=timeout)
 
     async def apply(self, namespace: str, text: str) -> None:
         """Apply manifests."""
-        await asyncio.to_thread(self.cluster.kubectl, "apply", "-n", namespace, "-f", "-", text=text)
+        await self.kubectl("apply", "-n", namespace, "-f", "-", text=text)
 
     async def namespace(self, name: str) -> None:
         """Make a namespace, unless it is there."""

@@ -13,7 +13,7 @@ from controller.eureka.region_checks import inspect
 from tests.contract.regions import adapter, clock
 from tests.manifests.rendering import overlay, workloads
 from tests.stack.addresses import free_port
-from tests.stack.eureka_nodes import EurekaNode
+from tests.stack.eureka_nodes import STOCK_IMAGE_SETTINGS, EurekaNode
 from tests.stack.parts import eureka_jars
 from tests.stack.pod_handlers import environment
 from tests.stack.prerequisites import ReportProgress
@@ -22,13 +22,6 @@ from tests.stack.waiting import until
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-STOCK = """\
-server.port = 8761
-eureka.client.fetch-registry = false
-eureka.client.register-with-eureka = false
-eureka.server.wait-time-in-ms-when-sync-empty = 0
-"""
-"""What the image's own file says: its nodes are alone, unless the environment says otherwise."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -39,7 +32,7 @@ async def nodes(
     jar = await eureka_jars(report_progress) / "server-1.jar"
     (stateful_set,) = [one for one in workloads(overlay("demo")) if one.name == "eureka"]
     port = str(free_port())
-    (folder / "stock.properties").write_text(STOCK.replace("8761", port))
+    (folder / "stock.properties").write_text(STOCK_IMAGE_SETTINGS.replace("8761", port))
     names = [f"eureka-{number}" for number in range(len(ADDRESSES))]
     hosts = folder / "hosts"
     hosts.write_text("".join(f"{address} {name}.eureka\n" for address, name in zip(ADDRESSES, names, strict=True)))

@@ -18,6 +18,13 @@ from tests.stack.addresses import free_port
 from tests.stack.processes import Process
 from tests.stack.registry_client import Instance, RegistryClient
 
+STOCK_IMAGE_SETTINGS = """\
+server.port = 8761
+eureka.client.fetch-registry = false
+eureka.client.register-with-eureka = false
+eureka.server.wait-time-in-ms-when-sync-empty = 0
+"""
+"""What the image steeltoeoss/eureka-server has of its own: a node alone, until its environment says otherwise."""
 _SMALL_JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx256m", "-Xss512k", "-XX:-UsePerfData"]
 
 
