@@ -21,6 +21,7 @@ from yarl import URL
 from controller.errors import BrokerError, SettingsError
 from controller.flows.backoff import Backoff
 from controller.rabbit.bounded_reading import BoundedConnection
+from controller.rabbit.kept_cancellation import kept_cancellation
 from controller.rabbit.spare_channel import SpareChannel
 from controller.rabbit.trouble_log import TroubleLog
 from controller.settings import BrokerSettings, SecretUrl, without_credentials
@@ -46,12 +47,13 @@ BROKER_TROUBLE = (
 
 @contextlib.contextmanager
 def as_broker_error(what: str) -> Iterator[None]:
-    """Turn whatever the client library raises into a BrokerError.
+    """Turn whatever the client library raises into a BrokerError, but for a cancellation.
 
     A call that is under way while its channel is closed ends with a bare ``Exception``, of no class of its own.
     """
     try:
-        yield
+        with kept_cancellation():
+            yield
     except BROKER_TROUBLE as error:
         why = str(error) if isinstance(error, BrokerError) else explain(error) or type(error).__name__
         raise BrokerError(f"{what} ({why})") from error
@@ -113,14 +115,8 @@ class Link:
             started = asyncio.get_running_loop().time()
             self._lost.clear()
             try:
-                async with asyncio.timeout(self._settings.timeout.total_seconds() * (3 + len(self._settings.urls))):
-                    connection = self._connection = await connect(self._settings, self._name, tls=self._tls)
-                    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-                    connection.close_callbacks.add(self._note_loss)
-                    channel.close_callbacks.add(self._note_loss)
-                    underlay = await channel.get_underlay_channel()
-                    underlay.on_consumer_cancel_callbacks.add(self._note_cancel)
-                    await self._set_up(channel)
+                with kept_cancellation():
+                    await self._come_up()
                 self._open.set()
                 self.trouble = ""
                 trouble_log.over()
@@ -138,6 +134,16 @@ class Link:
             if asyncio.get_running_loop().time() - started > STABLE_AFTER:
                 backoff.reset()
             await backoff.wait()
+
+    async def _come_up(self) -> None:
+        async with asyncio.timeout(self._settings.timeout.total_seconds() * (3 + len(self._settings.urls))):
+            connection = self._connection = await connect(self._settings, self._name, tls=self._tls)
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            connection.close_callbacks.add(self._note_loss)
+            channel.close_callbacks.add(self._note_loss)
+            underlay = await channel.get_underlay_channel()
+            underlay.on_consumer_cancel_callbacks.add(self._note_cancel)
+            await self._set_up(channel)
 
     def _note_loss(self, *_: object) -> None:
         self._lost.set()
@@ -190,6 +196,6 @@ def _text(error: BaseException) -> str:
 
 
 async def _close(connection: AbstractConnection) -> None:
-    with contextlib.suppress(*BROKER_TROUBLE):
+    with kept_cancellation(), contextlib.suppress(*BROKER_TROUBLE):
         async with asyncio.timeout(3):
             await connection.close()

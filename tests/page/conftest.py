@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.e2e.product import product
 from tests.faults.population import Population
@@ -20,6 +20,7 @@ QUIET = (
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 """Nothing but our page, and no call to anybody else."""
+expect.set_options(timeout=30_000)  # 5,000 say how fast the machine is
 SETTINGS = {"ops.operator_token": OPERATOR, "ops.viewer_token": VIEWER, "remove": "false"}
 
 

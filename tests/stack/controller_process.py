@@ -1,6 +1,7 @@
 """The product as a stranger runs it: a process with its settings in the environment."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.stack.addresses import free_port
-from tests.stack.processes import Process
+from tests.stack.processes import Process, ProcessError
 
 
 class ControllerProcess(Process):
@@ -55,6 +56,13 @@ class ControllerProcess(Process):
             ready=self.is_ready,
             stop_budget=30,
         )
+
+    async def stop(self) -> None:
+        """As a kubelet does. It is a failure of the product when it has to be killed in the end."""
+        was_running = self.running
+        await super().stop()
+        if was_running and self.returncode == -signal.SIGKILL:
+            raise ProcessError(f"{self.name} did not end within {self.stop_budget:g} s of SIGTERM{self.tail()}")
 
     async def is_ready(self) -> bool:
         """Whether /readyz answers 200."""
