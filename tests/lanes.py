@@ -28,7 +28,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="eureka-drain-lanes-") as folder:
         running = []
         for number, words in enumerate(LANES):
-            command = [sys.executable, "-m", "pytest", "--durations=12", "-o", f"cache_dir={folder}/cache-{number}", *words]
+            command = [sys.executable, "-m", "pytest", "--durations=9", f"-ocache_dir={folder}/cache-{number}", *words]
             output = None if number == 0 else open(f"{folder}/{number}.txt", "w+")  # noqa: SIM115, PTH123 - closed below
             running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT), output))
         statuses = []
