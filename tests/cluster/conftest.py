@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.cluster.home import STATE
+from tests.cluster.ending import Table
+from tests.cluster.home import INFRA, SHOP, STATE
 from tests.cluster.images import RABBITMQ_IMAGE, SERVICE_IMAGE
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.programs import programs
@@ -20,7 +21,6 @@ from tests.install.desk import Desk
 from tests.install.page import ROOT, sections
 
 _HERE = Path(__file__).parent
-INFRA, SHOP = "infra", "shop"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -81,3 +81,13 @@ async def shop(scene: Scene, installed: Desk) -> Scene:
     await asyncio.gather(scene.rolled_out(SHOP, "deployment/orders"), scene.rolled_out(SHOP, "statefulset/ledger"))
     await scene.all_up(SHOP)
     return scene
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def table() -> AsyncIterator[Table]:
+    """What came of each way to end; with CLUSTER_TABLE=file it is written there."""
+    made = Table()
+    yield made
+    print(f"\n{made}")
+    if file := os.environ.get("CLUSTER_TABLE"):
+        await asyncio.to_thread(Path(file).write_text, f"{made}\n")

@@ -83,6 +83,9 @@ def _command(name: str) -> list[str]:
             f"--service-account-signing-key-file={KEYS}/accounts.key",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
+            # Five minutes of patience with a lost node are the same as one half.
+            "--default-not-ready-toleration-seconds=30",
+            "--default-unreachable-toleration-seconds=30",
         ],
         "controllers": [
             "kube-controller-manager",

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 DEBIAN = "trixie"
 COREDNS_IMAGE = "cluster.test/coredns:1"
 SERVICE_IMAGE = "cluster.test/service:1"
+CALLER_IMAGE = "cluster.test/caller:1"
 PRODUCT_IMAGE = "registry.example/eureka-drain:0.1.0"
 """As the overlays name it."""
 RABBITMQ_IMAGE = "docker.io/library/rabbitmq:4.0.5"
@@ -70,13 +71,13 @@ class Images:
         return self._archive(PRODUCT_IMAGE)
 
     def build_servers(self, jars: Path) -> list[Path]:
-        """Return the archives of RabbitMQ, a Eureka node and a sample service."""
+        """Return the archives of RabbitMQ, a Eureka node, a sample service and its caller."""
         self._build_base()
         (self._context / "defaults.conf").write_text("loopback_users.guest = false\nlog.console = true\n")
         (self._context / "application.properties").write_text(STOCK_IMAGE_SETTINGS)
         made = [self._build(RABBITMQ_IMAGE, _RABBITMQ)]
         self._build(_JRE, f"FROM {_BASE}\nRUN {_APT} openjdk-21-jre-headless >/dev/null\n", archive=False)
-        for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1")):
+        for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1"), (CALLER_IMAGE, "caller-1")):
             shutil.copy(jars / f"{jar}.jar", self._context)
             settings = "COPY application.properties /config/\n" if image == EUREKA_IMAGE else ""
             java = '["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar"'

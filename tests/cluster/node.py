@@ -112,6 +112,14 @@ class Node(Machine):
                 self.run("ctr", "--namespace", "k8s.io", "images", "import", str(archive), timeout=300)
                 mark.write_text(stamp)
 
+    def cut_off(self) -> None:
+        """Pull its cable: everything on it goes on, and nobody hears of it."""
+        self._hub.script(f"ip link set veth{self.number} down")
+
+    def join_again(self) -> None:
+        """Plug it in."""
+        self._hub.script(f"ip link set veth{self.number} up")
+
     def _has_containerd(self) -> bool:
         try:
             return "server" in self.run("ctr", "version").lower()

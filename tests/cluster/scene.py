@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +63,12 @@ class Scene:
     def __init__(self, cluster: RealCluster) -> None:
         self.cluster = cluster
         self.nodes: list[RegistryClient] = []
+        self._all_nodes: list[RegistryClient] = []
+        """Those of the past, too: somebody may still be asking them."""
 
     async def close(self) -> None:
         """Close connections."""
-        await asyncio.gather(*(node.close() for node in self.nodes))
+        await asyncio.gather(*(node.close() for node in self._all_nodes))
 
     async def kubectl(self, *words: str, text: str | None = None, timeout: float = 120) -> str:
         """Run kubectl as the cluster's owner."""
@@ -95,8 +97,8 @@ class Scene:
         """Learn the addresses of the Eureka nodes, which change with their pods."""
         found = await self.pods(namespace)
         addresses = [one["status"]["podIP"] for one in found if one["metadata"]["name"].startswith("eureka-")]
-        await self.close()
         self.nodes = [RegistryClient(f"http://{address}:8761/eureka") for address in addresses]
+        self._all_nodes += self.nodes
 
     async def statuses(self, app: str, instance_id: str) -> tuple[str | None, ...]:
         """Return what each node shows."""
@@ -135,19 +137,22 @@ class Scene:
         """Look at registrations all the time."""
         watched = Watched(time.monotonic(), {one: [] for one in instance_ids})
 
-        async def look() -> None:
+        async def look(one: str) -> None:
+            statuses = await self.statuses(app_of(one), one)
+            watched.samples[one].append(Sample(time.monotonic(), statuses))
+
+        async def look_for_ever() -> None:
             while True:
-                for one in instance_ids:
-                    statuses = await self.statuses(app_of(one), one)
-                    watched.samples[one].append(Sample(time.monotonic(), statuses))
+                await asyncio.gather(*map(look, instance_ids))
                 await asyncio.sleep(0.25)
 
-        looking = asyncio.create_task(look())
+        looking = asyncio.create_task(look_for_ever())
         try:
             yield watched
         finally:
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await looking
 
     async def drains(self, since: str = "15m") -> list[Object]:
         """Return what `eureka-drain drains` says, from inside."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.conftest import SHOP, follow
+from tests.cluster.conftest import follow
+from tests.cluster.home import SHOP
 from tests.cluster.scene import Scene, app_of, is_living
 from tests.install.desk import Desk
 

@@ -1,0 +1,99 @@
+"""Letting pods end in the real cluster, with the same look at each way: all the dead are out, and nobody else is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.cluster.home import SHOP
+from tests.cluster.node import Node
+from tests.cluster.scene import Object, Scene, Watched, app_of, is_living
+from tests.stack.waiting import until
+
+OUT_TIMEOUT = 10.0
+"""Seconds from the first word of an end until no node gives the instance to callers, on a machine that is busy."""
+STATEFUL = {"ledger"}
+"""Apps whose pods have their predecessors' names, and so ids."""
+OUT = ("out_of_service", "removed", "already_gone", "superseded", "restored")
+
+
+@dataclass
+class Table:
+    """Lines of ways to end, with what was measured."""
+
+    lines: list[str] = field(default_factory=list)
+    rollouts: list[str] = field(default_factory=list)
+
+    def add(self, way: str, dead: int, out: str, living: int) -> None:
+        self.lines.append(f"| {way} | {dead} | {out} | {living} | 0 |")
+
+    def __str__(self) -> str:
+        head = "| how | pods that ended | all out after | pods that lived on | of them ever out |"
+        rolled = "| rolled out | times | pods that ended | calls | lost | verdicts |"
+        ends = [head, "|---|---|---|---|---|", *self.lines]
+        return "\n".join([*ends, "", rolled, "|---|---|---|---|---|---|", *self.rollouts])
+
+
+async def living(scene: Scene, app: str = "") -> list[Object]:
+    """Return the pods of the shop that live."""
+    return [one for one in await scene.pods(SHOP, app) if is_living(one)]
+
+
+@asynccontextmanager
+async def ending(scene: Scene, table: Table, way: str, dying: list[Object]) -> AsyncIterator[Watched]:
+    """Whoever leaves the context has let these pods end; all the others must not be touched.
+
+    The time until they are out runs from the entering of the context, or from the ``since`` that is set within. An id
+    that a successor gets is UP again in the end.
+    """
+    await scene.all_up(SHOP)
+    names = {one["metadata"]["name"] for one in dying}
+    known = await scene.known()
+    others = [known[address_of(one)] for one in await living(scene) if one["metadata"]["name"] not in names]
+    ids = [known[address_of(one)] for one in dying]
+    async with scene.watching([*ids, *others]) as watched:
+        yield watched
+        for name in sorted(names):
+            await scene.drain_of(name, *OUT)
+        await asyncio.sleep(2)
+    for one in others:
+        assert watched.ever_out(one) == [], f"{way}: {one} lives and was not UP"
+    out_after = {one: watched.out_after(one) for one in ids if app_of(one) not in STATEFUL}
+    assert all(seconds is not None and seconds < OUT_TIMEOUT for seconds in out_after.values()), (way, out_after)
+    slowest = max((seconds for seconds in out_after.values() if seconds is not None), default=None)
+    out = "its id is its successor's" if slowest is None else f"{max(0.0, slowest):.1f} s"
+    table.add(way, len(ids), out, len(others))
+
+
+async def all_begin_to_end(scene: Scene, *names: str, timeout: float = 120) -> float:
+    """Wait until Kubernetes says of each that it ends, whichever way; return when that was seen of the last one.
+
+    By time.monotonic().
+    """
+
+    async def look() -> bool:
+        ends = {one["metadata"]["name"]: ends_or_has_ended(one) for one in await scene.pods(SHOP)}
+        return all(ends.get(name, True) for name in names)
+
+    await until(look, f"the end of {', '.join(names)}", timeout=timeout, interval=0.3)
+    return time.monotonic()
+
+
+def ends_or_has_ended(pod: Object) -> bool:
+    return "deletionTimestamp" in pod["metadata"] or pod["status"]["phase"] in ("Failed", "Succeeded")
+
+
+def is_of(pod: Object, role: str) -> bool:
+    return bool(pod["metadata"]["labels"].get("app.kubernetes.io/component") == role)
+
+
+def address_of(pod: Object) -> str:
+    return str(pod["status"]["podIP"])
+
+
+def node_of(scene: Scene, pod: Object) -> Node:
+    [found] = [one for one in scene.cluster.nodes if one.name == pod["spec"]["nodeName"]]
+    return found

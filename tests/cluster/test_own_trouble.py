@@ -1,0 +1,62 @@
+"""Pods end while the product itself, or its broker, is being restarted or killed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.cluster.ending import Table, all_begin_to_end, ending, living
+from tests.cluster.home import INFRA, SHOP
+from tests.cluster.scene import Scene
+from tests.stack.waiting import until
+
+pytestmark = pytest.mark.timeout(900)
+PRODUCT = "eureka-drain"
+COMMANDS = "drain.commands.eu"
+
+
+async def test_a_rollout_that_meets_a_rollout_of_ours_misses_nobody(shop: Scene, table: Table) -> None:
+    leaving = await living(shop, "orders")
+    async with ending(shop, table, "rolled out while eureka-drain is rolled out", leaving) as watched:
+        await shop.kubectl("-n", SHOP, "rollout", "restart", "deployment/orders")
+        await shop.kubectl("-n", PRODUCT, "rollout", "restart", "deployment")
+        watched.since = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
+        for role in ("topology", "watch", "work", "ops"):
+            await shop.rolled_out(PRODUCT, f"deployment/eureka-drain-{role}")
+    await shop.rolled_out(SHOP, "deployment/orders")
+
+
+async def test_the_broker_of_the_commands_queue_is_killed_as_a_pod_goes(shop: Scene, table: Table) -> None:
+    [first, *_] = await living(shop, "orders")
+    async with ending(shop, table, "deleted as the queue's broker is killed", [first]):
+        leader = await leader_of(shop, COMMANDS)
+        await shop.kubectl("-n", INFRA, "delete", "pod", leader, "--grace-period=0", "--force")
+        await shop.kubectl("-n", SHOP, "delete", "pod", first["metadata"]["name"], "--wait=false")
+    await shop.rolled_out(INFRA, "statefulset/rabbitmq")
+    await shop.rolled_out(SHOP, "deployment/orders")
+
+
+async def test_what_ends_while_most_brokers_are_gone_is_drained_afterwards(shop: Scene, table: Table) -> None:
+    [first, *_] = await living(shop, "orders")
+    name = first["metadata"]["name"]
+    async with ending(shop, table, "deleted as two of three brokers are killed", [first]) as watched:
+        await shop.kubectl("-n", INFRA, "delete", "pod", "rabbitmq-1", "rabbitmq-2", "--grace-period=0", "--force")
+        await shop.kubectl("-n", SHOP, "delete", "pod", name, "--wait=false")
+        await shop.rolled_out(INFRA, "statefulset/rabbitmq")
+        watched.since = time.monotonic()
+    await shop.rolled_out(SHOP, "deployment/orders")
+
+
+async def leader_of(scene: Scene, queue: str) -> str:
+    """Return the pod whose broker leads a queue."""
+    words = ("rabbitmqctl", "-q", "list_queues", "-p", "drain", "name", "leader", "--formatter", "json")
+
+    async def look() -> str | None:
+        listed = json.loads(await scene.kubectl("-n", INFRA, "exec", "rabbitmq-0", "--", *words))
+        found = [one["leader"] for one in listed if one["name"] == queue and one["leader"]]
+        return found[0].removeprefix("rabbit@").partition(".")[0] if found else None
+
+    leader: str = await until(look, f"who leads {queue}", timeout=60, interval=1)
+    return leader
