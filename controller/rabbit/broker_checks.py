@@ -38,6 +38,7 @@ from controller.rabbit.topology import (
     declare_one,
     topology,
 )
+from controller.rabbit.version_checks import look_at_kind, look_at_version
 from controller.settings import BrokerSettings
 
 AREA = "broker"
@@ -62,6 +63,7 @@ async def inspect(settings: BrokerSettings, *, regions: Sequence[str], roles: Se
     inspection = _Inspection(connection, settings)
     async with connection:
         checks = [Check(area=AREA, what="connection", severity=Severity.ok, found=version_of(connection))]
+        checks += look_at_version(AREA, version_of(connection)) + look_at_kind(AREA, settings.urls)
         checks += await _look_at_hosts(settings)
         things = topology(regions, events_kept=settings.events_kept)
         if roles:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cluster.ability import hierarchies
@@ -55,9 +56,9 @@ class RealCluster:
         self.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=3m", timeout=200)
 
     def load(self, *archives: Path) -> None:
-        """Give images to every node."""
-        for node in self.nodes:
-            node.load(*archives)
+        """Give images to every node, at the same time."""
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            list(pool.map(lambda node: node.load(*archives), self.nodes))
 
     def down(self) -> None:
         """End it, and leave nothing behind."""
