@@ -17,6 +17,8 @@ from tests.stack.waiting import until
 
 Object = dict[str, Any]
 SILENT = "no answer"
+ANSWER_TIMEOUT = 2.0
+"""Seconds for a node: one that is cut off must not hold up the look at the others."""
 READY_TIMEOUT = 300
 """Seconds: the whole cluster has two processors."""
 
@@ -105,7 +107,8 @@ class Scene:
 
         async def ask(node: RegistryClient) -> str | None:
             try:
-                found = await node.get(app, instance_id)
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    found = await node.get(app, instance_id)
             except UNREACHABLE:
                 return SILENT
             return None if found is None else str(found["status"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.cluster.ending import Table, all_begin_to_end, ending, living, node_of
+from tests.cluster.ending import Table, all_begin_to_end, ending, living
 from tests.cluster.home import SHOP
 from tests.cluster.images import SERVICE_IMAGE
 from tests.cluster.scene import Object, Scene
@@ -46,7 +46,8 @@ async def test_one_that_has_written_too_much_is_evicted_and_out(others: Scene, t
     async with ending(others, table, "evicted by its kubelet", [pod]) as watched:
         words = ("exec", name, "--", "dd", "if=/dev/zero", "of=/scratch/full", "bs=1M", "count=16")
         await others.kubectl("-n", SHOP, *words)
-        watched.since = await all_begin_to_end(others, name)
+        # What a volume holds is counted once a minute.
+        watched.since = await all_begin_to_end(others, name, timeout=300)
     await others.rolled_out(SHOP, "deployment/billing")
 
 
@@ -60,7 +61,6 @@ async def test_one_that_is_preempted_is_out(others: Scene, table: Table) -> None
     async with ending(others, table, "preempted", [pod]) as watched:
         await others.apply("default", json.dumps(urgent))
         watched.since = await all_begin_to_end(others, name)
-    assert node_of(others, pod).name == others.cluster.nodes[0].name
     await others.kubectl("delete", "pod", "urgent", "--grace-period=0", "--force")
     await others.rolled_out(SHOP, "deployment/billing")
 
