@@ -49,7 +49,8 @@ BROKER_TROUBLE = (
 def as_broker_error(what: str) -> Iterator[None]:
     """Turn whatever the client library raises into a BrokerError, but for a cancellation.
 
-    A call that is under way while its channel is closed ends with a bare ``Exception``, of no class of its own.
+    A call that is under way while its channel is closed ends with a bare ``Exception``, of no class of its own, and one
+    that begins when the connection has just been closed with a bare ``RuntimeError``.
     """
     try:
         with kept_cancellation():
@@ -58,7 +59,7 @@ def as_broker_error(what: str) -> Iterator[None]:
         why = str(error) if isinstance(error, BrokerError) else explain(error) or type(error).__name__
         raise BrokerError(f"{what} ({why})") from error
     except Exception as error:
-        if type(error) is not Exception:
+        if type(error) not in (Exception, RuntimeError):
             raise
         raise BrokerError(f"{what} (the channel was closed)") from error
 

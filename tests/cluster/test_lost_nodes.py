@@ -79,6 +79,7 @@ async def test_a_machine_that_is_gone_takes_nobody_along(shop: Scene, table: Tab
         watched.since = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
         await asyncio.to_thread(node.begin)
         await asyncio.to_thread(node.begin_kubelet)
+        await until(lambda: is_known(shop, node), f"{node.name} known again", timeout=120, interval=1)
         await shop.kubectl("wait", "--for=condition=Ready", f"node/{node.name}", "--timeout=200s", timeout=220)
         await everything_is_there(shop)
     await everything_is_there(shop)
@@ -86,6 +87,10 @@ async def test_a_machine_that_is_gone_takes_nobody_along(shop: Scene, table: Tab
 
 async def on(scene: Scene, node: Node) -> list[Object]:
     return [one for one in await living(scene) if one["spec"]["nodeName"] == node.name]
+
+
+async def is_known(scene: Scene, node: Node) -> bool:
+    return f"node/{node.name}\n" in await scene.kubectl("get", "nodes", "-o", "name")
 
 
 async def prepared(scene: Scene) -> Node:

@@ -13,8 +13,19 @@ from controller.domain.commands import WorkItem
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, Delay, HandlerResults
 from controller.rabbit import names
+from controller.rabbit.link import as_broker_error, connect
 from controller.rabbit.outbox import RabbitOutbox
-from tests.contract.brokers import Handled, a_channel, a_consumer, an_outbox, command_for, fresh_region, kept_up
+from controller.rabbit.spare_channel import SpareChannel
+from tests.contract.brokers import (
+    Handled,
+    a_channel,
+    a_consumer,
+    an_outbox,
+    command_for,
+    fresh_region,
+    kept_up,
+    settings_for,
+)
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 
@@ -169,3 +180,17 @@ async def test_a_link_that_cannot_be_set_up_is_not_up_and_goes_on_trying(broker:
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["by us", "by the broker, a moment ago"])
+async def test_a_question_over_a_closed_connection_is_a_broker_error(broker: RabbitMq, is_known: bool) -> None:
+    connection = await connect(settings_for(broker), "test")
+    if is_known:
+        await connection.close()
+    else:
+        assert connection.transport is not None
+        await connection.transport.connection.close()
+    with pytest.raises(BrokerError, match="asked"), as_broker_error("asked"):
+        async with SpareChannel(connection) as spare:
+            await spare.ask(lambda channel: channel.get_exchange("amq.topic"))
+    await connection.close()
