@@ -101,7 +101,7 @@ async def services(shop: Scene) -> AsyncIterator[list[Service]]:
         await shop.namespace(name)
         if name == WITH_WINDOW:
             await shop.kubectl("label", "namespace", name, "eureka.drain/window=enabled", "--overwrite")
-        text = (Path(__file__).parent / "shop" / "rolling.yaml").read_text().replace("APP", name)
+        text = (Path(__file__).parent / "shop" / "rolling.yaml").read_text().replace("ROLLED", name)
         await shop.apply(name, text.replace("SERVICE_IMAGE", SERVICE_IMAGE).replace("CALLER_IMAGE", CALLER_IMAGE))
         made.append(Service(shop, name))
     for one in made:
@@ -121,8 +121,8 @@ def by_name(services: list[Service], name: str) -> Service:
 
 
 def instance_of(pod: Object, app: str) -> str:
-    """Return the id as the stock client makes it."""
-    return f"{pod['metadata']['name']}:{app}:8080"
+    """Return the id as the stock client makes it where no port is set."""
+    return f"{pod['metadata']['name']}:{app}"
 
 
 async def test_with_the_window_no_call_is_lost(services: list[Service]) -> None:
