@@ -101,6 +101,7 @@ async def services(shop: Scene) -> AsyncIterator[list[Service]]:
         await shop.namespace(name)
         if name == WITH_WINDOW:
             await shop.kubectl("label", "namespace", name, "eureka.drain/window=enabled", "--overwrite")
+            await until(lambda: gives_windows(shop, WITH_WINDOW), "the policy in force", interval=0.5)
         text = (Path(__file__).parent / "shop" / "rolling.yaml").read_text().replace("ROLLED", name)
         await shop.apply(name, text.replace("SERVICE_IMAGE", SERVICE_IMAGE).replace("CALLER_IMAGE", CALLER_IMAGE))
         made.append(Service(shop, name))
@@ -113,6 +114,12 @@ async def services(shop: Scene) -> AsyncIterator[list[Service]]:
     for one in made:
         await shop.kubectl("delete", "namespace", one.name, "--wait=false")
     await shop.kubectl("delete", "-f", "-", text=policy)
+
+
+async def gives_windows(scene: Scene, namespace: str) -> bool:
+    """Whether a pod that is made now gets its hook: a policy is in force half a second after it was applied."""
+    asked = ("run", "asked", "--image=none", "--dry-run=server", "-o", "jsonpath={.spec.containers[0].lifecycle}")
+    return "preStop" in await scene.kubectl("-n", namespace, *asked)
 
 
 def by_name(services: list[Service], name: str) -> Service:
