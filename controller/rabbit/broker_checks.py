@@ -62,8 +62,9 @@ async def inspect(settings: BrokerSettings, *, regions: Sequence[str], roles: Se
         ]
     inspection = _Inspection(connection, settings)
     async with connection:
-        checks = [Check(area=AREA, what="connection", severity=Severity.ok, found=version_of(connection))]
-        checks += look_at_version(AREA, version_of(connection)) + look_at_kind(AREA, settings.urls)
+        version = version_of(connection)
+        checks = [Check(area=AREA, what="connection", severity=Severity.ok, found=version)]
+        checks += look_at_version(AREA, version) + look_at_kind(AREA, settings.urls)
         checks += await _look_at_hosts(settings)
         things = topology(regions, events_kept=settings.events_kept)
         if roles:

@@ -13,8 +13,8 @@ LOGS = HOME / "logs"
 CONTROL_GROUP = "eureka-drain-cluster"
 HUB_ADDRESS = "10.90.0.1"
 """Of the control plane; whoever is in its network reaches nodes, pods and Services."""
-INFRA, SHOP = "infra", "shop"
-"""The namespaces of the servers, and of the services that are ended."""
+INFRA, SHOP, PRODUCT = "infra", "shop", "eureka-drain"
+"""The namespaces of the servers, of the services that are ended, and of what is tried."""
 POD_NETWORK, SERVICE_NETWORK, DNS_ADDRESS = "10.91.0.0/16", "10.96.0.0/16", "10.96.0.10"
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.cluster.home import PRODUCT
 from tests.cluster.real_cluster import RealCluster
 from tests.stack.processes import ProcessError
 from tests.stack.registry_client import UNREACHABLE, RegistryClient
@@ -89,6 +90,11 @@ class Scene:
         words = ("-n", namespace, "rollout", "status", what, f"--timeout={READY_TIMEOUT}s")
         await self.kubectl(*words, timeout=READY_TIMEOUT + 10)
 
+    async def product_rolled_out(self) -> None:
+        """Wait until every role of the product is."""
+        for role in ("topology", "watch", "work", "ops"):
+            await self.rolled_out(PRODUCT, f"deployment/eureka-drain-{role}")
+
     async def pods(self, namespace: str, app: str = "") -> list[Object]:
         """Return the pods of an app, those that terminate included."""
         words = ("-n", namespace, "get", "pods", "-o", "json", *([f"--selector=app={app}"] if app else []))
@@ -159,7 +165,7 @@ class Scene:
 
     async def drains(self, since: str = "15m") -> list[Object]:
         """Return what `eureka-drain drains` says, from inside."""
-        words = ("-n", "eureka-drain", "exec", "deployment/eureka-drain-ops", "--", "eureka-drain", "drains")
+        words = ("-n", PRODUCT, "exec", "deployment/eureka-drain-ops", "--", "eureka-drain", "drains")
         lines = await self.kubectl(*words, "--since", since, "-o", "json")
         return [json.loads(line) for line in lines.splitlines()]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.conftest import follow
-from tests.cluster.home import SHOP
+from tests.cluster.home import PRODUCT, SHOP
 from tests.cluster.scene import Scene, app_of, is_living
 from tests.install.desk import Desk
 
@@ -20,7 +20,7 @@ async def test_what_is_installed_finds_nothing_wrong_with_itself(installed: Desk
 
 async def test_its_replicas_are_on_both_nodes(scene: Scene, installed: Desk) -> None:
     nodes: dict[str, set[str]] = {}
-    for pod in await scene.pods("eureka-drain"):
+    for pod in await scene.pods(PRODUCT):
         if is_living(pod):
             role = pod["metadata"]["labels"]["app.kubernetes.io/component"]
             nodes.setdefault(role, set()).add(pod["spec"]["nodeName"])

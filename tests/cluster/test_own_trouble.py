@@ -8,12 +8,11 @@ import time
 import pytest
 
 from tests.cluster.ending import Table, all_begin_to_end, ending, living
-from tests.cluster.home import INFRA, SHOP
+from tests.cluster.home import INFRA, PRODUCT, SHOP
 from tests.cluster.scene import Scene
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
-PRODUCT = "eureka-drain"
 COMMANDS = "drain.commands.eu"
 
 
@@ -23,8 +22,7 @@ async def test_a_rollout_that_meets_a_rollout_of_ours_misses_nobody(shop: Scene,
         await shop.kubectl("-n", SHOP, "rollout", "restart", "deployment/orders")
         await shop.kubectl("-n", PRODUCT, "rollout", "restart", "deployment")
         watched.since = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
-        for role in ("topology", "watch", "work", "ops"):
-            await shop.rolled_out(PRODUCT, f"deployment/eureka-drain-{role}")
+        await shop.product_rolled_out()
     await shop.rolled_out(SHOP, "deployment/orders")
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.cluster.ending import Table, address_of, ending, is_of, living, node_of
-from tests.cluster.home import SHOP
+from tests.cluster.home import PRODUCT, SHOP
 from tests.cluster.scene import Scene, app_of, is_living
 from tests.stack.waiting import until
 
@@ -64,9 +64,7 @@ async def test_what_crashes_and_starts_again_is_no_drain(shop: Scene) -> None:
 
 async def test_what_a_stopped_kubelet_cannot_end_is_out_all_the_same(shop: Scene, table: Table) -> None:
     # Not on the node by which `ops` is asked: exec needs its kubelet.
-    [asked] = [
-        one["spec"]["nodeName"] for one in await shop.pods("eureka-drain") if is_of(one, "ops") and is_living(one)
-    ]
+    [asked] = [one["spec"]["nodeName"] for one in await shop.pods(PRODUCT) if is_of(one, "ops") and is_living(one)]
     [first, *_] = [one for one in await living(shop, "orders") if one["spec"]["nodeName"] != asked]
     node = node_of(shop, first)
     name = first["metadata"]["name"]
