@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -122,6 +123,11 @@ class Progress:
     found_all: bool = False
     """Nothing more of the pod's can appear."""
     targets: tuple[Target, ...] = ()
+
+    def with_targets(self, targets: Sequence[Target]) -> Progress:
+        """Return what goes on with these targets, due at the first of their times, or at the next look."""
+        looks = () if self.found_all else (self.due_at,)
+        return replace(self, targets=tuple(targets), due_at=min((*looks, *(target.due_at for target in targets))))
 
 
 def new_progress(now: datetime) -> Progress:

@@ -13,6 +13,7 @@ from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.events import FINAL, Event, LogEntry, Outcome, PodGoneEvent, TakeoverEvent
 from controller.domain.held_instances import HeldInstance, InstanceKey
 from controller.domain.instances import Instance
+from controller.domain.ownership import END_TOLERANCE
 from controller.domain.pods import LivingPod, Pod, living_of
 from controller.domain.reason import ReasonCode
 
@@ -40,6 +41,8 @@ class Ledger:
         self._cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
         self._ended: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
+        self._refused: BoundedMap[InstanceKey, None] = BoundedMap(limit)
+        """What was left alone and has stayed as it was."""
         self._cleared: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """When a drain ended with nothing of it left on the id."""
         self._going: BoundedMap[str, tuple[Cause, datetime]] = BoundedMap(limit)
@@ -110,10 +113,10 @@ class Ledger:
         ended = self._ended.get(key)
         if key in self._held or (ended is not None and ended >= event.at):
             return None
-        if event.reason is not None and event.reason.code is ReasonCode.already_out:
-            return None  # whoever had taken it out holds it
         self._ended.pop(key, None)  # its pod had registered it anew
         self._cleared.pop(key, None)
+        if event.reason is not None and event.reason.code is ReasonCode.already_out:
+            return None  # whoever had taken it out holds it
         held = HeldInstance(
             drain_id=event.drain_id,
             region=event.region,
@@ -140,6 +143,10 @@ class Ledger:
             del self._held[key]
             self._forget(held)
         self._ended[key] = event.at
+        if event.outcome is Outcome.refused:
+            self._refused[key] = None
+        else:
+            self._refused.pop(key, None)
         if event.outcome in CLEARED:
             self._cleared[key] = event.at
         self._ended_drains[key[0]] = None
@@ -191,9 +198,15 @@ class Ledger:
         there = self._at(("instance", region, app, instance_id))
         return any(held.drain_id != drain_id and held.out_at > since for held in there)
 
-    def ended_at(self, key: InstanceKey) -> datetime | None:
-        """Return when this instance's drain ended; None while it goes on, also once more."""
-        return self._ended.get(key)
+    def is_registered_since_end(self, key: InstanceKey, registered_at: datetime) -> bool:
+        """Return whether this instance's drain has ended, and its pod has registered it anew after that.
+
+        A process registers anew at the very moment at which its instance is deleted or given back, by a clock that is
+        read to whole seconds. What was refused is there all the time.
+        """
+        ended_at = self._ended.get(key)
+        tolerance = timedelta(0) if key in self._refused else END_TOLERANCE
+        return ended_at is not None and registered_at > ended_at - tolerance
 
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""

@@ -23,6 +23,13 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proceed:
+    """Send ``item`` (with its new progress) straight to its region's queue, then acknowledge: it is written down."""
+
+    item: WorkItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """Put ``item`` among the dead letters of its region, then acknowledge."""
 
@@ -30,6 +37,6 @@ class DeadLetter:
     reason: Reason
 
 
-HandlerResult = Ack | Delay | DeadLetter
+HandlerResult = Ack | Delay | Proceed | DeadLetter
 HandlerResults = tuple[HandlerResult, ...]
 """A pod may own several instances: one may be given up while the others go on."""

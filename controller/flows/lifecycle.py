@@ -11,7 +11,7 @@ in memory between two steps: whatever a later step needs travels in the command'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -19,8 +19,9 @@ from typing import assert_never
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
 from controller.domain.events import Outcome, make_event
-from controller.domain.instances import Readings, is_out_at_every_node, present, trouble_of
+from controller.domain.instances import Instance, Readings, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
+from controller.domain.ownership import names_the_pod
 from controller.domain.reason import Reason
 from controller.domain.stage_decisions import (
     Conclude,
@@ -45,7 +46,7 @@ from controller.domain.stages import (
 )
 from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
 from controller.flows.instance_access import InstanceAccess
 from controller.flows.ports import Clock
 from controller.flows.step_result import StepResult, event_of
@@ -86,18 +87,20 @@ class DrainLifecycle:
             found = await self._finder.find(command, annotations, redelivered=redelivered)
         except RegistryError as error:
             return await self._retry_find(command, progress, error.reason)
+        noted = {(target.app, target.id) for target in progress.targets}
         command = replace(command, progress=found.progress)
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
         targets = [replace(one, may_have_override=True).written(now) if redelivered else one for one in found.targets]
-        steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
+        steps = await asyncio.gather(
+            *(self.step(command, annotations, one, is_noted=(one.app, one.id) in noted) for one in targets)
+        )
         if redelivered:
             steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
         # What is left alone is written down last: that must not hold up what callers still use.
         for rejected in found.rejected:
             outcome = Outcome.superseded if rejected.is_taken_over else Outcome.refused
-            app, instance_id = rejected.instance.app, rejected.instance.id
-            await self.conclude(command, outcome, rejected.reason, app=app, instance_id=instance_id)
+            await self.conclude(command, outcome, rejected.reason, at=rejected.instance)
         return await self._record(command, steps)
 
     # Find.
@@ -118,8 +121,10 @@ class DrainLifecycle:
 
     # Observe, decide, perform.
 
-    async def step(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> StepResult:
-        """Take one instance through its stage: look at every node, and do what the stage decides."""
+    async def step(
+        self, command: DrainCommand, annotations: PodAnnotations, target: Target, *, is_noted: bool
+    ) -> StepResult:
+        """Take one instance through its stage. ``is_noted``: the command brought it, and brings it again."""
         if target.due_at > self._clock() + EARLY_TOLERANCE:
             return StepResult(onward=target)
         urgent = target.stage is Stage.take_out
@@ -130,6 +135,9 @@ class DrainLifecycle:
             if isinstance(decision, TakeOut) and urgent:
                 objection = await self._access.objection(command, target, seen.readings, seen.now)
                 decision = objection or decision
+            if isinstance(decision, TakeOut) and not is_noted and not names_the_pod(target.id, command.pod):
+                # A successor may hold the id at any moment, and would not be found by its pod after a crash.
+                return StepResult(onward=seen.target, at_once=True)
             seen, refused = await self._perform(seen, decision)
         if urgent:
             await self._access.wait_until_idle()
@@ -236,24 +244,26 @@ class DrainLifecycle:
         report = Report(outcome=Outcome.retrying, reason=reason, safe_at=safe_at)
         return StepResult(onward=later, event=event_of(seen, report) if reason != target.trouble else None)
 
-    async def _record(self, command: DrainCommand, steps: Iterable[StepResult]) -> HandlerResults:
+    async def _record(self, command: DrainCommand, steps: Sequence[StepResult]) -> HandlerResults:
         """Write every event, then say how the command goes on."""
+        assert command.progress is not None
         results: list[HandlerResult] = []
         onward: list[Target] = []
         for step in steps:
             if step.event is not None:
                 await self._log.record(step.event)
             if step.given_up is not None and step.onward is not None:
-                results.append(DeadLetter(item=_with_targets(command, [step.onward]), reason=step.given_up))
+                given_up = replace(command, progress=command.progress.with_targets([step.onward]))
+                results.append(DeadLetter(item=given_up, reason=step.given_up))
             elif step.onward is not None:
                 onward.append(step.onward)
         if any(target.trouble for target in onward):
             self._log.count_retry(command.region)
-        assert command.progress is not None
         if onward or not command.progress.found_all:
-            later = _with_targets(command, onward)
-            assert later.progress is not None
-            results.append(Delay(item=later, after=max(later.progress.due_at - self._clock(), timedelta(0))))
+            progress = command.progress.with_targets(onward)
+            later, due_in = replace(command, progress=progress), max(progress.due_at - self._clock(), timedelta(0))
+            at_once = any(step.at_once for step in steps)
+            results.append(Proceed(item=later) if at_once else Delay(item=later, after=due_in))
         return tuple(results) or (Ack(),)
 
     async def conclude(
@@ -262,12 +272,12 @@ class DrainLifecycle:
         outcome: Outcome,
         reason: Reason,
         *,
-        app: str = "",
-        instance_id: str = "",
+        at: Instance | None = None,
         attempt: int = 1,
     ) -> HandlerResults:
         """Record what became of a command as a whole, or of an instance that is left alone."""
         now = self._clock()
+        app, instance_id = (at.app, at.id) if at else ("", "")
         event = make_event(command, outcome, now, reason=reason, app=app, instance_id=instance_id, attempt=attempt)
         await self._log.record(event)
         return (Ack(),)
@@ -282,10 +292,3 @@ def _proof(seen: Observation, decision: StageDecision) -> StageDecision:
     report = report_back_in_service(seen)
     assert report.reason is not None
     return Obstructed(reason=report.reason, safe_at=report.safe_at)
-
-
-def _with_targets(command: DrainCommand, targets: list[Target]) -> DrainCommand:
-    assert command.progress is not None
-    looks = () if command.progress.found_all else (command.progress.due_at,)
-    due_at = min((*looks, *(target.due_at for target in targets)))
-    return replace(command, progress=replace(command.progress, targets=tuple(targets), due_at=due_at))

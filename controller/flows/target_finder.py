@@ -128,12 +128,11 @@ class TargetFinder:
         new, again = [], []
         for instance in resolution.own:
             key = (instance.app, instance.id)
-            ended_at = self._log.ledger.ended_at((command.drain_id, *key))
             if key not in progress.found:
                 new.append(target_of(instance, now))
-            elif key in in_hand or ended_at is None or instance.registered_at is None:
+            elif key in in_hand or instance.registered_at is None:
                 continue
-            elif instance.registered_at > ended_at:
+            elif self._log.ledger.is_registered_since_end((command.drain_id, *key), instance.registered_at):
                 again.append(target_of(instance, now))
         return resolution, (*await self._still_open(command, new), *again)
 

@@ -20,7 +20,7 @@ from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError
 from controller.flows.drain_log import DrainLog
 from controller.flows.exclusion import Exclusion
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
 from controller.flows.lifecycle import DrainLifecycle
 from controller.flows.ports import Clock
 from controller.flows.restorer import Restorer
@@ -90,7 +90,7 @@ class Worker:
     def _numbered(self, result: HandlerResult, step: int) -> HandlerResult:
         now = self._clock()
         match result:
-            case Delay(item=item):
+            case Delay(item=item) | Proceed(item=item):
                 progress = replace(item.progress or new_progress(now), step=step)
                 return replace(result, item=replace(item, progress=progress))
             case DeadLetter(item=item):

@@ -23,7 +23,7 @@ from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError, MessageError, PartsMissingError
 from controller.flows.backoff import Backoff
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import BoundedChannel, ByteRoom, unread_bytes
@@ -218,6 +218,8 @@ class RegionConsumer:
                 pass
             case Delay(item=item, after=after):
                 await self._outbox.postpone(item, after)
+            case Proceed(item=item):
+                await self._outbox.proceed(item)
             case DeadLetter(item=item, reason=reason):
                 await self._outbox.dead_letter(self._region, item, reason)
             case _:

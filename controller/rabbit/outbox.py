@@ -73,6 +73,12 @@ class RabbitOutbox:
         key = delay.routing_key(seconds, item.region)
         await self._publish(exchange, key, encode_item(item), type_of(item), message_id)
 
+    async def proceed(self, item: WorkItem) -> None:
+        """Publish a work item straight to its region's queue, with what its last step has noted."""
+        step = item.progress.step if item.progress else 0
+        message_id = f"{item.drain_id}.{step}"
+        await self._publish(names.COMMANDS, item.region, encode_item(item), type_of(item), message_id)
+
     async def route(self, region: str, message: AbstractIncomingMessage) -> None:
         """Send a message on to the region's queue, as it came."""
         await self._forward(names.COMMANDS, region, message)

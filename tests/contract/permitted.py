@@ -133,6 +133,7 @@ async def work(settings: BrokerSettings, region: str) -> None:
         await handled.until("drain-1")
         await outbox.postpone(command_for(region), timedelta(seconds=1))
         await outbox.postpone(command_for(region), timedelta(hours=2))
+        await outbox.proceed(command_for(region))
         await outbox.dead_letter(region, command_for(region), a_reason("given up"))
         (other,) = [one for one in REGIONS if one != region]
         # As if they had come before the region's queue: by the alternate exchange.

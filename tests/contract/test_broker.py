@@ -123,6 +123,17 @@ async def test_progress_survives_the_delay_queues(broker: RabbitMq) -> None:
     assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
 
 
+async def test_what_proceeds_comes_straight_back_with_its_progress(broker: RabbitMq) -> None:
+    region = fresh_region()
+    command = replace(command_for(region), progress=a_progress(step=4))
+    async with an_outbox(broker, region) as outbox, a_channel(broker) as channel:
+        await outbox.proceed(command)
+        message = await next_of(channel, names.commands_queue(region))
+    assert decode_item(message.body, type_=message.type, content_type=message.content_type) == command
+    assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert message.message_id == f"{command.drain_id}.4"
+
+
 @pytest.mark.parametrize(("body", "type_", "content_type"), NOT_OURS.values(), ids=NOT_OURS)
 async def test_what_is_not_ours_is_dead_lettered_and_the_next_one_is_served(
     broker: RabbitMq, body: bytes, type_: str | None, content_type: str | None

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar, assert_never
 
 from controller.errors import BrokerError
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, Proceed
 from controller.flows.worker import Worker
 from tests.fakes.crashes import Crashed
 from tests.fakes.outbox import Delivery, FakeBroker
@@ -62,6 +62,8 @@ class FakeConsumer:
                 pass
             case Delay(item=item, after=after):
                 await self._broker.postpone(item, after)
+            case Proceed(item=item):
+                await self._broker.proceed(item)
             case DeadLetter(item=item, reason=reason):
                 await self._broker.dead_letter(item, reason)
             case _:

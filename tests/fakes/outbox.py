@@ -114,6 +114,10 @@ class FakeBroker:
 
         await self._confirm("postpone", publish, self.refusal)
 
+    async def proceed(self, item: WorkItem) -> None:
+        """Publish a work item straight to its region's queue."""
+        await self._confirm("proceed", lambda: self._put(item), self.refusal)
+
     async def dead_letter(self, item: WorkItem, reason: Reason) -> None:
         """Put an order among its region's dead letters."""
         await self._confirm("park", lambda: self.dead.append((item, reason)), self.refusal)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import dropwhile
 
-from controller.domain.commands import RestoreCommand, WorkItem
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.events import FINAL, Event, Outcome, PodGoneEvent
 from controller.domain.instances import Instance
 from controller.domain.ownership import END_TOLERANCE
@@ -94,7 +94,22 @@ class ModelChecks:
         """Whether a message need not come to its end by now."""
         if isinstance(item, RestoreCommand):
             return known_faults.RESTORE_WITHOUT_END and bool(self._broker.log_number)
-        return self._has_a_zombie(item.pod.uid)
+        return self._has_a_zombie(item.pod.uid) or self._holds_for_one_unknown(item)
+
+    def _holds_for_one_unknown(self, item: DrainCommand) -> bool:
+        """Whether a drain guards its override on an id whose last holder died without ever having said UP.
+
+        Nobody could know of that pod's end: neither the watch nor, by then, the log.
+        """
+        keys = {(target.app, target.id) for target in item.progress.targets} if item.progress else set()
+        holders = [one for one in self._cluster.members if one.process.key in keys and one.pod.uid != item.pod.uid]
+        return any(self._is_unknown_holder(one) for one in holders)
+
+    def _is_unknown_holder(self, member: Member) -> bool:
+        shown = [held for node in self._nodes if (held := node.held(*member.process.key)) is not None]
+        is_its_own = bool(shown) and all(member.process.has_registered(held) for held in shown)
+        is_dead = not member.lives and not member.known_gone
+        return is_dead and is_its_own and all(held.status == "STARTING" for held in shown)
 
     def _has_a_zombie(self, uid: str) -> bool:
         """Whether a drain goes on for as long as others heartbeat under the pod's id."""
@@ -156,7 +171,9 @@ class ModelChecks:
 
     def _is_out_rightly(self, member: Member) -> bool:
         key = member.process.key
-        return key in self._people.out or self._people.is_unclear(key) or self._stays_out_for_a_zombie(member)
+        if key in self._people.out or self._people.is_unclear(key):
+            return True
+        return self._stays_out_for_a_zombie(member) or self._is_unknown_holder(member)
 
     def _wrong_with_the_log(self) -> Iterator[str]:
         finals: defaultdict[tuple[str, str, str], dict[str, Outcome]] = defaultdict(dict)

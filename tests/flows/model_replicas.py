@@ -22,7 +22,7 @@ from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.watch_position import Position
 from controller.errors import BrokerError
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, Proceed
 from controller.flows.priority import PriorityGate
 from controller.flows.worker import Worker
 from controller.flows.worker_policy import WorkerPolicy
@@ -96,6 +96,9 @@ class Hands:
 
     async def postpone(self, item: WorkItem, after: timedelta) -> None:
         await self._do("postpone", self._broker.postpone(item, after))
+
+    async def proceed(self, item: WorkItem) -> None:
+        await self._do("proceed", self._broker.proceed(item))
 
     async def dead_letter(self, item: WorkItem, reason: Reason) -> None:
         await self._do("park", self._broker.dead_letter(item, reason))
@@ -309,6 +312,8 @@ async def _perform(verdict: HandlerResult, hands: Hands) -> None:
             pass
         case Delay(item=item, after=after):
             await hands.postpone(item, after)
+        case Proceed(item=item):
+            await hands.proceed(item)
         case DeadLetter(item=item, reason=reason):
             await hands.dead_letter(item, reason)
         case _:

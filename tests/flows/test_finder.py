@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
-from tests.flows.world import APP, ID, World
+from tests.flows.world import APP, ID, REPLICATED, World
 from tests.unit.building import NOON, POD_IP, a_command, a_living_pod, a_pod, at, terminating
 
 OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
@@ -88,6 +90,24 @@ async def test_a_second_registration_that_the_cache_shows_later_is_out_too() -> 
         await world.until(Outcome.out_of_service, count=2)
         assert elapsed() < 60
         assert world.everywhere("ORDERS-ADMIN", "orders-0:admin:8081") == OUT
+
+
+@in_virtual_time
+async def test_what_registers_anew_as_its_drain_ends_is_out_again() -> None:
+    async with World() as world:
+        for node in world.nodes:
+            node.clock_error = timedelta(seconds=-2)
+        first = await world.process()
+        command = a_command(end_at=at(130))
+        await world.send(command)
+        await world.until(Outcome.out_of_service)
+        await first.shutdown()
+        await asyncio.sleep(REPLICATED)
+        await world.broker.record(replace(world.an_event(command, Outcome.restored), app=APP, instance_id=ID))
+        await world.process()
+        await world.until(Outcome.out_of_service, count=2)
+        assert elapsed() < 60
+        assert world.everywhere() == OUT
 
 
 @in_virtual_time

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -87,6 +88,20 @@ async def test_an_id_that_names_no_pod_is_handed_over_after_a_crash_too() -> Non
         old = await model.cluster.appear(Kind.fixed_id)
         await model.wait(10)
         model.workers[0].fate.doom_at("before postpone")
+        await model.cluster.terminate(old, grace=30, lasts=0, ending=Ending.silent)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=0)
+        await model.settle()
+
+
+@pytest.mark.parametrize("point", ["after take_out at http://eureka-1:8761/eureka", "before record"])
+@in_virtual_time
+async def test_an_id_that_names_no_pod_is_given_back_after_a_crash_at_its_write(point: str) -> None:
+    async with Model(nodes=2) as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        for node in model.nodes:
+            node.cache_age = timedelta(0)  # the successor is in the index by the time of the second handling
+        await model.wait(40)
+        model.workers[0].fate.doom_at(point)
         await model.cluster.terminate(old, grace=30, lasts=0, ending=Ending.silent)
         await model.cluster.appear(Kind.fixed_id, registers=1, ready=0)
         await model.settle()

@@ -117,6 +117,29 @@ def test_what_was_out_before_the_drain_is_not_ours_to_give_back() -> None:
     assert not ledger_of(before).holds("eu", KEY[1], KEY[2])
 
 
+def test_a_drain_goes_on_if_its_instance_is_back_under_a_persons_override() -> None:
+    before = replace(an_event(Outcome.out_of_service, 20), reason=a_reason("by a person", ReasonCode.already_out))
+    ledger = ledger_of(an_event(Outcome.superseded, 10), before)
+    assert not ledger.has_ended(KEY, at(0))
+    assert not ledger.is_registered_since_end(KEY, at(60))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "registered", "anew"),
+    [
+        (Outcome.restored, 9, True),
+        (Outcome.superseded, 9, True),
+        (Outcome.restored, 6, False),
+        (Outcome.refused, 9, False),
+        (Outcome.refused, 11, True),
+    ],
+)
+def test_what_its_pod_registers_as_its_drain_ends_is_registered_anew(
+    outcome: Outcome, registered: float, anew: bool
+) -> None:
+    assert ledger_of(an_event(outcome, 10)).is_registered_since_end(KEY, at(registered)) is anew
+
+
 def test_a_registration_is_a_going_pods_if_it_was_made_before_that_went() -> None:
     ledger = ledger_of(an_event(Outcome.requested, 50))
     assert ledger.is_of_a_going_pod(an_instance(registered_at=at(40)))
