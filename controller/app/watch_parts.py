@@ -36,7 +36,7 @@ class WatchParts:
     """Reads the event log."""
     resender: Resender
     gone: GoneRecorder
-    """Writes once more what a log held that is no more."""
+    """Writes once more what a log held that is no more, and what no log has."""
     ends: EndPublisher
     positions: Positions
     """Reads the stream of positions."""
@@ -52,6 +52,7 @@ class WatchParts:
             tasks.create_task(self.restore_dispatcher.run(), name="restores")
             tasks.create_task(self.resender.run(), name="resend")
             tasks.create_task(self.ends.run(), name="ends")
+            tasks.create_task(self.gone.run(self.watch.sees_everything), name="missing pods")
             tasks.create_task(self.resume.run(), name="resume")
             if self.pod_events is not None:
                 tasks.create_task(self._run_pod_events(self.pod_events), name="pod events")
@@ -90,7 +91,10 @@ def build_watch(
     restore_dispatcher = RestoreDispatcher(
         cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox
     )
-    gone = GoneRecorder(tracker=tracker, routing=routing, publisher=publisher, clock=clock)
+    scopes = [feed.scope for feed in feeds]
+    gone = GoneRecorder(
+        tracker=tracker, routing=routing, scopes=scopes, ledger=ledger, log=log, publisher=publisher, clock=clock
+    )
     ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
     positions = Positions(cluster=routing.cluster, follower=positions_log, outbox=outbox, clock=clock)
     listeners = (dispatcher, restore_dispatcher, gone, ends)
@@ -99,7 +103,7 @@ def build_watch(
     if event_recorder is not None:
         pod_events = PodEvents(
             cluster=routing.cluster,
-            scopes=[feed.scope for feed in feeds],
+            scopes=scopes,
             event_recorder=event_recorder,
             is_there=tracker.has,
             clock=clock,

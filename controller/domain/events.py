@@ -176,7 +176,7 @@ def make_event(
         requested_at=command.requested_at,
         requested_why=command.requested_why,
         facts=pod if begins else None,
-        end_at=command.end_at if begins else None,
+        end_at=command.end_at if begins or outcome is Outcome.out_of_service else None,
         dirty_at=dirty_at,
     )
 
@@ -237,6 +237,20 @@ def make_gone_event(command: DrainCommand, gone_at: datetime, at: datetime, *, p
         uid=command.pod.uid,
         gone_at=gone_at,
         proved=proved,
+    )
+
+
+def make_missing_event(held: HeldInstance, cluster: str, at: datetime) -> PodGoneEvent:
+    """Compose the same of a drained pod that is not there, and whose end nobody has recorded: it had its deadline."""
+    gone_at = min(held.end_at or at, at)
+    return PodGoneEvent(
+        event_id=event_id(held.drain_id, "", "", "gone", f"{gone_at.isoformat()} missing"),
+        drain_id=held.drain_id,
+        at=at,
+        cluster=cluster,
+        region=held.region,
+        uid=held.uid,
+        gone_at=gone_at,
     )
 
 

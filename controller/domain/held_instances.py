@@ -28,6 +28,8 @@ class HeldInstance:
     """When the drained pod began to go."""
     out_at: datetime
     """When OUT_OF_SERVICE was proved."""
+    end_at: datetime | None = None
+    """When the drained pod is over at the latest, as far as was known then."""
     dirty_at: datetime | None = None
     """The drained registration's ``lastDirtyTimestamp``: a copy of it has the same."""
 

@@ -129,6 +129,7 @@ class Ledger:
             ip=event.ip,
             since_at=event.since_at or event.at,
             out_at=event.at,
+            end_at=event.end_at,
             dirty_at=event.dirty_at,
         )
         for oldest in self._held.put(key, held):
@@ -215,6 +216,14 @@ class Ledger:
     def is_cleared(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then, and left no override on the id."""
         return key in self._cleared and self._cleared[key] >= since
+
+    def held_of_unknown_end(self, before: datetime) -> list[HeldInstance]:
+        """Return what is held of pods that began to go before then, and whose end the log does not have.
+
+        What a person asks for goes on while its pod lives, watched or not.
+        """
+        held = (one for one in self._held.values() if one.since_at < before and one.cause is not Cause.asked)
+        return [one for one in held if one.uid not in self._gone]
 
     def gone(self, uid: str) -> PodGoneEvent | None:
         """Return what is known of this pod's end; None while it may run."""

@@ -66,6 +66,7 @@ class Watch:
         self._listeners = tuple(listeners)
         self._clock = clock
         self._listed: set[int] = set()
+        self._contacts = tuple(WatchContact() for _ in feeds)
         self.all_listed = asyncio.Event()
         """Set once every feed has given its first list: only then is it known which pods are there."""
 
@@ -73,6 +74,11 @@ class Watch:
     def ready(self) -> bool:
         """True once every feed has given its first list."""
         return len(self._listed) == len(self.feeds)
+
+    def sees_everything(self) -> bool:
+        """Return whether every feed answers: what is not there now has gone."""
+        now = self._clock()
+        return self.ready and all(contact.is_kept(now) for contact in self._contacts)
 
     async def run(self) -> None:
         """Follow every feed, for ever."""
@@ -84,7 +90,7 @@ class Watch:
                 tasks.create_task(self._follow_nodes(self._nodes), name="nodes")
 
     async def _follow(self, number: int, feed: PodFeed) -> None:
-        contact = WatchContact()
+        contact = self._contacts[number]
         async for sighting in feed.follow():
             now = self._clock()
             if isinstance(sighting, Listed):

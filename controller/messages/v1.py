@@ -153,6 +153,7 @@ class HeldInstanceV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: Short
     since_at: Time
     out_at: Time
+    end_at: Time | None = None
     dirty_at: Time | None = None
 
 
