@@ -29,7 +29,7 @@ MAX_AGE = timedelta(hours=1)
 ROUND_INTERVAL = 60.0
 """Seconds between two looks for drained pods that are not there."""
 MISSING_AFTER = timedelta(minutes=5)
-"""How long ago a pod must have begun to go that is called missing: an API server may lag, another watch see it first."""
+"""How long ago a pod must have begun to go that is called missing: this watch's API server may lag behind another's."""
 
 
 class GoneRecorder:
