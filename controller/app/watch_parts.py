@@ -13,6 +13,7 @@ from controller.domain.tracking import Tracker
 from controller.flows.dispatcher import Dispatcher
 from controller.flows.end_publisher import EndPublisher
 from controller.flows.gone_recorder import GoneRecorder
+from controller.flows.missing_pods import MissingPods
 from controller.flows.pod_events import PodEvents
 from controller.flows.ports import Clock, EventLog, EventRecorder, NodeFeed, Observer, Outbox, PodFeed
 from controller.flows.positions import Positions
@@ -36,7 +37,8 @@ class WatchParts:
     """Reads the event log."""
     resender: Resender
     gone: GoneRecorder
-    """Writes once more what a log held that is no more, and what no log has."""
+    """Writes once more what a log held that is no more."""
+    missing: MissingPods
     ends: EndPublisher
     positions: Positions
     """Reads the stream of positions."""
@@ -52,7 +54,7 @@ class WatchParts:
             tasks.create_task(self.restore_dispatcher.run(), name="restores")
             tasks.create_task(self.resender.run(), name="resend")
             tasks.create_task(self.ends.run(), name="ends")
-            tasks.create_task(self.gone.run(self.watch.sees_everything), name="missing pods")
+            tasks.create_task(self.missing.run(), name="missing pods")
             tasks.create_task(self.resume.run(), name="resume")
             if self.pod_events is not None:
                 tasks.create_task(self._run_pod_events(self.pod_events), name="pod events")
@@ -91,10 +93,7 @@ def build_watch(
     restore_dispatcher = RestoreDispatcher(
         cluster=routing.cluster, tracker=tracker, ledger=ledger, log=log, outbox=outbox
     )
-    scopes = [feed.scope for feed in feeds]
-    gone = GoneRecorder(
-        tracker=tracker, routing=routing, scopes=scopes, ledger=ledger, log=log, publisher=publisher, clock=clock
-    )
+    gone = GoneRecorder(tracker=tracker, routing=routing, publisher=publisher, clock=clock)
     ends = EndPublisher(routing=routing, outbox=outbox, priority=priority, clock=clock)
     positions = Positions(cluster=routing.cluster, follower=positions_log, outbox=outbox, clock=clock)
     listeners = (dispatcher, restore_dispatcher, gone, ends)
@@ -103,7 +102,7 @@ def build_watch(
     if event_recorder is not None:
         pod_events = PodEvents(
             cluster=routing.cluster,
-            scopes=scopes,
+            scopes=[feed.scope for feed in feeds],
             event_recorder=event_recorder,
             is_there=tracker.has,
             clock=clock,
@@ -115,6 +114,7 @@ def build_watch(
         restore_dispatcher=restore_dispatcher,
         resender=resender,
         gone=gone,
+        missing=MissingPods(watch=watch, tracker=tracker, ledger=ledger, publisher=publisher, clock=clock),
         ends=ends,
         positions=positions,
         resume=Resume(watch=watch, positions=positions, resender=resender),

@@ -38,7 +38,7 @@ class Ledger:
 
     def __init__(self, cluster: str = "", *, limit: int = MAX_ENTRIES) -> None:
         """``limit``: how many of each kind are kept."""
-        self._cluster = cluster
+        self.cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
         self._ended: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         self._refused: BoundedMap[InstanceKey, None] = BoundedMap(limit)
@@ -63,7 +63,7 @@ class Ledger:
 
     def apply(self, entry: LogEntry) -> HeldInstance | None:
         """Take the next entry of the log; return the instance that is held from now on, if there is one."""
-        if self._cluster and entry.cluster != self._cluster:
+        if self.cluster and entry.cluster != self.cluster:
             return None
         match entry:
             case Event():

@@ -75,10 +75,11 @@ class Watch:
         """True once every feed has given its first list."""
         return len(self._listed) == len(self.feeds)
 
-    def sees_everything(self) -> bool:
-        """Return whether every feed answers: what is not there now has gone."""
-        now = self._clock()
-        return self.ready and all(contact.is_kept(now) for contact in self._contacts)
+    def sees(self, namespace: str) -> bool:
+        """Return whether a namespace's pods are watched, and its feed answers: what is not there now has gone."""
+        now, pairs = self._clock(), zip(self.feeds, self._contacts, strict=True)
+        answers = {feed.scope: contact.is_kept(now) for feed, contact in pairs}
+        return self.ready and answers.get(namespace, answers.get("", False))
 
     async def run(self) -> None:
         """Follow every feed, for ever."""

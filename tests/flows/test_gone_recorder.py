@@ -6,11 +6,10 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 
-from controller.domain.causes import Cause
-from controller.domain.events import Outcome, PodGoneEvent, make_event
+from controller.domain.events import PodGoneEvent
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.watching import Watching, watching
-from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
+from tests.unit.building import POD_IP, a_pod, at, terminating
 
 GOING = terminating(a_pod())
 
@@ -63,25 +62,6 @@ async def test_a_living_pod_and_one_that_is_to_be_left_alone_have_no_end() -> No
         stage.feed.removes(terminating(a_pod("uid-3", ip="10.1.0.9", annotations={"enabled": "false"})))
         await asyncio.sleep(5)
         assert gone(stage) == []
-
-
-@in_virtual_time
-async def test_a_drained_pod_that_is_not_there_is_over_by_its_deadline() -> None:
-    async with watching("shop") as stage:
-        stage.feed.lists(a_pod("uid-2", name="orders-1", ip="10.1.0.8"))
-        held, asked = a_command(), a_command(cause=Cause.asked, drain_id="asked", pod=a_pod("uid-3"))
-        elsewhere = a_command(drain_id="elsewhere", pod=a_pod("uid-4", namespace="other"))
-        there = a_command(drain_id="there", pod=a_pod("uid-2", name="orders-1", ip="10.1.0.8"))
-        for command in (held, asked, elsewhere, there):
-            await stage.broker.record(make_event(command, Outcome.out_of_service, at(3), target=a_target()))
-        await asyncio.sleep(4 * 60)
-        assert gone(stage) == []
-        await asyncio.sleep(2 * 60)
-        assert gone(stage) == [], "the API server says nothing: who knows what is there"
-        for _ in range(14):
-            stage.feed.stays_silent()
-            await asyncio.sleep(10)
-        assert gone(stage) == [("uid-1", held.end_at, False)]
 
 
 @in_virtual_time
