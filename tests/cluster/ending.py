@@ -32,9 +32,9 @@ class Table:
 
     def __str__(self) -> str:
         head = "| how | pods that ended | all out after | pods that lived on | of them ever out |"
-        rolled = "| rolled out | times | pods that ended | calls | lost | verdicts |"
+        rolled = "| rolled out | times | pods that ended | calls | lost | each time | one took | verdicts |"
         ends = [head, "|---|---|---|---|---|", *self.lines]
-        return "\n".join([*ends, "", rolled, "|---|---|---|---|---|---|", *self.rollouts])
+        return "\n".join([*ends, "", rolled, "|---|---|---|---|---|---|---|---|", *self.rollouts])
 
 
 async def living(scene: Scene, app: str = "") -> list[Object]:

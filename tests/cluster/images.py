@@ -32,7 +32,8 @@ PRODUCT_IMAGE = "registry.example/eureka-drain:0.1.0"
 RABBITMQ_IMAGE = "docker.io/library/rabbitmq:4.0.5"
 EUREKA_IMAGE = "docker.io/steeltoeoss/eureka-server:4.1.1"
 _BASE = "cluster.test/base:1"
-_JRE = "cluster.test/jre:1"
+_JRE = "cluster.test/jre:2"
+"""With curl, as whoever copies the hook needs it in every image."""
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _RUNTIME_PACKAGES = (
     "libssl3t64 libsqlite3-0 libffi8 libreadline8t64 libbz2-1.0 liblzma5 zlib1g libncursesw6 libuuid1 libexpat1"
@@ -76,7 +77,7 @@ class Images:
         (self._context / "defaults.conf").write_text("loopback_users.guest = false\nlog.console = true\n")
         (self._context / "application.properties").write_text(STOCK_IMAGE_SETTINGS)
         made = [self._build(RABBITMQ_IMAGE, _RABBITMQ)]
-        self._build(_JRE, f"FROM {_BASE}\nRUN {_APT} openjdk-21-jre-headless >/dev/null\n", archive=False)
+        self._build(_JRE, f"FROM {_BASE}\nRUN {_APT} openjdk-21-jre-headless curl >/dev/null\n", archive=False)
         for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1"), (CALLER_IMAGE, "caller-1")):
             shutil.copy(jars / f"{jar}.jar", self._context)
             settings = "COPY application.properties /config/\n" if image == EUREKA_IMAGE else ""

@@ -1,15 +1,18 @@
-"""Rolling restarts in the real cluster, as their callers see them: with the window from the policy, and without it.
+"""Rolling restarts in the real cluster, as their callers see them, in four ways.
 
-A stock Spring Cloud LoadBalancer client in a pod calls each service 50 times a second. ROLLOUTS says how many restarts.
+A Spring Cloud LoadBalancer client in a pod calls each service 50 times a second. ROLLOUTS says how many restarts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import statistics
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,11 +28,75 @@ from tests.stack.waiting import until
 
 ROLLOUTS = int(os.environ.get("ROLLOUTS", "5"))
 pytestmark = pytest.mark.timeout(600 + 600 * ROLLOUTS)
-WITH_WINDOW, BARE = "windowed", "bare"
 REPLICAS = 3
-TITLES = {WITH_WINDOW: "with the window of `drain-window`", BARE: "without any hook"}
+PER_SECOND = 50
+QUICK_SECONDS = 5
+QUICK_WINDOW_SECONDS = 45
+"""The servers' cache 30 s + fetch 5 s + load balancer 5 s = 40 s, and some for timers that wait for a processor."""
 POLICY = ROOT / "manifests" / "components" / "drain-window"
 GONE_TIMEOUT = 300
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is set differently from a stock service and its stock caller."""
+
+    name: str
+    """Of the namespace, the Deployment and the app."""
+    title: str
+    drained: bool = True
+    window: str = ""
+    """The value of the namespace's annotation; empty: the policy's own."""
+    has_policy: bool = False
+    copies_hook: bool = False
+    quick_caller: bool = False
+
+    @property
+    def manifest(self) -> str:
+        """The service and its caller."""
+        text = (Path(__file__).parent / "shop" / "rolling.yaml").read_text()
+        hook = f'[sh, -c, "curl -sX PUT {FIRST_NODE}/apps/{self.name.upper()}/$HOSTNAME:{self.name}/{OUT}; sleep 30"]'
+        for field_, value in {
+            "IS_DRAINED": str(self.drained).lower(),
+            "GRACE_SECONDS": "60" if self.copies_hook else "30",
+            "LIFECYCLE": f"{{preStop: {{exec: {{command: {hook}}}}}}}" if self.copies_hook else "null",
+            "FETCH_SECONDS": str(QUICK_SECONDS if self.quick_caller else 30),
+            "CACHE_SECONDS": str(QUICK_SECONDS if self.quick_caller else 35),
+            "SERVICE_IMAGE": SERVICE_IMAGE,
+            "CALLER_IMAGE": CALLER_IMAGE,
+            "ROLLED": self.name,
+        }.items():
+            text = text.replace(field_, value)
+        return text
+
+
+FIRST_NODE, OUT = "http://eureka-0.eureka.infra:8761/eureka", "status?value=OUT_OF_SERVICE"
+BARE = Way("bare", "without any hook")
+COPIED = Way("copied", "with the copied hook, without eureka-drain", drained=False, copies_hook=True)
+WINDOWED = Way("windowed", "with the window of `drain-window`", has_policy=True)
+QUICK = Way(
+    "quick",
+    f"with a window of {QUICK_WINDOW_SECONDS} s, for callers that fetch and forget each {QUICK_SECONDS} s",
+    has_policy=True,
+    window=f"{QUICK_WINDOW_SECONDS}s",
+    quick_caller=True,
+)
+WAYS = (BARE, COPIED, WINDOWED, QUICK)
+
+
+@dataclass
+class Rollout:
+    """One restart of a service."""
+
+    seconds: float
+    """From the request until the last old pod was gone."""
+    old: list[Object]
+    """The pods that it has ended."""
+    calls: list[Call]
+
+    @property
+    def lost(self) -> int:
+        return sum(1 for one in self.calls if one.lost)
 
 
 @dataclass
@@ -37,12 +104,22 @@ class Service:
     """One service with its caller, in a namespace of its name."""
 
     scene: Scene
-    name: str
-    old: list[Object] = field(default_factory=list)
-    """The pods that rollouts have ended."""
-    calls: list[Call] = field(default_factory=list)
+    way: Way
+    rollouts: list[Rollout] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
     """By instance."""
+
+    @property
+    def name(self) -> str:
+        return self.way.name
+
+    @property
+    def old(self) -> list[Object]:
+        return [pod for one in self.rollouts for pod in one.old]
+
+    @property
+    def calls(self) -> list[Call]:
+        return [call for one in self.rollouts for call in one.calls]
 
     async def living(self) -> list[Object]:
         return [one for one in await self.scene.pods(self.name, self.name) if is_living(one)]
@@ -54,7 +131,7 @@ class Service:
         wanted = {instance_of(one, self.name) for one in await self.living()}
 
         async def is_answered_by_all() -> bool:
-            return {one.instance for one in (await self.written())[-50 * REPLICAS :] if not one.lost} == wanted
+            return {one.instance for one in (await self.written())[-PER_SECOND * REPLICAS :] if not one.lost} == wanted
 
         await until(is_answered_by_all, f"{self.name} answers with all instances", timeout=180, interval=2)
 
@@ -68,7 +145,7 @@ class Service:
 
     async def roll(self) -> None:
         """Restart it, and wait until the old pods are gone and their caller can have forgotten them."""
-        begun = len(await self.written())
+        begun, begun_at = len(await self.written()), time.monotonic()
         old = await self.living()
         await self.scene.kubectl("-n", self.name, "rollout", "restart", f"deployment/{self.name}")
         await self.scene.rolled_out(self.name, f"deployment/{self.name}")
@@ -78,12 +155,12 @@ class Service:
             return left.isdisjoint(one["metadata"]["uid"] for one in old)
 
         await until(are_gone, f"the old pods of {self.name} gone", timeout=GONE_TIMEOUT, interval=1)
+        seconds = time.monotonic() - begun_at
         await asyncio.sleep(20)
-        self.calls += (await self.written())[begun:]
-        for one in old:
+        self.rollouts.append(Rollout(seconds, old, (await self.written())[begun:]))
+        for one in old if self.way.drained else ():
             drain = await self.scene.drain_of(one["metadata"]["name"], "out_of_service", "removed", "already_gone")
             self.verdicts[instance_of(one, self.name)] = str(drain["shutdown"])
-        self.old += old
 
     @property
     def lost(self) -> Counter[str]:
@@ -93,18 +170,19 @@ class Service:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def services(shop: Scene) -> AsyncIterator[list[Service]]:
-    """Both of them, after all rollouts."""
+    """All of them, after all rollouts."""
     policy = await asyncio.to_thread((POLICY / "policy.yaml").read_text)
     await shop.apply("default", policy)
     made = []
-    for name in (WITH_WINDOW, BARE):
-        await shop.namespace(name)
-        if name == WITH_WINDOW:
-            await shop.kubectl("label", "namespace", name, "eureka.drain/window=enabled", "--overwrite")
-            await until(lambda: gives_windows(shop, WITH_WINDOW), "the policy in force", interval=0.5)
-        text = (Path(__file__).parent / "shop" / "rolling.yaml").read_text().replace("ROLLED", name)
-        await shop.apply(name, text.replace("SERVICE_IMAGE", SERVICE_IMAGE).replace("CALLER_IMAGE", CALLER_IMAGE))
-        made.append(Service(shop, name))
+    for way in WAYS:
+        await shop.namespace(way.name)
+        if way.window:
+            await shop.kubectl("annotate", "namespace", way.name, f"eureka.drain/window={way.window}", "--overwrite")
+        if way.has_policy:
+            await shop.kubectl("label", "namespace", way.name, "eureka.drain/window=enabled", "--overwrite")
+            await until(partial(gives_windows, shop, way.name), "the policy in force", interval=0.5)
+        await shop.apply(way.name, way.manifest)
+        made.append(Service(shop, way))
     for one in made:
         await shop.rolled_out(one.name, f"deployment/{one.name}")
     for _ in range(ROLLOUTS):
@@ -122,8 +200,8 @@ async def gives_windows(scene: Scene, namespace: str) -> bool:
     return "preStop" in await scene.kubectl("-n", namespace, *asked)
 
 
-def by_name(services: list[Service], name: str) -> Service:
-    [found] = [one for one in services if one.name == name]
+def of(services: list[Service], way: Way) -> Service:
+    [found] = [one for one in services if one.way is way]
     return found
 
 
@@ -132,10 +210,12 @@ def instance_of(pod: Object, app: str) -> str:
     return f"{pod['metadata']['name']}:{app}"
 
 
-async def test_with_the_window_no_call_is_lost(services: list[Service]) -> None:
-    service = by_name(services, WITH_WINDOW)
+@pytest.mark.parametrize("way", [WINDOWED, QUICK], ids=lambda way: way.name)
+async def test_with_the_window_no_call_is_lost(services: list[Service], way: Way) -> None:
+    service = of(services, way)
     assert len(service.old) == ROLLOUTS * REPLICAS
-    assert len(service.calls) > ROLLOUTS * 60 * 50
+    least = 60 if way is WINDOWED else QUICK_WINDOW_SECONDS
+    assert len(service.calls) > ROLLOUTS * least * PER_SECOND
     assert service.lost == Counter()
     assert set(service.verdicts.values()) == {"graceful"}
 
@@ -143,15 +223,17 @@ async def test_with_the_window_no_call_is_lost(services: list[Service]) -> None:
 def test_the_table_has_a_line_of_each(services: list[Service], table: Table) -> None:
     for one in services:
         verdicts = ", ".join(f"{count} {name}" for name, count in Counter(one.verdicts.values()).items())
-        how = f"{len(one.old)} | {len(one.calls):,} | {one.lost.total():,} | {verdicts.replace('_', ' ')}"
-        table.rollouts.append(f"| {TITLES[one.name]} | {ROLLOUTS} | {how} |")
-    assert len(table.rollouts) == len(TITLES)
+        lost = " ".join(str(number) for number in sorted(rollout.lost for rollout in one.rollouts))
+        took = f"{statistics.median(rollout.seconds for rollout in one.rollouts):.0f} s"
+        how = f"{len(one.old)} | {len(one.calls):,} | {one.lost.total():,} | {lost} | {took}"
+        table.rollouts.append(f"| {one.way.title} | {ROLLOUTS} | {how} | {verdicts.replace('_', ' ') or '-'} |")
+    assert len(table.rollouts) == len(WAYS)
 
 
 async def test_what_the_verdict_says_agrees_with_the_callers_pod_by_pod(services: list[Service]) -> None:
-    bare = by_name(services, BARE)
+    bare = of(services, BARE)
     assert set(bare.verdicts.values()) == {"not_graceful"}, "no hook, so SIGTERM came at once"
-    losing = {instance for service in services for instance in service.lost}
-    verdicts = {**bare.verdicts, **by_name(services, WITH_WINDOW).verdicts}
+    verdicts = {name: said for service in services for name, said in service.verdicts.items()}
+    losing = {instance for service in services if service.way.drained for instance in service.lost}
     assert {verdicts[one] for one in losing if one in verdicts} <= {"not_graceful"}
     assert losing, "without a window, callers lose something, or this test sees nothing"
