@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.manifests.applying import kubectl as run_kubectl
 from tests.manifests.applying import may
 from tests.manifests.rendering import MANIFESTS, Object, write_overlay
+from tests.manifests.topology_operator import PLURALS, topology_operator_crds
 from tests.stack.cluster import Cluster
 from tests.stack.parts import prometheus_operator_crds
 from tests.stack.prerequisites import KUBECTL, ReportProgress, require
@@ -31,9 +32,15 @@ async def kubectl(report_progress: ReportProgress) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def crds(cluster: Cluster, report_progress: ReportProgress) -> None:
-    """PodMonitor and PrometheusRule are known to the API server."""
+    """What the Prometheus operator and RabbitMQ's topology operator read is known to the API server."""
     folder = await prometheus_operator_crds(report_progress)
     await cluster.kubectl("apply", "--server-side", "-f", str(folder))
+    for one in topology_operator_crds():
+        status, _, output = await run_kubectl(cluster.kubeconfig, "apply", "--server-side", "-f", "-", reads=one)
+        assert status == 0, output
+    for plural in PLURALS.values():
+        where = f"/apis/rabbitmq.com/v1beta1/namespaces/default/{plural}"
+        await until(partial(_is_served, cluster, where), f"{plural} served")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -72,6 +79,11 @@ async def apply(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Apply]:
         await run_kubectl(cluster.kubeconfig, "delete", "--wait=false", "--ignore-not-found", "-k", str(folder))
         for one in made:
             await cluster.client.delete("namespaces", one, None)
+
+
+async def _is_served(cluster: Cluster, where: str) -> bool:
+    status, _, _ = await run_kubectl(cluster.kubeconfig, "get", "--raw", where)
+    return status == 0
 
 
 async def _is_gone(cluster: Cluster, namespace: str) -> bool:

@@ -25,6 +25,8 @@ NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
 REGION = "eureka.drain/region"
 BROKER_URL = "amqp://role:from-the-secret@rabbitmq.infra:5672/"
+CREDENTIALS = {"username": "made-up", "password": "by-the-operator"}
+"""What the topology operator puts into a user's Secret."""
 
 
 @cache
@@ -143,6 +145,10 @@ def _contents(volume: Object, objects: tuple[Object, ...]) -> Mapping[str, str]:
     if "configMap" in volume:
         data: dict[str, str] = of_kind(objects, "ConfigMap")[volume["configMap"]["name"]]["data"]
         return data
+    if "projected" in volume:
+        sources = [one["secret"] for one in volume["projected"]["sources"]]
+        [made] = [one for one in sources if "items" in one]
+        return {item["path"]: CREDENTIALS[item["key"]] for item in made["items"]}
     return {"broker__url": BROKER_URL}
 
 

@@ -43,6 +43,7 @@ def with_components(folder: Path, *names: str) -> tuple[Object, ...]:
         ("namespace", {"Namespace"}),
         ("priority", {"PriorityClass"}),
         ("prometheus", {"PodMonitor", "PrometheusRule"}),
+        ("rabbitmq-topology-operator", {"Vhost", "User", "Permission"}),
         ("tls", set()),
         ("topology-keeper", {"Deployment", "PodDisruptionBudget", "ServiceAccount"}),
     ],
