@@ -99,7 +99,7 @@ class ModelChecks:
     def _holds_for_one_unknown(self, item: DrainCommand) -> bool:
         """Whether a drain guards its override on an id whose last holder died without ever having said UP.
 
-        Nobody could know of that pod's end: neither the watch nor, by then, the log.
+        No drain is that one's: nobody could know of its pod's end, or it states another pod's uid.
         """
         keys = {(target.app, target.id) for target in item.progress.targets} if item.progress else set()
         holders = [one for one in self._cluster.members if one.process.key in keys and one.pod.uid != item.pod.uid]
@@ -108,8 +108,8 @@ class ModelChecks:
     def _is_unknown_holder(self, member: Member) -> bool:
         shown = [held for node in self._nodes if (held := node.held(*member.process.key)) is not None]
         is_its_own = bool(shown) and all(member.process.has_registered(held) for held in shown)
-        is_dead = not member.lives and not member.known_gone
-        return is_dead and is_its_own and all(held.status == "STARTING" for held in shown)
+        is_nobodys = not member.known_gone or member.stated_uid is StatedUid.another
+        return not member.lives and is_nobodys and is_its_own and all(held.status == "STARTING" for held in shown)
 
     def _has_a_zombie(self, uid: str) -> bool:
         """Whether a drain goes on for as long as others heartbeat under the pod's id."""
