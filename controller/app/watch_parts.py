@@ -114,7 +114,7 @@ def build_watch(
         restore_dispatcher=restore_dispatcher,
         resender=resender,
         gone=gone,
-        missing=MissingPods(watch=watch, tracker=tracker, ledger=ledger, publisher=publisher, clock=clock),
+        missing=MissingPods(feeds=feeds, tracker=tracker, ledger=ledger, publisher=publisher, clock=clock),
         ends=ends,
         positions=positions,
         resume=Resume(watch=watch, positions=positions, resender=resender),

@@ -1,4 +1,4 @@
-"""Commands that change nothing: drains, show, config."""
+"""Commands that change nothing: drains, rollouts, show, config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from controller.cli.call import Call, command
 from controller.cli.options import Output, OutputOption
-from controller.domain.selection import FILTERS
+from controller.domain.selection import FILTERS, ROLLOUT_FILTERS
 
 app = typer.Typer()
 
@@ -32,6 +32,22 @@ def drains(
 
     settings, selection = call.prepare(), call.selection()
     call.finish(show_drains(settings, selection, as_json=output is Output.json, follow=follow))
+
+
+ROLLOUTS_EXAMPLES = """\b
+Examples:
+  eureka-drain rollouts --app orders
+  eureka-drain rollouts --since 1d -o json | jq -r 'select(.not_graceful > 0) | .workload'
+"""
+
+
+@command(app, epilog=ROLLOUTS_EXAMPLES, filters=ROLLOUT_FILTERS, defaults={"since": "2h"})
+def rollouts(call: Call, output: OutputOption = Output.table) -> None:
+    """Show drains as rollouts: the pods of each workload's revision, and how each of them ended; the newest last."""
+    from controller.app.commands.drains import rollouts as show_rollouts
+
+    settings, selection = call.prepare(), call.selection()
+    call.finish(show_rollouts(settings, selection, as_json=output is Output.json))
 
 
 @command(app, epilog="\b\nExample:\n  eureka-drain show u4ogxdsnands54l3")

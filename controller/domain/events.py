@@ -75,7 +75,7 @@ class Event:
     facts: Pod | None = None
     """The pod as it was; with ``requested``, so that a replay knows as much as the watch did."""
     end_at: datetime | None = None
-    """The pod's deadline; as ``facts``."""
+    """The pod's deadline; with ``requested``, ``out_of_service`` and ``retrying``."""
     dirty_at: datetime | None = None
     """The registration's ``lastDirtyTimestamp``, by the client's clock; with ``out_of_service``."""
 
@@ -108,7 +108,7 @@ class PodGoneEvent:
     region: str
     uid: str
     gone_at: datetime
-    """The last moment at which it may still have run."""
+    """The last moment at which it may still have run; its deadline, where nobody has seen its end."""
     proved: bool = False
     """Its node has reported that all its containers ended; not so when it was only removed: by force, or lost."""
 
@@ -176,7 +176,7 @@ def make_event(
         requested_at=command.requested_at,
         requested_why=command.requested_why,
         facts=pod if begins else None,
-        end_at=command.end_at if begins or outcome is Outcome.out_of_service else None,
+        end_at=command.end_at if outcome in (Outcome.requested, Outcome.out_of_service, Outcome.retrying) else None,
         dirty_at=dirty_at,
     )
 
@@ -241,7 +241,10 @@ def make_gone_event(command: DrainCommand, gone_at: datetime, at: datetime, *, p
 
 
 def make_missing_event(held: HeldInstance, cluster: str, at: datetime) -> PodGoneEvent:
-    """Compose the same of a drained pod that is not there, and whose end nobody has recorded: it had its deadline."""
+    """Compose the same of a drained pod that is not there, and whose end nobody has recorded.
+
+    It had its deadline; a process that outlived it is judged as after any end that is not proved.
+    """
     gone_at = min(held.end_at or at, at)
     return PodGoneEvent(
         event_id=event_id(held.drain_id, "", "", "gone", f"{gone_at.isoformat()} missing"),

@@ -29,6 +29,9 @@ CLEARED = frozenset({Outcome.removed, Outcome.already_gone, Outcome.restored})
 WRITING = frozenset({Outcome.out_of_service, Outcome.restored})
 """Outcomes that come of a status that was set or lifted: that renews the lease, as a heartbeat does."""
 
+DELETED = frozenset({Cause.terminating, Cause.deleted})
+"""Causes after which a pod's object goes, with its process."""
+
 IndexKey = tuple[str, ...]
 """By what held instances are asked for: the kind of fact, and the fact."""
 
@@ -218,11 +221,11 @@ class Ledger:
         return key in self._cleared and self._cleared[key] >= since
 
     def held_of_unknown_end(self, before: datetime) -> list[HeldInstance]:
-        """Return what is held of pods that began to go before then, and whose end the log does not have.
+        """Return what is held of pods that were deleted before then, and whose end the log does not have.
 
-        What a person asks for goes on while its pod lives, watched or not.
+        Other causes leave their pods where they are, or say of themselves when these ended; a lost one may run on.
         """
-        held = (one for one in self._held.values() if one.since_at < before and one.cause is not Cause.asked)
+        held = (one for one in self._held.values() if one.since_at < before and one.cause in DELETED)
         return [one for one in held if one.uid not in self._gone]
 
     def gone(self, uid: str) -> PodGoneEvent | None:

@@ -152,6 +152,8 @@ FILTERS = (
     ),
 )  # fmt: skip
 """Every filter, in the order of the page's form."""
+ROLLOUT_FILTERS = tuple(one for one in FILTERS if one.name in ("app", "namespace", "region", "since", "until"))
+"""Those that choose whole rollouts: others would leave pods out of them."""
 
 
 def split(one: Filter, given: str | Sequence[str]) -> list[str]:

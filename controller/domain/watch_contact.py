@@ -19,10 +19,6 @@ class WatchContact:
         self._gap_began_at: datetime | None = None
         self._caught_up_at: datetime | None = None
 
-    def is_kept(self, now: datetime) -> bool:
-        """Return whether it has answered lately."""
-        return self.seen_until is not None and now - self.seen_until <= MAX_SILENCE
-
     def heard(self, now: datetime) -> datetime | None:
         """Note an answer. Return when the gap began, where the answer may be about something that happened in it."""
         if self.seen_until is not None and now - self.seen_until > MAX_SILENCE:

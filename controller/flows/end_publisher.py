@@ -113,6 +113,7 @@ class EndPublisher:
             uid=pod.uid,
             kind=workload.kind,
             workload=workload.name,
+            template=details.template,
             at=now,
             ended_at=ending.at if ending else None,
             end_cause=ending.end_cause if ending else EndCause.unknown,

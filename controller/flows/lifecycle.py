@@ -92,9 +92,10 @@ class DrainLifecycle:
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
         targets = [replace(one, may_have_override=True).written(now) if redelivered else one for one in found.targets]
-        steps = await asyncio.gather(
-            *(self.step(command, annotations, one, is_noted=(one.app, one.id) in noted) for one in targets)
-        )
+        if any(self._must_be_noted(command, one) and (one.app, one.id) not in noted for one in targets):
+            progress = replace(found.progress.with_targets(targets), due_at=now)
+            return (Proceed(item=replace(command, progress=progress)),)
+        steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
             steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
         # What is left alone is written down last: that must not hold up what callers still use.
@@ -104,6 +105,13 @@ class DrainLifecycle:
         return await self._record(command, steps)
 
     # Find.
+
+    def _must_be_noted(self, command: DrainCommand, target: Target) -> bool:
+        """Return whether a message must name it before it is taken out.
+
+        A successor may hold its id at any moment, and would not be found by its pod after a crash.
+        """
+        return target.stage is Stage.take_out and not names_the_pod(target.id, command.pod)
 
     async def _retry_find(self, command: DrainCommand, progress: Progress, reason: Reason) -> HandlerResults:
         """Wait for the index, and give up when that has lasted too long."""
@@ -121,10 +129,8 @@ class DrainLifecycle:
 
     # Observe, decide, perform.
 
-    async def step(
-        self, command: DrainCommand, annotations: PodAnnotations, target: Target, *, is_noted: bool
-    ) -> StepResult:
-        """Take one instance through its stage. ``is_noted``: the command brought it, and brings it again."""
+    async def step(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> StepResult:
+        """Take one instance through its stage: look at every node, and do what the stage decides."""
         if target.due_at > self._clock() + EARLY_TOLERANCE:
             return StepResult(onward=target)
         urgent = target.stage is Stage.take_out
@@ -135,9 +141,6 @@ class DrainLifecycle:
             if isinstance(decision, TakeOut) and urgent:
                 objection = await self._access.objection(command, target, seen.readings, seen.now)
                 decision = objection or decision
-            if isinstance(decision, TakeOut) and not is_noted and not names_the_pod(target.id, command.pod):
-                # A successor may hold the id at any moment, and would not be found by its pod after a crash.
-                return StepResult(onward=seen.target, at_once=True)
             seen, refused = await self._perform(seen, decision)
         if urgent:
             await self._access.wait_until_idle()
@@ -262,8 +265,7 @@ class DrainLifecycle:
         if onward or not command.progress.found_all:
             progress = command.progress.with_targets(onward)
             later, due_in = replace(command, progress=progress), max(progress.due_at - self._clock(), timedelta(0))
-            at_once = any(step.at_once for step in steps)
-            results.append(Proceed(item=later) if at_once else Delay(item=later, after=due_in))
+            results.append(Delay(item=later, after=due_in))
         return tuple(results) or (Ack(),)
 
     async def conclude(

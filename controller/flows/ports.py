@@ -92,6 +92,10 @@ class PodFeed(Protocol):
         """Return the last states of the pods removed since. KubernetesError when nobody remembers that far."""
         ...
 
+    async def has(self, namespace: str, name: str, uid: str) -> bool:
+        """Return whether this pod's object is there, watched or not. KubernetesError when that cannot be said."""
+        ...
+
 
 class NodeFeed(Protocol):
     """The nodes of the cluster."""

@@ -18,8 +18,6 @@ class StepResult:
     """How one step of one instance ended: a target to go on with, or a reason to give up, or neither."""
 
     onward: Target | None = None
-    at_once: bool = False
-    """Whether it goes on as soon as the target is noted in a message."""
     given_up: Reason | None = None
     event: Event | None = None
 

@@ -134,6 +134,8 @@ class TargetFinder:
                 continue
             elif self._log.ledger.is_registered_since_end((command.drain_id, *key), instance.registered_at):
                 again.append(target_of(instance, now))
+        if new:
+            await self._log.wait()
         return resolution, (*await self._still_open(command, new), *again)
 
     async def _unrecorded(
@@ -192,10 +194,18 @@ class TargetFinder:
         A repetition of this command was seen through by another process, or a living pod was put back in service under
         the id. Who has left the id alone need not have known of what was written in this handling: that goes on.
         """
-        await self._log.wait()
+        targets = tuple(targets)
+        if any(not _is_untouched(target) for target in targets):
+            await self._log.wait()
         return tuple(target for target in targets if not self._has_ended(command, target))
 
     def _has_ended(self, command: DrainCommand, one: Instance | Target) -> bool:
         ledger, key = self._log.ledger, (command.drain_id, one.app, one.id)
         may_have_override = isinstance(one, Target) and one.may_have_override
         return (ledger.is_cleared if may_have_override else ledger.has_ended)(key, command.observed_at)
+
+
+def _is_untouched(target: Target) -> bool:
+    """Return whether it was noted and nothing more: its first PUT waits for no log."""
+    is_new = target.silent_since is None and target.trouble is None and target.attempt == 1
+    return target.stage is Stage.take_out and is_new and not target.may_have_override

@@ -66,7 +66,6 @@ class Watch:
         self._listeners = tuple(listeners)
         self._clock = clock
         self._listed: set[int] = set()
-        self._contacts = tuple(WatchContact() for _ in feeds)
         self.all_listed = asyncio.Event()
         """Set once every feed has given its first list: only then is it known which pods are there."""
 
@@ -74,12 +73,6 @@ class Watch:
     def ready(self) -> bool:
         """True once every feed has given its first list."""
         return len(self._listed) == len(self.feeds)
-
-    def sees(self, namespace: str) -> bool:
-        """Return whether a namespace's pods are watched, and its feed answers: what is not there now has gone."""
-        now, pairs = self._clock(), zip(self.feeds, self._contacts, strict=True)
-        answers = {feed.scope: contact.is_kept(now) for feed, contact in pairs}
-        return self.ready and answers.get(namespace, answers.get("", False))
 
     async def run(self) -> None:
         """Follow every feed, for ever."""
@@ -91,7 +84,7 @@ class Watch:
                 tasks.create_task(self._follow_nodes(self._nodes), name="nodes")
 
     async def _follow(self, number: int, feed: PodFeed) -> None:
-        contact = self._contacts[number]
+        contact = WatchContact()
         async for sighting in feed.follow():
             now = self._clock()
             if isinstance(sighting, Listed):

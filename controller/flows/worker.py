@@ -116,6 +116,6 @@ def _step_of(item: WorkItem) -> str:
         return " ".join((item.drain_id, where, str(item.observed_at), *(str(held.key) for held in item.held)))
     if progress is None:
         return f"{item.drain_id} {item.cause} {item.requested_by} {item.requested_at}"
-    # Of two handlings of one drain only the one that has written knows that an override has to be given back.
-    ours = sorted((target.app, target.id) for target in progress.targets if target.may_have_override)
-    return f"{item.drain_id} {where} {ours}"
+    # Of two handlings of one drain one may know of an instance, or of an override to be given back, and the other not.
+    known = sorted((target.app, target.id, target.may_have_override) for target in progress.targets)
+    return f"{item.drain_id} {where} {known}"

@@ -90,6 +90,10 @@ class CorrectedFeed:
         """Return the last states of the pods removed since."""
         return tuple([self._with_our_times(one) for one in await self._feed.removed_since(version)])
 
+    async def has(self, namespace: str, name: str, uid: str) -> bool:
+        """Return whether this pod's object is there."""
+        return await self._feed.has(namespace, name, uid)
+
     def _corrected(self, sighting: Sighting) -> Sighting:
         match sighting:
             case Listed(pods=pods):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from loguru import logger
 
@@ -21,7 +22,7 @@ from controller.domain.pods import Pod
 from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting
-from controller.kube.client import ExpiredError, KubeApi, TooLargeError
+from controller.kube.client import ExpiredError, KubeApi, NotFoundError, TooLargeError
 from controller.kube.listing import TOO_LARGE, list_pods, pods_path
 from controller.kube.pod_decoder import ObjectName, decode_bookmark, decode_head, decode_pod
 from controller.kube.pod_details_decoder import details_of
@@ -36,6 +37,8 @@ WATCH_SECONDS = 10
 HISTORY_SECONDS = 1
 """How long the server may send what it remembers: it does so at once, and then waits for more."""
 MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=0.8), timedelta(seconds=10)
+HAS_TIMEOUT = 5.0
+"""Seconds without a byte."""
 LIVE_TIMEOUT = 45.0
 """Seconds without any contact after which the watch does not count as live."""
 
@@ -120,6 +123,16 @@ class KubePodFeed:
                 pod, whole = decode_pod(body)
                 removed[pod.uid] = Removed(pod=pod, details=details_of(pod, whole))
         return tuple([one for one in removed.values() if not await self._still_there(one.pod)])
+
+    async def has(self, namespace: str, name: str, uid: str) -> bool:
+        """Return whether this pod's object is there, watched or not; asked of etcd, not of a cache."""
+        try:
+            body = await self._api.get(f"{pods_path(namespace)}/{quote(name, safe='')}", {}, read_timeout=HAS_TIMEOUT)
+        except NotFoundError:
+            return False
+        except TooLargeError:
+            return True
+        return decode_pod(body)[0].uid == uid
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
         async for kind, body in watch_events(self._api, self._path, self._selectors(), version, seconds=WATCH_SECONDS):

@@ -273,6 +273,7 @@ class PodEndV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     uid: Short
     kind: Short
     workload: Short
+    template: Short = ""
     at: Time
     ended_at: Time | None = None
     end_cause: Literal["no_hook", "hook", "grace", "killed", "by_itself", "unknown"] = "unknown"

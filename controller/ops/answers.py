@@ -171,6 +171,13 @@ class DeadMessageAnswer(JsonAnswer):
     problem: Annotated[str, Meta(description="Why it is no message of ours.")]
 
 
+class DeadAnswer(JsonAnswer):
+    """The dead letters that can be read."""
+
+    dead: list[DeadMessageAnswer]
+    troubles: Annotated[list[str], Meta(description="What is wrong with the regions whose cannot be read.")]
+
+
 class TopologyPartAnswer(JsonAnswer):
     """An exchange, queue, stream or binding on the broker."""
 
@@ -204,7 +211,7 @@ def drain_answer(record: DrainRecord, now: datetime) -> DrainAnswer:
         record,
         reason_code=record.reason.code if record.reason else None,
         reason=str(record.reason or ""),
-        seconds_to_out_of_service=_seconds(record.took),
+        seconds_to_out_of_service=in_seconds(record.took),
         shutdown=shutdown.verdict,
         shutdown_text=shutdown.text,
         short_seconds=shutdown.short_seconds,
@@ -235,7 +242,7 @@ def _instance(part: InstanceRecord) -> InstanceAnswer:
 
 def _moment(moment: Moment) -> MomentAnswer:
     at = moment.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return fill(MomentAnswer, moment, at=at, after_seconds=_seconds(moment.after))
+    return fill(MomentAnswer, moment, at=at, after_seconds=in_seconds(moment.after))
 
 
 def region_answer(state: RegionState) -> RegionAnswer:
@@ -246,7 +253,7 @@ def region_answer(state: RegionState) -> RegionAnswer:
         queue_messages=state.work.messages if state.work else None,
         consumers=state.work.consumers if state.work else None,
         dead_letters=state.dead.messages if state.dead else None,
-        oldest_unfinished_seconds=_seconds(state.oldest_age),
+        oldest_unfinished_seconds=in_seconds(state.oldest_age),
         oldest_unfinished=state.oldest.drain_id if state.oldest else None,
     )
 
@@ -275,5 +282,6 @@ def fill(kind: type[A], source: object, /, **own: Any) -> A:
     return msgspec.convert(fields, kind, from_attributes=True)
 
 
-def _seconds(span: timedelta | None) -> float | None:
+def in_seconds(span: timedelta | None) -> float | None:
+    """Write a duration, to the millisecond."""
     return None if span is None else round(span.total_seconds(), 3)

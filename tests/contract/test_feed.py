@@ -108,6 +108,18 @@ async def test_excluded_namespaces_are_neither_listed_nor_watched(
         assert following.of(second_namespace) == []
 
 
+async def test_a_pod_is_there_by_its_uid_whether_or_not_it_is_watched(
+    cluster: Cluster, namespace: str, second_namespace: str, api: CountingApi
+) -> None:
+    await create(cluster, second_namespace, "hidden")
+    shown = await until(lambda: cluster.client.get("pods", "hidden", second_namespace), "created")
+    feed, uid = feed_of(api, exclude_namespaces=[second_namespace]), shown["metadata"]["uid"]
+    assert await feed.has(second_namespace, "hidden", uid)
+    assert not await feed.has(second_namespace, "hidden", "another-uid")
+    assert not await feed.has(namespace, "hidden", uid)
+    assert not await feed.has(second_namespace, "../pods", uid)
+
+
 async def test_one_namespace_is_watched_and_no_other(
     cluster: Cluster, namespace: str, second_namespace: str, api: CountingApi
 ) -> None:

@@ -20,6 +20,9 @@ class FakePodFeed:
         self.version = ""
         self.removed: tuple[Removed, ...] = ()
         """What was removed before the first list."""
+        self.there: set[str] = set()
+        """The pods by uid that are there although they were never shown."""
+        self.questions: list[str] = []
         self._sightings: asyncio.Queue[Sighting] = asyncio.Queue()
         self._unselected: asyncio.Queue[Sighting] = asyncio.Queue()
 
@@ -37,6 +40,11 @@ class FakePodFeed:
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         """The last states of the pods that were removed since."""
         return self.removed
+
+    async def has(self, namespace: str, name: str, uid: str) -> bool:
+        """Whether the test has it there."""
+        self.questions.append(f"{namespace}/{name}")
+        return uid in self.there
 
     def lists(self, *pods: Pod) -> None:
         """A complete list."""

@@ -76,10 +76,16 @@ class ModelBroker(FakeBroker):
 class ModelFeed(FakePodFeed):
     """A feed that knows the cluster's version of what it reports, and asks the cluster what was removed."""
 
-    def __init__(self, version: Callable[[], int], removed_since: Callable[[int], tuple[Removed, ...]]) -> None:
+    def __init__(
+        self,
+        version: Callable[[], int],
+        removed_since: Callable[[int], tuple[Removed, ...]],
+        is_there: Callable[[str], bool],
+    ) -> None:
         super().__init__()
         self._present = version
         self._ask = removed_since
+        self._is_there = is_there
         self._versions: deque[str] = deque()
 
     async def follow(self) -> AsyncIterator[Sighting]:
@@ -91,6 +97,9 @@ class ModelFeed(FakePodFeed):
 
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         return self._ask(int(version))
+
+    async def has(self, namespace: str, name: str, uid: str) -> bool:
+        return self._is_there(uid)
 
     def lists(self, *pods: Pod) -> None:
         self._versions.append(str(self._present()))

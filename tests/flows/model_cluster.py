@@ -269,7 +269,10 @@ class ModelCluster:
 
     def new_feed(self) -> ModelFeed:
         """The feed of a watch that starts."""
-        return ModelFeed(lambda: self.version, self._removed_since)
+        return ModelFeed(lambda: self.version, self._removed_since, self._is_there)
+
+    def _is_there(self, uid: str) -> bool:
+        return any(member.pod.uid == uid and member.exists for member in self.members)
 
     def _removed_since(self, version: int) -> tuple[Removed, ...]:
         now = self.now()

@@ -37,6 +37,9 @@ class Told:
     async def removed_since(self, version: str) -> tuple[Removed, ...]:
         return tuple(one for one in self.sightings if isinstance(one, Removed))
 
+    async def has(self, namespace: str, name: str, uid: str) -> bool:
+        return uid == "uid-1"
+
 
 def ahead(pod: Pod) -> Pod:
     """Return a pod as an API server shows it whose clock is ahead."""

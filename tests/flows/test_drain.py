@@ -12,6 +12,7 @@ from tests.fakes.node_trouble import READ_TIMEOUT, Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, World
+from tests.stack.waiting import until
 from tests.unit.building import a_command, a_pod, terminating
 
 OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
@@ -30,6 +31,34 @@ async def test_an_instance_is_out_at_every_node_at_once_and_the_event_shows_each
             (node.url, Condition.out) for node in world.nodes
         ]
         assert (event.app, event.instance_id, event.attempt) == (APP, ID, 1)
+
+
+UNNAMED = "pay-main"
+
+
+@in_virtual_time
+async def test_an_id_that_names_no_pod_waits_for_no_log_and_for_no_sibling() -> None:
+    async with World(reads_log=False) as world:
+        world.broker.log_refusal = Refusal.lost
+        await world.process()
+        await world.process("PAY", UNNAMED, port=8081)
+        begun = elapsed()
+        await world.send()
+        await until(lambda: world.everywhere("PAY", UNNAMED) == OUT, "out", interval=0.01)
+        assert elapsed() - begun < 0.5
+
+
+@in_virtual_time
+async def test_an_id_that_names_no_pod_is_out_with_its_named_sibling() -> None:
+    async with World() as world:
+        await world.process()
+        await world.process("PAY", UNNAMED, port=8081)
+        world.nodes[1].trouble = Trouble.frozen
+        await world.send()
+        await until(lambda: world.everywhere()[0] == OUT_OF_SERVICE, "its sibling out", interval=0.01)
+        begun = elapsed()
+        await until(lambda: world.everywhere("PAY", UNNAMED)[0] == OUT_OF_SERVICE, "out", interval=0.01)
+        assert elapsed() - begun < 0.5
 
 
 @in_virtual_time

@@ -91,6 +91,7 @@ async def test_a_pods_end_is_published_once_with_its_workload_and_all_its_drains
                 uid="uid-1",
                 kind="Deployment",
                 workload="orders",
+                template="7cd9c4fbcc",
                 at=at(6),
                 ended_at=at(6),
                 end_cause=EndCause.hook,

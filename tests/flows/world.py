@@ -39,10 +39,17 @@ class World:
     """An async context manager: the consumer runs inside of it."""
 
     def __init__(
-        self, *, nodes: int = 2, crash_at: int | None = None, priority: PriorityGate | None = None, **policy: Any
+        self,
+        *,
+        nodes: int = 2,
+        crash_at: int | None = None,
+        priority: PriorityGate | None = None,
+        reads_log: bool = True,
+        **policy: Any,
     ) -> None:
-        """``policy`` are fields of the worker's. An ``urgency`` is what this region shares with others."""
+        """``policy`` are fields of the worker's. ``priority`` is what this region shares with others."""
         self._priority = priority
+        self._log = FakeLog(caught_up=reads_log)
         self.crashes = CrashPlan(crash_at)
         self.registry = FakeRegistry(nodes=nodes, clock=virtual_clock, crashes=self.crashes)
         self.nodes = self.registry.nodes
@@ -72,7 +79,7 @@ class World:
             observer=self.observer,
             priority=self._priority or PriorityGate(),
             ledger=self._ledger(),
-            log=FakeLog(),
+            log=self._log,
             recent_take_outs=RecentTakeOuts(),
         )
 

@@ -70,6 +70,25 @@ def test_a_role_waits_for_its_own_users_secret_and_for_no_other(tmp_path: Path) 
         assert [one["name"] for one in sources if one.get("optional")] == [workload.name]
 
 
+def test_another_regions_work_keeps_its_own_secret(tmp_path: Path) -> None:
+    multi = MANIFESTS / "overlays" / "multi-region"
+    objects = render(write_overlay(tmp_path, multi, components=(COMPONENT,)))
+    made = {
+        workload.name: [volume for volume in workload.pod["volumes"] if "projected" in volume]
+        for workload in ours(objects)
+        if workload.role == "work"
+    }
+    assert {name: bool(volumes) for name, volumes in made.items()} == {
+        "eureka-drain-work-eu": True,
+        "eureka-drain-work-us": False,
+    }
+
+
+def test_the_virtual_host_outlives_the_component(tmp_path: Path) -> None:
+    [vhost] = of_kind(rendered(tmp_path), "Vhost").values()
+    assert vhost["spec"]["deletionPolicy"] == "retain"
+
+
 def test_another_cluster_is_named_by_the_patch_that_the_component_shows(tmp_path: Path) -> None:
     objects = rendered(tmp_path, **shown("patches:"))
     references = [one["spec"]["rabbitmqClusterReference"] for one in of_kind(objects, "User").values()]

@@ -1,7 +1,7 @@
 """What RabbitMQ's messaging topology operator takes: the fields of its version v1beta1 that our component may use.
 
 Facts of its resource definitions (github.com/rabbitmq/messaging-topology-operator, config/crd), so that a field that it
-does not know is refused here as there. The operator itself is not run: its Go module is not to be had.
+does not know is refused here as there. The operator itself is not run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ def _of(*required: str, **properties: Object) -> Object:
 
 _REFERENCE = _of(name=_TEXT, namespace=_TEXT, connectionSecret=_of(name=_TEXT))
 _SPECS = {
-    "Vhost": _of("name", "rabbitmqClusterReference", name=_TEXT, rabbitmqClusterReference=_REFERENCE),
+    "Vhost": _of(
+        "name",
+        "rabbitmqClusterReference",
+        name=_TEXT,
+        rabbitmqClusterReference=_REFERENCE,
+        deletionPolicy={"type": "string", "enum": ["delete", "retain"]},
+    ),
     "User": _of(
         "rabbitmqClusterReference",
         rabbitmqClusterReference=_REFERENCE,

@@ -149,7 +149,7 @@ def test_help_lists_the_commands_on_stdout() -> None:
 
 COMMANDS = (
     *("run", "watch", "work", "ops", "sweep", "doctor"),
-    *("drains", "show", "replay", "dead", "drain", "restore", "topology", "config"),
+    *("drains", "rollouts", "show", "replay", "dead", "drain", "restore", "topology", "config"),
 )
 HEAVY = ("aio_pika", "aiohttp", "asyncio", "controller.settings", "kubernetes_asyncio", "loguru", "msgspec", "uvloop")
 """What a help text can do without. Typer itself brings pydantic."""
@@ -228,6 +228,8 @@ NODES = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://127.0.0.1:1/eureka"}
     ("arguments", "text"),
     [
         (["drains", "--since", "yesterday"], "--since"),
+        (["rollouts", "--since", "yesterday"], "--since"),
+        (["rollouts", "--state", "failed"], "--state"),
         (["drains", "--until", "32nd"], "--until"),
         (["drains", "--state", "done"], "--state"),
         (["drains", "--pod", "orders-0"], "--pod"),

@@ -89,7 +89,7 @@ async def advance(registry: FakeRegistry, *, policy: WorkerPolicy = POLICY, **fa
         recent_take_outs=RecentTakeOuts(),
     )
     command, target = a_command(gone_at=at(30)), a_target(last_dirty_at=at(-3590), **facts)
-    return await worker.lifecycle.step(command, PodAnnotations(), target, is_noted=True)
+    return await worker.lifecycle.step(command, PodAnnotations(), target)
 
 
 def outcomes_of(step: StepResult) -> list[Outcome]:

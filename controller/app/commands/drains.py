@@ -1,4 +1,4 @@
-"""``drains`` and ``show``: what the event log holds, for people and for scripts. Nothing is written anywhere."""
+"""``drains``, ``rollouts`` and ``show``: the event log, for people and for scripts. Nothing is written anywhere."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from controller.app.exit_status import report, terminal_width
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
+from controller.domain.rollouts import rollouts_of
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.timeline import moments
 from controller.errors import BrokerError
 from controller.ops.answers import drain_answer, json_text, timeline_answer
+from controller.ops.rollout_answers import rollout_answer
+from controller.ops.rollout_tables import rollouts_text
 from controller.ops.tables import drain_text, drains_table
 from controller.rabbit.stream import StreamFollower
 from controller.settings import Settings
@@ -43,6 +46,23 @@ async def drains(settings: Settings, selection: Selection, *, as_json: bool, fol
             report(f"{index.forgotten} older drains are left out: choose a shorter --since")
         if follow:
             await until_interrupted(_follow(log, ends, index, selection, as_json=as_json, begun=bool(found)))
+    return 0
+
+
+async def rollouts(settings: Settings, selection: Selection, *, as_json: bool) -> int:
+    """Print the drains that are wanted as rollouts; return the exit status."""
+    index = DrainIndex(ids=selection.ids)
+    async with _selected(settings, index, selection):
+        found = rollouts_of(index.select(selection))
+    if as_json:
+        for one in found:
+            print(json_text(rollout_answer(one, now())))
+    else:
+        print(rollouts_text(found, now(), width=terminal_width()), end="")
+    if not found:
+        report(f"no rollouts since {_since(settings, selection):%Y-%m-%d %H:%M:%S}Z")
+    if index.forgotten:
+        report(f"{index.forgotten} older drains are left out: choose a shorter --since")
     return 0
 
 

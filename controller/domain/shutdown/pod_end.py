@@ -35,6 +35,8 @@ class PodEnd:
     kind: str
     """Of its workload: Deployment, StatefulSet … or Pod, for one that nothing controls."""
     workload: str
+    template: str = ""
+    """The hash of the template that it was made from; empty without one."""
     at: datetime
     """When it was seen."""
     ended_at: datetime | None

@@ -8,19 +8,23 @@ import msgspec
 from aiohttp import web
 
 from controller.domain.replay_plan import Requester
-from controller.domain.selection import Selection, SelectionError
+from controller.domain.rollouts import rollouts_of
+from controller.domain.selection import ROLLOUT_FILTERS, Selection, SelectionError
 from controller.ops.answers import (
+    DeadAnswer,
     DrainsAnswer,
     RegionsAnswer,
     TimelineAnswer,
+    dead_message_answer,
     drain_answer,
     region_answer,
     timeline_answer,
 )
 from controller.ops.auth.authorizer import Permission
 from controller.ops.replay_answers import PlanAnswer, ReplayAnswer, item_answer, replay_answer
+from controller.ops.rollout_answers import RolloutsAnswer, rollout_answer
 from controller.ops.web.openapi import PREFIX, Operation, document
-from controller.ops.web.queries import DrainsQuery, EventsQuery, ReplayBody, given_in, read, selection_of
+from controller.ops.web.queries import DrainsQuery, EventsQuery, ReplayBody, RolloutsQuery, given_in, read, selection_of
 from controller.ops.web.site import Site, json_response
 
 
@@ -32,6 +36,8 @@ class Api:
         self._operations = [
             Operation("/regions", self.regions, {200: RegionsAnswer}),
             Operation("/drains", self.drains, {200: DrainsAnswer}, query=DrainsQuery, refusals=(400,)),
+            Operation("/rollouts", self.rollouts, {200: RolloutsAnswer}, query=RolloutsQuery, refusals=(400,)),
+            Operation("/dead", self.dead, {200: DeadAnswer}),
             Operation("/drains/{id}", self.drain, {200: TimelineAnswer}, refusals=(404,)),
             Operation("/events", self.events, {}, query=EventsQuery, content_type="text/event-stream"),
             Operation(
@@ -70,13 +76,27 @@ class Api:
     async def drains(self, request: web.Request) -> web.Response:
         """List the drains that the filters choose, the newest first."""
         await self._site.authorizer.authorize(request, Permission.READ)
-        limit = request.query.get("limit", "")
-        number = {"limit": int(limit)} if limit.isdecimal() and len(limit) < 9 else {}
-        query = read(DrainsQuery, {**request.query, **given_in(request.query), **number})
+        query = read(DrainsQuery, {**request.query, **given_in(request.query), **_limit_in(request)})
         now = self._site.clock()
         found = await self._site.select(selection_of(query, now))
         shown = [drain_answer(record, now) for record in found[::-1][: query.limit]]
         return json_response(DrainsAnswer(drains=shown, more=len(found) - len(shown)))
+
+    async def rollouts(self, request: web.Request) -> web.Response:
+        """List the rollouts that the filters choose, each with its pods, the newest first."""
+        await self._site.authorizer.authorize(request, Permission.READ)
+        given = given_in(request.query, ROLLOUT_FILTERS)
+        query = read(RolloutsQuery, {**request.query, **given, **_limit_in(request)})
+        now = self._site.clock()
+        found = rollouts_of(await self._site.select(selection_of(query, now)))
+        shown = [rollout_answer(one, now) for one in found[::-1][: query.limit]]
+        return json_response(RolloutsAnswer(rollouts=shown, more=len(found) - len(shown)))
+
+    async def dead(self, request: web.Request) -> web.Response:
+        """List the dead letters of every region."""
+        await self._site.authorizer.authorize(request, Permission.READ)
+        messages, troubles = await self._site.dead_messages()
+        return json_response(DeadAnswer(dead=[dead_message_answer(one) for one in messages], troubles=troubles))
 
     async def drain(self, request: web.Request) -> web.Response:
         """Show one drain with its timeline."""
@@ -110,6 +130,11 @@ class Api:
         """Show how far a replay has come."""
         await self._site.authorizer.authorize(request, Permission.READ)
         return json_response(replay_answer(self._site.replay_run(request)))
+
+
+def _limit_in(request: web.Request) -> dict[str, int]:
+    limit = request.query.get("limit", "")
+    return {"limit": int(limit)} if limit.isdecimal() and len(limit) < 9 else {}
 
 
 async def _object(request: web.Request) -> dict[str, object]:

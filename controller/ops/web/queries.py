@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -12,7 +12,7 @@ from msgspec import Meta
 from msgspec.structs import asdict
 from multidict import MultiMapping
 
-from controller.domain.selection import FILTERS, Filter, Selection, SelectionError, select, split
+from controller.domain.selection import FILTERS, ROLLOUT_FILTERS, Filter, Selection, SelectionError, select, split
 
 MAX_TEXT = 300
 """Characters of one filter."""
@@ -30,6 +30,12 @@ class DrainsOptions(Query):
     """Beside the filters, for a list."""
 
     limit: Annotated[int, Meta(ge=1, le=5_000, description="At most so many.")] = 500
+
+
+class RolloutsOptions(Query):
+    """Beside the filters, for a list of rollouts."""
+
+    limit: Annotated[int, Meta(ge=1, le=500, description="At most so many.")] = 50
 
 
 class ReplayOptions(Query):
@@ -61,19 +67,20 @@ def _field(one: Filter) -> tuple[str, Any, Any]:
     return one.name, texts, msgspec.field(default_factory=list)
 
 
-def _with_filters(name: str, options: type[Q]) -> type[Q]:
-    made = msgspec.defstruct(name, [_field(one) for one in FILTERS], bases=(options,), kw_only=True)
+def _with_filters(name: str, options: type[Q], filters: Iterable[Filter] = FILTERS) -> type[Q]:
+    made = msgspec.defstruct(name, [_field(one) for one in filters], bases=(options,), kw_only=True)
     return cast("type[Q]", made)
 
 
 Filters = _with_filters("Filters", Query)
 DrainsQuery = _with_filters("DrainsQuery", DrainsOptions)
+RolloutsQuery = _with_filters("RolloutsQuery", RolloutsOptions, ROLLOUT_FILTERS)
 ReplayBody = _with_filters("ReplayBody", ReplayOptions)
 
 
-def given_in(query: MultiMapping[Any]) -> dict[str, Any]:
+def given_in(query: MultiMapping[Any], filters: Iterable[Filter] = FILTERS) -> dict[str, Any]:
     """Return what a URL or a form gives for each filter: one text, or a list where it is repeatable."""
-    found = {one: split(one, [str(text) for text in query.getall(one.name, [])]) for one in FILTERS}
+    found = {one: split(one, [str(text) for text in query.getall(one.name, [])]) for one in filters}
     return {one.name: texts if one.repeatable else "".join(texts) for one, texts in found.items()}
 
 
