@@ -147,11 +147,34 @@ async def test_an_early_end_is_shown_everywhere_with_what_was_missing_and_why(
                 await shown_in_kubernetes(cluster, namespace, name, drain["shutdown_text"], why)
             ids = {(await judged(running, f"{namespace}/{name}"))["drain_id"] for name in expected}
             assert ids <= {drain_id for end in heard for drain_id in end["drain_ids"]}
+            await shown_as_rollouts(running, operator, namespace, {"bare": [bare], "polite": [polite, hurried]})
         assert await counted(process, f"{namespace}/deployment/bare") == {("not_graceful", "no_hook"): 1}
         assert await counted(process, f"{namespace}/deployment/polite") == {
             ("not_graceful", "grace"): 1,
             ("graceful", ""): 1,
         }
+
+
+async def shown_as_rollouts(running: Product, operator: Operator, namespace: str, pods: dict[str, list[str]]) -> None:
+    """Each workload's pods together, at the terminal and in the API, with the same numbers."""
+    found = (await api(running.processes[0], f"/api/v1/rollouts?namespace={namespace}"))["rollouts"]
+    rollouts = {one["workload"]: one for one in found}
+    assert {name: {pod["pod"] for pod in one["pods"]} for name, one in rollouts.items()} == {
+        name: set(names) for name, names in pods.items()
+    }
+    assert (rollouts["bare"]["graceful"], rollouts["bare"]["not_graceful"]) == (0, 1)
+    assert (rollouts["polite"]["graceful"], rollouts["polite"]["not_graceful"]) == (1, 1)
+    for name, one in rollouts.items():
+        assert (one["kind"], one["pending"]) == ("Deployment", 0)
+        assert all(pod.startswith(f"{name}-{one['revision']}-") for pod in pods[name])
+    said = await operator.run("rollouts", "--namespace", namespace, "-o", "json")
+    assert {one["workload"]: one["longest_short_seconds"] for one in said.objects} == {
+        name: one["longest_short_seconds"] for name, one in rollouts.items()
+    }
+    text = (await operator.run("rollouts", "--namespace", namespace, "--app", "polite")).data
+    assert f"{namespace}/deployment/polite revision {rollouts['polite']['revision']}: 2 pods in" in text
+    assert "1 graceful, 1 not graceful" in text
+    assert "bare" not in text
 
 
 async def shown_at_the_terminal(operator: Operator, drain: dict[str, Any], why: str) -> None:
