@@ -133,6 +133,7 @@ HELD = HeldInstance(
     uid="uid-1",
     ip="10.1.0.7",
     since_at=at(0),
+    end_at=at(30),
     out_at=at(0.75),
 )
 
@@ -208,6 +209,7 @@ def full_end() -> PodEnd:
         uid="uid-1",
         kind="StatefulSet",
         workload="orders",
+        template="orders-5f7c",
         at=at(3),
         ended_at=at(2),
         end_cause=EndCause.no_hook,
