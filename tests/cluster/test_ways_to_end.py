@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 
 from tests.cluster.ending import Table, address_of, ending, is_of, living, node_of
 from tests.cluster.home import PRODUCT, SHOP
 from tests.cluster.scene import Scene, app_of, is_living
-from tests.stack.processes import ProcessError
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
@@ -45,29 +43,18 @@ async def test_what_is_replaced_under_its_name_is_up_again(shop: Scene, table: T
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
 
 
-EATS_MEMORY = "echo 1000 >/proc/1/oom_score_adj; head -c 1G /dev/zero | tail"
-"""The kernel kills the service first when the container has no memory left."""
-
-
-@pytest.mark.parametrize("reason", ["Error", "OOMKilled"])
-async def test_what_crashes_and_starts_again_is_no_drain(shop: Scene, reason: str) -> None:
+async def test_what_crashes_and_starts_again_is_no_drain(shop: Scene) -> None:
     [first, *_] = await living(shop, "orders")
     name, own = first["metadata"]["name"], (await shop.known())[address_of(first)]
     [status] = first["status"]["containerStatuses"]
     node = node_of(shop, first)
     container = status["containerID"].removeprefix("containerd://")
-    if reason == "Error":
-        await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
-    else:
-        with suppress(ProcessError):  # what it runs in ends with it
-            await shop.kubectl("-n", SHOP, "exec", name, "--", "sh", "-c", EATS_MEMORY)
+    await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
 
     async def restarted() -> bool:
         [now] = [one for one in await shop.pods(SHOP, "orders") if one["metadata"]["name"] == name]
         [again] = now["status"]["containerStatuses"]
-        has_restarted = again["restartCount"] > status["restartCount"]
-        assert not has_restarted or again["lastState"]["terminated"]["reason"] == reason
-        return bool(has_restarted and is_living(now))
+        return bool(again["restartCount"] > status["restartCount"] and is_living(now))
 
     await until(restarted, f"{name} restarted", timeout=180, interval=1)
     await shop.all_up(SHOP)
