@@ -14,14 +14,15 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate import utils as definitions
 
 from tests.manifests.rendering import COMPONENTS, MANIFESTS, OVERLAYS, Object, overlay, render, workloads, write_overlay
+from tests.manifests.topology_operator import PLURALS
 from tests.stack.parts import kube_score as built_kube_score
 from tests.stack.prerequisites import ReportProgress
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
-CUSTOM = {"PodMonitor", "PrometheusRule"}
-"""Not of Kubernetes: the API server checks them, in test_applied.py, by the operator's own definitions."""
+CUSTOM = {"PodMonitor", "PrometheusRule", *PLURALS}
+"""Not of Kubernetes: the API server checks them, in test_applied.py, by their operators' definitions."""
 SINCE = {"MutatingAdmissionPolicy": "1.36", "MutatingAdmissionPolicyBinding": "1.36"}
 """Kinds that are younger than the oldest version; kubernetes-validate knows their API version from there on."""
 CRITICAL = 1

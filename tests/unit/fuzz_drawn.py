@@ -524,18 +524,22 @@ class Bench:
         return published
 
     async def follow(self, published: list[Published], *, steps: int) -> int:
-        """Hand what comes back from the delay queues to the consumer again, so many times at most; gives the times."""
-        waiting = [one for one in published if one.exchange.startswith(names.DELAY)]
+        """Hand what comes back to the region's queue to the consumer again, so many times at most; gives the times."""
+        waiting = [one for one in published if _comes_back(one)]
         for step in range(steps):
             if not waiting:
                 return step
             one = waiting.pop(0)
-            await asyncio.sleep(one.delay)
+            await asyncio.sleep(0 if one.exchange == names.COMMANDS else one.delay)
             published = await self.take(Delivered(one.message.body, type_=one.message.type))
             reasons = [str((more.message.headers or {}).get("x-reason", "")) for more in published]
             assert not any("not a valid" in why for why in reasons), f"we cannot read what we wrote: {reasons}"
-            waiting += [one for one in published if one.exchange.startswith(names.DELAY)]
+            waiting += [one for one in published if _comes_back(one)]
         return steps
+
+
+def _comes_back(one: Published) -> bool:
+    return one.exchange.startswith(names.DELAY) or one.exchange == names.COMMANDS
 
 
 @contextmanager
