@@ -43,9 +43,7 @@ class Ledger:
         """``limit``: how many of each kind are kept."""
         self.cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
-        self._ended: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
-        self._refused: BoundedMap[InstanceKey, None] = BoundedMap(limit)
-        """What was left alone and has stayed as it was."""
+        self._ended: BoundedMap[InstanceKey, tuple[Outcome, datetime]] = BoundedMap(limit)
         self._cleared: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """When a drain ended with nothing of it left on the id."""
         self._going: BoundedMap[str, tuple[Cause, datetime]] = BoundedMap(limit)
@@ -113,8 +111,7 @@ class Ledger:
         self._going_at[event.ip] = max(event.at, self._going_at.get(event.ip, event.at))
 
     def _hold(self, key: InstanceKey, event: Event) -> HeldInstance | None:
-        ended = self._ended.get(key)
-        if key in self._held or (ended is not None and ended >= event.at):
+        if key in self._held or self.has_ended(key, event.at):
             return None
         self._ended.pop(key, None)  # its pod had registered it anew
         self._cleared.pop(key, None)
@@ -146,11 +143,7 @@ class Ledger:
         if held is not None and held.out_at <= event.at:
             del self._held[key]
             self._forget(held)
-        self._ended[key] = event.at
-        if event.outcome is Outcome.refused:
-            self._refused[key] = None
-        else:
-            self._refused.pop(key, None)
+        self._ended[key] = event.outcome, event.at
         if event.outcome in CLEARED:
             self._cleared[key] = event.at
         self._ended_drains[key[0]] = None
@@ -208,13 +201,15 @@ class Ledger:
         A process registers anew at the very moment at which its instance is deleted or given back, by a clock that is
         read to whole seconds. What was refused is there all the time.
         """
-        ended_at = self._ended.get(key)
-        tolerance = timedelta(0) if key in self._refused else END_TOLERANCE
-        return ended_at is not None and registered_at > ended_at - tolerance
+        if key not in self._ended:
+            return False
+        outcome, at = self._ended[key]
+        tolerance = timedelta(0) if outcome is Outcome.refused else END_TOLERANCE
+        return registered_at > at - tolerance
 
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
-        return key in self._ended and self._ended[key] >= since
+        return key in self._ended and self._ended[key][1] >= since
 
     def is_cleared(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then, and left no override on the id."""

@@ -72,7 +72,7 @@ class Rollout:
     @property
     def shutdowns(self) -> list[Shutdown]:
         """The verdict on each pod."""
-        return [shutdown_of_pod(drains) for drains in self.drains_by_pod.values()]
+        return [shutdown_of(deciding_drain(drains)) for drains in self.drains_by_pod.values()]
 
     @property
     def verdicts(self) -> Counter[ShutdownVerdict]:
@@ -80,17 +80,19 @@ class Rollout:
         return Counter(one.verdict for one in self.shutdowns)
 
     @property
-    def longest_short_by(self) -> timedelta | None:
+    def longest_short_seconds(self) -> int | None:
         """How much longer the pod should have served that lacked most."""
-        return max((one.short_by for one in self.shutdowns if one.short_by is not None), default=None)
+        return max((one.short_seconds for one in self.shutdowns if one.short_seconds is not None), default=None)
 
 
-def shutdown_of_pod(drains: Iterable[DrainRecord]) -> Shutdown:
-    """Return the verdict on a pod, from its drains in each region."""
-    shutdowns = [shutdown_of(record) for record in drains]
-    worst = min(_PRECEDENCE.index(one.verdict) for one in shutdowns)
-    alike = [one for one in shutdowns if _PRECEDENCE.index(one.verdict) == worst]
-    return max(alike, key=lambda one: one.short_by or timedelta(0))
+def deciding_drain(drains: Iterable[DrainRecord]) -> DrainRecord:
+    """Return the one of a pod's drains, a region each, whose verdict is the pod's."""
+
+    def rank(record: DrainRecord) -> tuple[int, timedelta]:
+        shutdown = shutdown_of(record)
+        return _PRECEDENCE.index(shutdown.verdict), -(shutdown.short_by or timedelta(0))
+
+    return min(drains, key=rank)
 
 
 def rollouts_of(records: Iterable[DrainRecord]) -> list[Rollout]:

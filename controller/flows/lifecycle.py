@@ -92,9 +92,8 @@ class DrainLifecycle:
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
         targets = [replace(one, may_have_override=True).written(now) if redelivered else one for one in found.targets]
-        if any(self._must_be_noted(command, one) and (one.app, one.id) not in noted for one in targets):
-            progress = replace(found.progress.with_targets(targets), due_at=now)
-            return (Proceed(item=replace(command, progress=progress)),)
+        if any(_must_be_noted(command, one) and (one.app, one.id) not in noted for one in targets):
+            return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
             steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
@@ -105,13 +104,6 @@ class DrainLifecycle:
         return await self._record(command, steps)
 
     # Find.
-
-    def _must_be_noted(self, command: DrainCommand, target: Target) -> bool:
-        """Return whether a message must name it before it is taken out.
-
-        A successor may hold its id at any moment, and would not be found by its pod after a crash.
-        """
-        return target.stage is Stage.take_out and not names_the_pod(target.id, command.pod)
 
     async def _retry_find(self, command: DrainCommand, progress: Progress, reason: Reason) -> HandlerResults:
         """Wait for the index, and give up when that has lasted too long."""
@@ -283,6 +275,14 @@ class DrainLifecycle:
         event = make_event(command, outcome, now, reason=reason, app=app, instance_id=instance_id, attempt=attempt)
         await self._log.record(event)
         return (Ack(),)
+
+
+def _must_be_noted(command: DrainCommand, target: Target) -> bool:
+    """Return whether a message must name it before it is taken out.
+
+    A successor may hold its id at any moment, and would not be found by its pod after a crash.
+    """
+    return target.stage is Stage.take_out and not names_the_pod(target.id, command.pod)
 
 
 def _proof(seen: Observation, decision: StageDecision) -> StageDecision:

@@ -56,7 +56,9 @@ class TargetFinder:
         """Return what is still to be drained. RegistryError when no node answers, or one that may hold it."""
         progress, now = command.progress, self._clock()
         assert progress is not None
-        known = await self._still_open(command, progress.targets) if progress.targets else ()
+        if any(not _is_untouched(target) for target in progress.targets):
+            await self._log.wait()
+        known = self._still_open(command, progress.targets)
         if progress.found_all or (progress.targets and progress.first_look_at is None):
             return Found(targets=known, progress=replace(progress, found_all=True))
         first_look_at = progress.first_look_at or now
@@ -136,7 +138,7 @@ class TargetFinder:
                 again.append(target_of(instance, now))
         if new:
             await self._log.wait()
-        return resolution, (*await self._still_open(command, new), *again)
+        return resolution, (*self._still_open(command, new), *again)
 
     async def _unrecorded(
         self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
@@ -158,7 +160,9 @@ class TargetFinder:
         now = self._clock()
         instances = [rejected.instance for rejected in resolution.rejected if rejected.is_taken_over]
         theirs = [replace(target_of(instance, now), stage=Stage.retain) for instance in instances]
-        targets = await self._still_open(command, theirs) if theirs else ()
+        if theirs:
+            await self._log.wait()
+        targets = self._still_open(command, theirs)
         seen_to = {(target.app, target.id) for target in targets}
         left = [one for one in resolution.rejected if (one.instance.app, one.instance.id) not in seen_to]
         return replace(resolution, rejected=tuple(left)), targets
@@ -188,15 +192,12 @@ class TargetFinder:
             targets.append(replace(target, stage=Stage.retain, may_have_override=True))
         return tuple(targets)
 
-    async def _still_open(self, command: DrainCommand, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Leave out the instances whose drain has ended, which only the log says.
+    def _still_open(self, command: DrainCommand, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Leave out the instances whose drain has ended, which only the log says: whoever needs it has waited for it.
 
         A repetition of this command was seen through by another process, or a living pod was put back in service under
         the id. Who has left the id alone need not have known of what was written in this handling: that goes on.
         """
-        targets = tuple(targets)
-        if any(not _is_untouched(target) for target in targets):
-            await self._log.wait()
         return tuple(target for target in targets if not self._has_ended(command, target))
 
     def _has_ended(self, command: DrainCommand, one: Instance | Target) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from urllib.parse import quote
 
 from loguru import logger
 
@@ -23,11 +22,11 @@ from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
 from controller.flows.ports import Alive, Changed, Clock, Listed, Removed, Sighting
 from controller.kube.client import ExpiredError, KubeApi, NotFoundError, TooLargeError
-from controller.kube.listing import TOO_LARGE, list_pods, pods_path
+from controller.kube.listing import TOO_LARGE, list_pods, pod_path, pods_path
 from controller.kube.pod_decoder import ObjectName, decode_bookmark, decode_head, decode_pod
 from controller.kube.pod_details_decoder import details_of
 from controller.kube.pod_object import PodObject
-from controller.kube.unselected_pods import UnselectedPods
+from controller.kube.unselected_pods import READ_TIMEOUT, UnselectedPods
 from controller.kube.version_check import VersionCheck
 from controller.kube.watching import watch_events
 from controller.settings import WatchSettings
@@ -37,8 +36,6 @@ WATCH_SECONDS = 10
 HISTORY_SECONDS = 1
 """How long the server may send what it remembers: it does so at once, and then waits for more."""
 MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=0.8), timedelta(seconds=10)
-HAS_TIMEOUT = 5.0
-"""Seconds without a byte."""
 LIVE_TIMEOUT = 45.0
 """Seconds without any contact after which the watch does not count as live."""
 
@@ -127,7 +124,7 @@ class KubePodFeed:
     async def has(self, namespace: str, name: str, uid: str) -> bool:
         """Return whether this pod's object is there, watched or not; asked of etcd, not of a cache."""
         try:
-            body = await self._api.get(f"{pods_path(namespace)}/{quote(name, safe='')}", {}, read_timeout=HAS_TIMEOUT)
+            body = await self._api.get(pod_path(namespace, name), {}, read_timeout=READ_TIMEOUT)
         except NotFoundError:
             return False
         except TooLargeError:

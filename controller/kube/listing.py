@@ -34,6 +34,11 @@ def pods_path(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
 
 
+def pod_path(namespace: str, name: str) -> str:
+    """Return the path of one pod."""
+    return f"{pods_path(quote(namespace, safe=''))}/{quote(name, safe='')}"
+
+
 class Listing(NamedTuple, Generic[T]):
     """A whole list."""
 
@@ -119,7 +124,7 @@ async def list_details(api: KubeApi, watch: WatchSettings) -> list[PodDetails]:
 async def read_pod(api: KubeApi, namespace: str, name: str) -> Pod:
     """Read one pod as it is now. KubernetesError when there is none."""
     try:
-        body = await api.get(f"{pods_path(quote(namespace, safe=''))}/{quote(name, safe='')}", {})
+        body = await api.get(pod_path(namespace, name), {})
     except NotFoundError as error:
         raise KubernetesError(f"there is no pod {namespace}/{name}") from error
     return decode_pod(body)[0]

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import quote
 
 from loguru import logger
 
@@ -22,7 +21,7 @@ from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
 from controller.flows.ports import Changed, Removed, Sighting, Unselected
 from controller.kube.client import KubeApi, NotFoundError, TooLargeError
-from controller.kube.listing import pods_path
+from controller.kube.listing import pod_path
 from controller.kube.pod_decoder import decode_pod
 from controller.kube.pod_details_decoder import details_of
 
@@ -97,8 +96,8 @@ class UnselectedPods:
         return Changed(pod=seen.pod, details=seen.details)
 
     async def _read(self, pod: Pod, query: dict[str, str]) -> _Known | None:
-        path = f"{pods_path(pod.namespace)}/{quote(pod.name, safe='')}"
         try:
+            path = pod_path(pod.namespace, pod.name)
             found, whole = decode_pod(await self._api.get(path, query, read_timeout=READ_TIMEOUT))
         except NotFoundError:
             return None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
 
 from controller.domain.drain_record import DrainRecord
-from controller.domain.rollouts import Rollout, shutdown_of_pod
-from controller.domain.shutdown.verdict import ShutdownVerdict
+from controller.domain.rollouts import Rollout, deciding_drain
+from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.ops.answers import DrainAnswer, JsonAnswer, drain_answer, fill, in_seconds
 
 
@@ -58,20 +57,19 @@ class RolloutsAnswer(JsonAnswer):
 
 def rollout_answer(rollout: Rollout, now: datetime) -> RolloutAnswer:
     """Describe one rollout."""
-    longest, verdicts = rollout.longest_short_by, rollout.verdicts
+    verdicts = rollout.verdicts
     return fill(
         RolloutAnswer,
         rollout,
         apps=list(rollout.apps),
         seconds=in_seconds(rollout.took),
-        longest_short_seconds=None if longest is None else math.ceil(longest.total_seconds()),
         pods=[_leaving_pod(drains, now) for drains in rollout.drains_by_pod.values()],
         **{verdict.value: verdicts[verdict] for verdict in ShutdownVerdict},
     )
 
 
 def _leaving_pod(drains: list[DrainRecord], now: datetime) -> LeavingPodAnswer:
-    record, shutdown = drains[0], shutdown_of_pod(drains)
+    record, shutdown = drains[0], shutdown_of(deciding_drain(drains))
     return fill(
         LeavingPodAnswer,
         record,

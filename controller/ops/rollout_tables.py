@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import datetime
 
 from controller.domain.drain_record import DrainRecord
 from controller.domain.printable import printable
-from controller.domain.rollouts import Rollout, shutdown_of_pod
-from controller.domain.shutdown.verdict import ShutdownVerdict
+from controller.domain.rollouts import Rollout, deciding_drain
+from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.ops.tables import duration_text, moment_of, rows_table, short_moment, shutdown_text
 
 INDENT = "  "
@@ -35,8 +34,8 @@ def headline(rollout: Rollout, now: datetime, *, short: bool) -> str:
 
 def verdicts_text(rollout: Rollout) -> str:
     """Write how many pods ended how: ``3 graceful, 2 not graceful (the worst 12 s short)``."""
-    longest, verdicts = rollout.longest_short_by, rollout.verdicts
-    short = f" (the worst {math.ceil(longest.total_seconds())} s short)" if longest is not None else ""
+    longest, verdicts = rollout.longest_short_seconds, rollout.verdicts
+    short = f" (the worst {longest} s short)" if longest is not None else ""
     words = {
         ShutdownVerdict.graceful: "graceful",
         ShutdownVerdict.not_graceful: f"not graceful{short}",
@@ -54,14 +53,13 @@ def _pods(rollout: Rollout, now: datetime, width: int | None) -> str:
 
 
 def _row(drains: list[DrainRecord], now: datetime) -> dict[str, str]:
-    shutdown = shutdown_of_pod(drains)
-    decisive = next((one for one in drains if shutdown_of_pod([one]) == shutdown), drains[0])
+    record = deciding_drain(drains)
     took = [one.took for one in drains if one.took is not None]
     return {
-        "POD": drains[0].pod,
-        "STATE": decisive.state.value,
+        "POD": record.pod,
+        "STATE": record.state.value,
         "REGION": ",".join(one.region for one in drains),
         "OUT AFTER": duration_text(max(took, default=None)),
-        "SHUTDOWN": shutdown_text(decisive, now, short=True) or "-",
-        "WHY": shutdown.reason or str(decisive.reason or "") or "-",
+        "SHUTDOWN": shutdown_text(record, now, short=True) or "-",
+        "WHY": shutdown_of(record).reason or str(record.reason or "") or "-",
     }

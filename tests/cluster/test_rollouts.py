@@ -33,6 +33,7 @@ PER_SECOND = 50
 QUICK_SECONDS = 5
 QUICK_WINDOW_SECONDS = 45
 """The servers' cache 30 s + fetch 5 s + load balancer 5 s = 40 s, and some for timers that wait for a processor."""
+FIRST_NODE, OUT = "http://eureka-0.eureka.infra:8761/eureka", "status?value=OUT_OF_SERVICE"
 POLICY = ROOT / "manifests" / "components" / "drain-window"
 GONE_TIMEOUT = 300
 
@@ -56,7 +57,7 @@ class Way:
         """The service and its caller."""
         text = (Path(__file__).parent / "shop" / "rolling.yaml").read_text()
         hook = f'[sh, -c, "curl -sX PUT {FIRST_NODE}/apps/{self.name.upper()}/$HOSTNAME:{self.name}/{OUT}; sleep 30"]'
-        for field_, value in {
+        for word, value in {
             "IS_DRAINED": str(self.drained).lower(),
             "GRACE_SECONDS": "60" if self.copies_hook else "30",
             "LIFECYCLE": f"{{preStop: {{exec: {{command: {hook}}}}}}}" if self.copies_hook else "null",
@@ -66,11 +67,10 @@ class Way:
             "CALLER_IMAGE": CALLER_IMAGE,
             "ROLLED": self.name,
         }.items():
-            text = text.replace(field_, value)
+            text = text.replace(word, value)
         return text
 
 
-FIRST_NODE, OUT = "http://eureka-0.eureka.infra:8761/eureka", "status?value=OUT_OF_SERVICE"
 BARE = Way("bare", "without any hook")
 COPIED = Way("copied", "with the copied hook, without eureka-drain", drained=False, copies_hook=True)
 WINDOWED = Way("windowed", "with the window of `drain-window`", has_policy=True)

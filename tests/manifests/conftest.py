@@ -35,9 +35,9 @@ async def crds(cluster: Cluster, report_progress: ReportProgress) -> None:
     """What the Prometheus operator and RabbitMQ's topology operator read is known to the API server."""
     folder = await prometheus_operator_crds(report_progress)
     await cluster.kubectl("apply", "--server-side", "-f", str(folder))
-    for one in topology_operator_crds():
-        status, _, output = await run_kubectl(cluster.kubeconfig, "apply", "--server-side", "-f", "-", reads=one)
-        assert status == 0, output
+    words = ("apply", "--server-side", "-f", "-")
+    status, _, output = await run_kubectl(cluster.kubeconfig, *words, reads=topology_operator_crds())
+    assert status == 0, output
     for plural in PLURALS.values():
         where = f"/apis/rabbitmq.com/v1beta1/namespaces/default/{plural}"
         await until(partial(_is_served, cluster, where), f"{plural} served")

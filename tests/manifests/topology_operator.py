@@ -13,11 +13,7 @@ _TEXT: Object = {"type": "string"}
 
 
 def _of(*required: str, **properties: Object) -> Object:
-    return (
-        {"type": "object", "properties": properties, "required": list(required)}
-        if required
-        else {"type": "object", "properties": properties}
-    )
+    return {"type": "object", "properties": properties} | ({"required": list(required)} if required else {})
 
 
 _REFERENCE = _of(name=_TEXT, namespace=_TEXT, connectionSecret=_of(name=_TEXT))
@@ -48,9 +44,9 @@ _SPECS = {
 }
 
 
-def topology_operator_crds() -> list[Object]:
+def topology_operator_crds() -> Object:
     """Its resource definitions, as far as our component uses them."""
-    return [_definition(kind, spec) for kind, spec in _SPECS.items()]
+    return {"apiVersion": "v1", "kind": "List", "items": [_definition(kind, spec) for kind, spec in _SPECS.items()]}
 
 
 def _definition(kind: str, spec: Object) -> Object:

@@ -58,7 +58,7 @@ from tests.fakes.virtual_time import elapsed, virtual_clock
 SEED = os.environ.get("FUZZ_SEED", "noon")
 if SEED == "random":
     SEED = secrets.token_hex(4)
-COUNTS = {"annotations": 36_000, "bodies": 30_000, "answers": 28_000, "talks": 1_200, "objects": 14_000, "watches": 200}
+COUNTS = {"annotations": 36_000, "bodies": 30_000, "answers": 28_000, "talks": 2_400, "objects": 14_000, "watches": 200}
 COUNTS["events"] = 4_000
 """How many examples of each kind; tests/unit/test_fuzz_*.py."""
 MAX_KINDS = 12
@@ -408,8 +408,15 @@ class Published:
     message: Message
 
     @property
+    def comes_back(self) -> bool:
+        """Whether the region's consumer gets it."""
+        return self.exchange.startswith(names.DELAY) or self.exchange == names.COMMANDS
+
+    @property
     def delay(self) -> int:
-        """The seconds that it spends in the delay queues."""
+        """The seconds that it spends in the delay queues; none where it comes straight back."""
+        if self.exchange == names.COMMANDS:
+            return 0
         return int("".join(self.key.split(".")[:LEVELS]), 2)
 
 
@@ -525,21 +532,17 @@ class Bench:
 
     async def follow(self, published: list[Published], *, steps: int) -> int:
         """Hand what comes back to the region's queue to the consumer again, so many times at most; gives the times."""
-        waiting = [one for one in published if _comes_back(one)]
+        waiting = [one for one in published if one.comes_back]
         for step in range(steps):
             if not waiting:
                 return step
             one = waiting.pop(0)
-            await asyncio.sleep(0 if one.exchange == names.COMMANDS else one.delay)
+            await asyncio.sleep(one.delay)
             published = await self.take(Delivered(one.message.body, type_=one.message.type))
             reasons = [str((more.message.headers or {}).get("x-reason", "")) for more in published]
             assert not any("not a valid" in why for why in reasons), f"we cannot read what we wrote: {reasons}"
-            waiting += [one for one in published if _comes_back(one)]
+            waiting += [one for one in published if one.comes_back]
         return steps
-
-
-def _comes_back(one: Published) -> bool:
-    return one.exchange.startswith(names.DELAY) or one.exchange == names.COMMANDS
 
 
 @contextmanager

@@ -146,7 +146,7 @@ async def worked(draw: Draw) -> str:
     session = RecordedSession(garble=Garbler(draw))
     session.listed = [one(), in_words() if draw.maybe(0.3) else one(instanceId="b", app="ADMIN")]
     bench = Bench(session, instance_id_templates=("{name}:{ip}:{port}",), give_up_after=timedelta(minutes=2))
-    await bench.follow(await bench.take(Delivered(encode_item(a_command()))), steps=draw.choice((2, 4, 12)))
+    await bench.follow(await bench.take(Delivered(encode_item(a_command()))), steps=1 + draw.choice((2, 4, 12)))
     headers = [one.message.headers or {} for one in bench.outbox.at(names.DEAD)]
     errors = [one["x-reason"] for one in headers if one["x-reason-code"] == "internal_error"]
     assert not errors, errors
@@ -159,7 +159,7 @@ def test_no_answer_makes_a_worker_fail_or_send_another_request() -> None:
     async def record() -> None:
         tally = await fuzz_async("talks", worked)
         for became in ("retrying", "out_of_service", "refused"):
-            assert tally[became] >= 3, tally
+            assert tally[became] > 5, tally
 
     with every_log_a_line():
         record()

@@ -97,7 +97,7 @@ def test_a_pod_of_two_regions_ends_once_with_the_worse_verdict() -> None:
     [rollout] = rollouts_of([early, other])
     [shutdown] = rollout.shutdowns
     assert shutdown.verdict is ShutdownVerdict.not_graceful
-    assert rollout.longest_short_by == timedelta(seconds=10)
+    assert rollout.longest_short_seconds == 10
     assert [one.region for one in rollout.drains] == ["eu", "us"]
 
 

@@ -42,8 +42,7 @@ async def drains(settings: Settings, selection: Selection, *, as_json: bool, fol
         if not found and not follow:
             kind = "" if selection == Selection(since=selection.since) else " of this kind"
             report(f"no drains{kind} since {_since(settings, selection):%Y-%m-%d %H:%M:%S}Z")
-        if index.forgotten:
-            report(f"{index.forgotten} older drains are left out: choose a shorter --since")
+        _report_forgotten(index)
         if follow:
             await until_interrupted(_follow(log, ends, index, selection, as_json=as_json, begun=bool(found)))
     return 0
@@ -61,8 +60,7 @@ async def rollouts(settings: Settings, selection: Selection, *, as_json: bool) -
         print(rollouts_text(found, now(), width=terminal_width()), end="")
     if not found:
         report(f"no rollouts since {_since(settings, selection):%Y-%m-%d %H:%M:%S}Z")
-    if index.forgotten:
-        report(f"{index.forgotten} older drains are left out: choose a shorter --since")
+    _report_forgotten(index)
     return 0
 
 
@@ -102,6 +100,11 @@ async def find_records(settings: Settings, ids: Collection[str]) -> dict[str, Dr
         async with _following(settings, index, look_back=look_back, ids=sought):
             found |= {one: record for one in sought if (record := index.get(one)) is not None}
     return found
+
+
+def _report_forgotten(index: DrainIndex) -> None:
+    if index.forgotten:
+        report(f"{index.forgotten} older drains are left out: choose a shorter --since")
 
 
 def _since(settings: Settings, selection: Selection) -> datetime:
