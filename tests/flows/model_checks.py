@@ -179,7 +179,8 @@ class ModelChecks:
         finals: defaultdict[tuple[str, str, str], dict[str, Outcome]] = defaultdict(dict)
         ended: set[str] = set()
         held: dict[tuple[str, str, str], str] = {}
-        for event in self._broker.happened:
+        # An event that waited for the log, and one that a crash had written twice, stand behind what came after them.
+        for event in sorted(self._broker.happened, key=lambda event: event.at):
             key = (event.drain_id, event.app, event.instance_id)
             if event.outcome in FINAL:
                 finals[key][event.event_id] = event.outcome
