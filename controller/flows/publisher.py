@@ -118,6 +118,13 @@ class Publisher:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def wait_until_noted_is_written(self) -> None:
+        """Return once the log has taken everything that has been noted so far: never, while it takes nothing."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        if self._waiting:
+            await self.wait_until_written()
+
     async def finish(self, within: timedelta) -> int:
         """Give what waits this long to be written; return how many events are lost."""
         with suppress(TimeoutError):

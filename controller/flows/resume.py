@@ -1,34 +1,43 @@
 """What was removed while nobody watched: the API server remembers it for minutes, if it is asked from where on.
 
 A list shows what is terminating, but a pod that was deleted outright, or that ended in the meantime, is in no list. So
-a watch notes in the broker how far it has come, each time that nothing waits for the broker's confirmation; and whoever
-starts next asks for the removals since.
+a watch notes in the broker how far it has come, once the broker has confirmed whatever came of it: commands, ends, and
+what the event log is told. Whoever starts next asks for the removals since.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 
 from loguru import logger
 
 from controller.errors import KubernetesError
+from controller.flows.end_publisher import EndPublisher
 from controller.flows.ports import PodFeed
 from controller.flows.positions import Positions
+from controller.flows.publisher import Publisher
 from controller.flows.resend import Resender
 from controller.flows.watch import Watch
 
 RECORD_INTERVAL = 0.5
 """Seconds between two notes, at least."""
+LOG_TIMEOUT = 30.0
+"""Seconds that the event log may keep a note waiting."""
 
 
 class Resume:
     """Takes up where another watch has ended, and notes how far this one has come."""
 
-    def __init__(self, *, watch: Watch, positions: Positions, resender: Resender) -> None:
+    def __init__(
+        self, *, watch: Watch, positions: Positions, resender: Resender, publisher: Publisher, ends: EndPublisher
+    ) -> None:
         self._watch = watch
         self._positions = positions
         self._resender = resender
+        self._publisher = publisher
+        self._ends = ends
 
     async def run(self) -> None:
         """After the first lists, ask for what was removed since the last position; then keep the position new."""
@@ -57,7 +66,13 @@ class Resume:
         recorded: dict[str, str] = {}
         while True:
             versions = {feed.scope: feed.version for feed in self._watch.feeds}
-            due = versions != recorded and not self._watch.backlog and all(versions.values())
-            if due and await self._positions.record(versions):
-                recorded = versions
+            is_new = versions != recorded and all(versions.values())
+            if is_new and not self._watch.backlog and not self._ends.waiting:
+                # A watch that is killed before an end is written must not have passed it. But removals are forgotten
+                # by the API server within minutes, and to miss one of those would be worse.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOG_TIMEOUT):
+                        await self._publisher.wait_until_noted_is_written()
+                if await self._positions.record(versions):
+                    recorded = versions
             await asyncio.sleep(RECORD_INTERVAL)

@@ -6,8 +6,9 @@ a half-open connection would hang for ever.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -113,9 +114,14 @@ class KubeApi:
         read_timeout: float = LIST_READ_TIMEOUT,
         accept: str = JSON,
         most: int = MAX_OBJECT_BYTES,
+        closes: bool = False,
     ) -> bytes:
-        """Get a whole body. TooLargeError when it has more bytes than ``most``."""
-        return await _read(await self._request(path, query, read_timeout=read_timeout, accept=accept), most)
+        """Get a whole body. TooLargeError when it has more bytes than ``most``.
+
+        ``closes``: the connection is not used again.
+        """
+        headers = {"Accept": accept, **({"Connection": "close"} if closes else {})}
+        return await _read(await self._request(path, query, read_timeout=read_timeout, headers=headers), most)
 
     async def date(self) -> datetime | None:
         """Return what the API server's clock says, to the second; None when its answers bear no date."""
@@ -156,14 +162,14 @@ class KubeApi:
         *,
         read_timeout: float,
         creates: dict[str, Any] | None = None,
-        accept: str = JSON,
+        headers: Mapping[str, str] = MappingProxyType({"Accept": JSON}),
     ) -> Any:
         try:
             response = await self._client.call_api(
                 path,
                 "GET" if creates is None else "POST",
                 query_params=list(query.items()),
-                header_params={"Accept": accept, "Content-Type": JSON},
+                header_params={"Content-Type": JSON, **headers},
                 body=creates,
                 auth_settings=["BearerToken"],
                 response_types_map={},

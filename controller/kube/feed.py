@@ -52,7 +52,7 @@ class KubePodFeed:
         self._clock = clock
         self._begun_at = clock()
         self._contact_at: datetime | None = None
-        self._version_check = VersionCheck(api, self._path, clock=clock)
+        self._version_check = VersionCheck(api, self._path)
         self._selected: dict[str, Pod] = {}
         """With a label selector only: the pods that bore the labels when they were seen last."""
         self.too_large: BoundedMap[str, ObjectName] = BoundedMap(MAX_TOO_LARGE)
@@ -61,12 +61,12 @@ class KubePodFeed:
 
     @property
     def live(self) -> bool:
-        """Return whether the API server answers."""
+        """Return whether the API server answers, and not from old memory."""
         return self._contact_at is not None and (self._clock() - self._contact_at).total_seconds() < LIVE_TIMEOUT
 
     @property
     def silence(self) -> timedelta:
-        """Return how long ago the API server answered; if it never has, since the start."""
+        """Return how long ago the API server answered so; if it never has, since the start."""
         return self._clock() - (self._contact_at or self._begun_at)
 
     async def follow(self) -> AsyncIterator[Sighting]:
@@ -96,7 +96,6 @@ class KubePodFeed:
                 version = self._pass_over(error)
             except KubernetesError as error:
                 log.bind(error=str(error)).warning("watch interrupted")
-                self._version_check.hasten()
             await backoff.wait()
 
     async def _list(self) -> tuple[Listed, str]:
@@ -133,7 +132,7 @@ class KubePodFeed:
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
         async for kind, body in watch_events(self._api, self._path, self._selectors(), version, seconds=WATCH_SECONDS):
-            self._contact_at = self._clock()
+            self._note_contact()
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 pod, whole = decode_pod(body)
                 version = whole.metadata.resource_version
@@ -141,8 +140,12 @@ class KubePodFeed:
             elif kind == "BOOKMARK":
                 version = decode_bookmark(body)
                 yield Alive(), version
-        self._contact_at = self._clock()
+        self._note_contact()
         yield Alive(), version
+
+    def _note_contact(self) -> None:
+        if self._version_check.known:
+            self._contact_at = self._clock()
 
     def _pass_over(self, error: TooLargeError) -> str:
         """Leave out an event that is too large; return from which version the watch goes on, empty for a new list."""

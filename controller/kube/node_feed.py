@@ -11,7 +11,6 @@ from loguru import logger
 from controller.domain.nodes import ClusterNode
 from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
-from controller.flows.ports import Clock
 from controller.kube.client import ExpiredError, KubeApi, KubeForbiddenError
 from controller.kube.listing import list_whole
 from controller.kube.node_decoder import decode_listed_node, decode_node
@@ -29,10 +28,10 @@ FORBIDDEN_INTERVAL = timedelta(minutes=5)
 class KubeNodeFeed:
     """The flows' ``NodeFeed``."""
 
-    def __init__(self, api: KubeApi, *, page_size: int, clock: Clock) -> None:
+    def __init__(self, api: KubeApi, *, page_size: int) -> None:
         self._api = api
         self._page_size = page_size
-        self._version_check = VersionCheck(api, NODES_PATH, clock=clock)
+        self._version_check = VersionCheck(api, NODES_PATH)
         self._forbidden_logged = False
 
     async def follow(self) -> AsyncIterator[ClusterNode]:
@@ -61,7 +60,6 @@ class KubeNodeFeed:
                 version = ""
             except KubernetesError as error:
                 logger.bind(error=str(error)).debug("the watch of the nodes was interrupted")
-                self._version_check.hasten()
             await backoff.wait()
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[ClusterNode | None, str]]:

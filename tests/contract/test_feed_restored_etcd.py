@@ -6,14 +6,12 @@ Also where the API server goes on with a cache from before: then only lists show
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from controller.flows.ports import Changed, Listed
-from controller.kube import version_check
 from tests.contract.following import Following, connected, feed_of
 from tests.stack.cluster import Cluster
 from tests.stack.prerequisites import ReportProgress
@@ -43,7 +41,6 @@ async def create(cluster: Cluster, *names: str) -> None:
 async def test_pods_that_terminate_after_etcd_was_restored_are_found(
     own_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
-    monkeypatch.setattr(version_check, "CHECK_INTERVAL", timedelta(seconds=3))
     await create(own_cluster, *NAMES)
     async with (
         connected(own_cluster.kubeconfig, monkeypatch) as api,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from controller.domain.causes import Cause
-from controller.domain.events import Outcome
+from controller.domain.events import Outcome, PodGoneEvent
 from controller.domain.watch_position import Position
 from controller.flows.ports import Removed
 from tests.fakes.outbox import Refusal
@@ -61,6 +61,34 @@ async def test_the_position_moves_on_only_while_nothing_waits_for_the_broker() -
         await asyncio.sleep(30)
         assert len(stage.broker.positions) == 2
         assert stage.broker.positions[-1].versions != first.versions
+
+
+@in_virtual_time
+async def test_the_position_does_not_pass_an_end_that_is_not_written() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod())
+        await asyncio.sleep(5)
+        stage.feed.changes(terminating(a_pod()))
+        await asyncio.sleep(5)
+        before = stage.broker.positions[-1]
+        stage.broker.log_refusal = Refusal.lost
+        stage.feed.removes(terminating(a_pod()))
+        await asyncio.sleep(20)
+        assert stage.broker.positions[-1] == before
+        stage.broker.log_refusal = None
+        await asyncio.sleep(30)
+        assert [entry for entry in stage.broker.entries if isinstance(entry, PodGoneEvent)]
+        assert stage.broker.positions[-1].versions != before.versions
+
+
+@in_virtual_time
+async def test_a_log_that_is_away_for_long_does_not_keep_the_position_back() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod())
+        stage.broker.log_refusal = Refusal.lost
+        stage.feed.removes(terminating(a_pod()))
+        await asyncio.sleep(60)
+        assert stage.broker.positions[-1].versions == {"": stage.feed.version}
 
 
 @in_virtual_time

@@ -15,9 +15,11 @@ import json
 import secrets
 import shutil
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
@@ -66,34 +68,9 @@ class KubernetesApi:
             log=folder / "etcd.log",
             ready=self._etcd_is_healthy,
         )
-        self.apiserver = Process(
-            "kube-apiserver",
-            [
-                str(binaries / "kube-apiserver"),
-                f"--etcd-servers={self._etcd_url}",
-                "--bind-address=127.0.0.1",
-                # Else it looks for an address of the machine's outer network, and fails without one.
-                "--advertise-address=127.0.0.1",
-                "--endpoint-reconciler-type=none",
-                f"--secure-port={port}",
-                f"--cert-dir={folder / 'certificates'}",
-                f"--token-auth-file={folder / 'tokens.csv'}",
-                "--authorization-mode=RBAC",
-                "--disable-admission-plugins=ServiceAccount",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={self._key}",
-                f"--service-account-signing-key-file={self._key}",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                # One user's burst must not be throttled: we measure the product, not flow control.
-                "--enable-priority-and-fairness=false",
-                "--profiling=false",
-                *apiserver_flags,
-            ],
-            log=folder / "kube-apiserver.log",
-            ready=self._apiserver_is_ready,
-            # It first waits for open watches to end, up to a minute.
-            stop_budget=5,
-        )
+        self._apiserver_flags = apiserver_flags
+        self._binaries = binaries
+        self.apiserver = self._server("kube-apiserver", port, self._etcd_url)
         controller_port = free_port()
         self.controller_manager = Process(
             "kube-controller-manager",
@@ -117,14 +94,71 @@ class KubernetesApi:
             stop_budget=5,
         )
 
+    def _server(self, name: str, port: int, etcd_url: str) -> Process:
+        folder = self.folder
+        return Process(
+            name,
+            [
+                str(self._binaries / "kube-apiserver"),
+                f"--etcd-servers={etcd_url}",
+                "--bind-address=127.0.0.1",
+                # Else it looks for an address of the machine's outer network, and fails without one.
+                "--advertise-address=127.0.0.1",
+                "--endpoint-reconciler-type=none",
+                f"--secure-port={port}",
+                f"--cert-dir={folder / 'certificates'}",
+                f"--token-auth-file={folder / 'tokens.csv'}",
+                "--authorization-mode=RBAC",
+                "--disable-admission-plugins=ServiceAccount",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                f"--service-account-key-file={self._key}",
+                f"--service-account-signing-key-file={self._key}",
+                "--service-cluster-ip-range=10.0.0.0/24",
+                # One user's burst must not be throttled: we measure the product, not flow control.
+                "--enable-priority-and-fairness=false",
+                "--profiling=false",
+                *self._apiserver_flags,
+            ],
+            log=folder / f"{name}.log",
+            # The certificate is its own work, made before it listens.
+            ready=lambda: self._is_ready(port),
+            # It first waits for open watches to end, up to a minute.
+            stop_budget=5,
+        )
+
+    async def _is_ready(self, port: int) -> bool:
+        return self.certificate.exists() and await _answers_ok(f"https://127.0.0.1:{port}/readyz")
+
+    @property
+    def etcd_port(self) -> int:
+        """Where the API server finds etcd."""
+        return _port_of(self._etcd_url)
+
+    @property
+    def port(self) -> int:
+        """The API server's."""
+        return _port_of(self.url)
+
+    @asynccontextmanager
+    async def another_server(self, etcd_port: int) -> AsyncIterator[int]:
+        """Run a second API server of this cluster, which has etcd at this port; gives its port."""
+        port = free_port()
+        server = self._server("another-kube-apiserver", port, f"http://127.0.0.1:{etcd_port}")
+        await server.start()
+        try:
+            yield port
+        finally:
+            await server.kill()
+
     @property
     def admin_kubeconfig(self) -> Path:
         """May do everything."""
         return self.kubeconfig(ADMIN)
 
-    def kubeconfig(self, user: str) -> Path:
-        """The file for one of the users."""
-        return self._write_kubeconfig(user, self._tokens[user])
+    def kubeconfig(self, user: str, *, port: int = 0) -> Path:
+        """The file for one of the users; with ``port``, for what stands before the API server there."""
+        name = f"{user}-{port}" if port else user
+        return self._write_kubeconfig(name, self._tokens[user], f"https://127.0.0.1:{port}" if port else self.url)
 
     async def service_account_kubeconfig(self, name: str, namespace: str = "default") -> Path:
         """A kubeconfig that calls as this (existing) service account, with a token that the API server signed."""
@@ -133,7 +167,7 @@ class KubernetesApi:
             token = await client.call(
                 "POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", body=request
             )
-        return self._write_kubeconfig(f"{namespace}.{name}", token["status"]["token"])
+        return self._write_kubeconfig(f"{namespace}.{name}", token["status"]["token"], self.url)
 
     def client(self, user: str = ADMIN) -> KubeClient:
         """A client as this user; an async context manager."""
@@ -181,9 +215,9 @@ class KubernetesApi:
         )
         await self.etcd.start()
 
-    def _write_kubeconfig(self, user: str, token: str) -> Path:
+    def _write_kubeconfig(self, user: str, token: str, url: str) -> Path:
         file = self.folder / f"{user}.kubeconfig"
-        cluster = {"server": self.url, "certificate-authority": str(self.certificate)}
+        cluster = {"server": url, "certificate-authority": str(self.certificate)}
         context = {"cluster": "stack", "user": user, "namespace": "default"}
         config = {
             "apiVersion": "v1",
@@ -200,9 +234,11 @@ class KubernetesApi:
     async def _etcd_is_healthy(self) -> bool:
         return await _answers_ok(f"{self._etcd_url}/health")
 
-    async def _apiserver_is_ready(self) -> bool:
-        # The certificate is its own work, made before it listens.
-        return self.certificate.exists() and await _answers_ok(f"{self.url}/readyz")
+
+def _port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
 
 
 async def _answers_ok(url: str) -> bool:
