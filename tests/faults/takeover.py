@@ -86,12 +86,22 @@ class Takeover:
     @property
     def name(self) -> str:
         """The old pod's."""
-        return f"{self.tag}-0" if self.kind is Kind.stateful else f"{self.tag}-old"
+        return self._name_of("old")
 
     @property
     def instance_id(self) -> str:
         assert self.old is not None
         return self.old.registration.instance_id
+
+    def _name_of(self, which: str) -> str:
+        match self.kind:
+            case Kind.stateful:
+                return f"{self.tag}-0"
+            case Kind.host_network:
+                # A DaemonSet's pods: what they share, and what Kubernetes draws for each.
+                return f"{self.tag}-{'bcdfg' if which == 'old' else 'wxz24'}"
+            case _:
+                return f"{self.tag}-{which}"
 
     @property
     def prefers_ip(self) -> bool:
@@ -150,8 +160,7 @@ class Takeover:
     async def succeed(self, node: int | None = None) -> None:
         """The new pod runs, and registers as STARTING."""
         assert self.old_pod is not None
-        name = self.name if self.kind is Kind.stateful else f"{self.tag}-new"
-        self.new_pod = await self._new_pod(name, ip=self.old_pod.ip if self.kind.reuses_ip else "")
+        self.new_pod = await self._new_pod(self._name_of("new"), ip=self.old_pod.ip if self.kind.reuses_ip else "")
         await asyncio.sleep(self.dice.uniform(STARTS_FOR, 2))
         self.new = self._client_of(self.new_pod, node)
         await self.new.say("STARTING")
