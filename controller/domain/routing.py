@@ -113,13 +113,15 @@ def drain_period(pod: Pod, cause: Cause, observed_at: datetime) -> tuple[datetim
     """When the pod began to go, and when it is over at the latest.
 
     The API's times are whole seconds, cut off: one that lies less than a second before our own observation is taken
-    to be that observation, so that latencies below a second can be measured.
+    to be that observation, so that latencies below a second can be measured. So is one that lies after it: nothing
+    begins after it was seen, but a kubelet's clock, by which a pod has finished, may be minutes ahead.
     """
     asked_at = pod.deletion_asked_at
     if cause is Cause.terminating and asked_at is not None and pod.deletion_at is not None:
         since_at, end_at = asked_at, pod.deletion_at
     else:
         since_at = end_at = pod.finished_at or observed_at
-    if abs(observed_at - since_at) < TIME_RESOLUTION:
+        end_at = min(end_at, observed_at)
+    if observed_at - since_at < TIME_RESOLUTION:
         since_at = observed_at
     return since_at, max(end_at, since_at)

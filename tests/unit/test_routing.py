@@ -191,6 +191,7 @@ def test_the_drain_id_is_pinned_because_links_and_logs_outlive_a_release() -> No
         (a_pod(), Cause.node_lost, (NOON, NOON)),
         (terminating(a_pod(), grace=0), Cause.deleted, (NOON, NOON)),
         (a_pod(phase="Failed", finished_at=at(-90)), Cause.failed, (at(-90), at(-90))),
+        (a_pod(phase="Failed", finished_at=at(300)), Cause.failed, (NOON, NOON)),
         (a_pod(phase="Succeeded"), Cause.succeeded, (NOON, NOON)),
     ],
 )
@@ -218,3 +219,4 @@ def test_a_pod_is_never_over_before_it_began_to_go(cause: Cause, grace: int, lat
     pod = replace(terminating(a_pod(finished_at=finished_at), grace=grace))
     since_at, end_at = drain_period(pod, cause, at(late))
     assert since_at <= end_at
+    assert since_at <= at(late), "nothing begins after it was seen"
