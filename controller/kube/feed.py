@@ -33,6 +33,8 @@ from controller.settings import WatchSettings
 
 WATCH_SECONDS = 10
 """How long the server keeps a watch open. It ends it with a bookmark, so that an idle watch does not grow old."""
+DOUBT_SECONDS = 2
+"""The same, while nobody says how far the cluster is: another API server may know more."""
 HISTORY_SECONDS = 1
 """How long the server may send what it remembers: it does so at once, and then waits for more."""
 MIN_BACKOFF, MAX_BACKOFF = timedelta(seconds=0.8), timedelta(seconds=10)
@@ -131,7 +133,8 @@ class KubePodFeed:
         return decode_pod(body)[0].uid == uid
 
     async def _watch(self, version: str) -> AsyncIterator[tuple[Sighting, str]]:
-        async for kind, body in watch_events(self._api, self._path, self._selectors(), version, seconds=WATCH_SECONDS):
+        seconds = WATCH_SECONDS if self._version_check.known else DOUBT_SECONDS
+        async for kind, body in watch_events(self._api, self._path, self._selectors(), version, seconds=seconds):
             self._note_contact()
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 pod, whole = decode_pod(body)

@@ -36,9 +36,10 @@ class VersionCheck:
             body = await self._api.get(self._path, {"limit": "1"}, read_timeout=READ_TIMEOUT, closes=True)
             current = decode_list_version(body)
         except KubernetesError as error:
-            self.known = False
             log = logger.bind(path=self._path, error=str(error))
-            log.warning("the API server does not say how far its cluster is; what it shows may be old")
+            words = "the API server does not say how far its cluster is; what it shows may be old"
+            log.log("WARNING" if self.known else "DEBUG", words)
+            self.known = False
             return False
         self.known = True
         if not _is_before(current, version):

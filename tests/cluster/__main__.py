@@ -63,7 +63,8 @@ def _up() -> RealCluster:
     built = asyncio.run(programs(_report))
     images = Images(_report)
     own = images.build_own(built)
-    others = [*images.build_servers(asyncio.run(eureka_jars(_report))), images.build_product()]
+    product = [images.build_older_product(), images.build_product()]
+    others = [*images.build_servers(asyncio.run(eureka_jars(_report))), *product]
     _report(f"everything is built after {time.monotonic() - begun:.0f} s")
     cluster = RealCluster(built)
     cluster.up(own)

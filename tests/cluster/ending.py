@@ -43,43 +43,50 @@ async def living(scene: Scene, app: str = "") -> list[Object]:
 
 
 @asynccontextmanager
-async def ending(scene: Scene, table: Table, way: str, dying: list[Object]) -> AsyncIterator[Watched]:
+async def ending(
+    scene: Scene, table: Table, way: str, dying: list[Object], *, within: float = OUT_TIMEOUT
+) -> AsyncIterator[Watched]:
     """Whoever leaves the context has let these pods end; all the others must not be touched.
 
-    The time until they are out runs from the entering of the context, or from the ``since`` that is set within. An id
-    that a successor gets is UP again in the end.
+    The time until they are out runs from the entering of the context, or from what is set within: ``began`` for each,
+    or ``since`` for all. An id that a successor gets is UP again in the end.
     """
     await scene.all_up(SHOP)
     names = {one["metadata"]["name"] for one in dying}
     known = await scene.known()
     others = [known[address_of(one)] for one in await living(scene) if one["metadata"]["name"] not in names]
-    ids = [known[address_of(one)] for one in dying]
-    async with scene.watching([*ids, *others]) as watched:
+    ids = {one["metadata"]["name"]: known[address_of(one)] for one in dying}
+    async with scene.watching([*ids.values(), *others]) as watched:
         yield watched
         for name in sorted(names):
             await scene.drain_of(name, *OUT)
         await asyncio.sleep(2)
     for one in others:
         assert watched.ever_out(one) == [], f"{way}: {one} lives and was not UP"
-    out_after = {one: watched.out_after(one) for one in ids if app_of(one) not in STATEFUL}
-    assert all(seconds is not None and seconds < OUT_TIMEOUT for seconds in out_after.values()), (way, out_after)
+    out_after = {one: watched.out_after(one, pod) for pod, one in ids.items() if app_of(one) not in STATEFUL}
+    assert all(seconds is not None and seconds < within for seconds in out_after.values()), (way, out_after)
     slowest = max((seconds for seconds in out_after.values() if seconds is not None), default=None)
     out = "its id is its successor's" if slowest is None else f"{max(0.0, slowest):.1f} s"
     table.add(way, len(ids), out, len(others))
 
 
-async def all_begin_to_end(scene: Scene, *names: str, timeout: float = 120) -> float:
-    """Wait until Kubernetes says of each that it ends, whichever way; return when that was seen of the last one.
+async def all_begin_to_end(scene: Scene, *names: str, timeout: float = 120) -> dict[str, float]:
+    """Wait until Kubernetes says of each that it ends, whichever way; return when that was seen of each.
 
     By time.monotonic().
     """
+    seen: dict[str, float] = {}
 
     async def look() -> bool:
         ends = {one["metadata"]["name"]: ends_or_has_ended(one) for one in await scene.pods(SHOP)}
-        return all(ends.get(name, True) for name in names)
+        now = time.monotonic()
+        for name in names:
+            if ends.get(name, True):
+                seen.setdefault(name, now)
+        return len(seen) == len(names)
 
     await until(look, f"the end of {', '.join(names)}", timeout=timeout, interval=0.3)
-    return time.monotonic()
+    return seen
 
 
 def ends_or_has_ended(pod: Object) -> bool:

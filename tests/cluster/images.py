@@ -29,6 +29,9 @@ SERVICE_IMAGE = "cluster.test/service:1"
 CALLER_IMAGE = "cluster.test/caller:1"
 PRODUCT_IMAGE = "registry.example/eureka-drain:0.1.0"
 """As the overlays name it."""
+OLDER_COMMIT = "d90d305e917810da201619aaa25a89a7fb4344f1"
+OLDER_PRODUCT_IMAGE = "registry.example/eureka-drain:older"
+"""The product as it was there, of which a cluster is upgraded, and to which it is put back. To be the last release."""
 RABBITMQ_IMAGE = "docker.io/library/rabbitmq:4.0.5"
 EUREKA_IMAGE = "docker.io/steeltoeoss/eureka-server:4.1.1"
 _BASE = "cluster.test/base:1"
@@ -62,14 +65,32 @@ class Images:
         return made
 
     def build_product(self) -> Path:
-        """Return the archive of the image that the Dockerfile makes, on the stand-ins of its two bases."""
-        bases = dict(re.findall(r"^ARG (\w+)=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+        """Return the archive of the image that the Dockerfile makes."""
+        self._build_product(PRODUCT_IMAGE, ROOT)
+        return self._archive(PRODUCT_IMAGE)
+
+    def build_older_product(self) -> Path:
+        """Return the archive of the image of an older state; of its files none but those that were committed."""
+        mark, archive = _file(OLDER_PRODUCT_IMAGE, "text"), _file(OLDER_PRODUCT_IMAGE, "tar")
+        if not (mark.exists() and archive.exists() and mark.read_text() == OLDER_COMMIT):
+            folder = IMAGES / "older"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            run("bash", "-euc", f"set -o pipefail; git -C {ROOT} archive {OLDER_COMMIT} | tar -xC {folder}")
+            self._build_product(OLDER_PRODUCT_IMAGE, folder)
+            shutil.rmtree(folder)
+            self._archive(OLDER_PRODUCT_IMAGE)
+            mark.write_text(OLDER_COMMIT)
+        return archive
+
+    def _build_product(self, image: str, source: Path) -> None:
+        """Make an image by a Dockerfile, on the stand-ins of its two bases."""
+        bases = dict(re.findall(r"^ARG (\w+)=(\S+)$", (source / "Dockerfile").read_text(), re.MULTILINE))
         self._build_python(_with_registry(bases["PYTHON_IMAGE"]))
         shutil.copy(uv(), self._context / "uv")
         self._build(bases["UV_IMAGE"], 'FROM scratch\nCOPY uv /uv\nENTRYPOINT ["/uv"]\n', archive=False)
-        self._report(f"image {PRODUCT_IMAGE}")
-        self._buildah("bud", *_BUILD, "--tag", PRODUCT_IMAGE, str(ROOT))
-        return self._archive(PRODUCT_IMAGE)
+        self._report(f"image {image}")
+        self._buildah("bud", *_BUILD, "--tag", image, str(source))
 
     def build_servers(self, jars: Path) -> list[Path]:
         """Return the archives of RabbitMQ, a Eureka node, a sample service and its caller."""

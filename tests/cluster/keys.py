@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cluster.home import HUB_ADDRESS, STATE, node_address
+from tests.cluster.home import API_SERVICE, HUB_ADDRESS, SECOND_API_ADDRESS, STATE, node_address
 from tests.cluster.machine import run
 
 KEYS = STATE / "keys"
@@ -16,13 +16,15 @@ _CLIENTS = {
     "controllers": "/CN=system:kube-controller-manager",
     "scheduler": "/CN=system:kube-scheduler",
     "proxy": "/CN=system:kube-proxy",
+    "policies": "/O=system:masters/CN=kube-router",
 }
 _API_NAMES = (
     *(f"DNS:kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local")),
     "DNS:localhost",
     "IP:127.0.0.1",
     f"IP:{HUB_ADDRESS}",
-    "IP:10.96.0.1",
+    f"IP:{SECOND_API_ADDRESS}",
+    f"IP:{API_SERVICE}",
 )
 
 

@@ -1,4 +1,4 @@
-"""A node: containerd, kubelet and kube-proxy in a machine of their own, beside the hub's bridge.
+"""A node: containerd, kubelet, kube-proxy and kube-router in a machine of their own, beside the hub's bridge.
 
 Traps, each of which costs an hour: without CAP_SYS_RESOURCE nobody lowers an oom_score_adj, so containerd must not try;
 with control groups of version 1 the kubelet wants to be asked twice, and its root must be there in every hierarchy, the
@@ -11,7 +11,16 @@ import json
 from pathlib import Path
 
 from tests.cluster.ability import hierarchies
-from tests.cluster.home import CONTROL_GROUP, DNS_ADDRESS, HUB_ADDRESS, POD_NETWORK, node_address, pod_network
+from tests.cluster.home import (
+    API_SERVICE,
+    CONTROL_GROUP,
+    DNS_ADDRESS,
+    HUB_ADDRESS,
+    POD_NETWORK,
+    SERVICE_NETWORK,
+    node_address,
+    pod_network,
+)
 from tests.cluster.hub import Hub
 from tests.cluster.keys import KEYS
 from tests.cluster.machine import Machine, run, wait_until
@@ -24,6 +33,7 @@ _FOLDERS = {
     "cni": "/var/lib/cni",
     "etc-cni": "/etc/cni",
 }
+_API_CONNECTIONS = f"PREROUTING -d {API_SERVICE} -p tcp --dport 443"
 _SYSCTLS = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
@@ -85,11 +95,11 @@ class Node(Machine):
 
     def begin_kubelet(self) -> None:
         """Start what needs the first images."""
-        for program in ("kubelet", "proxy"):
+        for program in ("kubelet", "proxy", "policies"):
             self.start_program(program)
 
     def start_program(self, name: str) -> None:
-        """Start one of containerd, kubelet, proxy."""
+        """Start one of containerd, kubelet, proxy, policies."""
         commands = {
             "containerd": ["containerd", "--config", str(self.folder / "containerd.toml")],
             "kubelet": [
@@ -100,6 +110,17 @@ class Node(Machine):
                 f"--node-ip={node_address(self.number)}",
             ],
             "proxy": ["kube-proxy", f"--config={self.folder}/proxy.yaml"],
+            # Of kube-router only what enforces NetworkPolicies, which the bridge plugin does not.
+            "policies": [
+                "kube-router",
+                "--run-firewall=true",
+                "--run-router=false",
+                "--run-service-proxy=false",
+                "--run-loadbalancer=false",
+                f"--kubeconfig={KEYS}/policies.kubeconfig",
+                f"--hostname-override={self.name}",
+                f"--service-cluster-ip-range={SERVICE_NETWORK}",
+            ],
         }
         self.start(name, *commands[name])
 
@@ -119,6 +140,14 @@ class Node(Machine):
     def join_again(self) -> None:
         """Plug it in."""
         self._hub.script(f"ip link set veth{self.number} up")
+
+    def send_pods_to(self, api_server: str) -> None:
+        """Let new connections of its pods to the API server all go to this address."""
+        self.script(f"iptables -t nat -I {_API_CONNECTIONS} -j DNAT --to-destination {api_server}:6443")
+
+    def send_pods_to_any(self, api_server: str) -> None:
+        """Leave that to kube-proxy again; connections that are open stay where they are."""
+        self.script(f"iptables -t nat -D {_API_CONNECTIONS} -j DNAT --to-destination {api_server}:6443 || true")
 
     def _has_containerd(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The programs of a cluster: Debian's where there are packages, Kubernetes' and CoreDNS' from their Go modules."""
+"""The programs of a cluster: Debian's where there are packages, the others (Kubernetes …) from their Go modules."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ DEBIAN = (
     Prerequisite("containerd", "containerd"),
     Prerequisite("runc", "runc"),
     Prerequisite("iptables", "iptables"),
+    Prerequisite("ipset", "ipset"),
     Prerequisite("conntrack", "conntrack"),
     Prerequisite("ip", "iproute2"),
     Prerequisite("socat", "socat"),
@@ -46,12 +47,16 @@ class Programs:
     nodes: Path
     """kubelet, kube-proxy, kube-scheduler, kubectl."""
     coredns: Path
+    kube_router: Path
+    """Of which only the part that enforces network policies is used."""
     pause: Path
 
     @property
     def path(self) -> str:
         """For PATH."""
-        return ":".join(str(folder) for folder in (self.servers, self.nodes, self.coredns, self.pause))
+        return ":".join(
+            str(folder) for folder in (self.servers, self.nodes, self.coredns, self.kube_router, self.pause)
+        )
 
 
 async def programs(report_progress: ReportProgress) -> Programs:
@@ -61,6 +66,7 @@ async def programs(report_progress: ReportProgress) -> Programs:
         await kubernetes_servers(report_progress),
         await _node_programs(report_progress),
         await _static_program("CoreDNS", "coredns", report_progress, "about 3 minutes"),
+        await _kube_router(report_progress),
         await _static_program("the waiting process", "pause", report_progress, "some seconds"),
     )
 
@@ -68,6 +74,13 @@ async def programs(report_progress: ReportProgress) -> Programs:
 async def _static_program(what: str, module: str, report_progress: ReportProgress, estimate: str) -> Path:
     source = [(_HERE / module / "main.go").read_bytes()]
     return await go_programs(what, _HERE / module, _STATIC, ["."], report_progress, recipe=source, estimate=estimate)
+
+
+async def _kube_router(report_progress: ReportProgress) -> Path:
+    program = "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
+    return await go_programs(
+        "kube-router", _HERE / "kube_router", _STATIC, [program], report_progress, estimate="about 3 minutes"
+    )
 
 
 async def _node_programs(report_progress: ReportProgress) -> Path:

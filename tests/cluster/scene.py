@@ -40,19 +40,21 @@ class Sample:
 
 @dataclass
 class Watched:
-    """Samples of registrations, by their ids."""
+    """Samples of registrations, by their ids. All times by time.monotonic()."""
 
     since: float
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
+    """By pod: when Kubernetes was first seen to say that it ends, where that is not the beginning of it all."""
 
-    def out_after(self, instance_id: str) -> float | None:
-        """Return the seconds from the beginning until no node gave it to callers; None: some still does."""
+    def out_after(self, instance_id: str, pod: str) -> float | None:
+        """Return the seconds from when the pod began to end until no node gave it to callers; None: some still does."""
         left = None
         for sample in self.samples[instance_id]:
             if not sample.is_out:
                 left = None
             elif left is None:
-                left = sample.at - self.since
+                left = sample.at - self.began.get(pod, self.since)
         return left
 
     def ever_out(self, instance_id: str) -> list[Sample]:

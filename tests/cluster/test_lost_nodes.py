@@ -58,7 +58,7 @@ async def test_a_node_that_is_cut_off_is_out_and_stays_out_when_it_is_back(shop:
                 timeout=OUT_TIMEOUT,
                 interval=0.2,
             )
-            took = time.monotonic() - asked
+            took = time.monotonic() - min(asked.values())
         finally:
             await asyncio.to_thread(node.join_again)
         back = time.monotonic()
@@ -83,7 +83,7 @@ async def test_a_machine_that_is_gone_takes_nobody_along(shop: Scene, table: Tab
     async with ending(shop, table, "machine gone, and its node deleted", leaving) as watched:
         await asyncio.to_thread(node.end)
         await shop.kubectl("delete", "node", node.name)
-        watched.since = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
+        watched.began = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
         await asyncio.to_thread(node.begin)
         await asyncio.to_thread(node.begin_kubelet)
         await until(lambda: is_known(shop, node), f"{node.name} known again", timeout=120, interval=1)

@@ -47,7 +47,7 @@ async def test_one_that_has_written_too_much_is_evicted_and_out(others: Scene, t
         words = ("exec", name, "--", "dd", "if=/dev/zero", "of=/scratch/full", "bs=1M", "count=16")
         await others.kubectl("-n", SHOP, *words)
         # What a volume holds is counted once a minute.
-        watched.since = await all_begin_to_end(others, name, timeout=300)
+        watched.began = await all_begin_to_end(others, name, timeout=300)
     await others.rolled_out(SHOP, "deployment/billing")
 
 
@@ -60,7 +60,7 @@ async def test_one_that_is_preempted_is_out(others: Scene, table: Table) -> None
     urgent = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "urgent"}, "spec": spec}
     async with ending(others, table, "preempted", [pod]) as watched:
         await others.apply("default", json.dumps(urgent))
-        watched.since = await all_begin_to_end(others, name)
+        watched.began = await all_begin_to_end(others, name)
     await others.kubectl("delete", "pod", "urgent", "--grace-period=0", "--force")
     await others.rolled_out(SHOP, "deployment/billing")
 
@@ -77,4 +77,4 @@ async def test_a_job_that_is_done_is_out(others: Scene, table: Table) -> None:
     name = pod["metadata"]["name"]
     async with ending(others, table, "a job's pod that is done", [pod]) as watched:
         await others.kubectl("-n", SHOP, "exec", name, "--", "touch", "/tmp/done")
-        watched.since = await all_begin_to_end(others, name)
+        watched.began = await all_begin_to_end(others, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
@@ -21,7 +22,7 @@ async def test_a_rollout_that_meets_a_rollout_of_ours_misses_nobody(shop: Scene,
     async with ending(shop, table, "rolled out while eureka-drain is rolled out", leaving) as watched:
         await shop.kubectl("-n", SHOP, "rollout", "restart", "deployment/orders")
         await shop.kubectl("-n", PRODUCT, "rollout", "restart", "deployment")
-        watched.since = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
+        watched.began = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving), timeout=300)
         await shop.product_rolled_out()
     await shop.rolled_out(SHOP, "deployment/orders")
 
@@ -45,6 +46,34 @@ async def test_what_ends_while_most_brokers_are_gone_is_drained_afterwards(shop:
         await shop.rolled_out(INFRA, "statefulset/rabbitmq")
         watched.since = time.monotonic()
     await shop.rolled_out(SHOP, "deployment/orders")
+
+
+async def test_what_ends_before_the_secrets_are_there_is_drained_when_they_come(shop: Scene, table: Table) -> None:
+    secrets = await shop.kubectl("-n", PRODUCT, "get", "secrets", "-o", "json")
+    assert json.loads(secrets)["items"]
+    roles = [f"deployment/eureka-drain-{role}" for role in ("watch", "work")]
+    await shop.kubectl("-n", PRODUCT, "scale", *roles, "--replicas=0")
+    selector = "app.kubernetes.io/component in (watch, work)"
+    await shop.kubectl("-n", PRODUCT, "wait", "--for=delete", "pod", "-l", selector, "--timeout=100s")
+    await shop.kubectl("-n", PRODUCT, "delete", "secrets", "--all")
+    await shop.kubectl("-n", PRODUCT, "scale", *roles, "--replicas=2")
+    [first, *_] = await living(shop, "orders")
+    async with ending(shop, table, "deleted before eureka-drain's Secrets were there", [first]) as watched:
+        await shop.kubectl("-n", SHOP, "delete", "pod", first["metadata"]["name"], "--wait=false")
+        await asyncio.sleep(10)
+        await shop.apply(PRODUCT, without_versions(secrets))
+        await shop.product_rolled_out()
+        watched.since = time.monotonic()
+    await shop.rolled_out(SHOP, "deployment/orders")
+
+
+def without_versions(listed: str) -> str:
+    """Return objects as they can be made anew."""
+    objects = json.loads(listed)
+    for one in objects["items"]:
+        for what in ("resourceVersion", "uid", "creationTimestamp"):
+            one["metadata"].pop(what, None)
+    return json.dumps(objects)
 
 
 async def leader_of(scene: Scene, queue: str) -> str:

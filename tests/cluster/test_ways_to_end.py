@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 
 from tests.cluster.ending import Table, address_of, ending, is_of, living, node_of
 from tests.cluster.home import PRODUCT, SHOP
-from tests.cluster.scene import Scene, app_of, is_living
+from tests.cluster.scene import Object, Scene, app_of, is_living
+from tests.stack.processes import ProcessError
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
+Way = Callable[[Scene, Object], Awaitable[None]]
 
 
 async def test_one_that_is_scaled_down_goes_out_alone(shop: Scene, table: Table) -> None:
@@ -43,20 +47,36 @@ async def test_what_is_replaced_under_its_name_is_up_again(shop: Scene, table: T
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
 
 
-async def test_what_crashes_and_starts_again_is_no_drain(shop: Scene) -> None:
+async def kill(scene: Scene, pod: Object) -> None:
+    """Kill the service's process from outside."""
+    [status] = pod["status"]["containerStatuses"]
+    container = status["containerID"].removeprefix("containerd://")
+    words = ("ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
+    await asyncio.to_thread(node_of(scene, pod).run, *words)
+
+
+async def fill_its_memory(scene: Scene, pod: Object) -> None:
+    """Take all that its limit leaves, in small processes: the kernel kills the largest, which is the service's."""
+    script = "for i in $(seq 40); do (head -c 20M /dev/zero | tail -c 20M | sleep 60) & done; wait"
+    words = ("-n", SHOP, "exec", pod["metadata"]["name"], "--", "sh", "-c", script)
+    with suppress(ProcessError):  # it ends with the container
+        await scene.kubectl(*words)
+
+
+@pytest.mark.parametrize(("way", "reason"), [(kill, "Error"), (fill_its_memory, "OOMKilled")])
+async def test_what_crashes_and_starts_again_is_no_drain(shop: Scene, way: Way, reason: str) -> None:
     [first, *_] = await living(shop, "orders")
     name, own = first["metadata"]["name"], (await shop.known())[address_of(first)]
     [status] = first["status"]["containerStatuses"]
-    node = node_of(shop, first)
-    container = status["containerID"].removeprefix("containerd://")
-    await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
+    await way(shop, first)
 
-    async def restarted() -> bool:
+    async def restarted() -> Object | None:
         [now] = [one for one in await shop.pods(SHOP, "orders") if one["metadata"]["name"] == name]
         [again] = now["status"]["containerStatuses"]
-        return bool(again["restartCount"] > status["restartCount"] and is_living(now))
+        return again if again["restartCount"] > status["restartCount"] and is_living(now) else None
 
-    await until(restarted, f"{name} restarted", timeout=180, interval=1)
+    again: Object = await until(restarted, f"{name} restarted", timeout=180, interval=1)
+    assert again["lastState"]["terminated"]["reason"] == reason
     await shop.all_up(SHOP)
     assert await shop.statuses(app_of(own), own) == ("UP", "UP")
     assert [one for one in await shop.drains() if one["pod"] == name] == []
