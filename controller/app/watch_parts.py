@@ -117,6 +117,6 @@ def build_watch(
         missing=MissingPods(feeds=feeds, tracker=tracker, ledger=ledger, publisher=publisher, clock=clock),
         ends=ends,
         positions=positions,
-        resume=Resume(watch=watch, positions=positions, resender=resender, publisher=publisher, ends=ends),
+        resume=Resume(watch=watch, positions=positions, resender=resender, publisher=publisher),
         pod_events=pod_events,
     )

@@ -43,6 +43,8 @@ class Ledger:
         """``limit``: how many of each kind are kept."""
         self.cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
+        self._out_at: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
+        """When a drain last said that it has an instance out."""
         self._ended: BoundedMap[InstanceKey, tuple[Outcome, datetime]] = BoundedMap(limit)
         self._cleared: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """When a drain ended with nothing of it left on the id."""
@@ -111,10 +113,12 @@ class Ledger:
         self._going_at[event.ip] = max(event.at, self._going_at.get(event.ip, event.at))
 
     def _hold(self, key: InstanceKey, event: Event) -> HeldInstance | None:
+        self._out_at[key] = max(event.at, self._out_at.get(key, event.at))
+        if not self.is_cleared(key, event.at):
+            self._cleared.pop(key, None)
         if key in self._held or self.has_ended(key, event.at):
             return None
         self._ended.pop(key, None)  # its pod had registered it anew
-        self._cleared.pop(key, None)
         if event.reason is not None and event.reason.code is ReasonCode.already_out:
             return None  # whoever had taken it out holds it
         held = HeldInstance(
@@ -139,14 +143,16 @@ class Ledger:
         return held
 
     def _end(self, key: InstanceKey, event: Event) -> None:
-        held = self._held.get(key)
-        if held is not None and held.out_at <= event.at:
-            del self._held[key]
-            self._forget(held)
-        self._ended[key] = event.outcome, event.at
-        if event.outcome in CLEARED:
-            self._cleared[key] = event.at
         self._ended_drains[key[0]] = None
+        if event.at < self._out_at.get(key, event.at):
+            return  # that was another time: it has been taken out since
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._forget(held)
+        if not self.has_ended(key, event.at):
+            self._ended[key] = event.outcome, event.at
+        if event.outcome in CLEARED and not self.is_cleared(key, event.at):
+            self._cleared[key] = event.at
 
     def _forget(self, held: HeldInstance) -> None:
         for place in _index_keys(held):
@@ -210,6 +216,10 @@ class Ledger:
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
         return key in self._ended and self._ended[key][1] >= since
+
+    def has_ever_ended(self, key: InstanceKey) -> bool:
+        """Return whether this instance's drain has ended, and has not taken it out anew since."""
+        return key in self._ended
 
     def is_cleared(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then, and left no override on the id."""

@@ -1,8 +1,8 @@
 """What was removed while nobody watched: the API server remembers it for minutes, if it is asked from where on.
 
 A list shows what is terminating, but a pod that was deleted outright, or that ended in the meantime, is in no list. So
-a watch notes in the broker how far it has come, once the broker has confirmed whatever came of it: commands, ends, and
-what the event log is told. Whoever starts next asks for the removals since.
+a watch notes in the broker how far it has come, once the broker has confirmed the commands that came of it, and what
+the event log is told. Whoever starts next asks for the removals since.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from datetime import datetime
 from loguru import logger
 
 from controller.errors import KubernetesError
-from controller.flows.end_publisher import EndPublisher
 from controller.flows.ports import PodFeed
 from controller.flows.positions import Positions
 from controller.flows.publisher import Publisher
@@ -30,14 +29,11 @@ LOG_TIMEOUT = 30.0
 class Resume:
     """Takes up where another watch has ended, and notes how far this one has come."""
 
-    def __init__(
-        self, *, watch: Watch, positions: Positions, resender: Resender, publisher: Publisher, ends: EndPublisher
-    ) -> None:
+    def __init__(self, *, watch: Watch, positions: Positions, resender: Resender, publisher: Publisher) -> None:
         self._watch = watch
         self._positions = positions
         self._resender = resender
         self._publisher = publisher
-        self._ends = ends
 
     async def run(self) -> None:
         """After the first lists, ask for what was removed since the last position; then keep the position new."""
@@ -67,7 +63,7 @@ class Resume:
         while True:
             versions = {feed.scope: feed.version for feed in self._watch.feeds}
             is_new = versions != recorded and all(versions.values())
-            if is_new and not self._watch.backlog and not self._ends.waiting:
+            if is_new and not self._watch.backlog:
                 # A watch that is killed before an end is written must not have passed it. But removals are forgotten
                 # by the API server within minutes, and to miss one of those would be worse.
                 with suppress(TimeoutError):

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster.ending import Table
-from tests.cluster.home import INFRA, SHOP, STATE
+from tests.cluster.home import HUB_ADDRESS, INFRA, SHOP, STATE
 from tests.cluster.images import RABBITMQ_IMAGE, SERVICE_IMAGE
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.programs import programs
@@ -38,8 +38,9 @@ async def scene(real: RealCluster) -> AsyncIterator[Scene]:
     rabbitmq = (_HERE / "infra" / "rabbitmq.yaml").read_text()
     rabbitmq = rabbitmq.replace("RABBITMQ_IMAGE", RABBITMQ_IMAGE).replace("DISK", str(STATE / "disk"))
     eureka = (ROOT / "manifests" / "overlays" / "demo" / "eureka.yaml").read_text()
+    watchers = (_HERE / "infra" / "watchers.yaml").read_text().replace("HUB", HUB_ADDRESS)
     await made.namespace(INFRA)
-    await asyncio.gather(made.apply(INFRA, rabbitmq), made.apply(INFRA, eureka))
+    await asyncio.gather(*(made.apply(INFRA, text) for text in (rabbitmq, eureka, watchers)))
     await asyncio.gather(*(made.rolled_out(INFRA, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
     await made.find_nodes(INFRA)
     yield made

@@ -34,6 +34,11 @@ _FOLDERS = {
     "etc-cni": "/etc/cni",
 }
 _API_CONNECTIONS = f"PREROUTING -d {API_SERVICE} -p tcp --dport 443"
+_KUBE_ROUTER = (
+    "kube-router --run-firewall=true --run-router=false --run-service-proxy=false --run-loadbalancer=false"
+    f" --service-cluster-ip-range={SERVICE_NETWORK}"
+)
+"""Of it only what enforces NetworkPolicies, which the bridge plugin does not."""
 _SYSCTLS = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
@@ -100,6 +105,7 @@ class Node(Machine):
 
     def start_program(self, name: str) -> None:
         """Start one of containerd, kubelet, proxy, policies."""
+        flags = f"--kubeconfig={KEYS}/policies.kubeconfig --hostname-override={self.name}"
         commands = {
             "containerd": ["containerd", "--config", str(self.folder / "containerd.toml")],
             "kubelet": [
@@ -110,17 +116,8 @@ class Node(Machine):
                 f"--node-ip={node_address(self.number)}",
             ],
             "proxy": ["kube-proxy", f"--config={self.folder}/proxy.yaml"],
-            # Of kube-router only what enforces NetworkPolicies, which the bridge plugin does not.
-            "policies": [
-                "kube-router",
-                "--run-firewall=true",
-                "--run-router=false",
-                "--run-service-proxy=false",
-                "--run-loadbalancer=false",
-                f"--kubeconfig={KEYS}/policies.kubeconfig",
-                f"--hostname-override={self.name}",
-                f"--service-cluster-ip-range={SERVICE_NETWORK}",
-            ],
+            # It ends until its node is known; a service manager would begin it again.
+            "policies": ["bash", "-c", f"until {_KUBE_ROUTER} {flags}; do sleep 1; done"],
         }
         self.start(name, *commands[name])
 

@@ -264,6 +264,7 @@ async def test_a_repetition_that_the_log_is_kept_from_leaves_nothing_out() -> No
         await model.cluster.appear(Kind.fixed_id, registers=1, ready=60)
         await model.wait(2)
         await model.repeat(model.broker.sent[0])
+        await model.wait(60)
         await model.settle()
 
 
@@ -288,4 +289,42 @@ async def test_a_zombies_last_heartbeat_is_not_that_of_its_successor() -> None:
         await model.cluster.delete(old, lasts=28, ending=Ending.silent)
         await model.wait(30)
         await model.cluster.appear(Kind.named, address=old.pod.ip)
+        await model.settle()
+
+
+async def _a_successor_and_a_new_worker(model: Model, *, reads_for: float) -> str:
+    """A drain that has ended long ago, another pod under its id, and a worker that begins to read; returns the id."""
+    old = await model.cluster.appear(Kind.host_network, slot=0)
+    await model.wait(40)
+    await model.cluster.terminate(old, grace=30, lasts=5, ending=Ending.silent)
+    await model.wait(33)
+    await model.cluster.appear(Kind.host_network, slot=0, registers=1, ready=20)
+    await model.wait(600)
+    model.workers[0].reading = reads_for
+    model.workers[0].kill()
+    await model.wait(6)
+    return old.process.id
+
+
+@in_virtual_time
+async def test_an_old_command_that_comes_before_the_log_is_read_waits_for_it() -> None:
+    async with Model() as model:
+        instance_id = await _a_successor_and_a_new_worker(model, reads_for=4)
+        await model.repeat(model.broker.sent[0])
+        for _ in range(40):
+            await model.wait(0.5)
+            assert {node.by_id(instance_id).status for node in model.nodes} == {"UP"}  # type: ignore[union-attr]
+        await model.settle()
+
+
+@pytest.mark.parametrize("crash", ["", "before record", "before ack"])
+@in_virtual_time
+async def test_what_an_old_command_takes_out_before_the_log_is_read_is_given_back(crash: str) -> None:
+    async with Model() as model:
+        await _a_successor_and_a_new_worker(model, reads_for=20)
+        if crash:
+            model.workers[0].fate.doom_at(crash)
+            model.workers[0].reading = 0.0  # the next one has read it when the command comes again
+        await model.repeat(model.broker.sent[0])
+        await model.wait(60)
         await model.settle()

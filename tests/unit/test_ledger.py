@@ -100,6 +100,16 @@ def test_an_event_that_comes_twice_counts_once(outcomes: list[Outcome], data: st
     assert once.has_ended(KEY, at(-1)) == twice.has_ended(KEY, at(-1))
 
 
+@given(st.lists(st.sampled_from([Outcome.out_of_service, *sorted(FINAL)]), max_size=6), st.data())
+def test_in_whichever_order_events_come_the_same_is_held(outcomes: list[Outcome], data: st.DataObject) -> None:
+    events = [an_event(outcome, number) for number, outcome in enumerate(outcomes)]
+    in_order, shuffled = ledger_of(*events), ledger_of(*data.draw(st.permutations(events)))
+    assert [held.key for held in in_order.held_at(SUCCESSOR)] == [held.key for held in shuffled.held_at(SUCCESSOR)]
+    for number in range(len(events)):
+        assert in_order.has_ended(KEY, at(number)) == shuffled.has_ended(KEY, at(number))
+        assert in_order.is_cleared(KEY, at(number)) == shuffled.is_cleared(KEY, at(number))
+
+
 def test_a_proved_end_replaces_one_that_was_only_seen() -> None:
     seen = make_gone_event(a_command(), at(9), at(10), proved=False)
     proved = make_gone_event(a_command(), at(5), at(11), proved=True)
