@@ -319,7 +319,7 @@ async def test_an_old_command_that_comes_before_the_log_is_read_waits_for_it() -
 
 @pytest.mark.parametrize("crash", ["", "before record", "before ack"])
 @in_virtual_time
-async def test_what_an_old_command_takes_out_before_the_log_is_read_is_given_back(crash: str) -> None:
+async def test_what_an_old_command_takes_out_without_the_log_is_given_back(crash: str) -> None:
     async with Model() as model:
         await _a_successor_and_a_new_worker(model, reads_for=20)
         if crash:
