@@ -173,7 +173,7 @@ async def test_a_redelivered_command_is_handled_again_and_repeats_its_event() ->
 
 
 @in_virtual_time
-async def test_an_old_command_that_died_in_its_write_is_seen_through_by_the_next_worker() -> None:
+async def test_an_old_command_that_died_in_its_write_is_seen_through() -> None:
     async with World() as world:
         await world.end()
         await asyncio.sleep(60)
