@@ -4,7 +4,7 @@ RUN = $(UV) run --locked --quiet
 # The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
-.PHONY: help install check test unit faults matrix demo cluster bench headline format docs clean
+.PHONY: help install check test unit faults matrix demo cluster versions bench headline format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -44,6 +44,9 @@ demo: install  ## Show a rolling restart on real servers, live (KEEP=1 leaves it
 
 cluster: install  ## Try it in a real cluster of two nodes, made here from package registries (KEEP=1 leaves it up)
 	@$(RUN) python -m tests.cluster
+
+versions: install  ## Try it with other versions of Kubernetes and Spring Cloud: an hour; makes docs/versions.md
+	$(RUN) python -m tests.versions $(VERSIONS)
 
 bench: install  ## Measure from deletion to OUT_OF_SERVICE, side by side with the floor
 	@$(RUN) python -m tests.bench $(BENCH)

@@ -25,8 +25,8 @@ By design, and so not asked for:
 - A registration that states another pod's uid is never touched, whoever made it.
 - A shared id stays out while the end of one of its pods is not proved, and that one's drain goes on: it may still run.
 - An override on an id whose last holder died without ever having said UP stays with the drain that has set it, where
-  no drain is that holder's (unknown to the watch and to the log, or stating another pod's uid): that drain goes on, for
-  who registers under the id next.
+  no drain is that holder's (unknown to the watch and to the log, unwatched, or stating another pod's uid): that drain
+  goes on, for who registers under the id next.
 """
 
 from __future__ import annotations

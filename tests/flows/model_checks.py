@@ -17,6 +17,7 @@ from tests.flows.model_broker import ModelBroker
 from tests.flows.model_cluster import ModelCluster
 from tests.flows.model_kinds import Kind, Member, StatedUid, Stranger
 from tests.flows.model_people import ModelPeople
+from tests.flows.model_process import Process
 
 GONE = frozenset({Outcome.removed, Outcome.already_gone})
 UNKNOWING = frozenset({Outcome.refused, Outcome.superseded})
@@ -99,17 +100,24 @@ class ModelChecks:
     def _holds_for_one_unknown(self, item: DrainCommand) -> bool:
         """Whether a drain guards its override on an id whose last holder died without ever having said UP.
 
-        No drain is that one's: nobody could know of its pod's end, or it states another pod's uid.
+        No drain is that one's: nobody could know of its pod's end, or it states another pod's uid, or is no pod.
         """
         keys = {(target.app, target.id) for target in item.progress.targets} if item.progress else set()
         holders = [one for one in self._cluster.members if one.process.key in keys and one.pod.uid != item.pod.uid]
-        return any(self._is_unknown_holder(one) for one in holders)
+        strangers = [one for one in self._cluster.strangers if one.process.key in keys]
+        return any(map(self._is_unknown_holder, holders)) or any(map(self._is_dead_stranger, strangers))
 
     def _is_unknown_holder(self, member: Member) -> bool:
-        shown = [held for node in self._nodes if (held := node.held(*member.process.key)) is not None]
-        is_its_own = bool(shown) and all(member.process.has_registered(held) for held in shown)
         is_nobodys = not member.known_gone or member.stated_uid is StatedUid.another
-        return not member.lives and is_nobodys and is_its_own and all(held.status == "STARTING" for held in shown)
+        return not member.lives and is_nobodys and self._never_said_up(member.process)
+
+    def _is_dead_stranger(self, stranger: Stranger) -> bool:
+        return not stranger.process.alive and self._never_said_up(stranger.process)
+
+    def _never_said_up(self, process: Process) -> bool:
+        """Whether every node that has its id shows it as it began."""
+        shown = [held for node in self._nodes if (held := node.held(*process.key)) is not None]
+        return bool(shown) and all(process.has_registered(held) and held.status == "STARTING" for held in shown)
 
     def _has_a_zombie(self, uid: str) -> bool:
         """Whether a drain goes on for as long as others heartbeat under the pod's id."""
@@ -161,7 +169,7 @@ class ModelChecks:
             strangers = [one for one in self._cluster.strangers if one.process.id == instance_id]
             if known_faults.ENDED_BY_ANOTHER_HANDLING and any(not one.process.alive for one in strangers):
                 continue
-            if any(self._is_out_rightly(one) for one in there):
+            if any(self._is_out_rightly(one) for one in there) or any(map(self._is_dead_stranger, strangers)):
                 continue
             held = node.by_id(instance_id)
             if held is None or not any(
@@ -197,11 +205,12 @@ class ModelChecks:
             alike = LEFT_ALONE.issuperset(outcomes.values()) or GONE.issuperset(last)
             if len(outcomes) != 1 and not alike:
                 yield f"{key} ended as {[outcome.value for outcome in outcomes.values()]}"
+        guarding = {item.drain_id for item in self._broker.under_way() if self._may_go_on(item)}
         for key, uid in held.items():
-            if key not in finals and not self._has_a_zombie(uid):
+            if key not in finals and key[0] not in guarding and not self._has_a_zombie(uid):
                 yield f"{key} was taken out and has no ending"
         for item in {item.drain_id: item for item in self._broker.sent}.values():
-            if item.drain_id not in ended and not self._has_a_zombie(item.pod.uid):
+            if item.drain_id not in ended | guarding and not self._has_a_zombie(item.pod.uid):
                 yield f"the drain {item.drain_id} of {item.pod.key} has no ending"
 
     def _may_be_left(self, member: Member, held: Instance) -> bool:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -27,7 +28,12 @@ _EUREKA = _HERE / "eureka"
 _TOXIPROXY = _HERE / "toxiproxy_server"
 _PROMTOOL = _HERE / "promtool"
 _KUBE_SCORE = _HERE / "kube_score"
-KUBERNETES_VERSION = "v1.36.3"
+EVERYDAY_KUBERNETES = "v1.36.3"
+KUBERNETES_VERSION = os.environ.get("KUBERNETES_VERSION", EVERYDAY_KUBERNETES)
+"""Of the API server and the controllers; another one is built by `python -m tests.versions` only."""
+SPRING_BOOT, SPRING_CLOUD = os.environ.get("SPRING_VERSIONS", "3.5.3 2025.0.0").split()
+"""Of the Eureka nodes and the sample service; others likewise."""
+EVERYDAY_SPRING = ("3.5.3", "2025.0.0")
 _PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 _PROMETHEUS_OPERATOR_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
 """As a go.sum has it; without one, since a module of ours that required it would need all that it requires."""
@@ -56,9 +62,36 @@ async def kubernetes_servers(report_progress: ReportProgress) -> Path:
     recipe = [VERSION_FLAGS.encode(), " ".join(names).encode()]
     flags = ["-ldflags", VERSION_FLAGS]
     programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
+    estimate = "about 5 minutes"
+    if KUBERNETES_VERSION != EVERYDAY_KUBERNETES:
+        return await _other_kubernetes(what, flags, programs, report_progress, recipe=recipe, estimate=estimate)
     return await go_programs(
-        what, KUBERNETES_MODULE, flags, programs, report_progress, recipe=recipe, estimate="about 5 minutes"
+        what, KUBERNETES_MODULE, flags, programs, report_progress, recipe=recipe, estimate=estimate
     )
+
+
+async def _other_kubernetes(
+    what: str,
+    flags: Sequence[str],
+    programs: Sequence[str],
+    report_progress: ReportProgress,
+    *,
+    recipe: Sequence[bytes],
+    estimate: str,
+) -> Path:
+    """Build a version whose modules are not pinned here, from what it says itself that it requires."""
+
+    async def build(folder: Path, log: Path) -> None:
+        await require(GO, report_progress=report_progress)
+        download = ("go", "mod", "download", "-json", f"k8s.io/kubernetes@{KUBERNETES_VERSION}")
+        stated = json.loads(await output_of(*download))["GoMod"]
+        with tempfile.TemporaryDirectory(dir=folder.parent) as module:
+            _write_kubernetes_module(Path(module), Path(stated))
+            await run_logged(
+                "go", ["go", "build", "-mod=mod", "-o", f"{folder}/", *flags, *programs], Path(module), log
+            )
+
+    return await cached(what, [*recipe, KUBERNETES_VERSION.encode()], build, report_progress, estimate)
 
 
 async def toxiproxy_server(report_progress: ReportProgress) -> Path:
@@ -120,14 +153,43 @@ async def eureka_jars(report_progress: ReportProgress) -> Path:
         with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
             # Of a copy, so that no target/ appears in the repository, whoever builds at the same time.
             shutil.copytree(_EUREKA, copy, ignore=shutil.ignore_patterns("target"), dirs_exist_ok=True)
+            modules = _of_other_versions(Path(copy) / "pom.xml") if is_other else ("server", "service", "caller")
             await run_logged("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
-            for module in ("server", "service", "caller"):
+            for module in modules:
                 shutil.move(Path(copy) / module / "target" / f"{module}-1.jar", folder)
 
+    is_other = (SPRING_BOOT, SPRING_CLOUD) != EVERYDAY_SPRING
     recipe = [str(file).encode() + b"\0" + (_EUREKA / file).read_bytes() for file in sources]
+    recipe += [f"{SPRING_BOOT} {SPRING_CLOUD}".encode()] if is_other else []
     return await cached(
         "the Eureka node, the sample service and its caller", recipe, build, report_progress, "about 1 minute"
     )
+
+
+def _write_kubernetes_module(folder: Path, stated: Path) -> None:
+    """Require Kubernetes, and its own modules in the same version: it says v0.0.0 of what stands in its repository."""
+    text = stated.read_text()
+    own = re.findall(r"^\s+(k8s\.io/\S+) v0\.0\.0$", text, re.MULTILINE)
+    [go] = re.findall(r"^go .+$", text, re.MULTILINE)
+    version = KUBERNETES_VERSION.replace("v1.", "v0.", 1)
+    replaced = [f"replace {name} => {name} {version}" for name in dict.fromkeys(own)]
+    lines = ["module stack/kubernetes", go, f"require k8s.io/kubernetes {KUBERNETES_VERSION}", *replaced]
+    (folder / "go.mod").write_text("\n".join(lines))
+
+
+def _of_other_versions(pom: Path) -> tuple[str, ...]:
+    """Put other versions into the module, for the oldest Java that they take; returns what is built of it."""
+    boot, cloud = EVERYDAY_SPRING
+    java = "17" if SPRING_BOOT >= "3" else "8"
+    changes = {boot: SPRING_BOOT, cloud: SPRING_CLOUD, "<java.version>17": f"<java.version>{java}"}
+    # The caller asks Spring for what older versions do not have.
+    changes["<module>caller</module>"] = ""
+    text = pom.read_text()
+    for before, after in changes.items():
+        assert before in text, before
+        text = text.replace(before, after)
+    pom.write_text(text)
+    return ("server", "service")
 
 
 async def go_programs(

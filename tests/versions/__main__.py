@@ -1,0 +1,151 @@
+"""Tries eureka-drain with other versions of what it talks to, and makes docs/versions.md.
+
+Each row is a run of the same tests, with the servers of another version: contract tests of what we read and write
+there, our manifests applied where they concern it, and drains from end to end. It takes minutes to build a version,
+once, and minutes to try it.
+
+    python -m tests.versions             all of them
+    python -m tests.versions 1.33 2021   those whose versions begin so; the other rows stay as they are
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "versions.md"
+KUBERNETES_TESTS = (
+    "tests/contract/test_feed.py",
+    "tests/contract/test_feed_outages.py",
+    "tests/contract/test_feed_stale_server.py",
+    "tests/contract/test_node_feed.py",
+    "tests/contract/test_kube_checks.py",
+    "tests/contract/test_reviews.py",
+    "tests/contract/test_event_recorder.py",
+    "tests/contract/test_pod_details.py",
+    "tests/manifests/test_applied.py",
+    "tests/manifests/test_sufficient.py",
+    "tests/e2e/test_causes.py",
+)
+EUREKA_TESTS = (
+    "tests/contract/test_registry.py",
+    "tests/contract/test_registry_absence.py",
+    "tests/contract/test_registry_ids.py",
+    "tests/contract/test_registry_outages.py",
+    "tests/contract/test_region_caches.py",
+    "tests/contract/test_region_checks.py",
+    "tests/stack/test_stack.py",
+    "tests/e2e/test_rollout.py",
+)
+OPENED = " ".join(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("lang", "util"))
+"""What servers from before Java 17 need of it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One version of one thing."""
+
+    what: str
+    version: str
+    tests: tuple[str, ...]
+    environment: dict[str, str]
+    lacks: tuple[str, ...] = ()
+    """Names of tests of what this version does not have; the page says so."""
+    remark: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.what} {self.version}"
+
+
+def kubernetes(version: str, *lacks: str, remark: str = "") -> Row:
+    return Row("Kubernetes", version, KUBERNETES_TESTS, {"KUBERNETES_VERSION": f"v{version}"}, lacks, remark)
+
+
+def spring(cloud: str, boot: str, **more: str) -> Row:
+    tests, versions = EUREKA_TESTS, {"SPRING_VERSIONS": f"{boot} {cloud}", **more}
+    return Row("Spring Cloud", cloud, tests, versions, remark=f"Spring Boot {boot}")
+
+
+WINDOW = "no `drain-window`: no MutatingAdmissionPolicy of version v1"
+ROWS = (
+    kubernetes("1.33.13", "window", remark=WINDOW),
+    kubernetes("1.34.4", "window", remark=WINDOW),
+    kubernetes("1.35.4", "window", remark=WINDOW),
+    kubernetes("1.36.3"),
+    spring("Hoxton.SR12", "2.3.12.RELEASE", JAVA_TOOL_OPTIONS=OPENED),
+    spring("2021.0.9", "2.7.18", JAVA_TOOL_OPTIONS=OPENED),
+    spring("2023.0.6", "3.3.13"),
+    spring("2025.0.0", "3.5.3"),
+    spring("2025.1.0", "4.0.0"),
+)
+HEAD = """\
+# Versions
+
+What eureka-drain is tried with. `make versions` runs the tests that concern it with the servers of each version, and
+writes this page. The everyday tests (`make test`) run the versions in bold, with RabbitMQ 3.10.8; the
+[real cluster](cluster.md) runs those of Kubernetes and Spring Cloud with RabbitMQ 4.0.5.
+
+| with | passed | failed | left out | on | remark |
+|---|---|---|---|---|---|
+"""
+TAIL = """
+**Policy.** Kubernetes: the minor versions that its project supports, and one before. RabbitMQ: 3.10 and newer, where
+streams survive a node (not Amazon MQ for RabbitMQ). Eureka: every server that answers as Netflix's does; Spring Cloud
+from Hoxton on. What is not in the table was not tried.
+"""
+BOLD = ("1.36.3", "2025.0.0")
+
+
+def main(wanted: list[str]) -> int:
+    """Return the exit status: whether anything failed."""
+    lines = _lines_of(PAGE.read_text()) if PAGE.exists() else {}
+    failed = 0
+    for row in ROWS:
+        if wanted and not any(row.version.startswith(one) for one in wanted):
+            continue
+        print(f"{row.title}: {len(row.tests)} files of tests", flush=True)
+        passed, bad, skipped = _run(row)
+        failed += bad
+        name = f"**{row.title}**" if row.version in BOLD else row.title
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        lines[row.title] = f"| {name} | {passed} | {bad} | {skipped} | {today} | {row.remark} |"
+        print(lines[row.title], flush=True)
+        known = [lines[one.title] for one in ROWS if one.title in lines]
+        PAGE.write_text(HEAD + "\n".join(known) + "\n" + TAIL)
+    return 1 if failed else 0
+
+
+def _lines_of(page: str) -> dict[str, str]:
+    rows = re.findall(r"^\| \**(\S.*?)\** \| \d.*$", page, re.MULTILINE)
+    return dict(zip(rows, re.findall(r"^\| \S.* \| \d.*$", page, re.MULTILINE), strict=True))
+
+
+def _run(row: Row) -> tuple[int, int, int]:
+    """Return how many tests passed, failed, and were left out."""
+    chosen = ["-k", " and ".join(f"not {name}" for name in row.lacks)] if row.lacks else []
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, f"--junitxml={report}"]
+        log = Path(tempfile.gettempdir()) / f"versions-{row.what}-{row.version}.log".replace(" ", "-")
+        with log.open("wb") as output:
+            environment = {**os.environ, **row.environment}
+            subprocess.run([*words, *row.tests], cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
+        print(f"  its output: {log}", flush=True)
+        [suite] = ET.parse(report).getroot().iter("testsuite")
+    total, skipped = int(suite.attrib["tests"]), int(suite.attrib["skipped"])
+    bad = int(suite.attrib["failures"]) + int(suite.attrib["errors"])
+    deselected = re.findall(rb"(\d+) deselected", log.read_bytes())
+    return total - bad - skipped, bad, skipped + (int(deselected[-1]) if deselected else 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
