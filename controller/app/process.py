@@ -197,7 +197,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
     ledger = Ledger(settings.watch.cluster, limit=ledger_entries(memory_limit()))
     parts = build_watch(
         feeds=[CorrectedFeed(feed, cluster_clock) for feed in pod_feeds],
-        nodes=KubeNodeFeed(api, page_size=settings.watch.page_size) if settings.watch.nodes else None,
+        nodes=KubeNodeFeed(api, page_size=settings.watch.page_size, clock=now) if settings.watch.nodes else None,
         outbox=process.outbox,
         routing=routing_of(settings),
         clock=now,

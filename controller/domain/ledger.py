@@ -144,10 +144,11 @@ class Ledger:
 
     def _end(self, key: InstanceKey, event: Event) -> None:
         self._ended_drains[key[0]] = None
-        if event.at < self._out_at.get(key, event.at):
+        held = self._held.get(key)
+        if event.at < self._out_at.get(key, held.out_at if held else event.at):
             return  # that was another time: it has been taken out since
-        held = self._held.pop(key, None)
         if held is not None:
+            del self._held[key]
             self._forget(held)
         if not self.has_ended(key, event.at):
             self._ended[key] = event.outcome, event.at
@@ -217,7 +218,7 @@ class Ledger:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
         return key in self._ended and self._ended[key][1] >= since
 
-    def has_ever_ended(self, key: InstanceKey) -> bool:
+    def is_over(self, key: InstanceKey) -> bool:
         """Return whether this instance's drain has ended, and has not taken it out anew since."""
         return key in self._ended
 

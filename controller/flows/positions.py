@@ -32,10 +32,14 @@ class Positions:
         self._frozen = True
         return self._last
 
-    async def record(self, versions: dict[str, str]) -> bool:
-        """Note how far this watch has come; return whether the broker has confirmed it."""
+    def taken(self, versions: dict[str, str]) -> Position:
+        """Return how far this watch has come by now."""
+        return Position(cluster=self._cluster, at=self._clock(), versions=versions)
+
+    async def record(self, position: Position) -> bool:
+        """Note a position; return whether the broker has confirmed it."""
         try:
-            await self._outbox.record_position(Position(cluster=self._cluster, at=self._clock(), versions=versions))
+            await self._outbox.record_position(position)
         except BrokerError as error:
             logger.bind(error=str(error)).debug("position not recorded")
             return False

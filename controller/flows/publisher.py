@@ -119,7 +119,7 @@ class Publisher:
             await asyncio.wait(self._tasks)
 
     async def wait_until_noted_is_written(self) -> None:
-        """Return once the log has taken everything that has been noted so far: never, while it takes nothing."""
+        """Return once the log has taken what was noted so far, and whatever waits: never, while it takes nothing."""
         if self._tasks:
             await asyncio.wait(set(self._tasks))
         if self._waiting:

@@ -62,6 +62,7 @@ class Resume:
         recorded: dict[str, str] = {}
         while True:
             versions = {feed.scope: feed.version for feed in self._watch.feeds}
+            position = self._positions.taken(versions)  # until then everything has been seen, and not until later
             is_new = versions != recorded and all(versions.values())
             if is_new and not self._watch.backlog:
                 # A watch that is killed before an end is written must not have passed it. But removals are forgotten
@@ -69,6 +70,6 @@ class Resume:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOG_TIMEOUT):
                         await self._publisher.wait_until_noted_is_written()
-                if await self._positions.record(versions):
+                if await self._positions.record(position):
                     recorded = versions
             await asyncio.sleep(RECORD_INTERVAL)

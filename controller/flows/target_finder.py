@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
 from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
-from controller.domain.instances import present
+from controller.domain.instances import Instance, present
 from controller.domain.intervals import FIND_MORE_INTERVAL, next_find_in
 from controller.domain.ownership import Owned, ownership_of
 from controller.domain.reason import Reason, ReasonCode, combine
@@ -22,8 +22,8 @@ from controller.flows.worker_policy import WorkerPolicy
 NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region is the pod's")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
 LATE_AFTER = timedelta(minutes=1)
-"""How long after the pod's end by its grace period a command is nothing urgent any more: it comes once more, or after
-long trouble. Meanwhile the id may have come into other hands, of which the log says more than the registry."""
+"""How long after ``end_at`` a command is not urgent any more: it comes once more, or after long trouble. Meanwhile the
+id may have come into other hands, of which the log says more than the registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,7 @@ class TargetFinder:
         is_late = now > command.end_at + LATE_AFTER
         if is_late or any(not _is_untouched(target) for target in progress.targets):
             await self._log.wait()
-        # Redelivered: the handling that died may have written, and nobody has noted that.
-        known = self._still_open(command, progress.targets, wrote=redelivered)
+        known = self._still_open(command, progress.targets)
         if progress.found_all or (progress.targets and progress.first_look_at is None):
             return Found(targets=known, progress=replace(progress, found_all=True))
         first_look_at = progress.first_look_at or now
@@ -148,15 +147,19 @@ class TargetFinder:
     async def _unrecorded(
         self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
     ) -> tuple[Rejected, ...]:
-        """Leave out what is drained, or was: that a later cause finds somebody else there says nothing new."""
+        """Leave out what is drained, and what was: somebody else is there by now. A person who asks is answered."""
         keys = {(target.app, target.id) for target in targets}
         if resolution.rejected and not targets:
             await self._log.wait()
-        there = [(one, (one.instance.app, one.instance.id)) for one in resolution.rejected]
-        ledger = self._log.ledger
         return tuple(
-            one for one, key in there if key not in keys and not ledger.has_ever_ended((command.drain_id, *key))
+            one
+            for one in resolution.rejected
+            if (one.instance.app, one.instance.id) not in keys and not self._is_over(command, one.instance)
         )
+
+    def _is_over(self, command: DrainCommand, instance: Instance) -> bool:
+        ledger, key = self._log.ledger, (command.drain_id, instance.app, instance.id)
+        return ledger.has_ended(key, command.observed_at) if command.requested_by else ledger.is_over(key)
 
     async def _taken_over_meanwhile(
         self, command: DrainCommand, resolution: Resolution
@@ -197,21 +200,19 @@ class TargetFinder:
             targets.append(replace(target, stage=Stage.retain, may_have_override=True))
         return tuple(targets)
 
-    def _still_open(
-        self, command: DrainCommand, targets: Iterable[Target], *, wrote: bool = False
-    ) -> tuple[Target, ...]:
+    def _still_open(self, command: DrainCommand, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Leave out the instances whose drain has ended, which only the log says: whoever needs it has waited for it.
 
         A repetition of this command was seen through by another process, or a living pod was put back in service under
         the id. Who has left the id alone need not have known of what was written in this handling: that goes on. So
-        does what was written after an earlier handling had cleared it: a command may come once more, late.
+        does what was written by a command that was taken up, once more, after an earlier handling had cleared the id.
         """
         ledger, progress = self._log.ledger, command.progress
         assert progress is not None
         still_open = []
         for one in targets:
             key = (command.drain_id, one.app, one.id)
-            if wrote or one.may_have_override:
+            if one.may_have_override:
                 has_ended = ledger.is_cleared(key, progress.first_at)
             else:
                 has_ended = ledger.has_ended(key, command.observed_at)

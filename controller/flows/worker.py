@@ -114,8 +114,10 @@ def _step_of(item: WorkItem) -> str:
     if isinstance(item, RestoreCommand):
         # A pod may be restored more than once, and under several ids.
         return " ".join((item.drain_id, where, str(item.observed_at), *(str(held.key) for held in item.held)))
+    # A pod may be drained more than once: its node is lost, comes back, is lost again; at last the pod is deleted.
+    asked = f"{item.drain_id} {item.cause} {item.pod.unready_at} {item.requested_at}"
     if progress is None:
-        return f"{item.drain_id} {item.cause} {item.requested_by} {item.requested_at}"
+        return f"{asked} {item.requested_by}"
     # Of two handlings of one drain one may know of an instance, or of an override to be given back, and the other not.
     known = sorted((target.app, target.id, target.may_have_override) for target in progress.targets)
-    return f"{item.drain_id} {where} {known}"
+    return f"{asked} {where} {known}"

@@ -54,7 +54,7 @@ class KubePodFeed:
         self._clock = clock
         self._begun_at = clock()
         self._contact_at: datetime | None = None
-        self._version_check = VersionCheck(api, self._path)
+        self._version_check = VersionCheck(api, self._path, clock=clock)
         self._selected: dict[str, Pod] = {}
         """With a label selector only: the pods that bore the labels when they were seen last."""
         self.too_large: BoundedMap[str, ObjectName] = BoundedMap(MAX_TOO_LARGE)
@@ -142,9 +142,11 @@ class KubePodFeed:
                 yield await self._sighted(kind, pod, whole), version
             elif kind == "BOOKMARK":
                 version = decode_bookmark(body)
-                yield Alive(), version
+                if self._version_check.known:
+                    yield Alive(), version
         self._note_contact()
-        yield Alive(), version
+        if self._version_check.known:
+            yield Alive(), version
 
     def _note_contact(self) -> None:
         if self._version_check.known:

@@ -11,6 +11,7 @@ from loguru import logger
 from controller.domain.nodes import ClusterNode
 from controller.errors import KubernetesError
 from controller.flows.backoff import Backoff
+from controller.flows.ports import Clock
 from controller.kube.client import ExpiredError, KubeApi, KubeForbiddenError
 from controller.kube.listing import list_whole
 from controller.kube.node_decoder import decode_listed_node, decode_node
@@ -28,10 +29,10 @@ FORBIDDEN_INTERVAL = timedelta(minutes=5)
 class KubeNodeFeed:
     """The flows' ``NodeFeed``."""
 
-    def __init__(self, api: KubeApi, *, page_size: int) -> None:
+    def __init__(self, api: KubeApi, *, page_size: int, clock: Clock) -> None:
         self._api = api
         self._page_size = page_size
-        self._version_check = VersionCheck(api, NODES_PATH)
+        self._version_check = VersionCheck(api, NODES_PATH, clock=clock)
         self._forbidden_logged = False
 
     async def follow(self) -> AsyncIterator[ClusterNode]:

@@ -26,15 +26,21 @@ class Table:
 
     lines: list[str] = field(default_factory=list)
     rollouts: list[str] = field(default_factory=list)
+    brokers: list[str] = field(default_factory=list)
 
     def add(self, way: str, dead: int, out: str, living: int) -> None:
         self.lines.append(f"| {way} | {dead} | {out} | {living} | 0 |")
+
+    def add_broker(self, way: str, commands: int, events: int, unconfirmed: int, gap: float) -> None:
+        self.brokers.append(f"| {way} | {commands} | {events} | {unconfirmed} | {gap:.1f} s | 0 |")
 
     def __str__(self) -> str:
         head = "| how | pods that ended | all out after | pods that lived on | of them ever out |"
         rolled = "| rolled out | times | pods that ended | calls | lost | each time | one took | verdicts |"
         ends = [head, "|---|---|---|---|---|", *self.lines]
-        return "\n".join([*ends, "", rolled, "|---|---|---|---|---|---|---|---|", *self.rollouts])
+        rollouts = [rolled, "|---|---|---|---|---|---|---|---|", *self.rollouts]
+        kept = "| brokers | commands confirmed | events confirmed | not confirmed | longest wait | lost |"
+        return "\n".join([*ends, "", *rollouts, "", kept, "|---|---|---|---|---|---|", *self.brokers])
 
 
 async def living(scene: Scene, app: str = "") -> list[Object]:

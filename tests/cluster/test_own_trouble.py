@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from tests.cluster.brokers import leader_of
 from tests.cluster.ending import Table, all_begin_to_end, ending, living
 from tests.cluster.home import INFRA, PRODUCT, SHOP
 from tests.cluster.scene import Scene
-from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 COMMANDS = "drain.commands.eu"
@@ -74,16 +74,3 @@ def without_versions(listed: str) -> str:
         for what in ("resourceVersion", "uid", "creationTimestamp"):
             one["metadata"].pop(what, None)
     return json.dumps(objects)
-
-
-async def leader_of(scene: Scene, queue: str) -> str:
-    """Return the pod whose broker leads a queue."""
-    words = ("rabbitmqctl", "-q", "list_queues", "-p", "drain", "name", "leader", "--formatter", "json")
-
-    async def look() -> str | None:
-        listed = json.loads(await scene.kubectl("-n", INFRA, "exec", "rabbitmq-0", "--", *words))
-        found = [one["leader"] for one in listed if one["name"] == queue and one["leader"]]
-        return found[0].removeprefix("rabbit@").partition(".")[0] if found else None
-
-    leader: str = await until(look, f"who leads {queue}", timeout=60, interval=1)
-    return leader

@@ -19,6 +19,7 @@ from controller.kube.node_feed import KubeNodeFeed
 from controller.signals import beside
 from tests.contract.accounts import Accounts
 from tests.contract.following import CountingApi, connected
+from tests.contract.regions import clock
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
@@ -45,7 +46,7 @@ class Nodes:
     async def followed(self, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CountingApi]:
         """A feed, whose every word is kept."""
         async with connected(kubeconfig, monkeypatch) as api:
-            feed = KubeNodeFeed(api, page_size=2)
+            feed = KubeNodeFeed(api, page_size=2, clock=clock)
 
             async def follow() -> None:
                 async for node in feed.follow():

@@ -15,7 +15,8 @@ By design, and so not asked for:
   not to be.
 - Two handlings of one drain which the log is kept from may each end it: as removed and as already gone, or as refused,
   superseded and restored. Each such word is true, and says the same of the instance. One that has written also outlasts
-  one that left the id alone, and ends as what comes of the instance then. Where the log itself was deleted,
+  one that left the id alone, and ends as what comes of the instance then. A command that comes once more after its end,
+  before the log is read, may take out who holds the id by then, and is restored. Where the log itself was deleted,
   a drain may end in any two ways, or in none that is written: nobody can know that it has ended.
 - A drain that has left an id alone ends twice when its pod, which outlives its object, registers there anew.
 - A pod that ended more than 15 min before it is first seen is for the sweep too.
@@ -24,9 +25,9 @@ By design, and so not asked for:
 - A shared id that was given back bears the first pod's address: its last process's end is left to the lease.
 - A registration that states another pod's uid is never touched, whoever made it.
 - A shared id stays out while the end of one of its pods is not proved, and that one's drain goes on: it may still run.
-- An override on an id whose last holder died without ever having said UP stays with the drain that has set it, where
-  no drain is that holder's (unknown to the watch and to the log, unwatched, or stating another pod's uid): that drain
-  goes on, for who registers under the id next.
+- An override on an id whose last holder died before every node had heard it say UP stays with the drain that has set
+  it (a real node forgets the dead one, and the drain ends), where no drain is that holder's (unknown to the watch and
+  to the log, unwatched, or stating another pod's uid): that drain goes on, for who registers under the id next.
 """
 
 from __future__ import annotations

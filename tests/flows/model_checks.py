@@ -94,16 +94,20 @@ class ModelChecks:
     def _may_go_on(self, item: WorkItem) -> bool:
         """Whether a message need not come to its end by now."""
         if isinstance(item, RestoreCommand):
-            return known_faults.RESTORE_WITHOUT_END and bool(self._broker.log_number)
+            without_end = known_faults.RESTORE_WITHOUT_END and bool(self._broker.log_number)
+            return without_end or self._is_held_for_one_unknown({(one.app, one.id) for one in item.held}, item.pod.uid)
         return self._has_a_zombie(item.pod.uid) or self._holds_for_one_unknown(item)
 
     def _holds_for_one_unknown(self, item: DrainCommand) -> bool:
-        """Whether a drain guards its override on an id whose last holder died without ever having said UP.
+        keys = {(target.app, target.id) for target in item.progress.targets} if item.progress else set()
+        return self._is_held_for_one_unknown(keys, item.pod.uid)
+
+    def _is_held_for_one_unknown(self, keys: set[tuple[str, str]], uid: str) -> bool:
+        """Whether an override is guarded on an id whose last holder died without ever having said UP everywhere.
 
         No drain is that one's: nobody could know of its pod's end, or it states another pod's uid, or is no pod.
         """
-        keys = {(target.app, target.id) for target in item.progress.targets} if item.progress else set()
-        holders = [one for one in self._cluster.members if one.process.key in keys and one.pod.uid != item.pod.uid]
+        holders = [one for one in self._cluster.members if one.process.key in keys and one.pod.uid != uid]
         strangers = [one for one in self._cluster.strangers if one.process.key in keys]
         return any(map(self._is_unknown_holder, holders)) or any(map(self._is_dead_stranger, strangers))
 
@@ -115,9 +119,10 @@ class ModelChecks:
         return not stranger.process.alive and self._never_said_up(stranger.process)
 
     def _never_said_up(self, process: Process) -> bool:
-        """Whether every node that has its id shows it as it began."""
+        """Whether no node, or not every one, has heard it say UP: some may show another one that is dead."""
         shown = [held for node in self._nodes if (held := node.held(*process.key)) is not None]
-        return bool(shown) and all(process.has_registered(held) and held.status == "STARTING" for held in shown)
+        own = [held for held in shown if process.has_registered(held)]
+        return bool(own) and (len(own) < len(shown) or all(held.status == "STARTING" for held in own))
 
     def _has_a_zombie(self, uid: str) -> bool:
         """Whether a drain goes on for as long as others heartbeat under the pod's id."""
@@ -200,9 +205,10 @@ class ModelChecks:
         if self._broker.log_number:
             return  # what was to be written while there was no log goes with its process, when that crashes
         for key, outcomes in finals.items():
-            # A handling that has written outlasts one that has not, and left the id alone: see "By design".
+            # A handling that has written outlasts one that has not, and left the id alone, or was over: "By design".
             last = list(dropwhile(UNKNOWING.__contains__, outcomes.values()))
-            alike = LEFT_ALONE.issuperset(outcomes.values()) or GONE.issuperset(last)
+            given_back = bool(last) and last[-1] is Outcome.restored and GONE.issuperset(last[:-1])
+            alike = LEFT_ALONE.issuperset(outcomes.values()) or GONE.issuperset(last) or given_back
             if len(outcomes) != 1 and not alike:
                 yield f"{key} ended as {[outcome.value for outcome in outcomes.values()]}"
         guarding = {item.drain_id for item in self._broker.under_way() if self._may_go_on(item)}

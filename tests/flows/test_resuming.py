@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from controller.domain.causes import Cause
 from controller.domain.events import Outcome, PodGoneEvent
@@ -11,6 +12,7 @@ from controller.flows.ports import Removed
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.flows.watching import watching
+from tests.stack.waiting import until
 from tests.unit.building import a_pod, a_target, at, terminating
 
 LEFT = Position(cluster="test", at=at(0), versions={"": "7"})
@@ -79,6 +81,19 @@ async def test_the_position_does_not_pass_an_end_that_is_not_written() -> None:
         await asyncio.sleep(30)
         assert [entry for entry in stage.broker.entries if isinstance(entry, PodGoneEvent)]
         assert stage.broker.positions[-1].versions != before.versions
+
+
+@in_virtual_time
+async def test_a_position_bears_the_time_of_its_versions() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod())
+        await asyncio.sleep(5)
+        before = stage.broker.positions[-1]
+        stage.broker.log_refusal = Refusal.lost
+        stage.feed.changes(terminating(a_pod()))
+        moved_at = virtual_clock()
+        await until(lambda: stage.broker.positions[-1] != before, "a position", timeout=60)
+        assert stage.broker.positions[-1].at - moved_at < timedelta(seconds=2)
 
 
 @in_virtual_time

@@ -59,7 +59,7 @@ async def test_the_watch_and_the_sweep_may_do_what_they_do(
         seen = await read_pod(api, where, made["name"])
         assert await KubeEventRecorder(api).record(an_event_at(seen)) == Recorded()
         if not namespaces:
-            nodes = KubeNodeFeed(api, page_size=500).follow()
+            nodes = KubeNodeFeed(api, page_size=500, clock=lambda: datetime.now(UTC)).follow()
             assert (await anext(nodes)).name == cluster.node.name
     file = await cluster.api.service_account_kubeconfig("eureka-drain-sweep", namespace)
     async with connected(file, monkeypatch) as api:

@@ -110,6 +110,16 @@ def test_in_whichever_order_events_come_the_same_is_held(outcomes: list[Outcome]
         assert in_order.is_cleared(KEY, at(number)) == shuffled.is_cleared(KEY, at(number))
 
 
+def test_an_old_ending_ends_nothing_of_what_is_held_when_little_is_kept() -> None:
+    ledger = Ledger(limit=3)
+    ledger.apply(an_event(Outcome.out_of_service, 10))
+    for number in range(3):
+        ledger.apply(an_event(Outcome.out_of_service, 20, drain_id=f"drain-{number}"))
+        ledger.apply(an_event(Outcome.removed, 30, drain_id=f"drain-{number}"))
+    ledger.apply(an_event(Outcome.superseded, 5))
+    assert [held.key for held in ledger.held_at(SUCCESSOR)] == [KEY]
+
+
 def test_a_proved_end_replaces_one_that_was_only_seen() -> None:
     seen = make_gone_event(a_command(), at(9), at(10), proved=False)
     proved = make_gone_event(a_command(), at(5), at(11), proved=True)
