@@ -28,8 +28,8 @@ from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import BrokerSettings
-from tests.cluster.brokers import BROKERS, leader_of, parted, paused, pod_of, rabbitmqctl, send_signal
-from tests.cluster.ending import Table, address_of
+from tests.cluster.brokers import BROKERS, leader_of, parted, paused, rabbitmqctl, send_signal
+from tests.cluster.ending import Table
 from tests.cluster.home import INFRA
 from tests.cluster.scene import Scene
 from tests.contract.brokers import command_for, kept_up
@@ -139,9 +139,9 @@ async def a_load(scene: Scene) -> AsyncIterator[Load]:
     """A virtual host of its own, removed in the end."""
     await rabbitmqctl(scene, "add_vhost", VHOST)
     await rabbitmqctl(scene, "set_permissions", "-p", VHOST, "admin", ".*", ".*", ".*")
-    hosts = [address_of(await pod_of(scene, broker)) for broker in BROKERS]
-    password = SecretStr("not-a-secret")
-    settings = BrokerSettings(hosts=hosts, username=SecretStr("admin"), password=password, vhost=VHOST)
+    service = ("get", "service", "rabbitmq", "-o", "jsonpath={.spec.clusterIP}")
+    host, password = await scene.kubectl("-n", INFRA, *service), SecretStr("not-a-secret")
+    settings = BrokerSettings(hosts=[host], username=SecretStr("admin"), password=password, vhost=VHOST)
     try:
         yield Load(settings)
     finally:

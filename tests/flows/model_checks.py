@@ -126,7 +126,9 @@ class ModelChecks:
 
     def _has_a_zombie(self, uid: str) -> bool:
         """Whether a drain goes on for as long as others heartbeat under the pod's id."""
-        return any(one.pod.uid == uid and self._stays_out_for_a_zombie(one) for one in self._cluster.members)
+        own = [one for one in self._cluster.members if one.pod.uid == uid and one.kind is Kind.shared_id]
+        unproved = not self._is_end_proved(uid)
+        return any(self._stays_out_for_a_zombie(one) or (one.going and unproved) for one in own)
 
     def _wrong_with_the_living(self, member: Member) -> Iterator[str]:
         process = member.process
