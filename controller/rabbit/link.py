@@ -77,6 +77,8 @@ class Link:
         self._open = asyncio.Event()
         self._lost = asyncio.Event()
         self._connection: AbstractConnection | None = None
+        self._given_up = 0
+        """How often: each time another host is the first to be tried."""
         self.trouble = ""
         """Why it is not up."""
 
@@ -106,6 +108,7 @@ class Link:
     def give_up(self, why: str) -> None:
         """Build the link anew: whoever uses it found it unusable."""
         logger.bind(link=self._name, why=why).warning("broker link given up")
+        self._given_up += 1
         self._lost.set()
 
     async def run(self) -> None:
@@ -138,7 +141,9 @@ class Link:
 
     async def _come_up(self) -> None:
         async with asyncio.timeout(self._settings.timeout.total_seconds() * (3 + len(self._settings.urls))):
-            connection = self._connection = await connect(self._settings, self._name, tls=self._tls)
+            connection = self._connection = await connect(
+                self._settings, self._name, tls=self._tls, first=self._given_up
+            )
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             connection.close_callbacks.add(self._note_loss)
             channel.close_callbacks.add(self._note_loss)
@@ -153,12 +158,17 @@ class Link:
         self.give_up("the broker cancelled the consumer")
 
 
-async def connect(settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | None = None) -> AbstractConnection:
+async def connect(
+    settings: BrokerSettings, name: str, *, tls: ssl.SSLContext | None = None, first: int = 0
+) -> AbstractConnection:
     """Open a connection that the broker's management page shows by this name, to the first host that can be used.
 
-    Without ``tls`` the settings' files are read. BrokerError when TLS is the reason that there is none, or a file.
+    Without ``tls`` the settings' files are read. ``first``: by how many the hosts are turned round. BrokerError when
+    TLS is the reason that there is none, or a file.
     """
-    *others, last = settings.urls
+    urls = settings.urls
+    turned = first % len(urls)
+    *others, last = urls[turned:] + urls[:turned]
     for url in others:
         try:
             return await _connect(settings, url, name, tls)

@@ -36,6 +36,9 @@ from controller.tracing import HEADER, carried, span
 
 MAX_UNCONFIRMED = 256
 """Unconfirmed publishes: measured, 64 to 256 give five times the rate of one, and past 1,000 acks get slow."""
+SILENT_TIMEOUTS = 2
+"""So many timeouts without any confirmation, and the link is built anew: a broker that hangs, or is parted from the
+others, takes what is published and confirms nothing for a minute, while another one would."""
 MAX_REASON_LENGTH = 500
 """Characters of a reason in a header."""
 
@@ -48,6 +51,8 @@ class RabbitOutbox:
         self._window = asyncio.Semaphore(MAX_UNCONFIRMED)
         self._log_window = asyncio.Semaphore(MAX_UNCONFIRMED)
         """Commands do not wait for a place behind a log that takes nothing."""
+        self._silent_since: dict[str, float] = {}
+        """By exchange: since when it has been published to, and nothing was confirmed."""
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self.link = Link(name="publish", settings=settings, set_up=self._set_up)
@@ -153,13 +158,31 @@ class RabbitOutbox:
         window = self._window if exchange else self._log_window
         with as_broker_error("the broker did not confirm"):
             # Waiting for a place in the window is no trouble of the broker's, so no clock runs yet.
-            async with window, asyncio.timeout(self._settings.timeout.total_seconds()):
-                await self.link.wait_until_up()
+            async with window:
+                begun = asyncio.get_running_loop().time()
                 try:
-                    await (await self._exchange(exchange)).publish(message, key, mandatory=True)
-                except DeliveryError:  # it met no queue
-                    await self.topology.declare_missing()
-                    await (await self._exchange(exchange)).publish(message, key, mandatory=True)
+                    async with asyncio.timeout(self._settings.timeout.total_seconds()):
+                        await self.link.wait_until_up()
+                        await self._publish_now(message, exchange, key)
+                except TimeoutError:
+                    self._note_silence(exchange, begun)
+                    raise
+                self._silent_since.pop(exchange, None)
+
+    async def _publish_now(self, message: Message, exchange: str, key: str) -> None:
+        try:
+            await (await self._exchange(exchange)).publish(message, key, mandatory=True)
+        except DeliveryError:  # it met no queue
+            await self.topology.declare_missing()
+            await (await self._exchange(exchange)).publish(message, key, mandatory=True)
+
+    def _note_silence(self, exchange: str, begun: float) -> None:
+        """Note that a publish that began then was not confirmed in time; try another broker when none is for long."""
+        since = self._silent_since.setdefault(exchange, begun)
+        silent_for = asyncio.get_running_loop().time() - since
+        if self.link.up and silent_for >= SILENT_TIMEOUTS * self._settings.timeout.total_seconds():
+            self._silent_since.clear()
+            self.link.give_up(f"the broker has confirmed nothing for {silent_for:.0f} s")
 
     async def _exchange(self, name: str) -> AbstractExchange:
         if name not in self._exchanges:

@@ -75,11 +75,12 @@ def spring(cloud: str, boot: str, **more: str) -> Row:
     return Row("Spring Cloud", cloud, tests, versions, remark=f"Spring Boot {boot}")
 
 
+NO_WINDOW = ("window", "every_component")
 WINDOW = "no `drain-window`: no MutatingAdmissionPolicy of version v1"
 ROWS = (
-    kubernetes("1.33.13", "window", remark=WINDOW),
-    kubernetes("1.34.4", "window", remark=WINDOW),
-    kubernetes("1.35.4", "window", remark=WINDOW),
+    kubernetes("1.33.13", *NO_WINDOW, remark=WINDOW),
+    kubernetes("1.34.4", *NO_WINDOW, remark=WINDOW),
+    kubernetes("1.35.4", *NO_WINDOW, remark=WINDOW),
     kubernetes("1.36.3"),
     spring("Hoxton.SR12", "2.3.12.RELEASE", JAVA_TOOL_OPTIONS=OPENED),
     spring("2021.0.9", "2.7.18", JAVA_TOOL_OPTIONS=OPENED),

@@ -1,0 +1,51 @@
+"""A broker that takes what is published and confirms nothing, beside another one that would."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from controller.rabbit.outbox import RabbitOutbox
+from controller.settings import BrokerSettings
+from tests.contract.brokers import fresh_region, kept_up
+from tests.contract.test_broker_outages import sent_at_last
+from tests.stack.parts import toxiproxy_server
+from tests.stack.prerequisites import ReportProgress
+from tests.stack.rabbitmq import RabbitMq
+from tests.stack.toxiproxy import Proxy, Toxiproxy
+
+SOONER_THAN_BY_HEARTBEATS = 20.0
+"""Seconds: three heartbeats are 30."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxies(
+    broker: RabbitMq, tmp_path_factory: pytest.TempPathFactory, report_progress: ReportProgress
+) -> AsyncIterator[list[Proxy]]:
+    """Two ways to the broker, which stand for two of its nodes."""
+    toxiproxy = Toxiproxy(tmp_path_factory.mktemp("toxiproxy"), await toxiproxy_server(report_progress))
+    await toxiproxy.start()
+    port = urlsplit(broker.url).port
+    assert port is not None
+    yield [await toxiproxy.before(name, port) for name in ("first", "second")]
+    await toxiproxy.close()
+
+
+async def test_what_a_silent_broker_does_not_confirm_another_host_does(broker: RabbitMq, proxies: list[Proxy]) -> None:
+    region, login = fresh_region(), urlsplit(broker.url)
+    settings = BrokerSettings(
+        hosts=[f"127.0.0.1:{proxy.port}" for proxy in proxies],
+        username=SecretStr(login.username or "guest"),
+        password=SecretStr(login.password or "guest"),
+        timeout=timedelta(seconds=1),
+    )
+    outbox = RabbitOutbox(settings=settings, regions=[region])
+    async with kept_up(outbox.link):
+        await sent_at_last(outbox, region, "before")
+        await proxies[0].hang()
+        await sent_at_last(outbox, region, "after", timeout=SOONER_THAN_BY_HEARTBEATS)
