@@ -17,7 +17,8 @@ OUT_TIMEOUT = 10.0
 """Seconds from the first word of an end until no node gives the instance to callers, on a machine that is busy."""
 STATEFUL = {"ledger"}
 """Apps whose pods have their predecessors' names, and so ids."""
-OUT = ("out_of_service", "removed", "already_gone", "superseded", "restored")
+OUT = ("out_of_service", "removed", "already_gone", "superseded", "restored", "not_registered")
+"""States of a drain that has been done; who began late finds nothing of a service that has left by itself."""
 
 
 @dataclass

@@ -23,18 +23,19 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "versions.md"
 KUBERNETES_TESTS = (
+    "tests/contract/test_event_recorder.py",
     "tests/contract/test_feed.py",
     "tests/contract/test_feed_outages.py",
     "tests/contract/test_feed_stale_server.py",
-    "tests/contract/test_node_feed.py",
     "tests/contract/test_kube_checks.py",
-    "tests/contract/test_reviews.py",
-    "tests/contract/test_event_recorder.py",
+    "tests/contract/test_node_feed.py",
     "tests/contract/test_pod_details.py",
+    "tests/contract/test_reviews.py",
+    "tests/e2e/test_causes.py",
     "tests/manifests/test_applied.py",
     "tests/manifests/test_sufficient.py",
-    "tests/e2e/test_causes.py",
 )
+"""In the order of the everyday tests: some restart servers."""
 EUREKA_TESTS = (
     "tests/contract/test_registry.py",
     "tests/contract/test_registry_absence.py",
@@ -70,40 +71,39 @@ def kubernetes(version: str, *lacks: str, remark: str = "") -> Row:
     return Row("Kubernetes", version, KUBERNETES_TESTS, {"KUBERNETES_VERSION": f"v{version}"}, lacks, remark)
 
 
-def spring(cloud: str, boot: str, **more: str) -> Row:
-    tests, versions = EUREKA_TESTS, {"SPRING_VERSIONS": f"{boot} {cloud}", **more}
-    return Row("Spring Cloud", cloud, tests, versions, remark=f"Spring Boot {boot}")
+def spring(cloud: str, boot: str, *lacks: str, remark: str = "", **more: str) -> Row:
+    environment = {"SPRING_VERSIONS": f"{boot} {cloud}", **more}
+    return Row("Spring Cloud", cloud, EUREKA_TESTS, environment, lacks, f"Spring Boot {boot}{remark}")
 
 
 NO_WINDOW = ("window", "every_component")
 WINDOW = "no `drain-window`: no MutatingAdmissionPolicy of version v1"
+# What Boot 2.7 hides by itself is other than what that test takes for hidden.
+NO_AGE = "; the age of its cache cannot be asked for: `window.server_cache` counts"
 ROWS = (
     kubernetes("1.33.13", *NO_WINDOW, remark=WINDOW),
     kubernetes("1.34.4", *NO_WINDOW, remark=WINDOW),
     kubernetes("1.35.4", *NO_WINDOW, remark=WINDOW),
-    kubernetes("1.36.3"),
-    spring("Hoxton.SR12", "2.3.12.RELEASE", JAVA_TOOL_OPTIONS=OPENED),
-    spring("2021.0.9", "2.7.18", JAVA_TOOL_OPTIONS=OPENED),
+    spring("Hoxton.SR12", "2.3.12.RELEASE", "real_servers_cache_age", remark=NO_AGE, JAVA_TOOL_OPTIONS=OPENED),
+    spring("2021.0.9", "2.7.18", "real_servers_cache_age", JAVA_TOOL_OPTIONS=OPENED),
     spring("2023.0.6", "3.3.13"),
-    spring("2025.0.0", "3.5.3"),
     spring("2025.1.0", "4.0.0"),
 )
 HEAD = """\
 # Versions
 
-What eureka-drain is tried with. `make versions` runs the tests that concern it with the servers of each version, and
-writes this page. The everyday tests (`make test`) run the versions in bold, with RabbitMQ 3.10.8; the
-[real cluster](cluster.md) runs those of Kubernetes and Spring Cloud with RabbitMQ 4.0.5.
+The everyday tests (`make test`) run Kubernetes 1.36.3, Spring Cloud 2025.0.0 and RabbitMQ 3.10.8; the
+[real cluster](cluster.md) runs the same with RabbitMQ 4.0.5. `make versions` runs the tests that concern them with the
+servers of other versions, and writes this page.
 
 | with | passed | failed | left out | on | remark |
 |---|---|---|---|---|---|
 """
 TAIL = """
-**Policy.** Kubernetes: the minor versions that its project supports, and one before. RabbitMQ: 3.10 and newer, where
-streams survive a node (not Amazon MQ for RabbitMQ). Eureka: every server that answers as Netflix's does; Spring Cloud
-from Hoxton on. What is not in the table was not tried.
+**Policy.** Kubernetes: the minor versions that its project supports. RabbitMQ: 3.10 and newer, where streams survive a
+node (not Amazon MQ for RabbitMQ). Eureka: every server that answers as Netflix's does; Spring Cloud from Hoxton on.
+What is neither above nor in the table has not been tried to its end.
 """
-BOLD = ("1.36.3", "2025.0.0")
 
 
 def main(wanted: list[str]) -> int:
@@ -116,9 +116,8 @@ def main(wanted: list[str]) -> int:
         print(f"{row.title}: {len(row.tests)} files of tests", flush=True)
         passed, bad, skipped = _run(row)
         failed += bad
-        name = f"**{row.title}**" if row.version in BOLD else row.title
         today = f"{datetime.now(UTC):%Y-%m-%d}"
-        lines[row.title] = f"| {name} | {passed} | {bad} | {skipped} | {today} | {row.remark} |"
+        lines[row.title] = f"| {row.title} | {passed} | {bad} | {skipped} | {today} | {row.remark} |"
         print(lines[row.title], flush=True)
         known = [lines[one.title] for one in ROWS if one.title in lines]
         PAGE.write_text(HEAD + "\n".join(known) + "\n" + TAIL)
@@ -126,7 +125,7 @@ def main(wanted: list[str]) -> int:
 
 
 def _lines_of(page: str) -> dict[str, str]:
-    rows = re.findall(r"^\| \**(\S.*?)\** \| \d.*$", page, re.MULTILINE)
+    rows = re.findall(r"^\| (\S.*?) \| \d.*$", page, re.MULTILINE)
     return dict(zip(rows, re.findall(r"^\| \S.* \| \d.*$", page, re.MULTILINE), strict=True))
 
 
