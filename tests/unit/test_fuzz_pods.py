@@ -173,7 +173,9 @@ class Api:
             event = {"type": "ERROR", "object": FAILURE}
         return draw.document(json.dumps(event), untouched=0.3)
 
-    async def get(self, path: str, query: dict[str, str], *, read_timeout: float = 30.0, most: int = 0) -> bytes:
+    async def get(
+        self, path: str, query: dict[str, str], *, read_timeout: float = 30.0, most: int = 0, closes: bool = False
+    ) -> bytes:
         if path != "/api/v1/pods":
             return self._draw.document(PODS[0], untouched=0.5)
         if "continue" in query:

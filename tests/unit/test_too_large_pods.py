@@ -51,6 +51,7 @@ class Cluster:
         self.events = events
         self.sizes: list[int] = []
         self.watched_from: list[str] = []
+        self.version = 5
 
     def __call__(self, _: str, query: dict[str, str], accept: str) -> Said:
         if query.get("watch"):
@@ -63,13 +64,15 @@ class Cluster:
         pods = self.pods[begin:end]
         if accept == METADATA_LIST:
             pods = [json.dumps({"metadata": json.loads(pod)["metadata"]}).encode() for pod in pods]
-        metadata = json.dumps({"resourceVersion": "5", "continue": more}).encode()
+        metadata = json.dumps({"resourceVersion": str(self.version), "continue": more}).encode()
         items = [piece for pod in pods for piece in (b",", pod)][1:]  # not joined: what that takes is not the client's
         return Said([b'{"metadata":', metadata, b',"items":[', *items, b"]}"])
 
     def _lines(self, version: str) -> Iterator[bytes]:
         for kind, pod in self.events:
-            if int(json.loads(pod)["metadata"]["resourceVersion"]) > int(version):
+            of_event = int(json.loads(pod)["metadata"]["resourceVersion"])
+            if of_event > int(version):
+                self.version = max(self.version, of_event)
                 yield b'{"type":"%s","object":%s}\n' % (kind.encode(), pod)
         time.sleep(0.5)
 
