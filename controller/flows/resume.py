@@ -62,9 +62,9 @@ class Resume:
         recorded: dict[str, str] = {}
         while True:
             versions = {feed.scope: feed.version for feed in self._watch.feeds}
-            position = self._positions.taken(versions)  # until then everything has been seen, and not until later
             is_new = versions != recorded and all(versions.values())
             if is_new and not self._watch.backlog:
+                position = self._positions.taken(versions)  # of now: what comes while it waits is not in it
                 # A watch that is killed before an end is written must not have passed it. But removals are forgotten
                 # by the API server within minutes, and to miss one of those would be worse.
                 with suppress(TimeoutError):

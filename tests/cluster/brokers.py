@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.cluster.ending import node_of
+from tests.cluster.ending import container_of, node_of, signal_container
 from tests.cluster.home import INFRA
 from tests.cluster.scene import Object, Scene
 from tests.stack.processes import ProcessError
@@ -50,12 +50,8 @@ async def pod_of(scene: Scene, broker: str) -> Object:
 
 
 async def send_signal(scene: Scene, broker: str, name: str) -> None:
-    """Send a signal to a broker's first process, from outside."""
-    pod = await pod_of(scene, broker)
-    [status] = pod["status"]["containerStatuses"]
-    container = status["containerID"].removeprefix("containerd://")
-    words = ("ctr", "-n", "k8s.io", "tasks", "kill", "--all", "--signal", name, container)
-    await asyncio.to_thread(node_of(scene, pod).run, *words)
+    """Send a signal to a broker's processes, from outside."""
+    await signal_container(scene, await pod_of(scene, broker), name)
 
 
 @asynccontextmanager
@@ -72,8 +68,7 @@ async def paused(scene: Scene, broker: str) -> AsyncIterator[None]:
 async def parted(scene: Scene, broker: str) -> AsyncIterator[None]:
     """It and the other brokers do not hear each other; clients reach all of them."""
     pod = await pod_of(scene, broker)
-    [status] = pod["status"]["containerStatuses"]
-    container, node = status["containerID"].removeprefix("containerd://"), node_of(scene, pod)
+    container, node = container_of(pod), node_of(scene, pod)
     listed = await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "tasks", "ls")
     [pid] = [line.split()[1] for line in listed.splitlines() if line.startswith(container)]
     rules = [

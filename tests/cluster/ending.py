@@ -108,6 +108,18 @@ def address_of(pod: Object) -> str:
     return str(pod["status"]["podIP"])
 
 
+def container_of(pod: Object) -> str:
+    """Return what containerd calls a pod's only container."""
+    [status] = pod["status"]["containerStatuses"]
+    return str(status["containerID"]).removeprefix("containerd://")
+
+
+async def signal_container(scene: Scene, pod: Object, name: str) -> None:
+    """Send a signal to all processes of a pod's only container, from outside."""
+    words = ("ctr", "-n", "k8s.io", "tasks", "kill", "--all", "--signal", name, container_of(pod))
+    await asyncio.to_thread(node_of(scene, pod).run, *words)
+
+
 def node_of(scene: Scene, pod: Object) -> Node:
     [found] = [one for one in scene.cluster.nodes if one.name == pod["spec"]["nodeName"]]
     return found

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.cluster.ending import Table, address_of, ending, is_of, living, node_of
+from tests.cluster.ending import Table, address_of, ending, is_of, living, node_of, signal_container
 from tests.cluster.home import PRODUCT, SHOP
 from tests.cluster.scene import Object, Scene, app_of, is_living
 from tests.stack.processes import ProcessError
@@ -49,10 +49,7 @@ async def test_what_is_replaced_under_its_name_is_up_again(shop: Scene, table: T
 
 async def kill(scene: Scene, pod: Object) -> None:
     """Kill the service's process from outside."""
-    [status] = pod["status"]["containerStatuses"]
-    container = status["containerID"].removeprefix("containerd://")
-    words = ("ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
-    await asyncio.to_thread(node_of(scene, pod).run, *words)
+    await signal_container(scene, pod, "SIGKILL")
 
 
 async def fill_its_memory(scene: Scene, pod: Object) -> None:

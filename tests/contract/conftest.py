@@ -11,6 +11,9 @@ from tests.contract.accounts import Accounts
 from tests.contract.regions import RegionUnderTest, adapter, fake_region, real_region
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.parts import toxiproxy_server
+from tests.stack.prerequisites import ReportProgress
+from tests.stack.toxiproxy import Toxiproxy
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -27,6 +30,17 @@ async def region(pair: EurekaNodes | None) -> AsyncIterator[RegionUnderTest]:
         return
     async with adapter(*pair.urls) as port:
         yield real_region(port, pair)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def toxiproxy(
+    tmp_path_factory: pytest.TempPathFactory, report_progress: ReportProgress
+) -> AsyncIterator[Toxiproxy]:
+    """A server without any proxy yet."""
+    made = Toxiproxy(tmp_path_factory.mktemp("toxiproxy"), await toxiproxy_server(report_progress))
+    await made.start()
+    yield made
+    await made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

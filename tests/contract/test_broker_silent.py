@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
@@ -14,8 +12,6 @@ from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import BrokerSettings
 from tests.contract.brokers import fresh_region, kept_up
 from tests.contract.test_broker_outages import sent_at_last
-from tests.stack.parts import toxiproxy_server
-from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.toxiproxy import Proxy, Toxiproxy
 
@@ -24,16 +20,11 @@ SOONER_THAN_BY_HEARTBEATS = 20.0
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def proxies(
-    broker: RabbitMq, tmp_path_factory: pytest.TempPathFactory, report_progress: ReportProgress
-) -> AsyncIterator[list[Proxy]]:
+async def proxies(broker: RabbitMq, toxiproxy: Toxiproxy) -> list[Proxy]:
     """Two ways to the broker, which stand for two of its nodes."""
-    toxiproxy = Toxiproxy(tmp_path_factory.mktemp("toxiproxy"), await toxiproxy_server(report_progress))
-    await toxiproxy.start()
     port = urlsplit(broker.url).port
     assert port is not None
-    yield [await toxiproxy.before(name, port) for name in ("first", "second")]
-    await toxiproxy.close()
+    return [await toxiproxy.before(name, port) for name in ("first", "second")]
 
 
 async def test_what_a_silent_broker_does_not_confirm_another_host_does(broker: RabbitMq, proxies: list[Proxy]) -> None:

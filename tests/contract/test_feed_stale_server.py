@@ -5,8 +5,6 @@ Whoever balances sends new connections to the other one by then; the watch's is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 import pytest_asyncio
 from loguru import logger
@@ -17,8 +15,6 @@ from tests.contract.test_feed import create
 from tests.stack.balancer import Balancer
 from tests.stack.cluster import Cluster
 from tests.stack.kubernetes_api import ADMIN
-from tests.stack.parts import toxiproxy_server
-from tests.stack.prerequisites import ReportProgress
 from tests.stack.toxiproxy import Proxy, Toxiproxy
 from tests.stack.waiting import until
 
@@ -26,14 +22,9 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def link(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, report_progress: ReportProgress
-) -> AsyncIterator[Proxy]:
+async def link(cluster: Cluster, toxiproxy: Toxiproxy) -> Proxy:
     """Between the second API server and etcd."""
-    toxiproxy = Toxiproxy(tmp_path_factory.mktemp("toxiproxy"), await toxiproxy_server(report_progress))
-    await toxiproxy.start()
-    yield await toxiproxy.before("etcd", cluster.api.etcd_port)
-    await toxiproxy.close()
+    return await toxiproxy.before("etcd", cluster.api.etcd_port)
 
 
 @pytest.mark.parametrize("way", ["hangs", "is reset"])
