@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.stack.parts import cache_folder
+from tests.stack.built_once import cache_folder
 
 HOME = cache_folder() / "cluster"
 IMAGES = HOME / "images"
@@ -10,6 +10,10 @@ IMAGES = HOME / "images"
 STATE = HOME / "state"
 """Of the cluster that is up: etcd, keys, the nodes' containers, process numbers."""
 LOGS = HOME / "logs"
+INSTALLATION = STATE / "install"
+"""The desk from which the page was followed."""
+IS_INSTALLED = INSTALLATION / "followed"
+"""Is there once it was followed to its end."""
 CONTROL_GROUP = "eureka-drain-cluster"
 HUB_ADDRESS = "10.90.0.1"
 """Of the control plane; whoever is in its network reaches nodes, pods and Services."""

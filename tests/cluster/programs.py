@@ -7,14 +7,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.stack.built_once import cached, go_programs, run_logged
 from tests.stack.parts import (
+    EVERYDAY_KUBERNETES,
     KUBERNETES_MODULE,
     KUBERNETES_VERSION,
     VERSION_FLAGS,
-    cached,
-    go_programs,
     kubernetes_servers,
-    run_logged,
+    other_kubernetes,
 )
 from tests.stack.prerequisites import ETCD, GO, OPENSSL, Prerequisite, ReportProgress, require
 
@@ -86,16 +86,21 @@ async def _kube_router(report_progress: ReportProgress) -> Path:
 async def _node_programs(report_progress: ReportProgress) -> Path:
     async def build(folder: Path, log: Path) -> None:
         await require(GO, report_progress=report_progress)
-        names = [f"k8s.io/kubernetes/cmd/{name}" for name in _NODE_PROGRAMS]
         with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
             _write_module(Path(copy))
-            command = ["go", "build", "-o", f"{folder}/", "-ldflags", VERSION_FLAGS, *names]
+            command = ["go", "build", "-o", f"{folder}/", "-ldflags", VERSION_FLAGS, *packages]
             await run_logged("go", command, Path(copy), log)
 
+    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in _NODE_PROGRAMS]
+    what = f"{', '.join(_NODE_PROGRAMS)} {KUBERNETES_VERSION}"
+    estimate = "about 3 minutes"
+    if KUBERNETES_VERSION != EVERYDAY_KUBERNETES:
+        names = [VERSION_FLAGS.encode(), " ".join(_NODE_PROGRAMS).encode()]
+        flags = ["-ldflags", VERSION_FLAGS]
+        return await other_kubernetes(what, flags, packages, report_progress, recipe=names, estimate=estimate)
     files = (KUBERNETES_MODULE / "go.mod", KUBERNETES_MODULE / "go.sum", _MORE_SUMS)
     recipe = [*(file.read_bytes() for file in files), VERSION_FLAGS.encode(), " ".join(_NODE_PROGRAMS).encode()]
-    what = f"{', '.join(_NODE_PROGRAMS)} {KUBERNETES_VERSION}"
-    return await cached(what, recipe, build, report_progress, "about 3 minutes")
+    return await cached(what, recipe, build, report_progress, estimate)
 
 
 def _write_module(folder: Path) -> None:

@@ -21,7 +21,7 @@ from tests.contract.regions import adapter, clock, fresh_app
 from tests.contract.silly_server import EMPTY_LIST, Answer, SillyServer, empty_registry, other_application, saying
 from tests.contract.test_registry import conditions
 from tests.stack import parts
-from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.eureka_nodes import API_PATH, EurekaNodes
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 from tests.unit.building import a_pod
@@ -31,7 +31,7 @@ PROXY = saying("default backend - 404", status=404, content_type="text/plain")
 
 def root(url: str) -> str:
     """A node's URL without its path, as it is written by mistake."""
-    return url.removesuffix("/eureka")
+    return url.removesuffix(API_PATH)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def test_a_real_node_named_without_its_path_shows_nothing_absent(
         assert "such as http://host:8761/eureka" in warnings[0]
         [check] = [check for check in await inspect("eu", region, clock) if root(eureka_pair.urls[0]) in check.what]
     assert check.severity is Severity.wrong
-    assert check.fix.startswith(f"write {eureka_pair.urls[0]}")
+    assert check.fix.startswith(f"write {root(eureka_pair.urls[0])}/eureka,")
 
 
 async def test_a_real_nodes_absence_is_believed_when_asked_by_many(eureka_pair: EurekaNodes) -> None:

@@ -9,6 +9,7 @@ no peer waits 30 s between tries, and neither evicts nor counts renewals until i
 """
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ eureka.client.register-with-eureka = false
 eureka.server.wait-time-in-ms-when-sync-empty = 0
 """
 """What the image steeltoeoss/eureka-server has of its own: a node alone, until its environment says otherwise."""
+API_PATH = os.environ.get("EUREKA_API_PATH", "/eureka")
+"""Another one is that of Netflix's own server, by `python -m tests.versions` only."""
 _SMALL_JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms64m", "-Xmx256m", "-Xss512k", "-XX:-UsePerfData"]
 
 
@@ -65,7 +68,7 @@ class EurekaNodes:
         self.folder = folder
         self.region = region
         hosts = [_host(index) for index in range(count)]
-        urls = [f"{scheme}://{host}:{free_port()}/eureka" for host in hosts]
+        urls = [f"{scheme}://{host}:{free_port()}{API_PATH}" for host in hosts]
         self.nodes = [
             EurekaNode(
                 f"{region}-{index}",
@@ -123,7 +126,7 @@ def _host(index: int) -> str:
 def _flags(host: str, url: str, urls: Sequence[str], settings: Mapping[str, str]) -> list[str]:
     peers = [peer for peer in urls if peer != url]
     properties = {
-        "server.port": url.rsplit(":", 1)[1].removesuffix("/eureka"),
+        "server.port": url.rsplit(":", 1)[1].removesuffix(API_PATH),
         "server.address": "127.0.0.1" if host == "localhost" else host,
         "spring.application.name": "eureka",
         "eureka.instance.hostname": host,

@@ -1,38 +1,31 @@
-"""Builds what no package brings (Kubernetes' servers, Eureka jars, promtool …), once a version of its recipe.
+"""What no package brings (Kubernetes' servers, Eureka jars, promtool …), and how it is built."""
 
-Order of events: the hash of what makes a part names its folder in the user's cache. Is it there, it is complete,
-since it is built beside and then renamed. Otherwise a file lock lets one run build while others wait and then find it.
-
-Trap: the build's own output is long and of no interest unless it fails; so it goes to a log, and a line a few seconds
-apart says what is being built and since when.
-"""
-
-import asyncio
-import fcntl
-import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from tests.stack.built_once import cached, go_programs, run_logged
 from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, ReportProgress, require
-from tests.stack.processes import Process, ProcessError, output_of
+from tests.stack.processes import ProcessError, output_of
 
 _HERE = Path(__file__).parent
 KUBERNETES_MODULE = _HERE / "kubernetes"
 _EUREKA = _HERE / "eureka"
+_NETFLIX = _HERE / "netflix_eureka"
 _TOXIPROXY = _HERE / "toxiproxy_server"
 _PROMTOOL = _HERE / "promtool"
 _KUBE_SCORE = _HERE / "kube_score"
 EVERYDAY_KUBERNETES = "v1.36.3"
 KUBERNETES_VERSION = os.environ.get("KUBERNETES_VERSION", EVERYDAY_KUBERNETES)
-"""Of the API server and the controllers; another one is built by `python -m tests.versions` only."""
+"""Another one is built by `python -m tests.versions` only, and by `make cluster` where it is asked for one."""
 SPRING_BOOT, SPRING_CLOUD = os.environ.get("SPRING_VERSIONS", "3.5.3 2025.0.0").split()
 """Of the Eureka nodes and the sample service; others likewise."""
+EUREKA_SERVER = os.environ.get("EUREKA_SERVER", "spring")
+"""`netflix`: the nodes are Netflix's own; likewise."""
 EVERYDAY_SPRING = ("3.5.3", "2025.0.0")
 _PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 _PROMETHEUS_OPERATOR_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
@@ -47,12 +40,6 @@ VERSION_FLAGS = " ".join(
         for name, value in {"gitVersion": KUBERNETES_VERSION, "gitMajor": _MAJOR, "gitMinor": _MINOR}.items()
     ]
 )
-_PROGRESS_SECONDS = 5
-
-
-def cache_folder() -> Path:
-    """Where built parts stay between runs; safe to delete at any time nothing runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eureka-drain"
 
 
 async def kubernetes_servers(report_progress: ReportProgress) -> Path:
@@ -64,13 +51,13 @@ async def kubernetes_servers(report_progress: ReportProgress) -> Path:
     programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
     estimate = "about 5 minutes"
     if KUBERNETES_VERSION != EVERYDAY_KUBERNETES:
-        return await _other_kubernetes(what, flags, programs, report_progress, recipe=recipe, estimate=estimate)
+        return await other_kubernetes(what, flags, programs, report_progress, recipe=recipe, estimate=estimate)
     return await go_programs(
         what, KUBERNETES_MODULE, flags, programs, report_progress, recipe=recipe, estimate=estimate
     )
 
 
-async def _other_kubernetes(
+async def other_kubernetes(
     what: str,
     flags: Sequence[str],
     programs: Sequence[str],
@@ -142,11 +129,6 @@ async def prometheus_operator_crds(report_progress: ReportProgress) -> Path:
 
 async def eureka_jars(report_progress: ReportProgress) -> Path:
     """The folder with server-1.jar (a Eureka node), service-1.jar (a service with the stock client), caller-1.jar."""
-    sources = sorted(
-        file.relative_to(_EUREKA)
-        for file in _EUREKA.rglob("*")
-        if file.is_file() and "target" not in file.relative_to(_EUREKA).parts
-    )
 
     async def build(folder: Path, log: Path) -> None:
         await require(JAVA, JAVAC, MAVEN, report_progress=report_progress)
@@ -157,13 +139,33 @@ async def eureka_jars(report_progress: ReportProgress) -> Path:
             await run_logged("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
             for module in modules:
                 shutil.move(Path(copy) / module / "target" / f"{module}-1.jar", folder)
+        if EUREKA_SERVER == "netflix":
+            shutil.copyfile(await _netflix_jar(report_progress), folder / "server-1.jar")
 
     is_other = (SPRING_BOOT, SPRING_CLOUD) != EVERYDAY_SPRING
-    recipe = [str(file).encode() + b"\0" + (_EUREKA / file).read_bytes() for file in sources]
+    recipe = _contents(_EUREKA)
     recipe += [f"{SPRING_BOOT} {SPRING_CLOUD}".encode()] if is_other else []
+    recipe += [] if EUREKA_SERVER == "spring" else _contents(_NETFLIX)
     return await cached(
         "the Eureka node, the sample service and its caller", recipe, build, report_progress, "about 1 minute"
     )
+
+
+async def _netflix_jar(report_progress: ReportProgress) -> Path:
+    async def build(folder: Path, log: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
+            shutil.copytree(_NETFLIX, copy, dirs_exist_ok=True)
+            await run_logged("mvn", ["mvn", "-q", "-B", "package"], Path(copy), log)
+            shutil.move(Path(copy) / "target" / "netflix-1.jar", folder)
+
+    made = await cached("Netflix's own Eureka node", _contents(_NETFLIX), build, report_progress, "about 1 minute")
+    return made / "netflix-1.jar"
+
+
+def _contents(module: Path) -> list[bytes]:
+    """Return what a Maven module is made of, each file with its name."""
+    files = [file.relative_to(module) for file in sorted(module.rglob("*")) if file.is_file()]
+    return [str(file).encode() + b"\0" + (module / file).read_bytes() for file in files if "target" not in file.parts]
 
 
 def _write_kubernetes_module(folder: Path, stated: Path) -> None:
@@ -190,93 +192,3 @@ def _of_other_versions(pom: Path) -> tuple[str, ...]:
         text = text.replace(before, after)
     pom.write_text(text)
     return ("server", "service")
-
-
-async def go_programs(
-    what: str,
-    module: Path,
-    flags: Sequence[str],
-    programs: Sequence[str],
-    report_progress: ReportProgress,
-    *,
-    recipe: Sequence[bytes] = (),
-    estimate: str,
-) -> Path:
-    async def build(folder: Path, log: Path) -> None:
-        await require(GO, report_progress=report_progress)
-        await run_logged("go", ["go", "build", "-o", f"{folder}/", *flags, *programs], module, log)
-
-    pinned = [(module / file).read_bytes() for file in ("go.mod", "go.sum")]
-    return await cached(what, [*pinned, *recipe], build, report_progress, estimate)
-
-
-async def run_logged(name: str, command: list[str], cwd: Path, log: Path) -> None:
-    process = Process(name, command, log=log, cwd=cwd)
-    process.spawn()
-    try:
-        if code := await process.wait():
-            raise ProcessError(f"{' '.join(command[:3])} ... ended with {code}{process.tail()}")
-    finally:
-        await process.kill()
-
-
-async def cached(
-    what: str,
-    recipe: Sequence[bytes],
-    build: Callable[[Path, Path], Awaitable[None]],
-    report_progress: ReportProgress,
-    estimate: str,
-) -> Path:
-    """The finished folder: found, or built by us, or by another run meanwhile."""
-    digest = hashlib.sha256()
-    for part in recipe:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    finished = cache_folder() / digest.hexdigest()
-    if finished.exists():
-        report_progress(f"{what}: built before")
-        return finished
-    finished.parent.mkdir(parents=True, exist_ok=True)
-    async with _locked(finished.with_suffix(".lock"), what, report_progress):
-        if not finished.exists():
-            begun = asyncio.get_running_loop().time()
-            progress = asyncio.create_task(_report(what, report_progress, estimate))
-            unfinished = Path(tempfile.mkdtemp(prefix="building-", dir=finished.parent))
-            try:
-                log = finished.with_suffix(".log")
-                log.unlink(missing_ok=True)
-                await build(unfinished, log)
-                # mkdtemp's folder is the owner's only.
-                os.chmod(unfinished, 0o755)  # noqa: PTH101
-                os.rename(unfinished, finished)  # noqa: PTH104
-                log.unlink(missing_ok=True)
-            finally:
-                progress.cancel()
-                shutil.rmtree(unfinished, ignore_errors=True)
-            report_progress(f"{what}: built in {asyncio.get_running_loop().time() - begun:.0f} s")
-    return finished
-
-
-async def _report(what: str, report_progress: ReportProgress, estimate: str) -> None:
-    seconds = 0
-    report_progress(f"building {what}: {estimate} the first time, never again")
-    while True:
-        await asyncio.sleep(_PROGRESS_SECONDS)
-        seconds += _PROGRESS_SECONDS
-        report_progress(f"building {what}: {seconds} s")
-
-
-@asynccontextmanager
-async def _locked(file: Path, what: str, report_progress: ReportProgress) -> AsyncIterator[None]:
-    """One builder at a time on this machine; the kernel drops the lock with its holder, so none is ever stale."""
-    with file.open("w") as lock:
-        reported = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not reported:
-                    report_progress(f"{what}: another run is building it, waiting")
-                reported = True
-                await asyncio.sleep(0.5)
-        yield

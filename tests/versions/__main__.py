@@ -24,18 +24,18 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "versions.md"
 KUBERNETES_TESTS = (
     "tests/contract/test_event_recorder.py",
-    "tests/contract/test_feed.py",
-    "tests/contract/test_feed_outages.py",
-    "tests/contract/test_feed_stale_server.py",
     "tests/contract/test_kube_checks.py",
-    "tests/contract/test_node_feed.py",
     "tests/contract/test_pod_details.py",
     "tests/contract/test_reviews.py",
-    "tests/e2e/test_causes.py",
+    "tests/contract/test_feed.py",
+    "tests/contract/test_node_feed.py",
     "tests/manifests/test_applied.py",
     "tests/manifests/test_sufficient.py",
+    "tests/e2e/test_causes.py",
+    "tests/contract/test_feed_outages.py",
+    "tests/contract/test_feed_stale_server.py",
 )
-"""In the order of the everyday tests: some restart servers."""
+"""Those last that stop servers: for a minute afterwards the older controllers do nothing."""
 EUREKA_TESTS = (
     "tests/contract/test_registry.py",
     "tests/contract/test_registry_absence.py",
@@ -46,6 +46,8 @@ EUREKA_TESTS = (
     "tests/stack/test_stack.py",
     "tests/e2e/test_rollout.py",
 )
+NETFLIX_TESTS = tuple(file for file in EUREKA_TESTS if file != "tests/contract/test_region_caches.py")
+"""What that one asks for, a node's settings, only Spring's has."""
 OPENED = " ".join(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("lang", "util"))
 """What servers from before Java 17 need of it."""
 
@@ -79,6 +81,7 @@ def spring(cloud: str, boot: str, *lacks: str, remark: str = "", **more: str) ->
 NO_WINDOW = ("window", "every_component")
 WINDOW = "no `drain-window`: no MutatingAdmissionPolicy of version v1"
 NO_AGE = "; the age of its cache cannot be asked for: `window.server_cache` counts"
+NETFLIX = {"EUREKA_SERVER": "netflix", "EUREKA_API_PATH": "/eureka/v2", "JAVA_TOOL_OPTIONS": OPENED}
 ROWS = (
     kubernetes("1.33.13", *NO_WINDOW, remark=WINDOW),
     kubernetes("1.34.4", *NO_WINDOW, remark=WINDOW),
@@ -88,13 +91,20 @@ ROWS = (
     spring("2021.0.9", "2.7.18", "real_servers_cache_age", JAVA_TOOL_OPTIONS=OPENED),
     spring("2023.0.6", "3.3.13"),
     spring("2025.1.0", "4.0.0"),
+    Row(
+        *("Netflix's Eureka", "1.10.18", NETFLIX_TESTS, NETFLIX),
+        # Beside its context a servlet container answers as it likes.
+        lacks=("named_without_its_path",),
+        remark="Netflix's own server, put together as its WAR is",
+    ),
 )
 HEAD = """\
 # Versions
 
 The everyday tests (`make test`) run Kubernetes 1.36.3, Spring Cloud 2025.0.0 and RabbitMQ 3.10.8; the
 [real cluster](cluster.md) runs the same with RabbitMQ 4.0.5. `make versions` runs the tests that concern them with the
-servers of other versions, and writes this page.
+servers of other versions, and writes this page. Netflix's WAR is in no repository of packages; its server is, and
+stands for it, with the same filters in the same order under `/eureka/v2`.
 
 | with | passed | failed | left out | on | remark |
 |---|---|---|---|---|---|
