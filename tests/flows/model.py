@@ -49,7 +49,7 @@ from tests.flows.model_broker import ModelBroker
 from tests.flows.model_checks import ModelChecks
 from tests.flows.model_cluster import MOMENT, ModelCluster
 from tests.flows.model_people import ModelPeople
-from tests.flows.model_replicas import BOOKMARK_INTERVAL, Replica, WatchReplica, Witness, WorkerReplica
+from tests.flows.model_replicas import BOOKMARK_INTERVAL, PREFETCH, Replica, WatchReplica, Witness, WorkerReplica
 
 RETENTION = timedelta(minutes=1)
 SETTLING = 20 * 60
@@ -88,7 +88,7 @@ class Model:
         cluster.current_feed = lambda: self.watch.feed if self.watch.up else None
         cluster.when_id_is_used_again = people.id_is_used_again
         cluster.when_deregistered = people.override_may_go
-        policy = WorkerPolicy(retention=RETENTION, give_up_after=timedelta(hours=12))
+        policy = WorkerPolicy(retention=RETENTION, give_up_after=timedelta(hours=12), max_waiters=PREFETCH // 2)
         witness = Witness(before_take_out=self.checks.before_take_out, before_delete=self.checks.before_delete)
         self.workers = [WorkerReplica(self.broker, self.nodes, policy, witness) for _ in range(self._number_of_workers)]
         self.watch = WatchReplica(

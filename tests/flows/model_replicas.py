@@ -40,6 +40,9 @@ RESTART = 5.0
 BOOKMARK_INTERVAL = 10.0
 """An idle watch of the API server answers this often."""
 REGION = "eu"
+PREFETCH = 40
+"""Messages that a worker holds at a time. Without a bound, a channel that is lost again and again while the log takes
+nothing gives each message twice, as often as that happens; the broker gives no more than this."""
 
 T = TypeVar("T")
 BeforeWrite = Callable[[str, str, FakeNode], None]
@@ -212,6 +215,7 @@ class WorkerReplica(Replica):
         self._witness = witness
         self._queue = broker.queues[REGION]
         self._held: OrderedDict[int, Delivery] = OrderedDict()
+        self._has_room = asyncio.Event()
         self._number = 0
         super().__init__(broker)
 
@@ -221,6 +225,7 @@ class WorkerReplica(Replica):
             self.broker.unacknowledged.remove(delivery)
             self._queue.put_nowait(replace(delivery, redelivered=True))
         self._held.clear()
+        self._has_room.set()
 
     def _bury(self) -> None:
         self.lose_channel()
@@ -244,6 +249,9 @@ class WorkerReplica(Replica):
         )
         async with asyncio.TaskGroup() as tasks:
             while True:
+                while len(self._held) >= PREFETCH:
+                    self._has_room.clear()
+                    await self._has_room.wait()
                 delivery = await self._queue.get()
                 self._number += 1
                 self._held[self._number] = delivery
@@ -258,6 +266,7 @@ class WorkerReplica(Replica):
         fate.reach("before ack")
         if self._held.pop(number, None) is not None:
             self.broker.unacknowledged.remove(delivery)
+            self._has_room.set()
         fate.reach("after ack")
 
 
