@@ -10,12 +10,19 @@ from contextlib import asynccontextmanager
 from tests.cluster.ending import container_of, node_of, signal_container
 from tests.cluster.home import INFRA
 from tests.cluster.scene import Object, Scene
+from tests.stack.authority import Authority
 from tests.stack.processes import ProcessError
 from tests.stack.waiting import until
 
 BROKERS = ("rabbitmq-0", "rabbitmq-1", "rabbitmq-2")
 DISTRIBUTION_PORT = 25672
 """By which brokers talk to each other; clients do not use it."""
+
+
+async def certify_brokers(scene: Scene, authority: Authority) -> None:
+    """Give the brokers a certificate. It is in force when they start again, after their kubelets have brought it."""
+    certificate, key = authority.issue(f"rabbitmq.{INFRA}")
+    await scene.put_secret(INFRA, "rabbitmq-tls", {"tls.crt": certificate, "tls.key": key})
 
 
 async def rabbitmqctl(scene: Scene, *words: str) -> str:

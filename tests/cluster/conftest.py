@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.cluster import manifests
+from tests.cluster.brokers import certify_brokers
 from tests.cluster.ending import Table
-from tests.cluster.home import HUB_ADDRESS, INFRA, SHOP, STATE
-from tests.cluster.images import RABBITMQ_IMAGE, SERVICE_IMAGE
+from tests.cluster.home import INFRA, INSTALLATION, IS_INSTALLED, SHOP
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.programs import programs
 from tests.cluster.real_cluster import RealCluster
 from tests.cluster.scene import Scene
 from tests.install.desk import Desk
-from tests.install.page import ROOT, sections
-
-_HERE = Path(__file__).parent
+from tests.install.page import sections
+from tests.stack.authority import Authority
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -35,12 +35,10 @@ async def real() -> RealCluster:
 async def scene(real: RealCluster) -> AsyncIterator[Scene]:
     """Three brokers and two Eureka nodes, ready."""
     made = Scene(real)
-    rabbitmq = (_HERE / "infra" / "rabbitmq.yaml").read_text()
-    rabbitmq = rabbitmq.replace("RABBITMQ_IMAGE", RABBITMQ_IMAGE).replace("DISK", str(STATE / "disk"))
-    eureka = (ROOT / "manifests" / "overlays" / "demo" / "eureka.yaml").read_text()
-    watchers = (_HERE / "infra" / "watchers.yaml").read_text().replace("HUB", HUB_ADDRESS)
     await made.namespace(INFRA)
-    await asyncio.gather(*(made.apply(INFRA, text) for text in (rabbitmq, eureka, watchers)))
+    await certify_brokers(made, Authority())
+    servers = (manifests.rabbitmq(), manifests.eureka(), manifests.watchers())
+    await asyncio.gather(*(made.apply(INFRA, text) for text in servers))
     await asyncio.gather(*(made.rolled_out(INFRA, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
     await made.find_nodes(INFRA)
     yield made
@@ -53,14 +51,12 @@ async def installed(scene: Scene) -> AsyncIterator[Desk]:
 
     A cluster that was kept is installed already, and its desk is where it was.
     """
-    folder = STATE / "install"
-    mark = folder / "followed"
     rabbitmqctl = f"kubectl exec --namespace {INFRA} rabbitmq-0 -- rabbitmqctl"
-    is_new = not await asyncio.to_thread(mark.exists)
-    desk = Desk(folder, kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl=rabbitmqctl)
+    is_new = not await asyncio.to_thread(IS_INSTALLED.exists)
+    desk = Desk(INSTALLATION, kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl=rabbitmqctl)
     if is_new:
         await follow(desk, "1.", "2.", "3.")
-        await asyncio.to_thread(mark.touch)
+        await asyncio.to_thread(IS_INSTALLED.touch)
     yield desk
     if os.environ.get("KEEP") != "1":
         await follow(desk, "Taking it away")
@@ -77,8 +73,7 @@ async def follow(desk: Desk, *titles: str) -> str:
 async def shop(scene: Scene, installed: Desk) -> Scene:
     """Services that are registered and known to callers."""
     await scene.namespace(SHOP)
-    text = (_HERE / "shop" / "services.yaml").read_text().replace("SERVICE_IMAGE", SERVICE_IMAGE)
-    await scene.apply(SHOP, text)
+    await asyncio.gather(*(scene.apply(SHOP, text) for text in manifests.services()))
     await asyncio.gather(scene.rolled_out(SHOP, "deployment/orders"), scene.rolled_out(SHOP, "statefulset/ledger"))
     await scene.all_up(SHOP)
     return scene

@@ -44,24 +44,28 @@ class Table:
         return "\n".join([*ends, "", *rollouts, "", kept, "|---|---|---|---|---|---|", *self.brokers])
 
 
-async def living(scene: Scene, app: str = "") -> list[Object]:
-    """Return the pods of the shop that live."""
-    return [one for one in await scene.pods(SHOP, app) if is_living(one)]
+async def living(scene: Scene, app: str = "", *, namespace: str = SHOP) -> list[Object]:
+    """Return the pods of a namespace that live."""
+    return [one for one in await scene.pods(namespace, app) if is_living(one)]
 
 
 @asynccontextmanager
 async def ending(
-    scene: Scene, table: Table, way: str, dying: list[Object], *, within: float = OUT_TIMEOUT
+    scene: Scene, table: Table, way: str, dying: list[Object], *, within: float = OUT_TIMEOUT, namespace: str = SHOP
 ) -> AsyncIterator[Watched]:
-    """Whoever leaves the context has let these pods end; all the others must not be touched.
+    """Whoever leaves the context has let these pods end; all the others of their namespace must not be touched.
 
     The time until they are out runs from the entering of the context, or from what is set within: ``began`` for each,
     or ``since`` for all. An id that a successor gets is UP again in the end.
     """
-    await scene.all_up(SHOP)
+    await scene.all_up(namespace)
     names = {one["metadata"]["name"] for one in dying}
     known = await scene.known()
-    others = [known[address_of(one)] for one in await living(scene) if one["metadata"]["name"] not in names]
+    others = [
+        known[address_of(one)]
+        for one in await living(scene, namespace=namespace)
+        if one["metadata"]["name"] not in names
+    ]
     ids = {one["metadata"]["name"]: known[address_of(one)] for one in dying}
     async with scene.watching([*ids.values(), *others]) as watched:
         yield watched
@@ -77,7 +81,7 @@ async def ending(
     table.add(way, len(ids), out, len(others))
 
 
-async def all_begin_to_end(scene: Scene, *names: str, timeout: float = 120) -> dict[str, float]:
+async def all_begin_to_end(scene: Scene, *names: str, timeout: float = 120, namespace: str = SHOP) -> dict[str, float]:
     """Wait until Kubernetes says of each that it ends, whichever way; return when that was seen of each.
 
     By time.monotonic().
@@ -85,7 +89,7 @@ async def all_begin_to_end(scene: Scene, *names: str, timeout: float = 120) -> d
     seen: dict[str, float] = {}
 
     async def look() -> bool:
-        ends = {one["metadata"]["name"]: ends_or_has_ended(one) for one in await scene.pods(SHOP)}
+        ends = {one["metadata"]["name"]: ends_or_has_ended(one) for one in await scene.pods(namespace)}
         now = time.monotonic()
         for name in names:
             if ends.get(name, True):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,8 @@ from tests.stack.registry_client import UNREACHABLE, RegistryClient
 from tests.stack.waiting import until
 
 Object = dict[str, Any]
+EUREKA_POD = re.compile(r"eureka-\d+")
+"""Not our own, which begin likewise."""
 SILENT = "no answer"
 ANSWER_TIMEOUT = 2.0
 """Seconds for a node: one that is cut off must not hold up the look at the others."""
@@ -87,6 +91,12 @@ class Scene:
         """Make a namespace, unless it is there."""
         await self.apply("default", json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
 
+    async def put_secret(self, namespace: str, name: str, data: Mapping[str, bytes]) -> None:
+        """Make a Secret, or change it."""
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+        await self.apply(namespace, json.dumps(made))
+
     async def rolled_out(self, namespace: str, what: str) -> None:
         """Wait until a workload is."""
         words = ("-n", namespace, "rollout", "status", what, f"--timeout={READY_TIMEOUT}s")
@@ -106,7 +116,7 @@ class Scene:
     async def find_nodes(self, namespace: str) -> None:
         """Learn the addresses of the Eureka nodes, which change with their pods."""
         found = await self.pods(namespace)
-        addresses = [one["status"]["podIP"] for one in found if one["metadata"]["name"].startswith("eureka-")]
+        addresses = [one["status"]["podIP"] for one in found if EUREKA_POD.fullmatch(one["metadata"]["name"])]
         self.nodes = [RegistryClient(f"http://{address}:8761/eureka") for address in addresses]
         self._all_nodes += self.nodes
 

@@ -27,6 +27,7 @@ from tests.cluster.scene import SILENT, Object, Scene, app_of, is_living
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(1500)
+TAINT = "repaired"
 
 
 async def test_a_node_that_is_drained_loses_its_pods_and_nobody_else(shop: Scene, table: Table) -> None:
@@ -38,6 +39,18 @@ async def test_a_node_that_is_drained_loses_its_pods_and_nobody_else(shop: Scene
             await shop.kubectl(*words, timeout=420)
         finally:
             await shop.kubectl("uncordon", node.name)
+        await everything_is_there(shop)
+
+
+async def test_a_node_that_repels_its_pods_loses_them_and_nobody_else(shop: Scene, table: Table) -> None:
+    node = await prepared(shop)
+    leaving = await on(shop, node)
+    async with ending(shop, table, "node tainted with NoExecute", leaving) as watched:
+        await shop.kubectl("taint", "node", node.name, f"{TAINT}=:NoExecute")
+        try:
+            watched.began = await all_begin_to_end(shop, *(one["metadata"]["name"] for one in leaving))
+        finally:
+            await shop.kubectl("taint", "node", node.name, f"{TAINT}-")
         await everything_is_there(shop)
 
 

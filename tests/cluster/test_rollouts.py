@@ -28,7 +28,7 @@ from tests.stack.waiting import until
 
 ROLLOUTS = int(os.environ.get("ROLLOUTS", "5"))
 pytestmark = pytest.mark.timeout(600 + 600 * ROLLOUTS)
-REPLICAS = 3
+REPLICAS = 5
 PER_SECOND = 50
 QUICK_SECONDS = 5
 QUICK_WINDOW_SECONDS = 45
@@ -63,6 +63,7 @@ class Way:
             "LIFECYCLE": f"{{preStop: {{exec: {{command: {hook}}}}}}}" if self.copies_hook else "null",
             "FETCH_SECONDS": str(QUICK_SECONDS if self.quick_caller else 30),
             "CACHE_SECONDS": str(QUICK_SECONDS if self.quick_caller else 35),
+            "REPLICAS": str(REPLICAS),
             "SERVICE_IMAGE": SERVICE_IMAGE,
             "CALLER_IMAGE": CALLER_IMAGE,
             "ROLLED": self.name,
