@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,14 @@ async def real() -> RealCluster:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def scene(real: RealCluster) -> AsyncIterator[Scene]:
     """Three brokers and two Eureka nodes, ready."""
-    made = Scene(real)
-    await made.namespace(INFRA)
-    await certify_brokers(made, Authority())
-    servers = (manifests.rabbitmq(), manifests.eureka(), manifests.watchers())
-    await asyncio.gather(*(made.apply(INFRA, text) for text in servers))
-    await asyncio.gather(*(made.rolled_out(INFRA, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
-    await made.find_nodes(INFRA)
-    yield made
-    await made.close()
+    async with aclosing(Scene(real)) as made:
+        await made.namespace(INFRA)
+        await certify_brokers(made, Authority())
+        servers = (manifests.rabbitmq(), manifests.eureka(), manifests.watchers())
+        await asyncio.gather(*(made.apply(INFRA, text) for text in servers))
+        await asyncio.gather(*(made.rolled_out(INFRA, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
+        await made.find_nodes(INFRA)
+        yield made
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -75,7 +75,7 @@ class Scene:
         self._all_nodes: list[RegistryClient] = []
         """Those of the past, too: somebody may still be asking them."""
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close connections."""
         await asyncio.gather(*(node.close() for node in self._all_nodes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from tests.cluster import manifests
 from tests.cluster.ending import Table, all_begin_to_end, ending, living
@@ -42,13 +42,11 @@ async def applied(desk: Desk, overlay: str) -> AsyncIterator[None]:
 @asynccontextmanager
 async def region(cluster_scene: Scene, namespace: str) -> AsyncIterator[Scene]:
     """Two Eureka nodes more, in a namespace of their own."""
-    made = Scene(cluster_scene.cluster)
-    async with own_namespace(made, namespace):
+    async with aclosing(Scene(cluster_scene.cluster)) as made, own_namespace(made, namespace):
         await asyncio.gather(*(made.apply(namespace, text) for text in (manifests.eureka(), manifests.watchers())))
         await made.rolled_out(namespace, "statefulset/eureka")
         await made.find_nodes(namespace)
         yield made
-        await made.close()
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
@@ -32,8 +33,7 @@ LOCAL_IMAGE = "docker.io/library/eureka-drain:0.1.0"
 async def test_the_demo_brings_all_that_it_needs(scene: Scene, desk: Desk, table: Table) -> None:
     for node in scene.cluster.nodes:
         await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "images", "tag", "--force", PRODUCT_IMAGE, LOCAL_IMAGE)
-    async with applied(desk, "demo"):
-        demo = Scene(scene.cluster)
+    async with applied(desk, "demo"), aclosing(Scene(scene.cluster)) as demo:
         await demo.apply(PRODUCT, manifests.watchers())
         await asyncio.gather(*(demo.rolled_out(PRODUCT, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
         await are_ready(demo, "watch", "work", "ops")
@@ -41,7 +41,6 @@ async def test_the_demo_brings_all_that_it_needs(scene: Scene, desk: Desk, table
         async with services(demo, SHOP, eureka=PRODUCT):
             await roll_out(demo, table, "rolled out, by the overlay `demo`", SHOP)
             await assert_nothing_is_wrong(demo, "ops")
-        await demo.close()
 
 
 async def test_each_region_drains_what_registers_in_it(scene: Scene, desk: Desk, table: Table) -> None:
