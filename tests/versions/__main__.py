@@ -26,16 +26,16 @@ KUBERNETES_TESTS = (
     "tests/contract/test_event_recorder.py",
     "tests/contract/test_kube_checks.py",
     "tests/contract/test_pod_details.py",
-    "tests/contract/test_reviews.py",
     "tests/contract/test_feed.py",
-    "tests/contract/test_node_feed.py",
     "tests/manifests/test_applied.py",
     "tests/manifests/test_sufficient.py",
     "tests/e2e/test_causes.py",
+    "tests/contract/test_reviews.py",
+    "tests/contract/test_node_feed.py",
     "tests/contract/test_feed_outages.py",
     "tests/contract/test_feed_stale_server.py",
 )
-"""Those last that stop servers: for a minute afterwards the older controllers do nothing."""
+"""Those last that stop the API server: until a minute afterwards the older controllers make no pods."""
 EUREKA_TESTS = (
     "tests/contract/test_registry.py",
     "tests/contract/test_registry_absence.py",
