@@ -43,8 +43,8 @@ class Ledger:
         """``limit``: how many of each kind are kept."""
         self.cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
-        self._out_at: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
-        """When a drain last said that it has an instance out."""
+        self._out: BoundedMap[InstanceKey, tuple[datetime, datetime | None]] = BoundedMap(limit)
+        """When a drain last said that it has an instance out, and that registration's dirty time."""
         self._ended: BoundedMap[InstanceKey, tuple[Outcome, datetime]] = BoundedMap(limit)
         self._cleared: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """When a drain ended with nothing of it left on the id."""
@@ -113,7 +113,8 @@ class Ledger:
         self._going_at[event.ip] = max(event.at, self._going_at.get(event.ip, event.at))
 
     def _hold(self, key: InstanceKey, event: Event) -> HeldInstance | None:
-        self._out_at[key] = max(event.at, self._out_at.get(key, event.at))
+        if key not in self._out or event.at > self._out[key][0]:
+            self._out[key] = event.at, event.dirty_at
         if not self.is_cleared(key, event.at):
             self._cleared.pop(key, None)
         if key in self._held or self.has_ended(key, event.at):
@@ -145,7 +146,8 @@ class Ledger:
     def _end(self, key: InstanceKey, event: Event) -> None:
         self._ended_drains[key[0]] = None
         held = self._held.get(key)
-        if event.at < self._out_at.get(key, held.out_at if held else event.at):
+        known_out_at = self._out[key][0] if key in self._out else held.out_at if held else event.at
+        if event.at < known_out_at:
             return  # that was another time: it has been taken out since
         if held is not None:
             del self._held[key]
@@ -202,17 +204,22 @@ class Ledger:
         there = self._at(("instance", region, app, instance_id))
         return any(held.drain_id != drain_id and held.out_at > since for held in there)
 
-    def is_registered_since_end(self, key: InstanceKey, registered_at: datetime) -> bool:
+    def is_registered_since_end(self, drain_id: str, instance: Instance) -> bool:
         """Return whether this instance's drain has ended, and its pod has registered it anew after that.
 
         A process registers anew at the very moment at which its instance is deleted or given back, by a clock that is
-        read to whole seconds. What was refused is there all the time.
+        read to whole seconds. What was refused is there all the time; and a cached list still shows the registration
+        that was drained, which may have been as young.
         """
-        if key not in self._ended:
+        key = drain_id, instance.app, instance.id
+        if key not in self._ended or instance.registered_at is None:
             return False
         outcome, at = self._ended[key]
-        tolerance = timedelta(0) if outcome is Outcome.refused else END_TOLERANCE
-        return registered_at > at - tolerance
+        if instance.registered_at > at:
+            return True
+        drained = self._out[key][1] if key in self._out else None
+        was_there = outcome is Outcome.refused or (drained is not None and drained == instance.dirty_at)
+        return not was_there and instance.registered_at > at - END_TOLERANCE
 
     def has_ended(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""

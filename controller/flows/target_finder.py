@@ -136,9 +136,7 @@ class TargetFinder:
             key = (instance.app, instance.id)
             if key not in progress.found:
                 new.append(target_of(instance, now))
-            elif key in in_hand or instance.registered_at is None:
-                continue
-            elif self._log.ledger.is_registered_since_end((command.drain_id, *key), instance.registered_at):
+            elif key not in in_hand and self._log.ledger.is_registered_since_end(command.drain_id, instance):
                 again.append(target_of(instance, now))
         if new:
             await self._log.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -141,7 +142,7 @@ def test_a_drain_goes_on_if_its_instance_is_back_under_a_persons_override() -> N
     before = replace(an_event(Outcome.out_of_service, 20), reason=a_reason("by a person", ReasonCode.already_out))
     ledger = ledger_of(an_event(Outcome.superseded, 10), before)
     assert not ledger.has_ended(KEY, at(0))
-    assert not ledger.is_registered_since_end(KEY, at(60))
+    assert not ledger.is_registered_since_end(KEY[0], an_instance(registered_at=at(60)))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,18 @@ def test_a_drain_goes_on_if_its_instance_is_back_under_a_persons_override() -> N
 def test_what_its_pod_registers_as_its_drain_ends_is_registered_anew(
     outcome: Outcome, registered: float, anew: bool
 ) -> None:
-    assert ledger_of(an_event(outcome, 10)).is_registered_since_end(KEY, at(registered)) is anew
+    instance = an_instance(registered_at=at(registered))
+    assert ledger_of(an_event(outcome, 10)).is_registered_since_end(KEY[0], instance) is anew
+
+
+def test_a_cached_list_that_shows_what_was_drained_shows_nothing_new() -> None:
+    out = an_event(Outcome.out_of_service, 8, dirty_at=at(7.4))
+    for events in itertools.permutations((out, an_event(Outcome.restored, 10))):
+        ledger = ledger_of(*events)
+        shown = an_instance(registered_at=at(7.5), dirty_at=at(7.4))
+        assert not ledger.is_registered_since_end(KEY[0], shown)
+        assert ledger.is_registered_since_end(KEY[0], replace(shown, dirty_at=at(9)))
+        assert ledger.is_registered_since_end(KEY[0], replace(shown, registered_at=at(10.5)))
 
 
 def test_a_registration_is_a_going_pods_if_it_was_made_before_that_went() -> None:
