@@ -43,8 +43,10 @@ class Ledger:
         """``limit``: how many of each kind are kept."""
         self.cluster = cluster
         self._held: BoundedMap[InstanceKey, HeldInstance] = BoundedMap(limit)
-        self._out: BoundedMap[InstanceKey, tuple[datetime, datetime | None]] = BoundedMap(limit)
-        """When a drain last said that it has an instance out, and that registration's dirty time."""
+        self._out_at: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
+        """When a drain last said that it has an instance out."""
+        self._dirty_at: BoundedMap[InstanceKey, datetime | None] = BoundedMap(limit)
+        """The dirty time of the registration that it has out since then."""
         self._ended: BoundedMap[InstanceKey, tuple[Outcome, datetime]] = BoundedMap(limit)
         self._cleared: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """When a drain ended with nothing of it left on the id."""
@@ -113,8 +115,8 @@ class Ledger:
         self._going_at[event.ip] = max(event.at, self._going_at.get(event.ip, event.at))
 
     def _hold(self, key: InstanceKey, event: Event) -> HeldInstance | None:
-        if key not in self._out or event.at > self._out[key][0]:
-            self._out[key] = event.at, event.dirty_at
+        if event.at >= self._out_at.get(key, event.at):
+            self._out_at[key], self._dirty_at[key] = event.at, event.dirty_at
         if not self.is_cleared(key, event.at):
             self._cleared.pop(key, None)
         if key in self._held or self.has_ended(key, event.at):
@@ -146,8 +148,7 @@ class Ledger:
     def _end(self, key: InstanceKey, event: Event) -> None:
         self._ended_drains[key[0]] = None
         held = self._held.get(key)
-        known_out_at = self._out[key][0] if key in self._out else held.out_at if held else event.at
-        if event.at < known_out_at:
+        if event.at < self._out_at.get(key, held.out_at if held else event.at):
             return  # that was another time: it has been taken out since
         if held is not None:
             del self._held[key]
@@ -217,7 +218,7 @@ class Ledger:
         outcome, at = self._ended[key]
         if instance.registered_at > at:
             return True
-        drained = self._out[key][1] if key in self._out else None
+        drained = self._dirty_at.get(key)
         was_there = outcome is Outcome.refused or (drained is not None and drained == instance.dirty_at)
         return not was_there and instance.registered_at > at - END_TOLERANCE
 
