@@ -37,6 +37,17 @@ async def rabbitmqctl(scene: Scene, *words: str) -> str:
     raise failure
 
 
+@asynccontextmanager
+async def own_vhost(scene: Scene, name: str) -> AsyncIterator[None]:
+    """A virtual host in which `admin` may do everything, removed in the end."""
+    await rabbitmqctl(scene, "add_vhost", name)
+    await rabbitmqctl(scene, "set_permissions", "-p", name, "admin", ".*", ".*", ".*")
+    try:
+        yield
+    finally:
+        await rabbitmqctl(scene, "delete_vhost", name)
+
+
 async def leader_of(scene: Scene, queue: str, *, vhost: str = "drain") -> str:
     """Return the pod whose broker leads a queue."""
     words = ("list_queues", "-p", vhost, "name", "leader", "--formatter", "json")

@@ -13,6 +13,8 @@ from tests.stack.parts import (
     KUBERNETES_MODULE,
     KUBERNETES_VERSION,
     VERSION_FLAGS,
+    kubernetes_packages,
+    kubernetes_recipe,
     kubernetes_servers,
     other_kubernetes,
 )
@@ -86,20 +88,16 @@ async def _kube_router(report_progress: ReportProgress) -> Path:
 async def _node_programs(report_progress: ReportProgress) -> Path:
     async def build(folder: Path, log: Path) -> None:
         await require(GO, report_progress=report_progress)
+        command = ["go", "build", "-o", f"{folder}/", "-ldflags", VERSION_FLAGS]
         with tempfile.TemporaryDirectory(dir=folder.parent) as copy:
             _write_module(Path(copy))
-            command = ["go", "build", "-o", f"{folder}/", "-ldflags", VERSION_FLAGS, *packages]
-            await run_logged("go", command, Path(copy), log)
+            await run_logged("go", [*command, *kubernetes_packages(_NODE_PROGRAMS)], Path(copy), log)
 
-    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in _NODE_PROGRAMS]
-    what = f"{', '.join(_NODE_PROGRAMS)} {KUBERNETES_VERSION}"
-    estimate = "about 3 minutes"
+    what, estimate = f"{', '.join(_NODE_PROGRAMS)} {KUBERNETES_VERSION}", "about 3 minutes"
     if KUBERNETES_VERSION != EVERYDAY_KUBERNETES:
-        names = [VERSION_FLAGS.encode(), " ".join(_NODE_PROGRAMS).encode()]
-        flags = ["-ldflags", VERSION_FLAGS]
-        return await other_kubernetes(what, flags, packages, report_progress, recipe=names, estimate=estimate)
+        return await other_kubernetes(what, _NODE_PROGRAMS, report_progress, estimate)
     files = (KUBERNETES_MODULE / "go.mod", KUBERNETES_MODULE / "go.sum", _MORE_SUMS)
-    recipe = [*(file.read_bytes() for file in files), VERSION_FLAGS.encode(), " ".join(_NODE_PROGRAMS).encode()]
+    recipe = [*(file.read_bytes() for file in files), *kubernetes_recipe(_NODE_PROGRAMS)]
     return await cached(what, recipe, build, report_progress, estimate)
 
 

@@ -21,6 +21,8 @@ from tests.stack.waiting import until
 Object = dict[str, Any]
 EUREKA_POD = re.compile(r"eureka-\d+")
 """Not our own, which begin likewise."""
+ROLES = ("topology", "watch", "work", "ops")
+"""The product's that run all the time."""
 SILENT = "no answer"
 ANSWER_TIMEOUT = 2.0
 """Seconds for a node: one that is cut off must not hold up the look at the others."""
@@ -102,9 +104,9 @@ class Scene:
         words = ("-n", namespace, "rollout", "status", what, f"--timeout={READY_TIMEOUT}s")
         await self.kubectl(*words, timeout=READY_TIMEOUT + 10)
 
-    async def product_rolled_out(self) -> None:
-        """Wait until every role of the product is."""
-        for role in ("topology", "watch", "work", "ops"):
+    async def product_rolled_out(self, *roles: str) -> None:
+        """Wait until these roles of the product are; none: all that the page installs."""
+        for role in roles or ROLES:
             await self.rolled_out(PRODUCT, f"deployment/eureka-drain-{role}")
 
     async def pods(self, namespace: str, app: str = "") -> list[Object]:

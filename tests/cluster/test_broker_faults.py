@@ -28,7 +28,7 @@ from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import BrokerSettings
-from tests.cluster.brokers import BROKERS, leader_of, parted, paused, rabbitmqctl, send_signal
+from tests.cluster.brokers import BROKERS, leader_of, own_vhost, parted, paused, send_signal
 from tests.cluster.ending import Table
 from tests.cluster.home import INFRA
 from tests.cluster.scene import Scene
@@ -136,16 +136,12 @@ TROUBLES: dict[str, Trouble] = {
 
 @asynccontextmanager
 async def a_load(scene: Scene) -> AsyncIterator[Load]:
-    """A virtual host of its own, removed in the end."""
-    await rabbitmqctl(scene, "add_vhost", VHOST)
-    await rabbitmqctl(scene, "set_permissions", "-p", VHOST, "admin", ".*", ".*", ".*")
+    """In a virtual host of its own."""
     service = ("get", "service", "rabbitmq", "-o", "jsonpath={.spec.clusterIP}")
     host, password = await scene.kubectl("-n", INFRA, *service), SecretStr("not-a-secret")
     settings = BrokerSettings(hosts=[host], username=SecretStr("admin"), password=password, vhost=VHOST)
-    try:
+    async with own_vhost(scene, VHOST):
         yield Load(settings)
-    finally:
-        await rabbitmqctl(scene, "delete_vhost", VHOST)
 
 
 @pytest.mark.parametrize("number", range(RUNS))

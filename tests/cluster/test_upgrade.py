@@ -12,11 +12,10 @@ import pytest
 from tests.cluster.ending import Table, all_begin_to_end, ending, ends_or_has_ended, living
 from tests.cluster.home import PRODUCT, SHOP
 from tests.cluster.images import OLDER_PRODUCT_IMAGE, PRODUCT_IMAGE
-from tests.cluster.scene import Scene
+from tests.cluster.scene import ROLES, Scene
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(1_500)
-ROLES = ("topology", "watch", "work", "ops")
 
 
 async def test_a_rollout_that_meets_an_upgrade_or_a_way_back_misses_nobody(shop: Scene, table: Table) -> None:

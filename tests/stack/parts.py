@@ -44,41 +44,42 @@ VERSION_FLAGS = " ".join(
 
 async def kubernetes_servers(report_progress: ReportProgress) -> Path:
     """The folder with kube-apiserver and kube-controller-manager."""
-    names = ["kube-apiserver", "kube-controller-manager"]
-    what = f"kube-apiserver and kube-controller-manager {KUBERNETES_VERSION}"
-    recipe = [VERSION_FLAGS.encode(), " ".join(names).encode()]
-    flags = ["-ldflags", VERSION_FLAGS]
-    programs = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
-    estimate = "about 5 minutes"
+    names = ("kube-apiserver", "kube-controller-manager")
+    what, estimate = f"{' and '.join(names)} {KUBERNETES_VERSION}", "about 5 minutes"
     if KUBERNETES_VERSION != EVERYDAY_KUBERNETES:
-        return await other_kubernetes(what, flags, programs, report_progress, recipe=recipe, estimate=estimate)
+        return await other_kubernetes(what, names, report_progress, estimate)
+    flags, recipe = ["-ldflags", VERSION_FLAGS], kubernetes_recipe(names)
+    programs = kubernetes_packages(names)
     return await go_programs(
         what, KUBERNETES_MODULE, flags, programs, report_progress, recipe=recipe, estimate=estimate
     )
 
 
-async def other_kubernetes(
-    what: str,
-    flags: Sequence[str],
-    programs: Sequence[str],
-    report_progress: ReportProgress,
-    *,
-    recipe: Sequence[bytes],
-    estimate: str,
-) -> Path:
+def kubernetes_packages(names: Sequence[str]) -> list[str]:
+    """Where Kubernetes' programs of these names are."""
+    return [f"k8s.io/kubernetes/cmd/{name}" for name in names]
+
+
+def kubernetes_recipe(names: Sequence[str]) -> list[bytes]:
+    """What makes them, beside the modules."""
+    return [VERSION_FLAGS.encode(), " ".join(names).encode()]
+
+
+async def other_kubernetes(what: str, names: Sequence[str], report_progress: ReportProgress, estimate: str) -> Path:
     """Build a version whose modules are not pinned here, from what it says itself that it requires."""
 
     async def build(folder: Path, log: Path) -> None:
         await require(GO, report_progress=report_progress)
         download = ("go", "mod", "download", "-json", f"k8s.io/kubernetes@{KUBERNETES_VERSION}")
         stated = json.loads(await output_of(*download))["GoMod"]
+        command = ["go", "build", "-mod=mod", "-o", f"{folder}/", "-ldflags", VERSION_FLAGS]
         with tempfile.TemporaryDirectory(dir=folder.parent) as module:
             _write_kubernetes_module(Path(module), Path(stated))
-            await run_logged(
-                "go", ["go", "build", "-mod=mod", "-o", f"{folder}/", *flags, *programs], Path(module), log
-            )
+            await run_logged("go", [*command, *kubernetes_packages(names)], Path(module), log)
 
-    return await cached(what, [*recipe, KUBERNETES_VERSION.encode()], build, report_progress, estimate)
+    return await cached(
+        what, [*kubernetes_recipe(names), KUBERNETES_VERSION.encode()], build, report_progress, estimate
+    )
 
 
 async def toxiproxy_server(report_progress: ReportProgress) -> Path:

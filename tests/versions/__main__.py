@@ -92,7 +92,10 @@ ROWS = (
     spring("2023.0.6", "3.3.13"),
     spring("2025.1.0", "4.0.0"),
     Row(
-        *("Netflix's Eureka", "1.10.18", NETFLIX_TESTS, NETFLIX),
+        "Netflix's Eureka",
+        "1.10.18",
+        NETFLIX_TESTS,
+        NETFLIX,
         # Beside its context a servlet container answers as it likes.
         lacks=("named_without_its_path",),
         remark="Netflix's own server, put together as its WAR is",

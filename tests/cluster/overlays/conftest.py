@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.cluster.brokers import rabbitmqctl
+from tests.cluster.brokers import own_vhost
 from tests.cluster.home import IS_INSTALLED
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.overlays.installing import VHOST
@@ -22,7 +22,5 @@ async def desk(scene: Scene, tmp_path: Path) -> AsyncIterator[Desk]:
     """Where the manifests are, and an empty virtual host at the broker."""
     if await asyncio.to_thread(IS_INSTALLED.exists):
         pytest.skip("this cluster was kept and has an installation: two would drain the same pods")
-    await rabbitmqctl(scene, "add_vhost", VHOST)
-    await rabbitmqctl(scene, "set_permissions", "-p", VHOST, "admin", ".*", ".*", ".*")
-    yield Desk(tmp_path, kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl="false")
-    await rabbitmqctl(scene, "delete_vhost", VHOST)
+    async with own_vhost(scene, VHOST):
+        yield Desk(tmp_path, kubeconfig=ADMIN_KUBECONFIG, rabbitmqctl="false")

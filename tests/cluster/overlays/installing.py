@@ -69,11 +69,6 @@ async def give_secrets(scene: Scene, *roles: str, broker_url: str = BROKER_URL, 
         )
 
 
-async def are_ready(scene: Scene, *roles: str) -> None:
-    """Wait until the Deployments of these roles are rolled out."""
-    await asyncio.gather(*(scene.rolled_out(PRODUCT, f"deployment/eureka-drain-{role}") for role in roles))
-
-
 async def roll_out(scene: Scene, table: Table, way: str, namespace: str) -> Sequence[str]:
     """Roll out `orders` anew, and see its old pods out and drained; return their names."""
     leaving = await living(scene, "orders", namespace=namespace)

@@ -10,14 +10,13 @@ import pytest
 from tests.cluster.brokers import certify_brokers, rabbitmqctl
 from tests.cluster.ending import Table, living
 from tests.cluster.home import INFRA, PRODUCT, SHOP
-from tests.cluster.overlays.installing import VHOST, applied, are_ready, give_secrets, roll_out, services
-from tests.cluster.scene import Scene
+from tests.cluster.overlays.installing import VHOST, applied, give_secrets, roll_out, services
+from tests.cluster.scene import ROLES, Scene
 from tests.install.desk import Desk
 from tests.stack.authority import Authority
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.timeout(1_500)
-ROLES = ("topology", "watch", "work", "ops", "sweep")
 USER = "eureka-drain"
 CA_FILE = "/etc/eureka-drain-tls/broker/ca.crt"
 URL_FILE = "/run/secrets/eureka-drain/broker__url"
@@ -38,7 +37,7 @@ async def change_password(scene: Scene) -> str:
     """Change it at the broker and in the product's Secrets, and return the new URL."""
     password = secrets.token_hex(8)
     url = f"amqps://{USER}:{password}@rabbitmq.{INFRA}:5671/{VHOST}"
-    await give_secrets(scene, *ROLES, broker_url=url)
+    await give_secrets(scene, *ROLES, "sweep", broker_url=url)
     await rabbitmqctl(scene, "change_password", USER, password)
     return url
 
@@ -92,7 +91,7 @@ async def test_the_same_pods_drain_while_certificates_and_passwords_change(
     async with services(scene, SHOP, eureka=INFRA), applied(desk, await asyncio.to_thread(with_tls, desk)):
         await trust(scene, old)
         await change_password(scene)
-        await are_ready(scene, "topology", "watch", "work", "ops")
+        await scene.product_rolled_out()
         before = await processes(scene)
         await roll_out(scene, table, "rolled out, connected by TLS (`tls`)", SHOP)
 

@@ -13,7 +13,6 @@ from tests.cluster.home import INFRA, PRODUCT, SHOP
 from tests.cluster.images import PRODUCT_IMAGE
 from tests.cluster.overlays.installing import (
     applied,
-    are_ready,
     assert_nothing_is_wrong,
     give_secrets,
     own_namespace,
@@ -36,7 +35,7 @@ async def test_the_demo_brings_all_that_it_needs(scene: Scene, desk: Desk, table
     async with applied(desk, "demo"), aclosing(Scene(scene.cluster)) as demo:
         await demo.apply(PRODUCT, manifests.watchers())
         await asyncio.gather(*(demo.rolled_out(PRODUCT, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
-        await are_ready(demo, "watch", "work", "ops")
+        await demo.product_rolled_out("watch", "work", "ops")
         await demo.find_nodes(PRODUCT)
         async with services(demo, SHOP, eureka=PRODUCT):
             await roll_out(demo, table, "rolled out, by the overlay `demo`", SHOP)
@@ -52,7 +51,7 @@ async def test_each_region_drains_what_registers_in_it(scene: Scene, desk: Desk,
         applied(desk, "multi-region"),
     ):
         await give_secrets(scene, "topology", "watch", "work", "ops", "sweep")
-        await are_ready(scene, "topology", "watch", "work-eu", "work-us", "ops")
+        await scene.product_rolled_out("topology", "watch", "work-eu", "work-us", "ops")
         known = await eu.known()
         at_home = [known[address_of(one)] for one in await living(eu, "orders")]
         async with eu.watching(at_home) as watched:
@@ -77,7 +76,7 @@ async def test_who_owns_only_namespaces_drains_those(scene: Scene, desk: Desk, t
     ):
         await give_secrets(scene, "watch", "work", "sweep")
         await give_secrets(scene, "ops", **tokens)
-        await are_ready(scene, "watch", "work", "ops")
+        await scene.product_rolled_out("watch", "work", "ops")
         await roll_out(scene, table, "rolled out in the namespace that is watched (`namespaced`)", SHOP)
         others = [one["metadata"]["name"] for one in await living(scene, "orders", namespace="elsewhere")]
         await scene.kubectl("-n", "elsewhere", "rollout", "restart", "deployment/orders")
