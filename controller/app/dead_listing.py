@@ -8,13 +8,11 @@ from controller.domain.selection import Selection
 from controller.errors import BrokerError
 from controller.flows.requeue import hold_messages
 from controller.ops.web.pages import MAX_MESSAGES
-from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
+from controller.rabbit.dead_letter_queue import LOOKING, RabbitDeadLetterQueue
 from controller.settings import Settings
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks, however many people poll."""
-PAGE_LOCK_TIMEOUT = 3.0
-"""Seconds: a page does not wait for the end of a long requeue."""
 
 Listing = tuple[list[DeadMessage], list[str]]
 """The dead letters that can be read, and what is wrong with the regions whose cannot."""
@@ -26,7 +24,7 @@ async def look_at_dead_letters(settings: Settings) -> Listing:
     unreadable: list[str] = []
     broker, room = settings.broker, MAX_DEAD_BATCH_BYTES // max(1, len(settings.regions))
     for name in settings.regions:
-        async with RabbitDeadLetterQueue(settings=broker, region=name, lock_timeout=PAGE_LOCK_TIMEOUT) as queue:
+        async with RabbitDeadLetterQueue(settings=broker, region=name, lock_wait=LOOKING) as queue:
             try:
                 messages += await hold_messages({name: queue}, Selection(), limit=MAX_MESSAGES, room=room)
                 if queue.unseen:

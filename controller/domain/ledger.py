@@ -200,10 +200,13 @@ class Ledger:
         return self.is_of_a_going_pod(instance) and now - self._going_at[instance.ip] < SETTLE_TIMEOUT
 
     def is_held_by_another(self, key: InstanceKey, region: str, since: datetime) -> bool:
-        """Return whether another drain has taken this instance out after ``since``, and holds it."""
+        """Return whether another drain has taken this instance out after ``since``, and holds it.
+
+        Of several that have, none of which is nearer to it than the others, each but the last leaves it to that one.
+        """
         drain_id, app, instance_id = key
-        there = self._at(("instance", region, app, instance_id))
-        return any(held.drain_id != drain_id and held.out_at > since for held in there)
+        after = [held for held in self._at(("instance", region, app, instance_id)) if held.out_at > since]
+        return bool(after) and max(after, key=_turn_of).drain_id != drain_id
 
     def is_registered_since_end(self, drain_id: str, instance: Instance) -> bool:
         """Return whether this instance's drain has ended, and its pod has registered it anew after that.
@@ -260,6 +263,11 @@ class Ledger:
     def is_answered(self, drain_id: str) -> bool:
         """Return whether a worker has taken this drain up."""
         return drain_id in self._answered
+
+
+def _turn_of(held: HeldInstance) -> tuple[datetime, str]:
+    """Return when it was taken out, in an order in which no two drains are equal."""
+    return held.out_at, held.drain_id
 
 
 def _index_keys(held: HeldInstance) -> tuple[IndexKey, ...]:

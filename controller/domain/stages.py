@@ -228,11 +228,22 @@ def _hold(seen: Observation, wait: timedelta) -> Continue:
 def _carry_on(seen: Observation, **changes: Any) -> Continue:
     report = None
     if seen.target.trouble == BACK and present(seen.readings):
-        report = report_back_in_service(seen)  # what could not be proved then is proved now
+        report = _report_back_in_service(seen)  # what could not be proved then is proved now
     return Continue(target=seen.target.carried_on(**changes), report=report)
 
 
-def report_back_in_service(seen: Observation) -> Report:
+def proof_of(seen: Observation, decision: StageDecision) -> StageDecision:
+    """Decide what reading back proves: a node that still serves it, or does not answer, proves nothing."""
+    if seen.target.stage is Stage.take_out:
+        return decision
+    if nodes_in_service(seen.readings) or seen.unanswered:
+        return Obstructed(reason=BACK)
+    report = _report_back_in_service(seen)
+    assert report.reason is not None
+    return Obstructed(reason=report.reason, safe_at=report.safe_at)
+
+
+def _report_back_in_service(seen: Observation) -> Report:
     """Report that callers were given it once more, until now. The time makes each such event one of its own."""
     reason = replace(BACK, detail=f"it was back in service until {seen.now:%H:%M:%S}Z")
     return Report(outcome=Outcome.retrying, reason=reason, safe_at=seen.now + seen.window)

@@ -35,15 +35,7 @@ from controller.domain.stage_decisions import (
     StageDecision,
     TakeOut,
 )
-from controller.domain.stages import (
-    BACK,
-    COMES_BACK,
-    MAX_DELETES,
-    STAGES,
-    is_hopeless,
-    nodes_in_service,
-    report_back_in_service,
-)
+from controller.domain.stages import COMES_BACK, MAX_DELETES, STAGES, is_hopeless, proof_of
 from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
@@ -93,6 +85,7 @@ class DrainLifecycle:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
         targets = [replace(one, may_have_override=True).written(now) if redelivered else one for one in found.targets]
         if any(_must_be_noted(command, one) and (one.app, one.id) not in noted for one in targets):
+            targets = await asyncio.gather(*(self._as_first_read(command, one) for one in targets))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
@@ -121,6 +114,14 @@ class DrainLifecycle:
 
     # Observe, decide, perform.
 
+    async def _as_first_read(self, command: DrainCommand, target: Target) -> Target:
+        """Note whose override it bears before anything is written: no later look can tell once its process has gone."""
+        if target.stage is not Stage.take_out:
+            return target
+        async with self._access.slot(urgent=True):
+            target, _ = await self._read(command, target)
+        return target
+
     async def step(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> StepResult:
         """Take one instance through its stage: look at every node, and do what the stage decides."""
         if target.due_at > self._clock() + EARLY_TOLERANCE:
@@ -139,14 +140,17 @@ class DrainLifecycle:
         if isinstance(decision, TakeOut):
             async with self._access.slot():
                 seen = await self._read_back(seen, decision, refused=refused)
-            decision = _proof(seen, decide(seen))
+            decision = proof_of(seen, decide(seen))
         return self._result(seen, decision, refused)
 
-    async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
+    async def _read(self, command: DrainCommand, target: Target) -> tuple[Target, Readings]:
         readings = await self._access.registry.read(target.app, target.id)
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
             await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
-        target = self._log.with_overrides(command, target, readings)
+        return self._log.with_overrides(command, target, readings), readings
+
+    async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
+        target, readings = await self._read(command, target)
         seen = Observation(
             command=command,
             annotations=annotations,
@@ -283,14 +287,3 @@ def _must_be_noted(command: DrainCommand, target: Target) -> bool:
     A successor may hold its id at any moment, and would not be found by its pod after a crash.
     """
     return target.stage is Stage.take_out and not names_the_pod(target.id, command.pod)
-
-
-def _proof(seen: Observation, decision: StageDecision) -> StageDecision:
-    """Decide what reading back proves: a node that still serves it, or does not answer, proves nothing."""
-    if seen.target.stage is Stage.take_out:
-        return decision
-    if nodes_in_service(seen.readings) or seen.unanswered:
-        return Obstructed(reason=BACK)
-    report = report_back_in_service(seen)
-    assert report.reason is not None
-    return Obstructed(reason=report.reason, safe_at=report.safe_at)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, QueueEmpty
@@ -37,19 +38,33 @@ from controller.settings import BrokerSettings
 
 NO_REASON = "the broker gave it up: it was delivered too often, and never acknowledged"
 TOO_LARGE = "it is too large to be one of ours, and was not read"
-LOCK_TIMEOUT = 10.0
-"""Seconds. A look takes less than one, a requeue of many some more."""
-LOCK_INTERVAL = 0.05
-"""Seconds between two tries: nobody stands in line, so who tries more often than others look is the next."""
+COUNT_INTERVAL = 0.05
+"""Seconds between two counts of what was given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockWait:
+    """How somebody waits for the lock. Nobody stands in line: who tries more often than others is the next."""
+
+    timeout: float
+    """Seconds until they give up. A look takes less than one, a requeue of many some more."""
+    interval: float
+    """Seconds between two tries."""
+
+
+WORKING = LockWait(timeout=30.0, interval=0.05)
+"""Of a person's command: those who only look must not keep it waiting, however many they are."""
+LOOKING = LockWait(timeout=3.0, interval=0.5)
+"""Of the page, which does not wait for the end of a long requeue, and stands back for who is at work."""
 
 
 class RabbitDeadLetterQueue:
     """One region's dead letters, held from ``hold`` until the context ends."""
 
-    def __init__(self, *, settings: BrokerSettings, region: str, lock_timeout: float = LOCK_TIMEOUT) -> None:
+    def __init__(self, *, settings: BrokerSettings, region: str, lock_wait: LockWait = WORKING) -> None:
         self._settings = settings
         self._region = region
-        self._lock_timeout = lock_timeout
+        self._lock_wait = lock_wait
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
@@ -146,11 +161,11 @@ class RabbitDeadLetterQueue:
             state = await counted(looking, names.dead_queue(self._region))
             if state.messages >= len(self._tags):
                 return
-            await asyncio.sleep(LOCK_INTERVAL)
+            await asyncio.sleep(COUNT_INTERVAL)
 
     async def _open(self) -> None:
         self._connection = await connect(self._settings, f"dead {self._region}")
-        async with asyncio.timeout(self._lock_timeout + self._settings.timeout.total_seconds()):
+        async with asyncio.timeout(self._lock_wait.timeout + self._settings.timeout.total_seconds()):
             await self._lock(self._connection)
             self._channel = await self._connection.channel()
             try:
@@ -164,7 +179,7 @@ class RabbitDeadLetterQueue:
 
     async def _lock(self, connection: AbstractConnection) -> None:
         """Wait for the lock. Where nobody has declared it yet, it is done without."""
-        end = asyncio.get_running_loop().time() + self._lock_timeout
+        end = asyncio.get_running_loop().time() + self._lock_wait.timeout
         while True:
             try:
                 channel = await connection.channel()
@@ -177,7 +192,7 @@ class RabbitDeadLetterQueue:
                     raise
                 if asyncio.get_running_loop().time() > end:
                     raise BrokerError("somebody else is handling them; try again when that has ended") from error
-                await asyncio.sleep(LOCK_INTERVAL)
+                await asyncio.sleep(self._lock_wait.interval)
             else:
                 return
 

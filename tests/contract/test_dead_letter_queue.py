@@ -17,7 +17,7 @@ from controller.domain.reason import ReasonCode
 from controller.errors import BrokerError
 from controller.messages.codec import CONTENT_TYPE, encode_item
 from controller.rabbit import names
-from controller.rabbit.dead_letter_queue import NO_REASON, RabbitDeadLetterQueue
+from controller.rabbit.dead_letter_queue import NO_REASON, LockWait, RabbitDeadLetterQueue
 from tests.contract.brokers import a_channel, an_outbox, command_for, fresh_region, settings_for
 from tests.contract.dead_letters import ids, letters_of, numbered, parked, settled_down, waiting
 from tests.stack.rabbitmq import RabbitMq
@@ -97,7 +97,9 @@ async def test_what_was_held_is_back_as_soon_as_a_look_has_ended(broker: RabbitM
 async def test_who_waits_too_long_for_others_hears_that_they_are_there(broker: RabbitMq) -> None:
     async with parked(broker, 1) as (region, _), letters_of(broker, region) as one:
         await one.hold()
-        async with RabbitDeadLetterQueue(settings=settings_for(broker), region=region, lock_timeout=0.5) as other:
+        async with RabbitDeadLetterQueue(
+            settings=settings_for(broker), region=region, lock_wait=LockWait(timeout=0.5, interval=0.05)
+        ) as other:
             with pytest.raises(BrokerError, match="somebody else is handling them"):
                 await other.hold()
 

@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.fakes.node_trouble import Trouble
+from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.model import Model
 from tests.flows.model_kinds import Ending, Kind
@@ -193,6 +194,21 @@ async def test_a_persons_override_stays_on_a_pod_that_ends_while_it_starts() -> 
         await model.wait(10)
         await model.cluster.delete(starting, lasts=0, ending=Ending.silent)
         await model.cluster.appear(Kind.stateful, registers=1, ready=5)
+        await model.settle()
+
+
+@in_virtual_time
+async def test_a_persons_override_on_an_id_that_names_no_pod_outlasts_a_crash() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(60)
+        await model.people.take_out(old)
+        await model.wait(30)
+        model.workers[0].fate.doom_at("before postpone")
+        model.broker.log_refusal = Refusal.lost
+        await model.cluster.terminate(old, grace=30, lasts=0, ending=Ending.silent)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=3)
+        await model.wait(5)
         await model.settle()
 
 

@@ -92,6 +92,18 @@ def test_a_drained_successor_keeps_its_own_drains_override() -> None:
     assert not asked.is_asked_to_go(heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
 
 
+@pytest.mark.parametrize("theirs_at", [45, 50, 55])
+def test_of_two_drains_that_hold_one_successor_one_gives_it_back(theirs_at: int) -> None:
+    ours, theirs = an_event(Outcome.out_of_service, 50), an_event(Outcome.out_of_service, theirs_at, drain_id="theirs")
+    for events in ((ours, theirs), (theirs, ours)):
+        ledger = ledger_of(*events)
+        left = [ledger.is_held_by_another((drain_id, *KEY[1:]), "eu", at(40)) for drain_id in (KEY[0], "theirs")]
+        assert sorted(left) == [False, True]
+        assert ledger.is_held_by_another(("a third", *KEY[1:]), "eu", at(40))
+    ended = ledger_of(ours, theirs, an_event(Outcome.superseded, 60, drain_id="theirs"))
+    assert not ended.is_held_by_another(KEY, "eu", at(40))
+
+
 @given(st.lists(st.sampled_from(sorted(Outcome)), max_size=8), st.data())
 def test_an_event_that_comes_twice_counts_once(outcomes: list[Outcome], data: st.DataObject) -> None:
     events = [an_event(outcome, number) for number, outcome in enumerate(outcomes)]
