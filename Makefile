@@ -34,7 +34,7 @@ unit: install  ## Test what needs no server, in seconds
 	$(RUN) pytest tests/unit tests/flows tests/demo tests/headline tests/bench
 
 faults: install  ## Break everything in every way, on the real servers: over an hour, tables at the end
-	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(FAULTS_ARGS)
+	FAULTS=all $(RUN) pytest tests/faults tests/flows/test_model.py $(wildcard tests/unit/test_fuzz_*.py) $(FAULTS_ARGS)
 
 matrix: install  ## Try every way to register with every way to end, on the real servers: ten minutes; makes docs/matrix.md
 	FAULTS=all MATRIX_TABLE=docs/matrix.md $(RUN) pytest tests/e2e/test_matrix.py

@@ -110,8 +110,8 @@ def note_registration(seen: Observation) -> Target:
     if not is_after_end(seen.command, seen.now):
         return target
     complete = is_complete(readings, seen.command.gone_at, seen.now)
-    if not target.renewals_after_end and complete and may_note_renewals(target, readings, seen.now):
-        target = replace(target, renewals_after_end=renewals(readings))
+    if complete and may_note_renewals(target, readings, seen.now):
+        target = replace(target, renewals_after_end=renewals(readings) | target.renewals_after_end)
     if target.last_dirty_at is None and is_its_own:
         target = replace(target, last_dirty_at=dirty_at(readings))
     return target

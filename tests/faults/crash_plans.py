@@ -139,6 +139,8 @@ async def run_plans(
         one.differences += one.ending.differences(reference.ending)
         what = "converged" if one.converged else "NOT CONVERGED" if one.reached else "not reached"
         report_progress(f"{workload} {number:03}: {trigger}: {what}, {one.seconds:.0f} s")
+        for difference in one.differences:
+            report_progress(f"    {difference}")
         return one
 
     async with asyncio.TaskGroup() as tasks:

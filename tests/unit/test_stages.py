@@ -294,3 +294,15 @@ def test_what_somebody_else_has_just_set_is_no_heartbeat() -> None:
     decision = decide(target, out(renewed_at=at(160)), now=75, **facts)
     assert isinstance(decision, Continue)
     assert (decision.target.stage, decision.target.shared_id) == (Stage.give_back, True)
+
+
+def test_what_a_node_that_was_away_kept_is_no_heartbeat_at_first() -> None:
+    facts: dict[str, Any] = {"gone_at": at(30), "proved": True, "retention": 300}
+    noted = a_target(stage=Stage.give_back, may_have_override=True, renewals_after_end={NODES[0]: at(100)})
+    kept = an_instance(renewed_at=at(290))  # a request that had waited there has lifted our override
+    back = decide(noted, None, kept, now=300, **facts)
+    assert back == TakeOut(nodes=(NODES[1],))
+    heard = replace(noted, renewals_after_end={**noted.renewals_after_end, NODES[1]: at(290)})
+    shared = decide(heard, None, replace(kept, renewed_at=at(320)), now=330, **facts)
+    assert isinstance(shared, Finish)
+    assert shared.report.outcome is Outcome.restored
