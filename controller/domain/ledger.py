@@ -200,13 +200,14 @@ class Ledger:
         return self.is_of_a_going_pod(instance) and now - self._going_at[instance.ip] < SETTLE_TIMEOUT
 
     def is_held_by_another(self, key: InstanceKey, region: str, since: datetime) -> bool:
-        """Return whether another drain has taken this instance out after ``since``, and holds it.
+        """Return whether what was registered at ``since`` is another drain's, which has taken it out after that.
 
-        Of several that have, none of which is nearer to it than the others, each but the last leaves it to that one.
+        Of several that have, one whose cause came after that goes before those that took it for a predecessor's, and
+        one that nothing takes back before the others; then the last one. All but that one leave it alone.
         """
         drain_id, app, instance_id = key
         after = [held for held in self._at(("instance", region, app, instance_id)) if held.out_at > since]
-        return bool(after) and max(after, key=_turn_of).drain_id != drain_id
+        return bool(after) and max(after, key=lambda held: _claim_of(held, since)).drain_id != drain_id
 
     def is_registered_since_end(self, drain_id: str, instance: Instance) -> bool:
         """Return whether this instance's drain has ended, and its pod has registered it anew after that.
@@ -265,9 +266,9 @@ class Ledger:
         return drain_id in self._answered
 
 
-def _turn_of(held: HeldInstance) -> tuple[datetime, str]:
-    """Return when it was taken out, in an order in which no two drains are equal."""
-    return held.out_at, held.drain_id
+def _claim_of(held: HeldInstance, since: datetime) -> tuple[bool, datetime, str]:
+    """Order the drains that hold what was registered at ``since``: no two are equal."""
+    return held.since_at > since and held.cause not in REVERSIBLE, held.out_at, held.drain_id
 
 
 def _index_keys(held: HeldInstance) -> tuple[IndexKey, ...]:

@@ -87,15 +87,14 @@ def is_complete(readings: Readings, ended_at: datetime | None, now: datetime) ->
 def renews_after_end(target: Target, readings: Readings) -> bool:
     """Return whether every node that shows it shows a heartbeat that came after the pod's end.
 
-    Every node must show one, later than what was noted there: what a single node passes on late, or only now, changes
-    that node alone, and one that was away may show what it kept. A lease that a node has only copied has never been
-    renewed.
+    Every node must show one: what a single node passes on late, or only now, changes that node alone. And a lease that
+    a node has only copied has never been renewed.
     """
-    instances, noted = present(readings), target.renewals_after_end
+    instances = present(readings)
     return (
-        bool(noted and instances)
+        bool(target.renewals_after_end and instances)
         and all(instance.has_renewed for instance in instances)
-        and all(noted.get(node, at) != at for node, at in renewals(readings).items())
+        and all(target.renewals_after_end.get(node) != at for node, at in renewals(readings).items())
     )
 
 

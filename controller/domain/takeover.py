@@ -6,10 +6,11 @@ Pure, as ``stages``, which asks here before anything is written.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from controller.domain.commands import LOST_NODE_TIMEOUT, Stage, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import dirty_at, disagree, overridden_at, present, trouble_of
+from controller.domain.instances import Instance, dirty_at, disagree, overridden_at, present, trouble_of
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, REPLICATION_TIMEOUT, TAKEOVER_INTERVAL
 from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, address_used_again_at, is_after_end
 from controller.domain.reason import Reason, ReasonCode
@@ -111,10 +112,28 @@ def note_registration(seen: Observation) -> Target:
         return target
     complete = is_complete(readings, seen.command.gone_at, seen.now)
     if complete and may_note_renewals(target, readings, seen.now):
-        target = replace(target, renewals_after_end=renewals(readings) | target.renewals_after_end)
+        target = replace(target, renewals_after_end=_renewals_after_end(seen))
     if target.last_dirty_at is None and is_its_own:
         target = replace(target, last_dirty_at=dirty_at(readings))
     return target
+
+
+def _renewals_after_end(seen: Observation) -> dict[str, datetime]:
+    """Return what each node showed first after the pod's end.
+
+    A node that was away then, and comes back with what it has kept from before, is no other than those that were there.
+    What is registered at a node since then is noted by none.
+    """
+    noted = seen.target.renewals_after_end
+    ended_at = seen.command.gone_at or address_used_again_at(seen.command)
+    if not noted or ended_at is None:
+        return noted or renewals(seen.readings)
+    kept = [one for one in seen.readings if one.instance is not None and _is_from_before(one.instance, ended_at)]
+    return renewals(kept) | noted
+
+
+def _is_from_before(instance: Instance, ended_at: datetime) -> bool:
+    return instance.registered_at is None or instance.registered_at <= ended_at
 
 
 def is_shared(seen: Observation) -> bool:

@@ -83,8 +83,13 @@ class DrainLifecycle:
         command = replace(command, progress=found.progress)
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
-        targets = [replace(one, may_have_override=True).written(now) if redelivered else one for one in found.targets]
-        if any(_must_be_noted(command, one) and (one.app, one.id) not in noted for one in targets):
+        unnoted = [one for one in found.targets if _must_be_noted(command, one) and (one.app, one.id) not in noted]
+        targets = [
+            # What was not noted has not been written to.
+            replace(one, may_have_override=True).written(now) if redelivered and one not in unnoted else one
+            for one in found.targets
+        ]
+        if unnoted:
             targets = await asyncio.gather(*(self._as_first_read(command, one) for one in targets))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
@@ -134,6 +139,9 @@ class DrainLifecycle:
             if isinstance(decision, TakeOut) and urgent:
                 objection = await self._access.objection(command, target, seen.readings, seen.now)
                 decision = objection or decision
+            if isinstance(decision, TakeOut) and seen.target.was_out:
+                # Who had taken it out has lifted that. Said before we write, or a crash would leave ours for theirs.
+                return StepResult(onward=replace(seen.target, was_out=False, due_at=seen.now))
             seen, refused = await self._perform(seen, decision)
         if urgent:
             await self._access.wait_until_idle()
@@ -174,7 +182,6 @@ class DrainLifecycle:
                 written = replace(
                     target,
                     may_have_override=True,
-                    was_out=target.was_out and is_out_at_every_node(seen.readings),
                     renewals={},
                     renewals_after_end={},
                     silent_since=None,

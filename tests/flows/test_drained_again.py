@@ -11,6 +11,7 @@ import pytest
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, make_restore
 from controller.domain.events import Outcome
+from controller.domain.guard_policy import GuardPolicy
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.ledger import Ledger
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
@@ -28,18 +29,42 @@ def node_lost() -> DrainCommand:
     return a_command(pod, cause=Cause.node_lost, observed_at=now, since_at=now, end_at=now)
 
 
-async def lost_and_back(world: World) -> None:
-    """The pod's node is lost, and comes back; its instance serves again."""
-    await world.send(node_lost())
-    await world.until(Outcome.out_of_service)
-    await asyncio.sleep(100)
+async def node_is_back(world: World) -> None:
+    """What the watch sends then."""
     ledger = Ledger()
     for entry in world.broker.entries:
         ledger.apply(entry)
     held = tuple(ledger.held_by(a_command().drain_id, "eu"))
     await world.send(make_restore("test", "eu", a_pod(), held, virtual_clock()))
+
+
+async def lost_and_back(world: World) -> None:
+    """The pod's node is lost, and comes back; its instance serves again."""
+    await world.send(node_lost())
+    await world.until(Outcome.out_of_service)
+    await asyncio.sleep(100)
+    await node_is_back(world)
     await world.until(Outcome.restored)
     await asyncio.sleep(1800)
+
+
+@pytest.mark.parametrize("remove", [True, False])
+@in_virtual_time
+async def test_what_a_person_drained_stays_out_when_its_node_comes_back(remove: bool) -> None:
+    async with World(remove=remove, guard=GuardPolicy(last_instance=False)) as world:
+        await world.process()
+        now = virtual_clock()
+        asked = a_command(drain_id="by-hand", cause=Cause.asked, requested_by="ann", requested_at=now, observed_at=now)
+        await world.send(replace(asked, since_at=now, end_at=now + timedelta(days=3650)))
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(60)
+        await world.send(node_lost())
+        await world.until(Outcome.out_of_service, count=2)
+        await asyncio.sleep(100)
+        await node_is_back(world)
+        for _ in range(60):
+            await asyncio.sleep(1)
+            assert world.everywhere() == OUT
 
 
 @pytest.mark.parametrize("instance_id", [ID, SHARED])

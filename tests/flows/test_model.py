@@ -212,6 +212,40 @@ async def test_a_persons_override_on_an_id_that_names_no_pod_outlasts_a_crash() 
         await model.settle()
 
 
+@pytest.mark.parametrize("point", ["before proceed", "after proceed", "before ack"])
+@in_virtual_time
+async def test_a_persons_override_set_just_before_a_drain_outlasts_a_crash(point: str) -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(60)
+        await model.people.take_out(old)
+        await model.wait(10)
+        model.workers[0].fate.doom_at(point)
+        await model.cluster.terminate(old, grace=30, lasts=0, ending=Ending.silent)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=3)
+        await model.settle()
+        assert old.process.key in model.people.out
+
+
+@in_virtual_time
+async def test_an_override_that_a_person_has_lifted_meanwhile_is_ours() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.fixed_id)
+        await model.wait(60)
+        await model.people.take_out(old)
+        await model.wait(60)
+        await model.delay([0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+        model.workers[0].fate.doom_at("after take_out at http://eureka-0:8761/eureka")
+        model.broker.log_refusal = Refusal.lost
+        await model.cluster.terminate(old, grace=30, lasts=4, ending=Ending.silent)
+        await model.wait(1)
+        await model.people.lift(old)
+        await model.wait(2.5)
+        await model.cluster.appear(Kind.fixed_id, registers=1, ready=3)
+        await model.wait(12)
+        await model.settle()
+
+
 @in_virtual_time
 async def test_two_handlings_of_one_drain_give_an_id_back_if_one_has_taken_it() -> None:
     async with Model(nodes=2, workers=2) as model:

@@ -298,11 +298,24 @@ def test_what_somebody_else_has_just_set_is_no_heartbeat() -> None:
 
 def test_what_a_node_that_was_away_kept_is_no_heartbeat_at_first() -> None:
     facts: dict[str, Any] = {"gone_at": at(30), "proved": True, "retention": 300}
-    noted = a_target(stage=Stage.give_back, may_have_override=True, renewals_after_end={NODES[0]: at(100)})
+    noted = a_target(
+        stage=Stage.give_back, may_have_override=True, written_at=at(35), renewals_after_end={NODES[0]: at(100)}
+    )
     kept = an_instance(renewed_at=at(290))  # a request that had waited there has lifted our override
-    back = decide(noted, None, kept, now=300, **facts)
-    assert back == TakeOut(nodes=(NODES[1],))
-    heard = replace(noted, renewals_after_end={**noted.renewals_after_end, NODES[1]: at(290)})
-    shared = decide(heard, None, replace(kept, renewed_at=at(320)), now=330, **facts)
-    assert isinstance(shared, Finish)
-    assert shared.report.outcome is Outcome.restored
+    assert decide(noted, None, kept, now=300, **facts) == TakeOut(nodes=(NODES[1],))
+    seen = retain(noted, out(renewed_at=at(100)), out(renewed_at=at(290)), now=300, **facts)
+    assert not seen.target.shared_id
+    again = retain(seen.target, out(renewed_at=at(130)), out(renewed_at=at(290)), now=330, **facts)
+    assert not again.target.shared_id
+    shared = retain(again.target, out(renewed_at=at(130)), out(renewed_at=at(320)), now=330, **facts)
+    assert shared.target.shared_id
+
+
+def test_what_is_registered_at_a_node_after_the_end_need_not_be_noted() -> None:
+    facts: dict[str, Any] = {"gone_at": at(30), "proved": True, "retention": 300}
+    noted = a_target(
+        stage=Stage.retain, may_have_override=True, written_at=at(35), renewals_after_end={NODES[0]: at(100)}
+    )
+    anew = out(registered_at=at(200), renewed_at=at(290))
+    shared = retain(noted, out(renewed_at=at(130)), anew, now=300, **facts)
+    assert shared.target.shared_id
