@@ -202,8 +202,8 @@ class Ledger:
     def is_held_by_another(self, key: InstanceKey, region: str, since: datetime) -> bool:
         """Return whether what was registered at ``since`` is another drain's, which has taken it out after that.
 
-        Of several that have, one whose cause came after that goes before those that took it for a predecessor's, and
-        one that nothing takes back before the others; then the last one. All but that one leave it alone.
+        Of several that have, those go first whose cause came after ``since`` and does not pass by itself: the others
+        took it for a predecessor's, or wait for a node. Of these the last one holds it; all others leave it alone.
         """
         drain_id, app, instance_id = key
         after = [held for held in self._at(("instance", region, app, instance_id)) if held.out_at > since]

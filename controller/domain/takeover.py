@@ -121,8 +121,8 @@ def note_registration(seen: Observation) -> Target:
 def _renewals_after_end(seen: Observation) -> dict[str, datetime]:
     """Return what each node showed first after the pod's end.
 
-    A node that was away then, and comes back with what it has kept from before, is no other than those that were there.
-    What is registered at a node since then is noted by none.
+    A node that was away then may come back with what it has kept from before: that is noted when it shows it. What was
+    registered there since is not: its heartbeats are those of whoever did so.
     """
     noted = seen.target.renewals_after_end
     ended_at = seen.command.gone_at or address_used_again_at(seen.command)

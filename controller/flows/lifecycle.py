@@ -85,7 +85,7 @@ class DrainLifecycle:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
         unnoted = [one for one in found.targets if _must_be_noted(command, one) and (one.app, one.id) not in noted]
         targets = [
-            # What was not noted has not been written to.
+            # What this message does not name yet, nobody has written to by it.
             replace(one, may_have_override=True).written(now) if redelivered and one not in unnoted else one
             for one in found.targets
         ]
@@ -139,8 +139,8 @@ class DrainLifecycle:
             if isinstance(decision, TakeOut) and urgent:
                 objection = await self._access.objection(command, target, seen.readings, seen.now)
                 decision = objection or decision
-            if isinstance(decision, TakeOut) and seen.target.was_out:
-                # Who had taken it out has lifted that. Said before we write, or a crash would leave ours for theirs.
+            if isinstance(decision, TakeOut) and seen.target.was_out and not is_out_at_every_node(seen.readings):
+                # Nobody's word keeps it out any more. Noted before we write: a crash would leave ours for theirs.
                 return StepResult(onward=replace(seen.target, was_out=False, due_at=seen.now))
             seen, refused = await self._perform(seen, decision)
         if urgent:

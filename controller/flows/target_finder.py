@@ -11,7 +11,7 @@ from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
 from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
 from controller.domain.instances import Instance, present
 from controller.domain.intervals import FIND_MORE_INTERVAL, next_find_in
-from controller.domain.ownership import Owned, ownership_of
+from controller.domain.ownership import Owned, names_the_pod, ownership_of
 from controller.domain.reason import Reason, ReasonCode, combine
 from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
@@ -162,9 +162,13 @@ class TargetFinder:
     async def _taken_over_meanwhile(
         self, command: DrainCommand, resolution: Resolution
     ) -> tuple[Resolution, tuple[Target, ...]]:
-        """Do not leave alone what a newer process holds now, before it is known to bear no override of ours."""
+        """Do not leave alone what a newer process holds now, before it is known to bear no override of ours.
+
+        An id that names neither the pod nor its address is noted before it is written to, and was not.
+        """
         now = self._clock()
-        instances = [rejected.instance for rejected in resolution.rejected if rejected.is_taken_over]
+        taken_over = [rejected.instance for rejected in resolution.rejected if rejected.is_taken_over]
+        instances = [instance for instance in taken_over if names_the_pod(instance.id, command.pod)]
         theirs = [replace(target_of(instance, now), stage=Stage.retain) for instance in instances]
         if theirs:
             await self._log.wait()

@@ -17,10 +17,10 @@ from tests.flows.world import APP, ID, World
 from tests.unit.building import POD_IP, a_command, a_pod, a_progress, a_target, at, terminating
 
 
-async def take_out_by_hand(world: World) -> None:
+async def take_out_by_hand(world: World, instance_id: str = ID) -> None:
     """Set the override at every node, as a person does."""
     for node in world.nodes:
-        await node.put_status(APP, ID, OUT_OF_SERVICE)
+        await node.put_status(APP, instance_id, OUT_OF_SERVICE)
 
 
 @pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
@@ -156,4 +156,23 @@ async def test_what_a_person_lifts_and_the_drain_takes_out_is_given_back() -> No
         newer = await world.process(ip=HEIR_IP)
         await world.until(Outcome.restored)
         assert world.everywhere() == UP
+        newer.die()
+
+
+@in_virtual_time
+async def test_on_an_annotated_id_that_no_message_names_an_override_is_a_persons() -> None:
+    async with World() as world:
+        old = await world.process(APP, "orders-main")
+        await take_out_by_hand(world, "orders-main")
+        await asyncio.sleep(120)
+        old.die()
+        going = terminating(a_pod(annotations={"instance-id": "orders-main"}), asked_at=at(120))
+        command = a_command(going, observed_at=at(120), since_at=at(120), end_at=at(150))
+        newer = await world.process(APP, "orders-main", ip=HEIR_IP, host="orders-x")
+        await world.send(command)
+        # Whoever took it first has crashed before its first read.
+        delivery = world.broker.queues["eu"].get_nowait()
+        world.broker.queues["eu"].put_nowait(replace(delivery, redelivered=True))
+        await world.until_idle()
+        assert world.everywhere(APP, "orders-main") == OUT
         newer.die()
