@@ -84,13 +84,11 @@ class DrainLifecycle:
         if found.nothing is not None:
             return await self.conclude(command, Outcome.not_registered, found.nothing)
         unnoted = [one for one in found.targets if _must_be_noted(command, one) and (one.app, one.id) not in noted]
-        targets = [
-            # What this message does not name yet, nobody has written to by it.
-            replace(one, may_have_override=True).written(now) if redelivered and one not in unnoted else one
-            for one in found.targets
-        ]
+        targets = [one for one in found.targets if one not in unnoted]
+        if redelivered:  # what this message does not name yet, nobody has written to by it
+            targets = [replace(one, may_have_override=True).written(now) for one in targets]
         if unnoted:
-            targets = await asyncio.gather(*(self._as_first_read(command, one) for one in targets))
+            targets += await asyncio.gather(*(self._as_first_read(command, one) for one in unnoted))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         if redelivered:
@@ -121,8 +119,6 @@ class DrainLifecycle:
 
     async def _as_first_read(self, command: DrainCommand, target: Target) -> Target:
         """Note whose override it bears before anything is written: no later look can tell once its process has gone."""
-        if target.stage is not Stage.take_out:
-            return target
         async with self._access.slot(urgent=True):
             target, _ = await self._read(command, target)
         return target

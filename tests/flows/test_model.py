@@ -23,7 +23,7 @@ from tests.fakes.node_trouble import Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.model import Model
-from tests.flows.model_kinds import Ending, Kind
+from tests.flows.model_kinds import Ending, Kind, Member
 from tests.flows.model_machine import Histories
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
@@ -197,13 +197,19 @@ async def test_a_persons_override_stays_on_a_pod_that_ends_while_it_starts() -> 
         await model.settle()
 
 
+async def taken_out_by_hand(model: Model, *, ago: float) -> Member:
+    """A pod under a fixed id that a person took out so many seconds ago."""
+    member = await model.cluster.appear(Kind.fixed_id)
+    await model.wait(60)
+    await model.people.take_out(member)
+    await model.wait(ago)
+    return member
+
+
 @in_virtual_time
 async def test_a_persons_override_on_an_id_that_names_no_pod_outlasts_a_crash() -> None:
     async with Model() as model:
-        old = await model.cluster.appear(Kind.fixed_id)
-        await model.wait(60)
-        await model.people.take_out(old)
-        await model.wait(30)
+        old = await taken_out_by_hand(model, ago=30)
         model.workers[0].fate.doom_at("before postpone")
         model.broker.log_refusal = Refusal.lost
         await model.cluster.terminate(old, grace=30, lasts=0, ending=Ending.silent)
@@ -216,10 +222,7 @@ async def test_a_persons_override_on_an_id_that_names_no_pod_outlasts_a_crash() 
 @in_virtual_time
 async def test_a_persons_override_set_just_before_a_drain_outlasts_a_crash(point: str) -> None:
     async with Model() as model:
-        old = await model.cluster.appear(Kind.fixed_id)
-        await model.wait(60)
-        await model.people.take_out(old)
-        await model.wait(10)
+        old = await taken_out_by_hand(model, ago=10)
         model.workers[0].fate.doom_at(point)
         await model.cluster.terminate(old, grace=30, lasts=0, ending=Ending.silent)
         await model.cluster.appear(Kind.fixed_id, registers=1, ready=3)
@@ -230,10 +233,7 @@ async def test_a_persons_override_set_just_before_a_drain_outlasts_a_crash(point
 @in_virtual_time
 async def test_an_override_that_a_person_has_lifted_meanwhile_is_ours() -> None:
     async with Model() as model:
-        old = await model.cluster.appear(Kind.fixed_id)
-        await model.wait(60)
-        await model.people.take_out(old)
-        await model.wait(60)
+        old = await taken_out_by_hand(model, ago=60)
         await model.delay([0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0])
         model.workers[0].fate.doom_at("after take_out at http://eureka-0:8761/eureka")
         model.broker.log_refusal = Refusal.lost

@@ -20,6 +20,7 @@ from controller.rabbit import names
 from tests.fakes.virtual_time import in_virtual_time
 from tests.unit.building import a_command, a_progress, a_target, at
 from tests.unit.fuzz_drawn import (
+    SHARE,
     Bench,
     Delivered,
     Draw,
@@ -159,7 +160,7 @@ def test_no_answer_makes_a_worker_fail_or_send_another_request() -> None:
     async def record() -> None:
         tally = await fuzz_async("talks", worked)
         for became in ("retrying", "out_of_service", "refused"):
-            assert tally[became], tally
+            assert tally[became] * SHARE > 5, tally
 
     with every_log_a_line():
         record()
