@@ -99,11 +99,13 @@ class Images:
         (self._context / "application.properties").write_text(STOCK_IMAGE_SETTINGS)
         made = [self._build(RABBITMQ_IMAGE, _RABBITMQ)]
         self._build(_JRE, f"FROM {_BASE}\nRUN {_APT} openjdk-21-jre-headless curl >/dev/null\n", archive=False)
+        shutil.copytree(jars / "lib", self._context / "lib", dirs_exist_ok=True)
         for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1"), (CALLER_IMAGE, "caller-1")):
             shutil.copy(jars / f"{jar}.jar", self._context)
             settings = "COPY application.properties /config/\n" if image == EUREKA_IMAGE else ""
             java = '["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar"'
-            text = f'FROM {_JRE}\nCOPY {jar}.jar /\n{settings}USER 1002:1000\nENTRYPOINT {java}, "/{jar}.jar"]\n'
+            files = f"COPY lib /lib\nCOPY {jar}.jar /\n{settings}"
+            text = f'FROM {_JRE}\n{files}USER 1002:1000\nENTRYPOINT {java}, "/{jar}.jar"]\n'
             made.append(self._build(image, text))
         return made
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.cluster.conftest import follow
 from tests.cluster.home import PRODUCT, SHOP
 from tests.cluster.scene import Scene, app_of, is_living
 from tests.install.desk import Desk
 
-pytestmark = pytest.mark.timeout(900)
 OUT = ("out_of_service", "removed")
 
 

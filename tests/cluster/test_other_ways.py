@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from tests.cluster.ending import Table, all_begin_to_end, ending, living
@@ -14,7 +13,6 @@ from tests.cluster.home import SHOP
 from tests.cluster.images import SERVICE_IMAGE
 from tests.cluster.scene import Object, Scene
 
-pytestmark = pytest.mark.timeout(900)
 _HERE = Path(__file__).parent
 SEATS = "/status/capacity/cluster.test~1seats"
 """Something of which a node has one, so that the scheduler must choose."""

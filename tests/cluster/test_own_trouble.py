@@ -6,14 +6,11 @@ import asyncio
 import json
 import time
 
-import pytest
-
 from tests.cluster.brokers import leader_of
 from tests.cluster.ending import Table, all_begin_to_end, ending, living
 from tests.cluster.home import INFRA, PRODUCT, SHOP
 from tests.cluster.scene import Scene
 
-pytestmark = pytest.mark.timeout(900)
 COMMANDS = "drain.commands.eu"
 
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from tests.cluster.ending import address_of, is_of, living
 from tests.cluster.home import API_SERVICE, INFRA, PRODUCT, SHOP
 from tests.cluster.scene import Scene, is_living
 from tests.stack.processes import ProcessError
 from tests.stack.waiting import until
 
-pytestmark = pytest.mark.timeout(600)
 PAGE, METRICS, EUREKA, SERVICE, API, BROKER = 8080, 8081, 8761, 8080, 443, 5672
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.cluster.ending import Table, ending, living
 from tests.cluster.home import PRODUCT, SECOND_API_ADDRESS, SHOP
 from tests.cluster.scene import Scene
 
-pytestmark = pytest.mark.timeout(900)
 WITHIN = 60.0
 """Seconds: 15 until the first doubt, and then kube-proxy may choose the same one until that is off the list."""
 

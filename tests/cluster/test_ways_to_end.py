@@ -14,7 +14,6 @@ from tests.cluster.scene import Object, Scene, app_of, is_living
 from tests.stack.processes import ProcessError
 from tests.stack.waiting import until
 
-pytestmark = pytest.mark.timeout(900)
 Way = Callable[[Scene, Object], Awaitable[None]]
 
 

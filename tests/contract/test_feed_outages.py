@@ -13,8 +13,6 @@ from tests.contract.test_feed import create
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
-
 
 async def test_after_a_compaction_it_lists_again_without_what_was_deleted(
     cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ from tests.stack.prerequisites import ReportProgress
 from tests.stack.stack import Stack
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NAMES = [f"orders-{number}" for number in range(5)]
 

@@ -18,8 +18,6 @@ from tests.stack.kubernetes_api import ADMIN
 from tests.stack.toxiproxy import Proxy, Toxiproxy
 from tests.stack.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def link(cluster: Cluster, toxiproxy: Toxiproxy) -> Proxy:

@@ -23,7 +23,7 @@ from tests.contract.regions import clock
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Nodes:

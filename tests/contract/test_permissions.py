@@ -29,7 +29,7 @@ from tests.contract.permitted import PARTS, REGIONS, an_outbox
 from tests.stack.rabbitmq import RabbitMq
 from tests.unit.building import a_reason
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
 PASSWORD = "of-the-tests"

@@ -56,8 +56,8 @@ async def running(
     report_progress: ReportProgress, folder: Path, settings: dict[str, str]
 ) -> AsyncIterator[EurekaNodes]:
     """One node with these settings."""
-    jar = await parts.eureka_jars(report_progress) / "server-1.jar"
-    nodes = EurekaNodes(folder, jar, count=1, settings=settings)
+    program = await parts.eureka_node(report_progress)
+    nodes = EurekaNodes(folder, program, count=1, settings=settings)
     try:
         await nodes.start()
         yield nodes

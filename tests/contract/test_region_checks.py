@@ -108,8 +108,8 @@ async def test_what_only_the_caches_show_differently_is_no_difference(monkeypatc
 @pytest.fixture
 async def selfish(report_progress: ReportProgress, tmp_path: Path) -> AsyncIterator[EurekaNodes]:
     """One node that does not know its own URL for its own."""
-    jar = await parts.eureka_jars(report_progress) / "server-1.jar"
-    nodes = EurekaNodes(tmp_path, jar, count=1, settings={"eureka.instance.hostname": "somewhere.else"})
+    program = await parts.eureka_node(report_progress)
+    nodes = EurekaNodes(tmp_path, program, count=1, settings={"eureka.instance.hostname": "somewhere.else"})
     try:
         await nodes.start()
         yield nodes

@@ -46,8 +46,8 @@ def warnings() -> Iterator[list[str]]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def without_changes(report_progress: ReportProgress, tmp_path: Path) -> AsyncIterator[EurekaNodes]:
     """One node that keeps no list of recent changes."""
-    jar = await parts.eureka_jars(report_progress) / "server-1.jar"
-    nodes = EurekaNodes(tmp_path, jar, count=1, settings={"eureka.server.disable-delta": "true"})
+    program = await parts.eureka_node(report_progress)
+    nodes = EurekaNodes(tmp_path, program, count=1, settings={"eureka.server.disable-delta": "true"})
     try:
         await nodes.start()
         yield nodes

@@ -75,7 +75,6 @@ async def played(
     return ended
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_case_from_a_real_cluster_ends_as_it_should(played: Played, name: str) -> None:
     if error := played[name]:

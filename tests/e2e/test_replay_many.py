@@ -124,7 +124,7 @@ class Crowd:
         await until(shown, f"{len(ids)} instances in every response cache", timeout=PATIENCE, interval=1)
 
 
-@pytest.mark.timeout(300 + MANY / 4)
+@pytest.mark.timeout(900 + MANY / 4)
 async def test_many_are_replayed_once_each_and_no_successor_is_touched(
     tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes
 ) -> None:

@@ -27,12 +27,12 @@ VIEWER = "viewer-" + secrets.token_hex(16)
 SETTINGS = {
     "ops.viewer_token": VIEWER,
     "instance_id_templates": "{ip}:{app}:{port}",
-    "window.server_cache": "2s",
-    "window.client_fetch": "2s",
-    "window.load_balancer": "3s",
+    "window.server_cache": "5s",
+    "window.client_fetch": "5s",
+    "window.load_balancer": "10s",
 }
-WINDOW, HOOK = 7, 14
-"""Seconds."""
+WINDOW, HOOK = 20, 25
+"""Seconds: enough for a look at it while it is open."""
 
 
 async def start_service(

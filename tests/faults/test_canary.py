@@ -423,22 +423,22 @@ async def test_a_mistake_beside_a_secret_is_named_without_it(tmp_path: Path, mis
         for name, text in mistake["secrets"].items():
             (tmp_path / "secrets" / name).write_text(text)
         env["EUREKA_DRAIN_SECRETS_DIR"] = str(tmp_path / "secrets")
-    status, may_have_override = await output(tmp_path, *words, "run", env=env)
-    assert status == 2, may_have_override
-    assert mistake["named"] in may_have_override
-    assert "Traceback" not in may_have_override
-    assert leaks({"output": may_have_override}, betrayals_of(C)) == []
+    status, printed = await output(tmp_path, *words, "run", env=env)
+    assert status == 2, printed
+    assert mistake["named"] in printed
+    assert "Traceback" not in printed
+    assert leaks({"output": printed}, betrayals_of(C)) == []
 
 
 async def test_the_settings_in_force_are_printed_without_a_secret(tmp_path: Path) -> None:
     region = {"nodes": [C.within(NODES[0])], "username": C.user, "password": C.text}
     content = {"broker": {"url": C.within("amqp://rabbit:5672/%2Fx")}, "regions": {"eu": region}}
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(content))
-    status, may_have_override = await output(tmp_path, "--config", str(tmp_path / "settings.yaml"), "config")
-    assert status == 0, may_have_override
-    assert "rabbit:5672" in may_have_override
-    assert "eureka-0:8761" in may_have_override
-    assert leaks({"output": may_have_override}, betrayals_of(C)) == []
+    status, printed = await output(tmp_path, "--config", str(tmp_path / "settings.yaml"), "config")
+    assert status == 0, printed
+    assert "rabbit:5672" in printed
+    assert "eureka-0:8761" in printed
+    assert leaks({"output": printed}, betrayals_of(C)) == []
 
 
 def kubeconfig(user: Any, **changes: Any) -> str:
@@ -490,10 +490,10 @@ async def test_a_process_that_cannot_start_shows_no_secret(tmp_path: Path, conte
         "EUREKA_DRAIN_REGIONS__EU__PASSWORD": C.text,
     }
     # Some go on trying, which is as well.
-    status, may_have_override = await output(tmp_path, *words, "run", env=env, lines=12)
-    assert status in (1, None), may_have_override
-    assert may_have_override
-    assert leaks({"output": may_have_override}, betrayals_of(C)) == []
+    status, printed = await output(tmp_path, *words, "run", env=env, lines=12)
+    assert status in (1, None), printed
+    assert printed
+    assert leaks({"output": printed}, betrayals_of(C)) == []
 
 
 CRASH = """
@@ -526,10 +526,10 @@ async def test_a_crash_is_logged_with_its_place_and_without_variables_values(
         assert await asyncio.wait_for(process.wait(), 20) == 1, log.read_text()
     finally:
         await process.kill()
-    may_have_override = log.read_text()
-    assert "LookupError: provoked" in may_have_override
-    assert "Traceback" in may_have_override, "it cannot be found"
-    assert leaks({"log": may_have_override}, betrayals_of(C, bearer=bearer_of(cluster))) == []
+    printed = log.read_text()
+    assert "LookupError: provoked" in printed
+    assert "Traceback" in printed, "it cannot be found"
+    assert leaks({"log": printed}, betrayals_of(C, bearer=bearer_of(cluster))) == []
 
 
 def test_a_secret_is_found_however_it_is_written() -> None:

@@ -95,7 +95,6 @@ async def _play(stage: Scene, fault: Fault, moment: Moment) -> float:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("fault", "moment"), CASES)
 async def test_nothing_is_lost_and_nobody_is_harmed(
     tmp_path: Path, servers: Servers, namespace: str, note: Callable[[Row], None], fault: Fault, moment: Moment

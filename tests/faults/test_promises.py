@@ -20,7 +20,6 @@ from tests.stack.controller_process import ControllerProcess
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.timeout(900),
     pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="minutes long: FAULTS=all"),
 ]
 RENEWAL_SECONDS = 5

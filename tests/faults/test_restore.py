@@ -29,7 +29,7 @@ MINUTES = pytest.mark.skipif(not ALL, reason="minutes long: FAULTS=all")
 KINDS = tuple(kind for kind in Kind if kind.leaves_override)
 ON_PURPOSE_FOR = 20.0
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.faults
 
 
 @MINUTES

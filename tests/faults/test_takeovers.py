@@ -42,7 +42,7 @@ BYSTANDERS = 6
 TURNS = 3
 """In how many turns those of each restart come: fewer at once leave the nodes time to replicate."""
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.faults
 
 
 async def test_who_takes_over_a_drained_id_serves_within_seconds_for_good(

@@ -15,8 +15,6 @@ DRAINS = "kubectl -n eureka-drain exec deployment/eureka-drain-ops -- eureka-dra
 ROLES = "clusterroles"
 OUT = {"out_of_service", "removed"}
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def doctor(role: str) -> str:
     return f"kubectl -n eureka-drain exec deployment/eureka-drain-{role} -- eureka-drain doctor --role {role}"

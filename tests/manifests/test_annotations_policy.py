@@ -26,7 +26,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.kube_client import KubeError, path
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 POLICY = MANIFESTS / "components" / "annotations-policy" / "policy.yaml"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"

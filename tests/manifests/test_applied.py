@@ -12,7 +12,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.kube_client import KubeError
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

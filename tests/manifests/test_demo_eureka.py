@@ -14,12 +14,12 @@ from tests.contract.regions import adapter, clock
 from tests.manifests.rendering import overlay, workloads
 from tests.stack.addresses import free_port
 from tests.stack.eureka_nodes import STOCK_IMAGE_SETTINGS, EurekaNode
-from tests.stack.parts import eureka_jars
+from tests.stack.parts import eureka_node
 from tests.stack.pod_handlers import environment
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 
@@ -29,7 +29,7 @@ async def nodes(
     report_progress: ReportProgress, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[list[EurekaNode]]:
     folder = tmp_path_factory.mktemp("eureka")
-    jar = await eureka_jars(report_progress) / "server-1.jar"
+    program = await eureka_node(report_progress)
     (stateful_set,) = [one for one in workloads(overlay("demo")) if one.name == "eureka"]
     port = str(free_port())
     (folder / "stock.properties").write_text(STOCK_IMAGE_SETTINGS.replace("8761", port))
@@ -40,7 +40,7 @@ async def nodes(
     for address, name in zip(ADDRESSES, names, strict=True):
         command = [
             *("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"),
-            *(f"-Djdk.net.hosts.file={hosts}", "-jar", str(jar)),
+            *(f"-Djdk.net.hosts.file={hosts}", *program),
             *(f"--spring.config.additional-location={folder}/stock.properties", f"--server.address={address}"),
         ]
         node = EurekaNode(name, f"http://{address}:{port}/eureka", command, folder / f"{name}.log")

@@ -13,7 +13,7 @@ from tests.manifests.test_rbac import ACCESS_REVIEW, EVENT_CREATE, NODE_WATCH, P
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def rules_of(cluster: Cluster, account: str, namespace: str, where: str) -> set[str]:

@@ -18,7 +18,7 @@ from tests.manifests.topology_operator import PLURALS
 from tests.stack.parts import kube_score as built_kube_score
 from tests.stack.prerequisites import ReportProgress
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
 CUSTOM = {"PodMonitor", "PrometheusRule", *PLURALS}

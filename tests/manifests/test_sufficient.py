@@ -20,7 +20,7 @@ from tests.manifests.rendering import Object, ours, overlay
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def a_strict_pod() -> Object:

@@ -20,7 +20,7 @@ QUIET = (
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 """Nothing but our page, and no call to anybody else."""
-expect.set_options(timeout=30_000)  # 5,000 say how fast the machine is
+expect.set_options(timeout=90_000)  # 5,000 say how fast the machine is
 SETTINGS = {"ops.operator_token": OPERATOR, "ops.viewer_token": VIEWER, "remove": "false"}
 
 

@@ -64,7 +64,7 @@ class Scene:
         url = url or self.url
         given = {"viewport": DESKTOP, "timezone_id": ZONE, "locale": "en-GB", "base_url": url, **options}
         context = await self.browser.new_context(**given)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(90_000)
         if token:
             signed_in = await context.request.post("/sign-in", form={"token": token}, max_redirects=0)
             assert signed_in.status == 303

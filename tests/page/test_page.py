@@ -146,7 +146,7 @@ async def test_a_row_appears_by_itself_and_the_focus_is_kept(scene: Scene) -> No
         appeared = page.locator(row(page, f"{scene.namespace}/{name}"))
         await expect(appeared).to_be_visible()
         # Registered just now, it is found when the registry's response cache has it.
-        await expect(appeared).to_contain_text("out of service", timeout=60_000)
+        await expect(appeared).to_contain_text("out of service")
         assert await page.evaluate("window.unchanged") is True, "nothing was loaded anew"
         assert await page.evaluate("document.activeElement.textContent") == f"{scene.namespace}/orders-gone"
         await expect(page.locator("#announcement")).to_contain_text("Updated. Did not happen: 1.")
@@ -219,9 +219,7 @@ async def test_a_replay_goes_from_the_plan_to_its_outcome(scene: Scene) -> None:
         assert await scene.eureka.statuses(subject.app, subject.instance_id) == ["UP", "UP"], "a plan changes nothing"
         await page.get_by_role("button", name="Drain these 1").click()
         await page.wait_for_url(re.compile("/replays/[0-9a-f]+$"))
-        await expect(page.locator("main .notice strong")).to_contain_text(
-            "Over: every one is out of service", timeout=60_000
-        )
+        await expect(page.locator("main .notice strong")).to_contain_text("Over: every one is out of service")
         assert await page.get_by_label("Outcomes").evaluate("bar => [bar.value, bar.max]") == [1, 1]
         assert "out of service" in (await reader.texts("main tbody tr"))[0]
         await expect(page.locator("main")).to_contain_text("INC-4711: lifted by mistake")
@@ -245,7 +243,7 @@ async def test_a_replay_under_way_can_be_stopped_and_reports_what_was_not_sent(s
         await page.get_by_role("button", name="Drain these 2").click()
         await expect(page.locator("main .notice strong")).to_contain_text("Running")
         await expect(page.locator("main tbody")).to_contain_text("not sent yet")
-        await expect(page.get_by_label("Outcomes")).to_have_js_property("value", 1, timeout=60_000)
+        await expect(page.get_by_label("Outcomes")).to_have_js_property("value", 1)
         assert await page.get_by_label("Sent").evaluate("bar => [bar.value, bar.max]") == [1, 2]
         await plain.page.goto(page.url)
         assert await plain.page.locator('meta[http-equiv="refresh"]').count() == 1, (
@@ -327,14 +325,14 @@ async def test_a_lost_connection_is_shown_and_restored_by_itself(scene: Scene, t
             await expect(page.locator("table.drains")).to_be_visible()
             await ops.start()
             # The sessions were in the process that ended.
-            await page.wait_for_url(re.compile("/sign-in"), timeout=30_000)
+            await page.wait_for_url(re.compile("/sign-in"))
             await page.get_by_label("Token").fill(OPERATOR)
             await page.keyboard.press("Enter")
-            await expect(page.locator("#live")).to_have_text("Live.", timeout=30_000)
+            await expect(page.locator("#live")).to_have_text("Live.")
             await reader.context.set_offline(True)
             await expect(page.locator("#lost")).to_be_visible()
             await reader.context.set_offline(False)
-            await expect(page.locator("#lost")).to_be_hidden(timeout=30_000)
+            await expect(page.locator("#lost")).to_be_hidden()
     finally:
         await ops.stop()
 
@@ -345,7 +343,7 @@ async def test_a_session_that_has_ended_leads_to_the_sign_in_and_back(scene: Sce
         await page.goto("/?app=orders")
         await expect(page.locator("#live")).to_have_text("Live.")
         await reader.context.clear_cookies()
-        await page.wait_for_url(re.compile("/sign-in"), timeout=30_000)
+        await page.wait_for_url(re.compile("/sign-in"))
         await page.get_by_label("Token").fill(OPERATOR)
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{scene.url}/?app=orders")

@@ -16,7 +16,7 @@ from tests.stack.parts import promtool as built_promtool
 from tests.stack.prerequisites import KUBECTL, ReportProgress, require
 from tests.stack.processes import output_of
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 COMPONENTS = Path(__file__).parents[2] / "manifests" / "components"
 SPEC: dict[str, Any] = yaml.safe_load((COMPONENTS / "prometheus" / "rules.yaml").read_text())["spec"]

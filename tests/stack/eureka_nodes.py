@@ -57,14 +57,17 @@ class EurekaNodes:
     def __init__(
         self,
         folder: Path,
-        jar: Path,
+        program: Sequence[str],
         *,
         count: int = 2,
         region: str = "eureka",
         settings: Mapping[str, str] | None = None,
         scheme: str = "http",
     ) -> None:
-        """`settings` are Spring properties for every node, stronger than ours; https needs `server.ssl` there."""
+        """`program` is `parts.eureka_node`'s.
+
+        `settings` are Spring properties for every node, stronger than ours; https needs `server.ssl` there.
+        """
         self.folder = folder
         self.region = region
         hosts = [_host(index) for index in range(count)]
@@ -77,8 +80,7 @@ class EurekaNodes:
                     "java",
                     *_SMALL_JVM,
                     f"-Djava.io.tmpdir={folder}",
-                    "-jar",
-                    str(jar),
+                    *program,
                     *_flags(host, url, urls, settings or {}),
                 ],
                 folder / f"{region}-{index}.log",

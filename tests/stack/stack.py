@@ -139,11 +139,11 @@ class Stack:
         await self._start("RabbitMQ", self._broker)
 
     async def _start_eureka(self) -> None:
-        jar = await parts.eureka_jars(self._report_progress) / "server-1.jar"
+        program = await parts.eureka_node(self._report_progress)
         for region, count in self._regions.items():
             settings = self._eureka_settings | dict(self._settings_of_regions.get(region, {}))
             self.eureka[region] = EurekaNodes(
-                self.folder / "eureka", jar, count=count, region=region, settings=settings
+                self.folder / "eureka", program, count=count, region=region, settings=settings
             )
         async with asyncio.TaskGroup() as starting:
             for region, nodes in self.eureka.items():

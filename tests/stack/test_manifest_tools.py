@@ -7,7 +7,7 @@ from tests.stack.parts import kube_score, prometheus_operator_crds
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.processes import output_of
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_kube_score_can_be_built_and_lists_its_checks(report_progress: ReportProgress) -> None:

@@ -16,7 +16,7 @@ from tests.stack.workloads import container, deployment, job, pod, pod_spec
 
 Object = dict[str, Any]
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(

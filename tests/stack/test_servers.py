@@ -17,7 +17,7 @@ from tests.stack.rabbitmq import RabbitMq
 from tests.stack.stack import Stack
 from tests.stack.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_durable_message_outlives_the_brokers_restart(broker: RabbitMq) -> None:

@@ -8,7 +8,7 @@ from tests.stack.observing import end_of, ready_pods, running_pod, shown_everywh
 from tests.stack.parts import eureka_jars
 from tests.stack.workloads import deployment, java_service, pod_spec, python_service
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_a_deployment_becomes_ready_registers_at_both_nodes_and_rolls(

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from inspect import isawaitable
 from typing import Any
 
+PATIENCE = 3
+"""How many times longer than a test says it is waited: tests name the times of a quiet machine."""
+
 
 class NeverHappenedError(AssertionError):
     """The condition did not come true in time: a failed assertion to a test."""
@@ -16,7 +19,7 @@ class NeverHappenedError(AssertionError):
 
 async def until(look: Callable[[], object], what: str, *, timeout: float = 30, interval: float = 0.1) -> Any:
     """Look again and again, awaiting the answer if need be, until it is truthy, and return it."""
-    loop = asyncio.get_running_loop()
+    loop, timeout = asyncio.get_running_loop(), PATIENCE * timeout
     deadline = loop.time() + timeout
     while True:
         seen = look()

@@ -12,7 +12,7 @@ from controller.tls.context import for_region
 from tests.contract.regions import IP, adapter, fresh_app
 from tests.stack.authority import Authority
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.parts import eureka_jars
+from tests.stack.parts import eureka_node
 from tests.stack.prerequisites import ReportProgress
 from tests.tls.front import USER, Front
 
@@ -76,9 +76,9 @@ async def test_a_node_that_serves_https_itself_is_verified_too(
     report_progress: ReportProgress, tmp_path: Path, authority: Authority
 ) -> None:
     certificate, key = authority.write(tmp_path, "localhost")
-    jar = await eureka_jars(report_progress) / "server-1.jar"
+    program = await eureka_node(report_progress)
     served = {"server.ssl.certificate": str(certificate), "server.ssl.certificate-private-key": str(key)}
-    nodes = EurekaNodes(tmp_path / "node", jar, count=1, settings=served, scheme="https")
+    nodes = EurekaNodes(tmp_path / "node", program, count=1, settings=served, scheme="https")
     (url,) = nodes.urls
     try:
         await nodes.start()
