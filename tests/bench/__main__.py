@@ -9,7 +9,8 @@ Idle: pods are deleted one by one, in turn one of the floor's and one of ours. B
 API server takes it, first the floor's, then ours; every instance is then read at every node.
 
 Before all that, the event log alone: see history.py (`BENCH="--only-log"`; EVENTS=1000000 for a long one).
-Something else is what a large cluster costs each part: see scale.py (`BENCH=--scale`).
+Something else is what a large cluster costs each part: see scale.py (`BENCH=--scale`); and what one drain costs, beside
+another commit's: see costs.py (`BENCH=--costs`).
 """
 
 import argparse
@@ -19,11 +20,12 @@ import sys
 import time
 from functools import partial
 
-from tests.bench import scale
+from tests.bench import costs, scale
 from tests.bench.floor import Floor
 from tests.bench.history import measure
 from tests.bench.latencies import Burst, Latencies, report
 from tests.bench.subjects import address, at_once, create_node, create_pod, instance_id, register
+from tests.stack.commits import LAST_RELEASE
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.registry_client import RegistryClient
@@ -48,10 +50,16 @@ async def main() -> int:
     parser.add_argument("--regions", type=int, default=50, help="for --scale")
     parser.add_argument("--drains", type=int, default=100_000, help="that hold an instance, for --scale")
     parser.add_argument("--commands", type=int, default=20_000, help="published, for --scale")
+    parser.add_argument("--costs", action="store_true", help="what one drain costs, now and at another commit")
+    parser.add_argument("--before", default=LAST_RELEASE, help="the other commit, for --costs")
+    parser.add_argument("--rounds", type=int, default=3, help="of each commit, for --costs")
     chosen = parser.parse_args()
     report_progress = report_on_stderr()
     if chosen.scale:
         await scale.measure(chosen, report_progress)
+        return 0
+    if chosen.costs:
+        await costs.measure(chosen.burst, chosen.rounds, chosen.before, report_progress)
         return 0
     async with Stack(broker=True, report_progress=report_progress) as stack:
         bounded = await measure(stack.broker.url, chosen.events, report_progress) if chosen.events else True

@@ -18,6 +18,7 @@ from tests.cluster.home import IMAGES
 from tests.cluster.machine import run
 from tests.cluster.node import PAUSE_IMAGE
 from tests.cluster.programs import Programs
+from tests.stack.commits import LAST_RELEASE, check_out
 from tests.stack.eureka_nodes import STOCK_IMAGE_SETTINGS
 from tests.stack.prerequisites import ReportProgress, uv
 from tests.stack.processes import ProcessError
@@ -29,9 +30,8 @@ SERVICE_IMAGE = "cluster.test/service:1"
 CALLER_IMAGE = "cluster.test/caller:1"
 PRODUCT_IMAGE = "registry.example/eureka-drain:0.1.0"
 """As the overlays name it."""
-OLDER_COMMIT = "d90d305e917810da201619aaa25a89a7fb4344f1"
 OLDER_PRODUCT_IMAGE = "registry.example/eureka-drain:older"
-"""The product as it was there, of which a cluster is upgraded, and to which it is put back. To be the last release."""
+"""The product as it was at the last release, of which a cluster is upgraded, and to which it is put back."""
 RABBITMQ_IMAGE = "docker.io/library/rabbitmq:4.0.5"
 EUREKA_IMAGE = "docker.io/steeltoeoss/eureka-server:4.1.1"
 _BASE = "cluster.test/base:1"
@@ -70,17 +70,17 @@ class Images:
         return self._archive(PRODUCT_IMAGE)
 
     def build_older_product(self) -> Path:
-        """Return the archive of the image of an older state; of its files none but those that were committed."""
+        """Return the archive of the image of the last release."""
         mark, archive = _file(OLDER_PRODUCT_IMAGE, "text"), _file(OLDER_PRODUCT_IMAGE, "tar")
-        if not (mark.exists() and archive.exists() and mark.read_text() == OLDER_COMMIT):
+        if not (mark.exists() and archive.exists() and mark.read_text() == LAST_RELEASE):
             folder = IMAGES / "older"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            run("bash", "-euc", f"set -o pipefail; git -C {ROOT} archive {OLDER_COMMIT} | tar -xC {folder}")
+            check_out(LAST_RELEASE, folder)
             self._build_product(OLDER_PRODUCT_IMAGE, folder)
             shutil.rmtree(folder)
             self._archive(OLDER_PRODUCT_IMAGE)
-            mark.write_text(OLDER_COMMIT)
+            mark.write_text(LAST_RELEASE)
         return archive
 
     def _build_product(self, image: str, source: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.stack.addresses import free_port
+from tests.stack.commits import ROOT
 from tests.stack.processes import Process, ProcessError
 
 
@@ -24,8 +25,11 @@ class ControllerProcess(Process):
         kubeconfig: Path | None = None,
         settings: Mapping[str, str] | None = None,
         secrets: Path | None = None,
+        source: Path = ROOT,
     ) -> None:
         """`settings` are names and values as `--set` takes them; `secrets` is a secrets directory.
+
+        `source` has the product's code, if not this repository.
 
         Without a `broker` its URL is in one of these.
         """
@@ -52,7 +56,7 @@ class ControllerProcess(Process):
             [sys.executable, "-m", "controller", *assignments, *roles],
             log=log,
             env=env,
-            cwd=Path(__file__).parents[2],
+            cwd=source,
             ready=self.is_ready,
             stop_budget=30,
         )
