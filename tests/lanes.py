@@ -15,7 +15,7 @@ from pathlib import Path
 
 Run = tuple[str, ...]
 """What one pytest is given."""
-AT_ONCE = (os.cpu_count() or 1) + 1
+AT_ONCE = 2 * (os.cpu_count() or 1)
 INSTALLING = ("tests/install", "tests/tls", "tests/image")
 """Not beside the manifests' own tests: an installation has names that a cluster has once."""
 WITHOUT_SERVERS = ("tests/unit", "tests/flows")
@@ -26,12 +26,13 @@ QUEUES = ("tests/contract/test_dead_letter_queue.py", "tests/contract/test_permi
 ELSEWHERE = ("tests/stack", "tests/cluster", "tests/e2e", "tests/faults", "tests/page", *WITHOUT_SERVERS, *INSTALLING)
 """`tests/page` alone: its tests count what the event log has."""
 RUNS: tuple[Run, ...] = (
+    ("tests/contract", *(f"--ignore={path}" for path in QUEUES)),
     ("tests/faults",),
-    tuple(f"--ignore={path}" for path in (*ELSEWHERE, *QUEUES)),
-    INSTALLING,
-    ("tests/e2e", *(f"--ignore={path}" for path in EVENINGS)),
-    WITHOUT_SERVERS,
     (*EVENINGS, *QUEUES),
+    WITHOUT_SERVERS,
+    ("tests/e2e", *(f"--ignore={path}" for path in EVENINGS)),
+    INSTALLING,
+    tuple(f"--ignore={path}" for path in ("tests/contract", *ELSEWHERE)),
     ("tests/page",),
 )
 

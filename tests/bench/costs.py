@@ -74,7 +74,9 @@ async def measure(drains: int, rounds: int, before: str, report_progress: Report
         check_out(before, Path(folder))
         sources = {before[:7]: Path(folder), "now": ROOT}
         found: dict[str, list[Round]] = {name: [] for name in sources}
-        async with Stack(regions={"eu": 2}, broker=True, cluster=True, report_progress=report_progress) as stack:
+        async with Stack(
+            regions={"eu": 2}, broker=True, management=True, cluster=True, report_progress=report_progress
+        ) as stack:
             await create_node(stack.cluster.client)
             for number in range(rounds):
                 for name, source in sources.items():

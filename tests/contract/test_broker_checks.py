@@ -30,13 +30,13 @@ async def a_user(
 ) -> AsyncIterator[BrokerSettings]:
     """The settings of a user with these permissions and no more."""
     name, password = f"user-{secrets.token_hex(3)}", secrets.token_hex(8)
-    await broker.ctl("add_user", name, password)
-    await broker.ctl("set_permissions", "-p", "/", name, configure, write, read)
+    await broker.add_user(name, password)
+    await broker.permit(name, configure, write, read)
     try:
         url = SecretUrl(broker.url.replace("guest:guest", f"{name}:{password}"))
         yield BrokerSettings(url=url, timeout=timedelta(seconds=5))
     finally:
-        await broker.ctl("delete_user", name)
+        await broker.delete_users(name)
 
 
 async def test_a_declared_broker_is_in_order_and_stays_as_it_was(broker: RabbitMq) -> None:

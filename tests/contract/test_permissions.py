@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 import shlex
@@ -81,7 +80,7 @@ UNUSED = {("topology", kind, names.dead_lock(region)) for kind in ("write", "rea
 
 
 class Users:
-    """Virtual hosts and users of the tests' own, made many at a time: each rabbitmqctl takes a second."""
+    """Virtual hosts and users of the tests' own, made many at a time."""
 
     def __init__(self, broker: RabbitMq) -> None:
         self._broker = broker
@@ -108,9 +107,7 @@ class Users:
             {"name": one["user"], "password": PASSWORD, "tags": ""} for one in permissions if one["user"] != "guest"
         ]
         definitions = {"vhosts": [{"name": one} for one in vhosts], "users": users, "permissions": permissions}
-        file = self._broker.folder / f"{self._name}.json"
-        file.write_text(json.dumps(definitions))
-        await self._broker.ctl("import_definitions", str(file))
+        await self._broker.call("POST", "definitions", body=definitions)
         return made
 
     def settings(self, user: str, password: str, vhost: str) -> BrokerSettings:
@@ -129,13 +126,9 @@ class Users:
 
     async def remove(self) -> None:
         """All of them."""
-        for kind, module, made in (
-            ("vhost", "rabbit_vhost", self.vhosts),
-            ("user", "rabbit_auth_backend_internal", self.users),
-        ):
-            delete = "delete" if kind == "vhost" else "delete_user"
-            listed = ",".join(f'<<"{one}">>' for one in made)
-            await self._broker.ctl("eval", f'[{module}:{delete}(One, <<"tests">>) || One <- [{listed}]].')
+        for vhost in self.vhosts:
+            await self._broker.call("DELETE", "vhosts", vhost)
+        await self._broker.delete_users(*self.users)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

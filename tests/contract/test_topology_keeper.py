@@ -42,15 +42,6 @@ TRIED_LEVELS = {names.delay_level(level) for level in (0, 7, delay.LEVELS - 1)}
 THINGS = [
     thing for thing in topology([REGION], events_kept=timedelta(days=30)) if thing.name not in LEVELS - TRIED_LEVELS
 ]
-EVERYTHING = """
-    {lists:sort([{N, T, lists:sort(A)} || {exchange, {resource, _, exchange, N}, T, _, _, _, A, _, _, _, _}
-        <- rabbit_exchange:list(<<"empty">>)]),
-     lists:sort([{element(4, amqqueue:get_name(Q)), lists:sort(amqqueue:get_arguments(Q))}
-        || Q <- rabbit_amqqueue:list(<<"empty">>)]),
-     lists:sort([{element(4, S), K, element(3, D), element(4, D)}
-        || {binding, S, K, D, _} <- rabbit_binding:list(<<"empty">>)])}.
-"""
-"""All that the broker has in its virtual host, in Erlang."""
 
 
 @pytest.fixture(name="broker")
@@ -88,6 +79,12 @@ async def delete(broker: RabbitMq, thing: Declaration) -> None:
                     await (await channel.get_queue(target)).unbind(source, key)
 
 
+async def everything(broker: RabbitMq) -> dict[str, list[str]]:
+    """All that the broker has in its virtual host."""
+    found = await broker.call("GET", "definitions", "empty")
+    return {kind: sorted(map(str, found[kind])) for kind in ("exchanges", "queues", "bindings")}
+
+
 @asynccontextmanager
 async def looking(monkeypatch: pytest.MonkeyPatch, outbox: RabbitOutbox) -> AsyncIterator[None]:
     """The regular looks, more often than for real."""
@@ -105,13 +102,13 @@ async def test_what_is_deleted_is_declared_again(
     broker: RabbitMq, monkeypatch: pytest.MonkeyPatch, thing: Declaration
 ) -> None:
     async with an_outbox(broker, REGION) as outbox:
-        before = await broker.ctl("eval", EVERYTHING)
+        before = await everything(broker)
         await delete(broker, thing)
-        assert await broker.ctl("eval", EVERYTHING) != before
+        assert await everything(broker) != before
         async with looking(monkeypatch, outbox):
 
             async def is_as_before() -> bool:
-                return await broker.ctl("eval", EVERYTHING) == before
+                return await everything(broker) == before
 
             await until(is_as_before, f"{name_of(thing)} again", timeout=15)
 

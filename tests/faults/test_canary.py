@@ -172,12 +172,12 @@ def bearer_of(cluster: Cluster) -> str:
 
 @asynccontextmanager
 async def a_user(broker: RabbitMq, canary: Canary) -> AsyncIterator[None]:
-    await broker.ctl("add_user", canary.user, canary.text)
+    await broker.add_user(canary.user, canary.text)
     try:
-        await broker.ctl("set_permissions", canary.user, ".*", ".*", ".*")
+        await broker.permit(canary.user)
         yield
     finally:
-        await broker.ctl("delete_user", canary.user)
+        await broker.delete_users(canary.user)
 
 
 async def test_a_product_in_every_trouble_keeps_its_secrets(

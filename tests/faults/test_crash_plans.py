@@ -24,7 +24,7 @@ from tests.stack.rabbitmq import RabbitMq
 EVERYTHING = os.environ.get("FAULTS") == "all"
 CHOSEN = [name for name in os.environ.get("FAULTS_WORKLOADS", ",".join(WORKLOADS)).split(",") if name]
 LEAST_PLANS = 60
-pytestmark = pytest.mark.timeout(3600 if EVERYTHING else 900)
+pytestmark = pytest.mark.timeout(10_800 if EVERYTHING else 900)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -28,7 +28,7 @@ from tests.flows.model_machine import Histories
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
 EVERYDAY_SEED = 1
-RUNS = int(os.environ.get("MODEL_RUNS", "2000" if EVERYTHING else "100"))
+RUNS = int(os.environ.get("MODEL_RUNS", "2000" if EVERYTHING else "40"))
 STEPS = 60 if EVERYTHING else 35
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from controller.domain.causes import Cause
 from controller.domain.events import Outcome, make_event
-from controller.flows.dispatcher import MAX_UNDER_WAY
+from controller.flows import dispatcher
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.watching import GOING, watching
@@ -61,8 +61,9 @@ async def test_confirms_that_come_too_late_repeat_the_command_with_its_id() -> N
 
 
 @in_virtual_time
-async def test_a_large_backlog_is_sent_later_and_never_holds_the_feed_up() -> None:
-    count = MAX_UNDER_WAY + 500
+async def test_a_large_backlog_is_sent_later_and_never_holds_the_feed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "MAX_UNDER_WAY", 1_000)
+    count = 1_500
     async with watching() as stage:
         stage.broker.refusal = Refusal.lost
         pods = [terminating(a_pod(f"uid-{n}", name=f"p-{n}", ip=f"10.2.{n // 250}.{n % 250}")) for n in range(count)]

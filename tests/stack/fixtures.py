@@ -7,6 +7,7 @@ Trap: servers are shared, so a test takes names of its own (`namespace`, a fresh
 """
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -48,7 +49,8 @@ async def broker(report_progress: ReportProgress, tmp_path_factory: pytest.TempP
     authority = Authority()
     certificate, key = authority.write(folder, "localhost")
     certificates = ServerCertificates(authority.write_ca(folder / "ca.pem"), certificate, key)
-    async with Stack(broker=True, broker_certificates=certificates, report_progress=report_progress) as stack:
+    wanted: dict[str, Any] = {"broker": True, "management": True, "broker_certificates": certificates}
+    async with Stack(**wanted, report_progress=report_progress) as stack:
         yield stack.broker
 
 

@@ -11,18 +11,21 @@ A stopped broker keeps its data: `restart` finds durable queues again.
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import aio_pika
 import aiohttp
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from yarl import URL
 
 from tests.stack.addresses import free_port
-from tests.stack.processes import Process, accepts_connections, output_of
+from tests.stack.processes import Process, ProcessError, accepts_connections, output_of
 
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -43,7 +46,7 @@ class RabbitMq:
     def __init__(
         self, folder: Path, *, management: bool = False, certificates: ServerCertificates | None = None
     ) -> None:
-        """`management` adds the web pages and the HTTP API, for looking around; it costs start-up time.
+        """`management` adds the web pages and the HTTP API.
 
         `certificates` adds a listener for TLS (`tls_port`), which lets nobody in without one of that authority.
         """
@@ -139,6 +142,37 @@ class RabbitMq:
         """Go on."""
         self.server.resume()
 
+    async def call(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Ask the HTTP API, which takes milliseconds; it answers what it has, or None."""
+        url = URL(f"{self.management_url}api/{'/'.join(quote(part, safe='') for part in path)}", encoded=True)
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": aiohttp.encode_basic_auth("guest", "guest")}) as session,
+            session.request(method, url, json=body) as answer,
+        ):
+            if answer.status >= 300:
+                raise ProcessError(f"{method} {url} answered {answer.status}: {await answer.text()}")
+            return await answer.json() if answer.content_type == "application/json" else None
+
+    async def add_vhost(self, name: str) -> None:
+        """An empty virtual host, for guest too."""
+        await self.call("PUT", "vhosts", name)
+        await self.permit("guest", vhost=name)
+
+    async def add_user(self, name: str, password: str) -> None:
+        """A user, or another password for one."""
+        await self.call("PUT", "users", name, body={"password": password, "tags": ""})
+
+    async def permit(
+        self, user: str, configure: str = ".*", write: str = ".*", read: str = ".*", *, vhost: str = "/"
+    ) -> None:
+        """Let a user do what these patterns allow."""
+        body = {"configure": configure, "write": write, "read": read}
+        await self.call("PUT", "permissions", vhost, user, body=body)
+
+    async def delete_users(self, *names: str) -> None:
+        """With their permissions; their connections stay."""
+        await self.call("POST", "users", "bulk-delete", body={"users": names})
+
     async def ctl(self, *arguments: str) -> str:
         """rabbitmqctl; 1-2 s each, since it is an Erlang node of its own."""
         return await output_of(str(SCRIPTS / "rabbitmqctl"), *arguments, env=self._env)
@@ -206,7 +240,6 @@ async def empty_vhost(broker: RabbitMq, name: str) -> AsyncIterator[RabbitMq]:
     """The broker's virtual host of that name, made and deleted."""
     ours = copy(broker)
     ours.url += name
-    await broker.ctl("add_vhost", name)
-    await broker.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+    await broker.add_vhost(name)
     yield ours
-    await broker.ctl("delete_vhost", name)
+    await broker.call("DELETE", "vhosts", name)

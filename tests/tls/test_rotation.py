@@ -60,8 +60,8 @@ class Credentials:
     async def begin(self) -> None:
         """A user of the broker, and a password for the nodes."""
         password = self._fresh()
-        await self._broker.broker.ctl("add_user", self.user, password)
-        await self._broker.broker.ctl("set_permissions", "-p", "/", self.user, ".*", ".*", ".*")
+        await self._broker.broker.add_user(self.user, password)
+        await self._broker.broker.permit(self.user)
         self._mount_brokers(password)
         password = self._fresh()
         for front in self._fronts:
@@ -70,7 +70,7 @@ class Credentials:
 
     async def end(self) -> None:
         """The broker is shared."""
-        await self._broker.broker.ctl("delete_user", self.user)
+        await self._broker.broker.delete_users(self.user)
 
     async def rotate_nodes(self) -> None:
         """Another authority, other certificates, another password; every connection ends."""
@@ -86,7 +86,7 @@ class Credentials:
         """The same at the broker, and for our own certificate."""
         password = self._fresh()
         await self._broker.certify(Authority())
-        await self._broker.broker.ctl("change_password", self.user, password)
+        await self._broker.broker.add_user(self.user, password)
         await self._broker.broker.ctl("close_all_user_connections", self.user, "rotated")
         self._mount_brokers(password)
 

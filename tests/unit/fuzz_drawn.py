@@ -58,8 +58,8 @@ from tests.fakes.virtual_time import elapsed, virtual_clock
 SEED = os.environ.get("FUZZ_SEED", "noon")
 if SEED == "random":
     SEED = secrets.token_hex(4)
-SHARE = 1 if os.environ.get("FAULTS") == "all" else 4
-"""Every day a quarter of them is tried; `make faults` tries all, more than a hundred thousand."""
+SHARE = 1 if os.environ.get("FAULTS") == "all" else 10
+"""Every day a tenth of them is tried; `make faults` tries all, more than a hundred thousand."""
 COUNTS = {
     "annotations": 36_000 // SHARE,
     "bodies": 30_000 // SHARE,
