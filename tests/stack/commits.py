@@ -1,6 +1,8 @@
 """Other states of this repository: what an upgrade begins with, and what costs are compared with."""
 
 import subprocess
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -10,5 +12,7 @@ LAST_RELEASE = "d90d305e917810da201619aaa25a89a7fb4344f1"
 
 def check_out(commit: str, folder: Path) -> None:
     """Put the files of a commit into an existing folder; of ours none but those that were committed."""
-    packed = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, stdout=subprocess.PIPE)
-    subprocess.run(["tar", "-xC", str(folder)], check=True, input=packed.stdout)
+    command = ["git", "-C", str(ROOT), "archive", "--format=zip", commit]
+    packed = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    with zipfile.ZipFile(BytesIO(packed.stdout)) as files:
+        files.extractall(folder)

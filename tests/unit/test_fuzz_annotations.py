@@ -20,6 +20,7 @@ from tests.fakes.log import FakeLog
 from tests.fakes.observer import FakeObserver
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
 from tests.unit.fuzz_drawn import (
+    SHARE,
     Bench,
     Delivered,
     Draw,
@@ -202,7 +203,7 @@ def test_every_annotation_is_followed_or_refused_with_its_reason() -> None:
     async def record() -> None:
         tally = await fuzz_async("annotations", drained)
         for became in ("refused by the watch", "refused by the worker", "out of service", "looked for", "off"):
-            assert tally[became] > 100, tally
+            assert tally[became] > 200 // SHARE, tally
 
     with every_log_a_line():
         record()
