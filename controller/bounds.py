@@ -80,6 +80,10 @@ MAX_BODY_BYTES = 256 * KIB
 MAX_HELD_BYTES = 16 * MIB
 """Of the messages of one region that a worker holds at a time: 8,000 usual ones, or 64 of the largest; the others go
 back until there is room. Decoded, they take some times as much."""
+MAX_WAITING = 4_000
+"""Messages of one region that a worker holds for their next look, beside those that it works on."""
+MAX_WAITING_BYTES = 4 * MIB
+"""Of these together: 2,000 usual ones. The others wait in the delay queues. Read, they take four times as much."""
 MAX_HEADER_LENGTH = 1_000
 """Characters of a message's header; only those that we read are kept."""
 MAX_DEAD_MESSAGES = 10_000
@@ -154,7 +158,10 @@ _WATCH = {
     "drains whose Kubernetes Event is still to come: 5,000 of 3 kB": 15 * MIB,
     "hooks of 1,024 templates, and what they say": 2 * 1_024 * 2 * MAX_HOOK_BYTES,
 }
-_WORK = {"commands that are worked on: 1,000 of 16 kB": MAX_HELD_BYTES}
+_WORK = {
+    "commands that are worked on: 1,000 of 16 kB": MAX_HELD_BYTES,
+    "commands that wait, read: 2,000 of 8 kB": 4 * MAX_WAITING_BYTES,
+}
 _OPS = {
     "drains with their timelines: 10,000 of 6 kB": 60 * MIB,
     "plans of replays": 16 * MIB,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 Run = tuple[str, ...]
 """What one pytest is given."""
-AT_ONCE = 2 * (os.cpu_count() or 1)
+AT_ONCE = (os.cpu_count() or 1) + 1
 INSTALLING = ("tests/install", "tests/tls", "tests/image")
 """Not beside the manifests' own tests: an installation has names that a cluster has once."""
 WITHOUT_SERVERS = ("tests/unit", "tests/flows")

@@ -104,7 +104,7 @@ def target_of(instance: Instance, now: datetime) -> Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a worker hands to itself through the delay queues."""
+    """What a worker hands to itself, or to another one."""
 
     first_at: datetime
     """When a worker took the command up."""

@@ -177,6 +177,10 @@ class Ledger:
         """Return whether some drain holds this instance."""
         return ("instance", region, app, instance_id) in self._index
 
+    def is_held(self, key: InstanceKey) -> bool:
+        """Return whether this drain has taken the instance out and not ended there."""
+        return key in self._held
+
     def written_at(self, region: str, app: str, instance_id: str) -> datetime | None:
         """Return when some drain last set or lifted this instance's status."""
         return self._written.get((region, app, instance_id))

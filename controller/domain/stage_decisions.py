@@ -27,6 +27,8 @@ class Observation:
     """How long callers may go on using the instance once it is out at every node."""
     remove: bool = True
     """False: it is only taken out of service."""
+    is_held: bool = False
+    """The log says that this drain has taken it out."""
     drained_anew: bool = False
     """The newer process under the id is itself drained by now: that drain is the one that holds it."""
     asked_to_go: bool = False

@@ -89,7 +89,8 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
         return Continue(target=replace(noted, due_at=seen.now + HEARTBEAT_CHECK_INTERVAL))
     elif not disagree(instances):
         # Whoever lifted what we set: the id serves again, and the log says the same whichever worker writes it.
-        was_out = target.may_have_override and (target.stage is Stage.give_back or target.silent_since is not None)
+        is_retained = target.stage is Stage.give_back or target.silent_since is not None or seen.is_held
+        was_out = target.may_have_override and is_retained
         return Finish(report=replace(other_hands.report, outcome=Outcome.restored)) if was_out else other_hands
     if seen.asked_to_go:
         return later  # to end here would leave an override that no drain holds

@@ -79,6 +79,7 @@ class DrainLog:
     def with_other_hands(self, seen: Observation) -> Observation:
         """Add what has become of those who have registered the id besides the pod, or after it."""
         command, target, now = seen.command, seen.target, seen.now
+        seen = replace(seen, is_held=self.ledger.is_held((command.drain_id, target.app, target.id)))
         shown = present(seen.readings)
         if seen.is_divided:
             silent = is_silent(target, seen.readings, now)
@@ -117,5 +118,5 @@ class DrainLog:
         await self._publisher.finish(within)
 
     def count_retry(self, region: str) -> None:
-        """Count a step that goes back through the delay queues because something stands in its way."""
+        """Count a step that is to be taken again because something stands in its way."""
         self._publisher.count_retry(region)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +13,18 @@ from controller.domain.reason import Reason
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
     """Acknowledge; nothing follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Keep the message unacknowledged, and ``go_on`` after that time: what was learned may die with the process.
+
+    Whoever cannot keep it sends ``item`` through the delay queues instead.
+    """
+
+    item: WorkItem
+    after: timedelta
+    go_on: Callable[[], Awaitable[HandlerResults]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +50,6 @@ class DeadLetter:
     reason: Reason
 
 
-HandlerResult = Ack | Delay | Proceed | DeadLetter
+HandlerResult = Ack | Wait | Delay | Proceed | DeadLetter
 HandlerResults = tuple[HandlerResult, ...]
 """A pod may own several instances: one may be given up while the others go on."""

@@ -260,7 +260,7 @@ class Observer(Protocol):
         ...
 
     def retried(self, region: str) -> None:
-        """Count a step that went back through the delay queues because something stood in its way."""
+        """Count a step that is taken again because something stood in its way."""
         ...
 
     def tracked(self, pods: int, backlog: int) -> None:

@@ -7,8 +7,10 @@ one at a time; a repetition of a step that was seen through is dropped.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
 
 from loguru import logger
@@ -17,10 +19,11 @@ from controller.domain.bounded_map import BoundedMap
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, new_progress
 from controller.domain.events import Outcome
 from controller.domain.reason import Reason, ReasonCode
+from controller.domain.written_down import must_be_written
 from controller.errors import BrokerError
 from controller.flows.drain_log import DrainLog
 from controller.flows.exclusion import Exclusion
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed, Wait
 from controller.flows.lifecycle import DrainLifecycle
 from controller.flows.ports import Clock
 from controller.flows.restorer import Restorer
@@ -53,13 +56,22 @@ class Worker:
             key = _step_of(item)
             if key in self._handled and not redelivered:
                 return (Ack(),)
-            again = redelivered or key in self._begun
-            self._begun.add(key)
-            results = await self._contained(item, redelivered=again)
-            self._begun.discard(key)
+            results = await self._see_through(item, key, redelivered=redelivered)
             self._handled[key] = None
-            step = item.progress.step + 1 if item.progress else 1
-            return tuple(self._numbered(result, step) for result in results)
+            return results
+
+    async def _go_on(self, item: WorkItem) -> HandlerResults:
+        """Take an item further whose message was kept: it is no repetition, however often it comes to this point."""
+        async with self._exclusion.hold(*_pods_of(item)):
+            return await self._see_through(item, f"{_step_of(item)} kept", redelivered=False)
+
+    async def _see_through(self, item: WorkItem, key: str, *, redelivered: bool) -> HandlerResults:
+        again = redelivered or key in self._begun
+        self._begun.add(key)
+        results = await self._contained(item, redelivered=again)
+        self._begun.discard(key)
+        step = item.progress.step + 1 if item.progress else 1
+        return tuple(self._numbered(self._kept_or_written(item, results), step))
 
     async def wait_until_written(self) -> None:
         """Return once the log has every event; a message may be acknowledged then. Its next step is sent before."""
@@ -87,19 +99,33 @@ class Worker:
                 logger.bind(drain=item.drain_id, pod=item.pod.key, region=item.region).error(f"restore: {detail}")
             return (DeadLetter(item=item, reason=reason),)
 
-    def _numbered(self, result: HandlerResult, step: int) -> HandlerResult:
+    def _kept_or_written(self, item: WorkItem, results: HandlerResults) -> HandlerResults:
+        """Keep a message whose drain only waits; write down at once what must not be lost, and wait then.
+
+        Both cost less than the way through the delay queues.
+        """
+        if len(results) > 1 or not isinstance(delay := results[0], Delay) or not isinstance(delay.item, DrainCommand):
+            return results
+        assert delay.item.progress is not None
+        if delay.after <= timedelta(0) or must_be_written(delay.item, item.progress, delay.item.progress):
+            return (Proceed(item=delay.item),)
+        return (Wait(item=delay.item, after=delay.after, go_on=partial(self._go_on, delay.item)),)
+
+    def _numbered(self, results: HandlerResults, step: int) -> Iterator[HandlerResult]:
+        """Give what is published the number of its step."""
         now = self._clock()
-        match result:
-            case Delay(item=item) | Proceed(item=item):
-                progress = replace(item.progress or new_progress(now), step=step)
-                return replace(result, item=replace(item, progress=progress))
-            case DeadLetter(item=item):
-                afresh = replace(item.progress or new_progress(now), step=0, chain=now.isoformat())
-                return replace(result, item=replace(item, progress=afresh))
-            case Ack():
-                return result
-            case _:
-                assert_never(result)
+        for result in results:
+            match result:
+                case Wait(item=item) | Delay(item=item) | Proceed(item=item):
+                    progress = replace(item.progress or new_progress(now), step=step)
+                    yield replace(result, item=replace(item, progress=progress))
+                case DeadLetter(item=item):
+                    afresh = replace(item.progress or new_progress(now), step=0, chain=now.isoformat())
+                    yield replace(result, item=replace(item, progress=afresh))
+                case Ack():
+                    yield result
+                case _:
+                    assert_never(result)
 
 
 def _pods_of(item: WorkItem) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 A message is acknowledged when everything that follows from it is in the broker's hands. Whatever stands in the way of
 that (the broker itself) is waited for with the message held; if the channel ends meanwhile, the broker gives the
 message to somebody else. ``message.process()`` is not used: it rejects on any exception, cancellation included.
+
+A drain that only waits for its next look is held, too, as long as there is room: a step then costs no write.
 """
 
 from __future__ import annotations
@@ -18,19 +20,20 @@ from typing import TypeVar, assert_never
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from loguru import logger
 
-from controller.bounds import MAX_BODY_BYTES, MAX_HELD_BYTES
+from controller.bounds import MAX_BODY_BYTES, MAX_HELD_BYTES, MAX_WAITING
 from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError, MessageError, PartsMissingError
 from controller.flows.backoff import Backoff
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed, Wait
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import BoundedChannel, ByteRoom, unread_bytes
 from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
-from controller.rabbit.topology import declare, queues
+from controller.rabbit.topology import declare, is_declared, queues
 from controller.rabbit.unrouted import bring_back
+from controller.rabbit.waiting_room import MAX_WAIT, WaitEnd, WaitingRoom
 from controller.settings import BrokerSettings
 from controller.tracing import span
 
@@ -49,6 +52,10 @@ RETURN_INTERVAL = 0.05
 T = TypeVar("T")
 Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
 """Takes a work item, and whether the broker has delivered it before."""
+
+
+class LeftError(Exception):
+    """The message waited, and is the broker's again: nothing was under way."""
 
 
 class RegionConsumer:
@@ -70,6 +77,11 @@ class RegionConsumer:
         self._stopping = False
         self._declared = asyncio.Event()
         self._room = ByteRoom(MAX_HELD_BYTES)
+        self._waiting_room = WaitingRoom()
+        self._queue_lost = False
+        """Whether the queue was deleted, with all that was not acknowledged, since the link was up last."""
+        self._places = asyncio.Semaphore(prefetch)
+        """For messages that are worked on; those that wait take none."""
         self._one_returns = asyncio.Lock()
         self.link = Link(name=f"work {region}", settings=settings, set_up=self._set_up)
 
@@ -77,13 +89,16 @@ class RegionConsumer:
         commands = names.commands_queue(self._region)
         try:
             async with self.link.spare_channel() as spare:
+                self._queue_lost |= self.link.cancelled or not await is_declared(spare, commands)
                 await declare(spare, queues((self._region,)))
         except PartsMissingError as error:  # what else is missing is named by the publishing link
             if commands in error.names:
                 raise
         assert isinstance(channel, BoundedChannel)
         self._room = channel.room = ByteRoom(MAX_HELD_BYTES)
-        await channel.set_qos(prefetch_count=self._prefetch)
+        self._waiting_room.end_channel(WaitEnd.write_down if self._queue_lost else WaitEnd.leave)
+        self._queue_lost = False
+        await channel.set_qos(prefetch_count=self._prefetch + MAX_WAITING)
         self._queue = await channel.get_queue(commands, ensure=False)
         self._tag = None if self._stopping else await self._queue.consume(self._on_message)
         self._declared.set()
@@ -127,6 +142,7 @@ class RegionConsumer:
         if self._queue is not None and self._tag is not None and self.link.up:
             with suppress(*BROKER_TROUBLE):
                 await self._queue.cancel(self._tag, timeout=2)
+        self._waiting_room.close()
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=within.total_seconds())
 
@@ -140,8 +156,10 @@ class RegionConsumer:
 
     async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
-            with span("drain.step", headers=message.headers, message=message.message_id, region=self._region):
+            async with self._places:
                 await self._see_through(message)
+        except LeftError:
+            pass
         except BROKER_TROUBLE as error:
             # The channel is gone, and with it our right to acknowledge; the broker delivers the message again.
             logger.bind(region=self._region, error=type(error).__name__).warning("message left to the broker")
@@ -152,8 +170,7 @@ class RegionConsumer:
         if size := unread_bytes(message):
             await self._return_unread(message, size)
             return
-        results = await self._until_confirmed(message, lambda: self._handle_message(message))
-        for result in results:
+        for result in await self._results_of(message):
             try:
                 await self._until_confirmed(message, partial(self._perform, result))
             except BROKER_TROUBLE:
@@ -166,6 +183,47 @@ class RegionConsumer:
             await wait()
         with as_broker_error("not acknowledged"):
             await message.ack()
+
+    async def _results_of(self, message: AbstractIncomingMessage) -> HandlerResults:
+        """Handle the message, again and again while its drain only waits in between and there is room for it."""
+        results = await self._step(message, lambda: self._handle_message(message))
+        with self._waiting_room.place(len(message.body)) as has_room:
+            until = asyncio.get_running_loop().time() + MAX_WAIT.total_seconds()
+            while isinstance(wait := results[0], Wait):
+                if not has_room or wait.after >= MAX_WAIT:
+                    break
+                match await self._waited(message, wait, until):
+                    case WaitEnd.time_over:
+                        results = await self._step(message, wait.go_on)
+                    case WaitEnd.write_down:
+                        await self._write_down(wait.item)
+                        return (Ack(),)
+                    case WaitEnd.leave:
+                        raise LeftError
+        return results
+
+    async def _waited(self, message: AbstractIncomingMessage, wait: Wait, until: float) -> WaitEnd:
+        """Wait without taking a place."""
+        self._places.release()
+        try:
+            return await self._waiting_room.wait(message, wait.after, until)
+        finally:
+            await self._places.acquire()
+
+    async def _write_down(self, item: WorkItem) -> None:
+        """Publish what waits, until that is confirmed: the message that it came with may be gone with its queue."""
+        backoff = Backoff(longest=MAX_BACKOFF)
+        while True:
+            try:
+                return await self._outbox.proceed(item)
+            except BrokerError:
+                await backoff.wait()
+
+    async def _step(
+        self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[HandlerResults]]
+    ) -> HandlerResults:
+        with span("drain.step", headers=message.headers, message=message.message_id, region=self._region):
+            return await self._until_confirmed(message, act)
 
     async def _return_unread(self, message: AbstractIncomingMessage, size: int) -> None:
         """Have the broker put it among the dead letters, or bring it again when there is room."""
@@ -216,7 +274,7 @@ class RegionConsumer:
         match result:
             case Ack():
                 pass
-            case Delay(item=item, after=after):
+            case Delay(item=item, after=after) | Wait(item=item, after=after):
                 await self._outbox.postpone(item, after)
             case Proceed(item=item):
                 await self._outbox.proceed(item)

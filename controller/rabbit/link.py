@@ -81,6 +81,8 @@ class Link:
         """How often: each time another host is the first to be tried."""
         self.trouble = ""
         """Why it is not up."""
+        self.cancelled = False
+        """Whether the broker has ended the consumer since the link was set up last: its queue is gone."""
 
     @property
     def up(self) -> bool:
@@ -150,11 +152,13 @@ class Link:
             underlay = await channel.get_underlay_channel()
             underlay.on_consumer_cancel_callbacks.add(self._note_cancel)
             await self._set_up(channel)
+            self.cancelled = False
 
     def _note_loss(self, *_: object) -> None:
         self._lost.set()
 
     def _note_cancel(self, *_: object) -> None:
+        self.cancelled = True
         self.give_up("the broker cancelled the consumer")
 
 

@@ -199,6 +199,11 @@ async def count_messages(channel: SpareChannel, thing: ExchangeDeclaration | Que
         return None
 
 
+async def is_declared(channel: SpareChannel, queue: str) -> bool:
+    """Return whether there is a queue of this name."""
+    return await count_messages(channel, QueueDeclaration(queue, {})) is not None
+
+
 async def _count_messages(thing: ExchangeDeclaration | QueueDeclaration, channel: AbstractChannel) -> int:
     if isinstance(thing, ExchangeDeclaration):
         await channel.declare_exchange(thing.name, passive=True)

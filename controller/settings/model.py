@@ -128,7 +128,7 @@ class WorkSettings(SettingsGroup):
     """The Eureka side."""
 
     prefetch: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    """Commands of one region that one process takes at a time: as many go out of service before the first is proved."""
+    """Commands of one region that a process works on at a time: as many go out of service before any is proved."""
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 32
     """Instances of one region that are written at a time; more makes each of them slower, and none quicker."""
 

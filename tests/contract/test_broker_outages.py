@@ -87,7 +87,7 @@ async def test_a_postponed_command_survives_a_restart(broker: RabbitMq) -> None:
     async with an_outbox(broker, region) as outbox, kept_up(a_consumer(broker, region, outbox, handled).link):
         await outbox.postpone(command_for(region, "later"), timedelta(seconds=3))
         await broker.restart()
-        await handled.until("later", timeout=40)
+        await handled.until("later", timeout=100)  # the broker tries to dead-letter again after three minutes
 
 
 async def test_a_queue_that_is_deleted_by_hand_is_declared_again_and_consumed(broker: RabbitMq) -> None:

@@ -148,7 +148,7 @@ async def test_what_there_is_no_room_for_goes_back_and_comes_again(
         for number in range(40):
             await outbox.send(command_for(region, f"d{number:02}"))
     async with consuming(broker, region, handled):
-        await until(lambda: len(set(handled.ids)) == 40, "all of them handled", timeout=60)
+        await until(lambda: len(set(handled.ids)) == 40, "all of them handled", timeout=150)
     assert most <= 5_000 // size
     assert await dead(broker, region) == 0
 

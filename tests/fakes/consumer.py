@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar, assert_never
 
 from controller.errors import BrokerError
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, Proceed
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, Proceed, Wait
 from controller.flows.worker import Worker
 from tests.fakes.crashes import Crashed
 from tests.fakes.outbox import Delivery, FakeBroker
@@ -25,11 +25,15 @@ T = TypeVar("T")
 class FakeConsumer:
     """One region's. ``start_worker`` makes the worker of a new process."""
 
-    def __init__(self, broker: FakeBroker, region: str, start_worker: Callable[[], Worker]) -> None:
+    def __init__(
+        self, broker: FakeBroker, region: str, start_worker: Callable[[], Worker], *, keeps_waiting: bool = True
+    ) -> None:
+        """``keeps_waiting``: else there is no room for what waits, and it goes through the delay queues."""
         self._broker = broker
         self._queue = broker.queues[region]
         self._start_worker = start_worker
         self.restarts = 0
+        self._keeps_waiting = keeps_waiting
 
     async def run(self) -> None:
         """Consume for ever, in one process after the other."""
@@ -50,8 +54,14 @@ class FakeConsumer:
                 tasks.create_task(self._see_through(delivery, worker))
 
     async def _see_through(self, delivery: Delivery, worker: Worker) -> None:
-        item = delivery.item()
-        for result in await _until_confirmed(lambda: worker.handle(item, delivery.redelivered)):
+        results = await _until_confirmed(partial(worker.handle, delivery.item(), delivery.redelivered))
+        while self._keeps_waiting and isinstance(wait := results[0], Wait):
+            self._broker.crashes.reach("before wait")
+            self._broker.waits.append(wait.after.total_seconds())
+            await asyncio.sleep(wait.after.total_seconds())
+            self._broker.crashes.reach("after wait")
+            results = await _until_confirmed(wait.go_on)
+        for result in results:
             await _until_confirmed(partial(self._perform, result))
         await worker.wait_until_written()
         self._broker.acknowledge(delivery)
@@ -60,7 +70,7 @@ class FakeConsumer:
         match result:
             case Ack():
                 pass
-            case Delay(item=item, after=after):
+            case Delay(item=item, after=after) | Wait(item=item, after=after):
                 await self._broker.postpone(item, after)
             case Proceed(item=item):
                 await self._broker.proceed(item)

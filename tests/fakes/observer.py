@@ -26,7 +26,7 @@ class FakeObserver:
         self.recorded_events.append(event)
 
     def retried(self, region: str) -> None:
-        """A step went back through the delay queues."""
+        """A step is taken again."""
         self.retries[region] += 1
 
     def tracked(self, pods: int, backlog: int) -> None:

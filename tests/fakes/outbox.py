@@ -65,6 +65,10 @@ class FakeBroker:
         self.restores: list[RestoreCommand] = []
         self.delays: list[int] = []
         """The seconds of each postponement."""
+        self.waits: list[float] = []
+        """The seconds of each wait of a message that its worker kept."""
+        self.proceeded = 0
+        """Work items that were written down straight to their region's queue."""
         self.entries: list[LogEntry] = []
         self.positions: list[Position] = []
         self.ends: list[PodEnd] = []
@@ -116,7 +120,12 @@ class FakeBroker:
 
     async def proceed(self, item: WorkItem) -> None:
         """Publish a work item straight to its region's queue."""
-        await self._confirm("proceed", lambda: self._put(item), self.refusal)
+
+        def publish() -> None:
+            self.proceeded += 1
+            self._put(item)
+
+        await self._confirm("proceed", publish, self.refusal)
 
     async def dead_letter(self, item: WorkItem, reason: Reason) -> None:
         """Put an order among its region's dead letters."""

@@ -38,7 +38,7 @@ TELLING = {
     ),
     "replay": (
         Trigger(Step("work", "publish drain.events out_of_service", 1), Moment.after),
-        Trigger(Step("work", "publish drain.delay drain.command → delete", 1), Moment.before),
+        Trigger(Step("work", "publish drain.commands drain.command → delete", 1), Moment.before),
     ),
 }
 """What is tried when not everything is."""

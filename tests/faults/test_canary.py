@@ -218,7 +218,6 @@ async def test_a_product_in_every_trouble_keeps_its_secrets(
     kinds = (
         "drain.dead",
         "drain.commands",
-        "drain.delay.out",
         "the event log",
         "a plan",
         *PAGES,

@@ -22,7 +22,7 @@ from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.watch_position import Position
 from controller.errors import BrokerError
-from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, Proceed
+from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, Proceed, Wait
 from controller.flows.priority import PriorityGate
 from controller.flows.worker import Worker
 from controller.flows.worker_policy import WorkerPolicy
@@ -41,6 +41,8 @@ BOOKMARK_INTERVAL = 10.0
 """An idle watch of the API server answers this often."""
 REGION = "eu"
 PREFETCH = 40
+PLACES_TO_WAIT = 10
+"""Few: what finds none goes through the delay queues."""
 """Messages that a worker holds at a time. Without a bound, a channel that is lost again and again while the log takes
 nothing gives each message twice, as often as that happens; the broker gives no more than this."""
 
@@ -215,6 +217,7 @@ class WorkerReplica(Replica):
         self._witness = witness
         self._queue = broker.queues[REGION]
         self._held: OrderedDict[int, Delivery] = OrderedDict()
+        self._waiting: set[int] = set()
         self._has_room = asyncio.Event()
         self._number = 0
         super().__init__(broker)
@@ -225,6 +228,7 @@ class WorkerReplica(Replica):
             self.broker.unacknowledged.remove(delivery)
             self._queue.put_nowait(replace(delivery, redelivered=True))
         self._held.clear()
+        self._waiting.clear()
         self._has_room.set()
 
     def _bury(self) -> None:
@@ -249,7 +253,7 @@ class WorkerReplica(Replica):
         )
         async with asyncio.TaskGroup() as tasks:
             while True:
-                while len(self._held) >= PREFETCH:
+                while len(self._held) - len(self._waiting) >= PREFETCH:
                     self._has_room.clear()
                     await self._has_room.wait()
                 delivery = await self._queue.get()
@@ -259,8 +263,16 @@ class WorkerReplica(Replica):
                 tasks.create_task(self._see_through(self._number, delivery, worker, hands, fate))
 
     async def _see_through(self, number: int, delivery: Delivery, worker: Worker, hands: Hands, fate: Fate) -> None:
-        item = delivery.item()
-        for verdict in await _until_confirmed(lambda: worker.handle(item, delivery.redelivered)):
+        verdicts = await _until_confirmed(partial(worker.handle, delivery.item(), delivery.redelivered))
+        while isinstance(wait := verdicts[0], Wait) and len(self._waiting) < PLACES_TO_WAIT:
+            self._waiting.add(number)
+            self._has_room.set()
+            await asyncio.sleep(wait.after.total_seconds())
+            self._waiting.discard(number)
+            if number not in self._held:
+                return  # the channel has ended: it is somebody else's
+            verdicts = await _until_confirmed(wait.go_on)
+        for verdict in verdicts:
             await _until_confirmed(partial(_perform, verdict, hands))
         await worker.wait_until_written()
         fate.reach("before ack")
@@ -319,7 +331,7 @@ async def _perform(verdict: HandlerResult, hands: Hands) -> None:
     match verdict:
         case Ack():
             pass
-        case Delay(item=item, after=after):
+        case Delay(item=item, after=after) | Wait(item=item, after=after):
             await hands.postpone(item, after)
         case Proceed(item=item):
             await hands.proceed(item)

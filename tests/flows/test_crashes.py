@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 
@@ -29,13 +30,13 @@ class Ending:
 
 
 @functools.cache
-def play(crash_at: int | None, *, node_away: bool) -> Ending:
-    """A rollout's one instance, whose second node may be away for a while."""
+def play(crash_at: int | None, *, node_away: bool, kept: bool) -> Ending:
+    """A rollout's one instance, whose second node may be away for a while. ``kept``: its message, while it waits."""
     endings: list[Ending] = []
 
     @in_virtual_time
     async def record() -> None:
-        async with World(crash_at=crash_at) as world:
+        async with World(crash_at=crash_at, keeps_waiting=kept) as world:
             app = await world.process()
             if node_away:
                 world.nodes[1].trouble = Trouble.down
@@ -61,35 +62,46 @@ def play(crash_at: int | None, *, node_away: bool) -> Ending:
     return endings[0]
 
 
-def reference(*, node_away: bool) -> Ending:
+def reference(*, node_away: bool, kept: bool) -> Ending:
     """The same run without a crash."""
-    return play(None, node_away=node_away)
+    return play(None, node_away=node_away, kept=kept)
 
 
-def plans() -> list[tuple[bool, int, str]]:
+def plans() -> list[tuple[bool, bool, int, str]]:
     return [
-        (node_away, number, point)
-        for node_away in (False, True)
-        for number, point in enumerate(reference(node_away=node_away).points)
+        (node_away, kept, number, point)
+        for node_away, kept in product((False, True), repeat=2)
+        for number, point in enumerate(reference(node_away=node_away, kept=kept).points)
         if not point.endswith("send")  # that is the watch's
     ]
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("node_away", [False, True])
-def test_the_reference_runs_have_a_point_around_every_kind_of_side_effect(node_away: bool) -> None:
-    ending = reference(node_away=node_away)
+def test_the_reference_runs_have_a_point_around_every_kind_of_side_effect(node_away: bool, kept: bool) -> None:
+    ending = reference(node_away=node_away, kept=kept)
     kinds = {point.split(" at ")[0] for point in ending.points}
-    for effect in ("take_out", "remove", "record out_of_service", "record removed", "postpone", "ack"):
+    for effect in (
+        "take_out",
+        "remove",
+        "record out_of_service",
+        "record removed",
+        "wait" if kept else "postpone",
+        "proceed",
+        "ack",
+    ):
         assert {f"before {effect}", f"after {effect}"} <= kinds
     assert ending.statuses == [None, None]
     assert ending.restarts == 0
-    assert len(plans()) >= 60
+    assert len(plans()) >= 120
 
 
-@pytest.mark.parametrize(("node_away", "number", "point"), plans())
-def test_a_crash_anywhere_and_a_redelivery_end_in_the_same_state(node_away: bool, number: int, point: str) -> None:
-    expected = reference(node_away=node_away)
-    ending = play(number, node_away=node_away)
+@pytest.mark.parametrize(("node_away", "kept", "number", "point"), plans())
+def test_a_crash_anywhere_and_a_redelivery_end_in_the_same_state(
+    node_away: bool, kept: bool, number: int, point: str
+) -> None:
+    expected = reference(node_away=node_away, kept=kept)
+    ending = play(number, node_away=node_away, kept=kept)
     assert ending.points[number] == point
     assert ending.restarts == 1
     assert (ending.statuses, ending.overrides, ending.dead) == (expected.statuses, expected.overrides, expected.dead)
@@ -99,9 +111,9 @@ def test_a_crash_anywhere_and_a_redelivery_end_in_the_same_state(node_away: bool
 
 def test_a_crash_at_any_point_leaves_exactly_one_final_outcome_in_the_log() -> None:
     wrong = {}
-    for node_away, number, point in plans():
-        ending = play(number, node_away=node_away)
+    for node_away, kept, number, point in plans():
+        ending = play(number, node_away=node_away, kept=kept)
         finals = sorted(FINAL.intersection(ending.outcomes))
         if finals != [Outcome.removed]:
-            wrong[f"{number} {point}{', node away' if node_away else ''}"] = [outcome.value for outcome in finals]
+            wrong[f"{number} {point}, {node_away=}, {kept=}"] = [outcome.value for outcome in finals]
     assert wrong == {}

@@ -66,7 +66,7 @@ async def test_a_pod_is_called_not_registered_only_after_35_seconds_of_looks() -
         assert "no instance in the region is the pod's" in str(event.reason)
         await world.until_idle()
         assert world.registry.writes == []
-        assert len(world.broker.delays) >= 10
+        assert len(world.broker.waits) >= 10
 
 
 @in_virtual_time

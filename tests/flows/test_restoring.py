@@ -63,6 +63,25 @@ async def test_a_successor_serves_seconds_after_it_is_up_and_the_drain_ends() ->
         assert len({entry.event_id for entry in world.broker.entries}) == 3
 
 
+@in_virtual_time
+async def test_what_waited_at_a_worker_that_died_says_that_it_was_given_back() -> None:
+    async with World() as world:
+        old = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        old.die()
+        await asyncio.sleep(12)
+        newer = await world.process(ip=HEIR_IP)
+        for node in world.nodes:  # as a restore does, which has not said so yet
+            await node.delete_status(APP, ID, "UP")
+        world.crashes.crash_next()
+        await world.until_idle()
+        assert world.consumer.restarts == 1
+        assert world.everywhere() == ["UP", "UP"]
+        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.restored]
+        newer.die()
+
+
 @pytest.mark.parametrize("left_alone", [False, True], ids=["", "left alone by another handling"])
 @in_virtual_time
 async def test_a_quick_heir_of_the_address_is_not_drained_while_a_node_is_away(left_alone: bool) -> None:

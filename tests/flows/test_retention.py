@@ -100,7 +100,7 @@ async def test_a_heartbeating_process_is_watched_and_put_back_when_forgotten() -
             # Up to 30 s until the next heartbeat, and 10 until the next look.
             await asyncio.sleep(45)
             assert world.everywhere() == OUT
-        assert max(world.broker.delays) <= 10
+        assert max(world.broker.waits) <= 10
 
 
 @in_virtual_time

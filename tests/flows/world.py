@@ -45,6 +45,7 @@ class World:
         crash_at: int | None = None,
         priority: PriorityGate | None = None,
         reads_log: bool = True,
+        keeps_waiting: bool = True,
         **policy: Any,
     ) -> None:
         """``policy`` are fields of the worker's. ``priority`` is what this region shares with others."""
@@ -56,7 +57,7 @@ class World:
         self.broker = FakeBroker(self.crashes)
         self.observer = FakeObserver()
         self.policy = WorkerPolicy(**{"retention": RETENTION, **policy})
-        self.consumer = FakeConsumer(self.broker, "eu", self.start_worker)
+        self.consumer = FakeConsumer(self.broker, "eu", self.start_worker, keeps_waiting=keeps_waiting)
         self._consuming: asyncio.Task[None] | None = None
         self._processes: list[FakeClient] = []
 

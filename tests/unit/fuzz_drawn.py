@@ -524,6 +524,7 @@ class Bench:
         self.consumer = RegionConsumer(
             settings=BrokerSettings(), region="eu", prefetch=1, outbox=self.outbox, handle=self.worker.handle
         )
+        self.consumer._waiting_room.close()  # each step is a message of its own
 
     async def take(self, message: Delivered) -> list[Published]:
         """Have a message handled; gives what was published meanwhile. It must be acknowledged, and never dropped."""

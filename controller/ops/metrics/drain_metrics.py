@@ -45,7 +45,7 @@ class DrainMetrics:
         )
         self._retries = Counter(
             "eureka_drain_retries",
-            "Steps sent back through the delay queues because something stood in their way. From work.",
+            "Steps that are taken again because something stood in their way. From work.",
             ["region"],
             registry=registry if work else None,
         )

@@ -1,0 +1,93 @@
+"""Messages that a worker keeps unacknowledged until their drain's next look, and what becomes of them when it may not.
+
+The broker gives them to somebody else when their channel ends, unless their queue was deleted: then they are gone with
+it, and what is here is all that there is. Which of the two it was is known when the link is up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, auto
+
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import ChannelInvalidStateError
+
+from controller.bounds import MAX_WAITING_BYTES
+from controller.rabbit.bounded_reading import ByteRoom
+
+MAX_WAIT = timedelta(minutes=10)
+"""That a message is kept for, all its waits together: the broker takes one back that is kept for half an hour."""
+
+
+class WaitEnd(Enum):
+    """How a wait ended."""
+
+    time_over = auto()
+    """Its drain may be looked at."""
+    write_down = auto()
+    """It is to be published as it is now, and kept no longer."""
+    leave = auto()
+    """The broker has it, and gives it to somebody else."""
+
+
+@dataclass
+class _Channel:
+    """What is decided about the messages of one channel."""
+
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    how: WaitEnd = WaitEnd.leave
+
+
+class WaitingRoom:
+    """One region's."""
+
+    def __init__(self) -> None:
+        self._room = ByteRoom(MAX_WAITING_BYTES)
+        self._channel = _Channel()
+        self._closed = False
+
+    @contextmanager
+    def place(self, size: int) -> Iterator[bool]:
+        """Hold room for a message of this size; False where there is none."""
+        has_room = not self._closed and self._room.take(size)
+        try:
+            yield has_room
+        finally:
+            if has_room:
+                self._room.give(size)
+
+    async def wait(self, message: AbstractIncomingMessage, after: timedelta, until: float) -> WaitEnd:
+        """Keep a message for so long, at most until that time of the loop."""
+        channel, seconds = self._channel, after.total_seconds()
+        if self._closed or asyncio.get_running_loop().time() + seconds > until:
+            return WaitEnd.write_down
+        try:
+            async with asyncio.timeout(seconds):
+                await channel.ended.wait()
+        except TimeoutError:
+            if _is_ours(message):
+                return WaitEnd.time_over
+            await channel.ended.wait()
+        return channel.how
+
+    def end_channel(self, how: WaitEnd) -> None:
+        """Decide about what waits: its channel has ended."""
+        ended, self._channel = self._channel, _Channel()
+        ended.how = how
+        ended.ended.set()
+
+    def close(self) -> None:
+        """Keep nothing any more: what waits is written down."""
+        self._closed = True
+        self.end_channel(WaitEnd.write_down)
+
+
+def _is_ours(message: AbstractIncomingMessage) -> bool:
+    try:
+        return not message.channel.is_closed
+    except ChannelInvalidStateError:  # a message does not even name a channel that has ended
+        return False
