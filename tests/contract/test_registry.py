@@ -209,10 +209,15 @@ async def test_a_delete_of_what_is_absent_still_lifts_the_override_of_that_id(re
     instance_id = f"dup-{app}"
     await region.register_everywhere(app, instance_id)
     await region.take_out(app, instance_id)
+    await asyncio.sleep(1.5)  # until the peers have what was replicated
     await region.port.remove(other, instance_id, region.urls)
     await region.register_everywhere(other, instance_id)
-    readings = await region.port.read(other, instance_id)
-    assert [reading.condition for reading in readings] == [Condition.in_service] * 2
+
+    async def look() -> bool:
+        readings = await region.port.read(other, instance_id)
+        return [reading.condition for reading in readings] == [Condition.in_service] * 2
+
+    await until(look, "in service at both nodes", timeout=10)
 
 
 async def test_a_renewal_is_shown_90_seconds_ahead_and_a_status_put_renews(region: RegionUnderTest) -> None:
