@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -156,7 +156,8 @@ class RegionConsumer:
 
     async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
-            async with self._places:
+            # What is not here takes no place: it waits for room, which those may have that wait for a place.
+            async with nullcontext() if unread_bytes(message) else self._places:
                 await self._see_through(message)
         except LeftError:
             pass
