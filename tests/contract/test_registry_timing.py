@@ -92,7 +92,7 @@ async def test_a_frozen_node_is_waited_for_briefly_and_is_well_when_it_answers()
         assert conditions(await region.read("APP", "id")) == [Condition.unreachable, Condition.in_service]
         begun = time.monotonic()
         readings = await asyncio.gather(*(region.read("APP", "id") for _ in range(50)))
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 10, "seconds, not one after the other's time"
         assert all(conditions(some) == [Condition.unreachable, Condition.in_service] for some in readings)
         frozen.takes = 0.5
 
