@@ -39,10 +39,7 @@ def _trouble(what: Progress | Target) -> tuple[object, ...]:
 
 
 def _facts(target: Target) -> tuple[object, ...]:
-    return (
-        *(target.renewals_after_end, target.last_dirty_at, target.shared_id, target.was_out),
-        *_trouble(target),
-    )
+    return target.renewals_after_end, target.last_dirty_at, target.shared_id, target.was_out, *_trouble(target)
 
 
 NO_FACTS: tuple[object, ...] = ({}, None, False, False, None, None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -33,7 +33,7 @@ from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare, is_declared, queues
 from controller.rabbit.unrouted import bring_back
-from controller.rabbit.waiting_room import MAX_WAIT, WaitEnd, WaitingRoom
+from controller.rabbit.waiting_room import MAX_WAIT, WaitEnd, WaitingRoom, is_ours
 from controller.settings import BrokerSettings
 from controller.tracing import span
 
@@ -156,9 +156,7 @@ class RegionConsumer:
 
     async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
-            # What is not here takes no place: it waits for room, which those may have that wait for a place.
-            async with nullcontext() if unread_bytes(message) else self._places:
-                await self._see_through(message)
+            await self._see_through(message)
         except LeftError:
             pass
         except BROKER_TROUBLE as error:
@@ -168,9 +166,14 @@ class RegionConsumer:
             logger.bind(region=self._region, error=f"{type(error).__name__}: {error}").error("message not seen through")
 
     async def _see_through(self, message: AbstractIncomingMessage) -> None:
+        # What is not here takes no place: it waits for room, which those may have that wait for a place.
         if size := unread_bytes(message):
             await self._return_unread(message, size)
             return
+        async with self._places:
+            await self._work_on(message)
+
+    async def _work_on(self, message: AbstractIncomingMessage) -> None:
         for result in await self._results_of(message):
             try:
                 await self._until_confirmed(message, partial(self._perform, result))
@@ -197,7 +200,8 @@ class RegionConsumer:
                     case WaitEnd.time_over:
                         results = await self._step(message, wait.go_on)
                     case WaitEnd.write_down:
-                        await self._write_down(wait.item)
+                        # For ever: the message that it came with may be gone with its queue.
+                        await self._until_confirmed(None, partial(self._outbox.proceed, wait.item))
                         return (Ack(),)
                     case WaitEnd.leave:
                         raise LeftError
@@ -210,15 +214,6 @@ class RegionConsumer:
             return await self._waiting_room.wait(message, wait.after, until)
         finally:
             await self._places.acquire()
-
-    async def _write_down(self, item: WorkItem) -> None:
-        """Publish what waits, until that is confirmed: the message that it came with may be gone with its queue."""
-        backoff = Backoff(longest=MAX_BACKOFF)
-        while True:
-            try:
-                return await self._outbox.proceed(item)
-            except BrokerError:
-                await backoff.wait()
 
     async def _step(
         self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[HandlerResults]]
@@ -238,14 +233,14 @@ class RegionConsumer:
             await message.nack(requeue=True)
             await asyncio.sleep(RETURN_INTERVAL)
 
-    async def _until_confirmed(self, message: AbstractIncomingMessage, act: Callable[[], Awaitable[T]]) -> T:
-        """Repeat only what the broker did not confirm, for as long as the message is ours."""
+    async def _until_confirmed(self, message: AbstractIncomingMessage | None, act: Callable[[], Awaitable[T]]) -> T:
+        """Repeat only what the broker did not confirm, for as long as the message is ours; without one, for ever."""
         backoff = Backoff(longest=MAX_BACKOFF)
         while True:
             try:
                 return await act()
             except BrokerError:
-                if message.channel.is_closed:
+                if message is not None and not is_ours(message):
                     raise
                 await backoff.wait()
 

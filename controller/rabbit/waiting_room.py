@@ -69,7 +69,7 @@ class WaitingRoom:
             async with asyncio.timeout(seconds):
                 await channel.ended.wait()
         except TimeoutError:
-            if _is_ours(message):
+            if is_ours(message):
                 return WaitEnd.time_over
             await channel.ended.wait()
         return channel.how
@@ -86,7 +86,8 @@ class WaitingRoom:
         self.end_channel(WaitEnd.write_down)
 
 
-def _is_ours(message: AbstractIncomingMessage) -> bool:
+def is_ours(message: AbstractIncomingMessage) -> bool:
+    """Return whether the message can still be acknowledged."""
     try:
         return not message.channel.is_closed
     except ChannelInvalidStateError:  # a message does not even name a channel that has ended

@@ -60,17 +60,24 @@ def counted(outbox: RabbitOutbox) -> Iterator[list[str]]:
         yield ways
 
 
-async def test_a_drain_that_waits_is_looked_at_again_without_a_write(broker: RabbitMq) -> None:
-    region, looks = fresh_region(), Looks(3, after=0.3)
-    async with an_outbox(broker, region) as outbox, a_channel(broker) as channel:
+async def ways_of(broker: RabbitMq, region: str, looks: Looks, count: int) -> list[str]:
+    """Let one drain be looked at so often; the ways in which something was published meanwhile."""
+    async with an_outbox(broker, region) as outbox:
         consumer = a_consumer(broker, region, outbox, looks)
         with counted(outbox) as ways:
             async with kept_up(consumer.link):
                 await outbox.send(command_for(region, "one"))
-                await until(lambda: len(looks.seen) == 4, "all looks")
+                await until(lambda: len(looks.seen) == count, "all looks")
                 await consumer.stop(timedelta(seconds=5))
-        assert looks.seen == [("one", step, False) for step in range(4)]
-        assert ways == []
+    return ways
+
+
+async def test_a_drain_that_waits_is_looked_at_again_without_a_write(broker: RabbitMq) -> None:
+    region, looks = fresh_region(), Looks(3, after=0.3)
+    ways = await ways_of(broker, region, looks, 4)
+    assert looks.seen == [("one", step, False) for step in range(4)]
+    assert ways == []
+    async with a_channel(broker) as channel:
         queue = await channel.declare_queue(names.commands_queue(region), passive=True)
         assert queue.declaration_result.message_count == 0, "it was acknowledged"
 
@@ -137,12 +144,7 @@ async def test_a_worker_that_stops_writes_down_what_waits(broker: RabbitMq) -> N
 async def test_what_finds_no_room_waits_in_the_delay_queues(broker: RabbitMq, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.rabbit.waiting_room.MAX_WAITING_BYTES", 0)
     region, looks = fresh_region(), Looks(2, after=1)
-    async with an_outbox(broker, region) as outbox:
-        consumer = a_consumer(broker, region, outbox, looks)
-        with counted(outbox) as ways:
-            async with kept_up(consumer.link):
-                await outbox.send(command_for(region, "one"))
-                await until(lambda: len(looks.seen) == 3, "all looks")
+    ways = await ways_of(broker, region, looks, 3)
     assert looks.seen == [("one", step, False) for step in range(3)]
     assert ways == ["postpone", "postpone"]
 
@@ -150,11 +152,6 @@ async def test_what_finds_no_room_waits_in_the_delay_queues(broker: RabbitMq, mo
 async def test_what_was_kept_for_long_is_written_down_anew(broker: RabbitMq, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.rabbit.consumer.MAX_WAIT", timedelta(seconds=1))
     region, looks = fresh_region(), Looks(3, after=0.6)
-    async with an_outbox(broker, region) as outbox:
-        consumer = a_consumer(broker, region, outbox, looks)
-        with counted(outbox) as ways:
-            async with kept_up(consumer.link):
-                await outbox.send(command_for(region, "one"))
-                await until(lambda: len(looks.seen) == 4, "all looks")
+    ways = await ways_of(broker, region, looks, 4)
     assert looks.seen == [("one", step, False) for step in range(4)]
     assert ways == ["proceed"]
