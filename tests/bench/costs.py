@@ -9,7 +9,6 @@ the broker are counted by a proxy before each.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import tempfile
 import time
@@ -20,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from tests.bench.meter import Meter, metered
+from tests.bench.meter import Meter
 from tests.bench.subjects import address, at_once, create_node, create_pod, instance_id, register
 from tests.stack.commits import ROOT, check_out
 from tests.stack.controller_process import ControllerProcess
@@ -28,6 +27,7 @@ from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq, empty_vhost
 from tests.stack.registry_client import RegistryClient
 from tests.stack.stack import Stack
+from tests.stack.usage import cpu_seconds, memory_bytes
 from tests.stack.waiting import until
 
 RETENTION = 60
@@ -59,11 +59,11 @@ class Cost:
 
 @dataclass
 class Round:
-    """What one state cost in one round. Megabytes and CPU a second are the whole process's, the phases a drain's."""
+    """What one state cost in one round. Memory and CPU a second are the whole process's, the phases a drain's."""
 
-    empty_megabytes: float
-    megabytes: float
-    peak_megabytes: float
+    empty_bytes: int
+    bytes: int
+    peak_bytes: int
     idle: float
     phases: dict[str, Cost]
 
@@ -90,19 +90,19 @@ async def _round(stack: Stack, broker: RabbitMq, source: Path, drains: int) -> R
     async with _running(stack, broker, source) as (process, meters):
         names = [f"{OURS}-{number}" for number in range(drains)]
         client, nodes = stack.cluster.client, [RegistryClient(url) for url in stack.eureka["eu"].urls]
-        empty = _megabytes(process)
+        empty = memory_bytes(process.pid)
         await at_once([create_pod(client, name, address(number), ours=True) for number, name in enumerate(names)])
         await register(nodes, OURS, range(drains))
 
         async def used() -> Cost:
-            bytes_of = [meter.sent + meter.received for meter in meters]
-            requests = sum(meter.requests for meter in meters[1:])
-            return Cost(_cpu(process), await _queue_writes(broker), requests, sum(bytes_of[1:]), bytes_of[0])
+            to_broker, *to_nodes = meters
+            requests, node_bytes = sum(one.requests for one in to_nodes), sum(one.bytes for one in to_nodes)
+            return Cost(cpu_seconds(process.pid), await _queue_writes(broker), requests, node_bytes, to_broker.bytes)
 
-        idle_before = _cpu(process)
+        idle_before = cpu_seconds(process.pid)
         await asyncio.sleep(IDLE_SECONDS)
-        idle = (_cpu(process) - idle_before) / IDLE_SECONDS
-        held = _megabytes(process)
+        idle = (cpu_seconds(process.pid) - idle_before) / IDLE_SECONDS
+        held = memory_bytes(process.pid)
         costs = [await used()]
         await at_once([client.delete("pods", name) for name in names])
         await _shown(nodes, drains, "OUT_OF_SERVICE")
@@ -116,7 +116,7 @@ async def _round(stack: Stack, broker: RabbitMq, source: Path, drains: int) -> R
         for node in nodes:
             await node.close()
         per_drain = [(after - earlier).per(drains) for earlier, after in pairwise(costs)]
-        return Round(empty, held, _megabytes(process, "VmHWM"), idle, dict(zip(PHASES, per_drain, strict=True)))
+        return Round(empty, held, memory_bytes(process.pid, "VmHWM"), idle, dict(zip(PHASES, per_drain, strict=True)))
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ async def _running(
 ) -> AsyncIterator[tuple[ControllerProcess, list[Meter]]]:
     """The product, and what goes to the broker and to each node."""
     async with AsyncExitStack() as ended:
-        meters = [await ended.enter_async_context(metered(url)) for url in (broker.url, *stack.eureka["eu"].urls)]
+        meters = [await ended.enter_async_context(Meter(url)) for url in (broker.url, *stack.eureka["eu"].urls)]
         process = ControllerProcess(
             "run",
             log=stack.folder / f"{broker.url.rpartition('/')[2]}.log",
@@ -166,17 +166,7 @@ async def _is_empty(broker: RabbitMq) -> bool:
     vhost = broker.url.rpartition("/")[2]
     listed = await broker.ctl("list_queues", "-q", "-p", vhost, "name", "messages", "type")
     rows = [line.split("\t") for line in listed.splitlines()[1:]]
-    return all(int(messages) == 0 for _, messages, kind in rows if kind.endswith("quorum") or kind == "quorum")
-
-
-def _cpu(process: ControllerProcess) -> float:
-    after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
-def _megabytes(process: ControllerProcess, name: str = "VmRSS") -> float:
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+    return all(int(messages) == 0 for _, messages, kind in rows if kind.endswith("quorum"))
 
 
 def _report(found: dict[str, list[Round]], drains: int) -> None:
@@ -198,6 +188,6 @@ def _report(found: dict[str, list[Round]], drains: int) -> None:
     print("the process:")
     rounds = list(found.values())
     line("  idle, CPU ms a second", [1000 * median(one.idle for one in some) for some in rounds])
-    line("  MB, nothing to watch", [median(one.empty_megabytes for one in some) for some in rounds])
-    line(f"  MB, {drains} pods", [median(one.megabytes for one in some) for some in rounds])
-    line("  MB at the most", [median(one.peak_megabytes for one in some) for some in rounds])
+    line("  MB, nothing to watch", [median(one.empty_bytes for one in some) / 2**20 for some in rounds])
+    line(f"  MB, {drains} pods", [median(one.bytes for one in some) / 2**20 for some in rounds])
+    line("  MB at the most", [median(one.peak_bytes for one in some) / 2**20 for some in rounds])

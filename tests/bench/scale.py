@@ -43,8 +43,8 @@ from controller.signals import beside
 from tests.bench.objects import APPS, Pods, address, pod_to_create
 from tests.bench.subjects import NODE, at_once, create_node
 from tests.stack.prerequisites import ReportProgress
-from tests.stack.processes import Process
 from tests.stack.stack import Stack
+from tests.stack.usage import cpu_seconds, memory_bytes
 from tests.unit.building import NODES, a_command, a_pod, a_target, out, readings, terminating
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +94,7 @@ async def measured(what: str, count: int) -> AsyncIterator[Row]:
 
 
 def _megabytes(name: str = "VmRSS") -> float:
-    # Not getrusage: its most is at least that of the process that we were forked from.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
+    return memory_bytes("self", name) / 2**20
 
 
 async def pods(kubeconfig: str, count: int, going: int) -> list[Row]:
@@ -242,16 +240,10 @@ async def _real(count: int, report_progress: ReportProgress) -> list[Row]:
         await create_node(client)
         await at_once([client.create("pods", pod_to_create(number, NODE)) for number in range(count)])
         servers = {"the API server's part in that": api.apiserver, "etcd's part in that": api.etcd}
-        before = {what: _worked(server) for what, server in servers.items()}
+        before = {what: cpu_seconds(server.pid) for what, server in servers.items()}
         [row] = await _apart("pods", str(stack.cluster.kubeconfig), count)
-        parts = [Row(what, count, row.seconds, _worked(servers[what]) - cpu) for what, cpu in before.items()]
+        parts = [Row(what, count, row.seconds, cpu_seconds(servers[what].pid) - cpu) for what, cpu in before.items()]
         return [replace(row, what="pods of a real API server listed"), *parts]
-
-
-def _worked(process: Process) -> float:
-    """The CPU seconds of a process so far."""
-    after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager

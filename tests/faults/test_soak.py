@@ -4,7 +4,6 @@ import asyncio
 import math
 import os
 import random
-import re
 import secrets
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from tests.stack.cluster import Cluster
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.rabbitmq import RabbitMq
+from tests.stack.usage import memory_bytes
 
 LONG = os.environ.get("FAULTS") == "all"
 DRAINS = int(os.environ.get("SOAK_DRAINS", "500"))
@@ -52,7 +52,7 @@ class Health:
 
     @property
     def peak(self) -> int:
-        return _status_of(self.process, "VmHWM")
+        return memory_bytes(self.process.pid, "VmHWM")
 
     async def watch(self) -> None:
         """For ever, as a kubelet does."""
@@ -67,7 +67,7 @@ class Health:
             except (aiohttp.ClientError, TimeoutError, OSError, AssertionError):
                 self.missed += 1
             self.slowest = max(self.slowest, time.monotonic() - begun)
-            self.memory.append(_status_of(self.process, "VmRSS"))
+            self.memory.append(memory_bytes(self.process.pid))
             await asyncio.sleep(1)
 
     def line(self) -> str:
@@ -178,9 +178,3 @@ async def _until_out(population: Population, subject: Subject, timeout: float = 
             return now - subject.deleted_at
         await asyncio.sleep(0.05)
     return timeout
-
-
-def _status_of(process: ControllerProcess, name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024

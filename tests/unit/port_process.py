@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -18,6 +17,7 @@ from controller.ops.metrics import Metrics
 from controller.ops.metrics.shutdown_metrics import MAX_WORKLOADS
 from controller.ops.port.http_server import serve
 from controller.settings import HttpSettings
+from tests.stack.usage import memory_bytes
 
 ROOT = Path(__file__).parents[2]
 PROBE, FLOOD = "127.0.0.1", "127.0.0.9"
@@ -62,8 +62,7 @@ class PortProcess:
     @property
     def peak(self) -> int:
         """The most memory that it has had, in MiB."""
-        text = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", text)[0]) // 1024
+        return memory_bytes(self._process.pid, "VmHWM") >> 20
 
     @property
     def descriptors(self) -> int:
