@@ -23,7 +23,7 @@ from tests.fakes.node_trouble import Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.model import Model
-from tests.flows.model_kinds import Ending, Kind, Member
+from tests.flows.model_kinds import ONE_AT_A_TIME, Ending, Kind, Member
 from tests.flows.model_machine import Histories
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
@@ -342,13 +342,13 @@ async def test_a_zombies_last_heartbeat_is_not_that_of_its_successor() -> None:
         await model.settle()
 
 
-async def _a_successor_and_a_new_worker(model: Model, *, reads_for: float) -> str:
+async def _a_successor_and_a_new_worker(model: Model, *, reads_for: float, kind: Kind = Kind.host_network) -> str:
     """A drain that has ended long ago, another pod under its id, and a worker that begins to read; returns the id."""
-    old = await model.cluster.appear(Kind.host_network, slot=0)
+    old = await model.cluster.appear(kind, slot=0)
     await model.wait(40)
     await model.cluster.terminate(old, grace=30, lasts=5, ending=Ending.silent)
     await model.wait(33)
-    await model.cluster.appear(Kind.host_network, slot=0, registers=1, ready=20)
+    await model.cluster.appear(kind, slot=0, registers=1, ready=20)
     await model.wait(600)
     model.workers[0].reading = reads_for
     model.workers[0].kill()
@@ -368,10 +368,11 @@ async def test_an_old_command_that_comes_before_the_log_is_read_waits_for_it() -
 
 
 @pytest.mark.parametrize("crash", ["", "before record", "before ack"])
+@pytest.mark.parametrize("kind", list(ONE_AT_A_TIME))
 @in_virtual_time
-async def test_what_an_old_command_takes_out_without_the_log_is_given_back(crash: str) -> None:
+async def test_what_an_old_command_takes_out_without_the_log_is_given_back(kind: Kind, crash: str) -> None:
     async with Model() as model:
-        await _a_successor_and_a_new_worker(model, reads_for=20)
+        await _a_successor_and_a_new_worker(model, reads_for=20, kind=kind)
         if crash:
             model.workers[0].fate.doom_at(crash)
             model.workers[0].reading = 0.0  # the next one has read it when the command comes again
