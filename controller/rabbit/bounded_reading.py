@@ -26,7 +26,7 @@ from controller.bounds import MAX_BODY_BYTES, MAX_HEADER_LENGTH
 from controller.errors import MessageError
 from controller.tracing import HEADER
 
-KEPT_HEADERS = ("x-reason", "x-reason-code", "x-stream-offset", "x-first-death-reason", HEADER)
+KEPT_HEADERS = ("x-reason", "x-reason-code", "x-stream-offset", "x-first-death-reason", "x-delivery-count", HEADER)
 _UNREAD = "x-unread-bytes"
 """A header that no sender can set: the size of a body that was dropped."""
 

@@ -33,7 +33,7 @@ from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare, is_declared, queues
 from controller.rabbit.unrouted import bring_back
-from controller.rabbit.waiting_room import MAX_WAIT, WaitEnd, WaitingRoom, is_ours
+from controller.rabbit.waiting_room import CONSUMER_TIMEOUT, MAX_WAIT, WaitEnd, WaitingRoom, is_ours
 from controller.settings import BrokerSettings
 from controller.tracing import span
 
@@ -100,7 +100,10 @@ class RegionConsumer:
         self._queue_lost = False
         await channel.set_qos(prefetch_count=self._prefetch + MAX_WAITING)
         self._queue = await channel.get_queue(commands, ensure=False)
-        self._tag = None if self._stopping else await self._queue.consume(self._on_message)
+        self._tag = None
+        if not self._stopping:
+            arguments = {"x-consumer-timeout": int(CONSUMER_TIMEOUT.total_seconds() * 1000)}
+            self._tag = await self._queue.consume(self._on_message, arguments=arguments)
         self._declared.set()
 
     async def bring_back_unrouted(self) -> None:
@@ -191,7 +194,7 @@ class RegionConsumer:
     async def _results_of(self, message: AbstractIncomingMessage) -> HandlerResults:
         """Handle the message, again and again while its drain only waits in between and there is room for it."""
         results = await self._step(message, lambda: self._handle_message(message))
-        with self._waiting_room.place(len(message.body)) as has_room:
+        with self._waiting_room.place(message) as has_room:
             until = asyncio.get_running_loop().time() + MAX_WAIT.total_seconds()
             while isinstance(wait := results[0], Wait):
                 if not has_room or wait.after >= MAX_WAIT:

@@ -20,7 +20,13 @@ from controller.bounds import MAX_WAITING_BYTES
 from controller.rabbit.bounded_reading import ByteRoom
 
 MAX_WAIT = timedelta(minutes=10)
-"""That a message is kept for, all its waits together: the broker takes one back that is kept for half an hour."""
+"""That a message is kept for, all its waits together."""
+CONSUMER_TIMEOUT = timedelta(minutes=30)
+"""After which a broker takes back what is kept, and ends the channel: its default, and what ours are from RabbitMQ
+3.11.15 on, however it is set otherwise."""
+MAX_RETURNS = 10
+"""How often a message may have come back from workers that died, or lost their link: one that comes back more often is
+among the dead letters in the end, and so is published anew instead of being kept."""
 
 
 class WaitEnd(Enum):
@@ -51,9 +57,11 @@ class WaitingRoom:
         self._closed = False
 
     @contextmanager
-    def place(self, size: int) -> Iterator[bool]:
-        """Hold room for a message of this size; False where there is none."""
-        has_room = not self._closed and self._room.take(size)
+    def place(self, message: AbstractIncomingMessage) -> Iterator[bool]:
+        """Hold room for a message; False where there is none for it."""
+        size, returns = len(message.body), message.headers.get("x-delivery-count", 0)
+        may_wait = not self._closed and isinstance(returns, int) and returns <= MAX_RETURNS
+        has_room = may_wait and self._room.take(size)
         try:
             yield has_room
         finally:

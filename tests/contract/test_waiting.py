@@ -15,6 +15,7 @@ from controller.flows.handler_result import Ack, HandlerResults, Wait
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.outbox import RabbitOutbox
+from controller.rabbit.waiting_room import MAX_RETURNS
 from tests.contract.brokers import a_channel, a_consumer, an_outbox, command_for, fresh_region, kept_up, next_of
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
@@ -155,3 +156,22 @@ async def test_what_was_kept_for_long_is_written_down_anew(broker: RabbitMq, mon
     ways = await ways_of(broker, region, looks, 4)
     assert looks.seen == [("one", step, False) for step in range(4)]
     assert ways == ["proceed"]
+
+
+async def test_what_has_come_back_again_and_again_is_published_anew(broker: RabbitMq) -> None:
+    region, looks = fresh_region(), Looks(1, after=1)
+    commands = names.commands_queue(region)
+    async with an_outbox(broker, region) as outbox, a_channel(broker) as channel:
+        await outbox.send(command_for(region, "one"))
+        queue = await channel.get_queue(commands)
+        for _ in range(MAX_RETURNS + 1):
+            message = await queue.get(timeout=5)
+            assert message is not None
+            await message.reject(requeue=True)
+        consumer = a_consumer(broker, region, outbox, looks)
+        with counted(outbox) as ways:
+            async with kept_up(consumer.link):
+                await until(lambda: len(looks.seen) == 2, "both looks")
+                await consumer.stop(timedelta(seconds=5))
+    assert ways == ["postpone"]
+    assert looks.seen == [("one", 0, True), ("one", 1, False)]
