@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 MAX_SEGMENT_LENGTH = 512
 """Characters; real instance ids stay below 200, a servlet container's request line ends at 8,192 bytes."""
+MAX_REMEMBERED = 1_024
+"""Texts whose address is known: each look at an instance asks several times."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _SPELLED = re.compile(r"(?:ip-)?(\d{1,3}(?:-\d{1,3}){3})(?:\.|$)", re.ASCII)
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -32,7 +37,7 @@ def unaddressable(segment: str) -> str | None:
     for char in "/\\":
         if char in segment:
             return f"contains {char!r}, which the registry's servlet container refuses"
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) <= 0xDFFF for char in segment):
+    if _CONTROL.search(segment):
         return "contains a control character"
     return None
 
@@ -51,6 +56,7 @@ def canonical_address(text: str) -> str:
     return (address_in(text) or text) if ":" in text else text
 
 
+@lru_cache(MAX_REMEMBERED)
 def address_in(text: str) -> str:
     """Return the IP address that a text is, in its short form; empty where it is none, such as a host name.
 

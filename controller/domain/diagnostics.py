@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from controller.domain.instances import Instance
 from controller.domain.ownership import CLOCK_SKEW
@@ -47,6 +48,7 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(every[:MAX_EXAMPLES]) + (f" and {more} more" if more > 0 else "")
 
 
+@lru_cache(16)
 def read_http_date(text: str) -> datetime | None:
     """Return the time of an HTTP Date header, None when it is none."""
     try:

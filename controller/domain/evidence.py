@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from itertools import accumulate
 
 from controller.domain.addressing import address_in, address_spelled_by, is_local_address
@@ -30,6 +31,9 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.instances import Instance
 from controller.domain.pod_names import is_generated, is_of_replica_set
 from controller.domain.pods import LivingPod, Pod
+
+MAX_REMEMBERED = 256
+"""What was read from texts a moment ago: each step of a drain compares the same ones some ten times."""
 
 _SEPARATORS = re.compile(r"[^0-9a-z.-]+")
 _DELIMITERS = re.compile(r"[-_.]")
@@ -96,30 +100,26 @@ class Claim:
         return self.strength is not Strength.none
 
 
-def table_of(instance: Instance, pod: Pod, annotations: PodAnnotations) -> tuple[Evidence, ...]:
-    """Compare a registration with a pod, sign by sign."""
-    return (
-        _pod_uid(instance, pod.uid),
-        _pod_name(instance, pod),
-        _address(instance, pod, annotations),
-        _host_name(instance, pod),
-        _port(instance, pod, annotations),
-        _app(instance, pod, annotations),
-        _instance_id(instance, annotations),
-    )
+def table_of(instance: Instance, pod: Pod, annotations: PodAnnotations) -> Iterator[Evidence]:
+    """Compare a registration with a pod, sign by sign, the decisive ones first."""
+    yield _pod_uid(instance, pod.uid)
+    yield _pod_name(instance, pod)
+    yield _address(instance, pod, annotations)
+    yield _host_name(instance, pod)
+    yield _port(instance, pod, annotations)
+    yield _app(instance, pod, annotations)
+    yield _instance_id(instance, annotations)
 
 
 def claim_of(instance: Instance, pod: Pod, annotations: PodAnnotations) -> Claim:
-    """Decide by the rule."""
-    table = {one.sign: one for one in table_of(instance, pod, annotations)}
-    for sign, strength in DECISIVE.items():
-        match table[sign].voice:
-            case Voice.against:
-                return Claim(Strength.none, table[sign].text)
-            case Voice.in_favour:
-                return Claim(strength)
-            case Voice.silent:
-                pass
+    """Decide by the rule; what a decisive sign says makes the rest superfluous."""
+    table: dict[Sign, Evidence] = {}
+    for one in table_of(instance, pod, annotations):
+        if one.sign in DECISIVE and one.voice is Voice.against:
+            return Claim(Strength.none, one.text)
+        if one.sign in DECISIVE and one.voice is Voice.in_favour:
+            return Claim(DECISIVE[one.sign])
+        table[one.sign] = one
     return _claim_by_weak_signs(table)
 
 
@@ -255,6 +255,7 @@ def _workload_names(pod: Pod) -> Iterator[str]:
             yield _DELIMITERS.sub("-", name.lower())
 
 
+@lru_cache(MAX_REMEMBERED)
 def _are_alike(app: str, name: str) -> bool:
     """Return whether one is the other, or the other with more words before or behind it.
 
@@ -278,11 +279,20 @@ def plain_uid(uid: str) -> str:
 
 def names_in(instance: Instance) -> frozenset[str]:
     """Return the names that an id and a host name are made of, lower case."""
-    words = [word for text in (instance.id, instance.host_name) for word in _SEPARATORS.split(text.lower())]
+    return _names_in(instance.id, instance.host_name)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _names_in(*texts: str) -> frozenset[str]:
+    words = [word for text in texts for word in _SEPARATORS.split(text.lower())]
     return frozenset(name for word in words for name in (word, word.partition(".")[0]) if name)
 
 
 def addresses_of(instance: Instance) -> frozenset[str]:
     """Return the addresses that a registration states; a host name may be one."""
-    host_name = instance.host_name
-    return frozenset({address_in(instance.ip), address_in(host_name), address_spelled_by(host_name)} - {""})
+    return _addresses_in(instance.ip, instance.host_name)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _addresses_in(ip: str, host_name: str) -> frozenset[str]:
+    return frozenset({address_in(ip), address_in(host_name), address_spelled_by(host_name)} - {""})

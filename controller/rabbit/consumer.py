@@ -102,8 +102,8 @@ class RegionConsumer:
         self._queue = await channel.get_queue(commands, ensure=False)
         self._tag = None
         if not self._stopping:
-            arguments = {"x-consumer-timeout": int(CONSUMER_TIMEOUT.total_seconds() * 1000)}
-            self._tag = await self._queue.consume(self._on_message, arguments=arguments)
+            milliseconds = int(CONSUMER_TIMEOUT.total_seconds() * 1000)
+            self._tag = await self._queue.consume(self._on_message, arguments={"x-consumer-timeout": milliseconds})
         self._declared.set()
 
     async def bring_back_unrouted(self) -> None:
