@@ -13,7 +13,7 @@ from functools import lru_cache
 MAX_SEGMENT_LENGTH = 512
 """Characters; real instance ids stay below 200, a servlet container's request line ends at 8,192 bytes."""
 MAX_REMEMBERED = 1_024
-"""Texts whose address is known: each look at an instance asks several times."""
+"""Texts of which something is known from a moment ago: each look at an instance asks several times."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 

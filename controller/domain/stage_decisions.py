@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.domain.annotations import PodAnnotations
@@ -35,6 +35,8 @@ class Observation:
     """It is about to be drained: the override is that drain's as soon as its worker has seen it."""
     dead: frozenset[tuple[str, datetime | None]] = frozenset()
     """Address and time of registrations under the id that other pods have made, which are going, too, or silent."""
+    _owners: dict[Instance, Ownership] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was decided of whom, since every rule asks; another observation begins anew."""
 
     @property
     def may_register(self) -> bool:
@@ -67,8 +69,11 @@ class Observation:
 
     def ownership(self, instance: Instance) -> Ownership:
         """Whose this registration is."""
+        if (known := self._owners.get(instance)) is not None:
+            return known
         registered = as_first_registered(instance, present(self.readings))
-        return ownership_of(registered, self.command, self.annotations, self.target)
+        found = self._owners[instance] = ownership_of(registered, self.command, self.annotations, self.target)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 import aiohttp
 
 from controller.bounds import INDEX_ROOM
-from controller.domain.addressing import unaddressable
+from controller.domain.addressing import MAX_REMEMBERED, unaddressable
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read, trouble_of
 from controller.domain.reason import Reason, combine
 from controller.domain.region_state import NodeState
@@ -248,6 +249,7 @@ def no_answer(troubles: Sequence[Reason]) -> RegistryError:
     return RegistryError(str(reason), reason.code)
 
 
+@lru_cache(MAX_REMEMBERED)
 def _segment(text: str) -> str:
     if why := unaddressable(text):
         raise NonsenseError(f"{text[:60]!r} {why}")

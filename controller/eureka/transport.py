@@ -31,6 +31,8 @@ from controller.tls.trouble import explain
 
 ANSWERED = (200, 204, 404)
 """Statuses that say something of the registry."""
+_AT_ONCE = range(1, PIECE_BYTES + 1)
+"""Bytes of an answer that is read without ado: one instance, as it comes when it is not packed."""
 
 
 class DeniedError(RegistryError):
@@ -91,12 +93,12 @@ class Transport:
         self.rotate_credentials(access)
         self._session = session
         self._clock = clock
-        self._timeout = timeout
+        self._limit = aiohttp.ClientTimeout(total=timeout.total_seconds())
         self._slots = asyncio.Semaphore(concurrency)
 
     def rotate_credentials(self, access: NodeAccess) -> None:
         """Use this access from the next request on; it leads where it did."""
-        self._headers = access.headers
+        self._headers = {**access.headers, "Accept": "application/json", "Accept-Encoding": "gzip"}
         # Part of what the session distinguishes connections by: one that was opened with another is not used again.
         self._tls = access.tls
 
@@ -107,21 +109,21 @@ class Transport:
         *,
         take: Callable[[bytes], None] | None = None,
         timeout: timedelta | None = None,
-        accept: str = "application/json",
+        accept: str | None = None,
         base: str | None = None,
     ) -> Answer:
         """Return the answer if its status is 200, 204 or 404; raise RegistryError for every other, and for none.
 
         ``take`` is given the body of a 200, piece by piece, and raises what it does not like.
         """
-        limit = aiohttp.ClientTimeout(total=(timeout or self._timeout).total_seconds())
+        limit = self._limit if timeout is None else aiohttp.ClientTimeout(total=timeout.total_seconds())
         async with self._slots:
             begun_at = self._clock()
             try:
                 async with self._session.request(
                     method,
                     URL((self.url if base is None else base) + path, encoded=True),
-                    headers={**self._headers, "Accept": accept, "Accept-Encoding": "gzip"},
+                    headers=self._headers if accept is None else {**self._headers, "Accept": accept},
                     timeout=limit,
                     allow_redirects=False,
                     ssl=self._tls or True,
@@ -166,6 +168,8 @@ def address_of(url: str) -> str:
 
 
 async def _read(response: aiohttp.ClientResponse, take: Callable[[bytes], None] | None) -> bytes:
+    if take is None and "Content-Encoding" not in response.headers and (response.content_length or 0) in _AT_ONCE:
+        return await response.read()
     body = bytearray()
     async for piece in _pieces(response):
         if take is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar, assert_never
 
@@ -23,6 +24,8 @@ GONE_TYPE = "drain.gone"
 POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
 CONTENT_TYPE = "application/json"
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What is raised of a body that is none of ours."""
 
 Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, PodGoneEvent, Position, PodEnd)
 
@@ -123,12 +126,17 @@ def _decode(
     if len(body) > MAX_BODY_BYTES:
         raise MessageError(f"the body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
     try:
+        return msgspec.convert(decoder.decode(body), meant, from_attributes=True)
+    except UNREADABLE as error:
+        raise MessageError(_why_unreadable(body, type_, error)) from error
+
+
+def _why_unreadable(body: bytes, type_: str, error: Exception) -> str:
+    with suppress(*UNREADABLE):
         version = _version_decoder.decode(body).version
         if version != 1:
-            raise MessageError(f"version {version} is unknown; this program reads 1")
-        return msgspec.convert(decoder.decode(body), meant, from_attributes=True)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise MessageError(f"not a valid {type_}: {str(error)[:300]}") from error
+            return f"version {version} is unknown; this program reads 1"
+    return f"not a valid {type_}: {str(error)[:300]}"
 
 
 def _encode(message: WorkItem | LogEntry | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:

@@ -405,7 +405,11 @@ async def _answering(status: int, body: bytes) -> AsyncIterator[Any]:
     async def chunks(_: int) -> AsyncIterator[bytes]:
         yield body
 
-    yield SimpleNamespace(status=status, headers={}, content=SimpleNamespace(iter_chunked=chunks))
+    async def read() -> bytes:
+        return body
+
+    content = SimpleNamespace(iter_chunked=chunks)
+    yield SimpleNamespace(status=status, headers={}, content_length=len(body), content=content, read=read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
+
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+from pamqp.header import ContentHeader
 
 from controller.bounds import MAX_BODY_BYTES
 from controller.domain.causes import Cause
@@ -231,9 +236,14 @@ def test_every_entry_of_the_event_log_is_applied_or_passed_over() -> None:
         before = len(noted)
         for offset in range(3):
             whole, type_ = draw.choice(entries)
-            message = Delivered(draw.document(whole, untouched=0.3), type_=type_)
-            message.headers["x-stream-offset"] = offset
-            await log._on_message(message)  # type: ignore[arg-type]
+            properties = spec.Basic.Properties(message_type=type_, headers={"x-stream-offset": offset})
+            message = DeliveredMessage(
+                delivery=spec.Basic.Deliver(delivery_tag=offset + 1),
+                header=ContentHeader(properties=properties),
+                body=draw.document(whole, untouched=0.3),
+                channel=AsyncMock(),
+            )
+            await log._on_message(message)
         assert log._mark is not None
         assert log._mark.offset == 2
         return "noted" if len(noted) > before else "passed over"
