@@ -61,6 +61,8 @@ class Ledger:
         """By drain: the living pods that a restore was sent for, by uid."""
         self._gone: BoundedMap[str, PodGoneEvent] = BoundedMap(limit)
         """Pods by uid that do not run any more."""
+        self._was_out: BoundedMap[InstanceKey, None] = BoundedMap(limit)
+        """What a drain has found under somebody else's override, and has not taken out itself since."""
         self._written: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """By region, app and id: when a status was last set or lifted by whichever drain, as far as the log says."""
         self._index: dict[IndexKey, dict[InstanceKey, None]] = {}
@@ -123,7 +125,9 @@ class Ledger:
             return None
         self._ended.pop(key, None)  # its pod had registered it anew
         if event.reason is not None and event.reason.code is ReasonCode.already_out:
+            self._was_out[key] = None
             return None  # whoever had taken it out holds it
+        self._was_out.pop(key, None)
         held = HeldInstance(
             drain_id=event.drain_id,
             region=event.region,
@@ -180,6 +184,10 @@ class Ledger:
     def is_held(self, key: InstanceKey) -> bool:
         """Return whether this drain has taken the instance out and not ended there."""
         return key in self._held
+
+    def was_out(self, key: InstanceKey) -> bool:
+        """Return whether this drain has found it under somebody else's override, which is there as far as is known."""
+        return key in self._was_out
 
     def written_at(self, region: str, app: str, instance_id: str) -> datetime | None:
         """Return when some drain last set or lifted this instance's status."""

@@ -29,6 +29,8 @@ class Observation:
     """False: it is only taken out of service."""
     is_held: bool = False
     """The log says that this drain has taken it out."""
+    has_ended: bool = False
+    """The log says that this drain has ended here since it was asked for: another handling has seen it through."""
     drained_anew: bool = False
     """The newer process under the id is itself drained by now: that drain is the one that holds it."""
     asked_to_go: bool = False

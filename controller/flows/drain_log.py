@@ -72,14 +72,26 @@ class DrainLog:
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
             # Another handling's write is known only when the log has it, and to have come after the drain began.
             was_out = was_out or not ours or was_out_before(readings, command.since_at - CLOCK_SKEW)
+            was_out = was_out or self._was_found_out(command, target)
         was_out = was_out and not held
         target = target.written(self.ledger.written_at(*place))
         return replace(target, may_have_override=ours, was_out=was_out)
 
+    def _was_found_out(self, command: DrainCommand, target: Target) -> bool:
+        """Return whether a handling of this drain has said that it was out before; a message that names it knows more.
+
+        One that was killed at that leaves a copy which cannot know whether it has written.
+        """
+        noted = command.progress.targets if command.progress else ()
+        key = (target.app, target.id)
+        return self.ledger.was_out((command.drain_id, *key)) and all((one.app, one.id) != key for one in noted)
+
     def with_other_hands(self, seen: Observation) -> Observation:
         """Add what has become of those who have registered the id besides the pod, or after it."""
         command, target, now = seen.command, seen.target, seen.now
-        seen = replace(seen, is_held=self.ledger.is_held((command.drain_id, target.app, target.id)))
+        key = (command.drain_id, target.app, target.id)
+        has_ended = self.ledger.has_ended(key, command.observed_at)
+        seen = replace(seen, is_held=self.ledger.is_held(key), has_ended=has_ended)
         shown = present(seen.readings)
         if seen.is_divided:
             silent = is_silent(target, seen.readings, now)
@@ -88,10 +100,11 @@ class DrainLog:
             seen = replace(seen, dead=frozenset((one.ip, one.registered_at) for one in gone))
         if any(map(seen.is_its_own, shown)):
             return seen
-        key, region = (command.drain_id, target.app, target.id), command.region
         return replace(
             seen,
-            drained_anew=any(self.ledger.is_held_by_another(key, region, one.registered_at or now) for one in shown),
+            drained_anew=any(
+                self.ledger.is_held_by_another(key, command.region, one.registered_at or now) for one in shown
+            ),
             asked_to_go=any(self.ledger.is_asked_to_go(one, now) for one in shown),
         )
 

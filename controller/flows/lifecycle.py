@@ -18,7 +18,7 @@ from typing import assert_never
 
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
-from controller.domain.events import Outcome, make_event
+from controller.domain.events import FOUND_SO, Outcome, make_event
 from controller.domain.instances import Instance, Readings, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.ownership import names_the_pod
@@ -212,9 +212,9 @@ class DrainLifecycle:
         match decision:
             case Continue(target=onward, report=report):
                 return StepResult(onward=onward, event=event_of(seen, report) if report else None)
-            case Finish(report=report):
+            case Finish(report=report) if not (seen.has_ended and report.outcome in FOUND_SO):
                 return StepResult(event=event_of(seen, report))
-            case Conclude():
+            case Finish() | Conclude():
                 return StepResult()
             case Obstructed(reason=reason, safe_at=safe_at, target=noted):
                 return self._obstructed(replace(seen, target=noted or target), reason, safe_at=safe_at)

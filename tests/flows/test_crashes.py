@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import product
 
 import pytest
 
 from controller.domain.events import Outcome
+from controller.messages.codec import COMMAND_TYPE, encode_item
 from tests.fakes.node_trouble import Trouble
+from tests.fakes.outbox import Delivery
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.world import World, sleep_until
+from tests.unit.building import a_command
 
 FINAL = {Outcome.removed, Outcome.already_gone}
 
@@ -117,3 +122,21 @@ def test_a_crash_at_any_point_leaves_exactly_one_final_outcome_in_the_log() -> N
         if finals != [Outcome.removed]:
             wrong[f"{number} {point}, {node_away=}, {kept=}"] = [outcome.value for outcome in finals]
     assert wrong == {}
+
+
+@in_virtual_time
+async def test_a_copy_that_comes_again_after_the_end_says_nothing_more() -> None:
+    async with World(retention=timedelta(0)) as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        app.die()
+        await world.end()
+        while Outcome.removed not in world.broker.outcomes:
+            for node in world.nodes:
+                node.cached()
+            await asyncio.sleep(1)
+        again = Delivery(encode_item(a_command()), COMMAND_TYPE, redelivered=True)
+        world.broker.queues["eu"].put_nowait(again)
+        await world.until_idle()
+        assert world.broker.outcomes == [Outcome.out_of_service, Outcome.removed]

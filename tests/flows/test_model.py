@@ -379,3 +379,18 @@ async def test_what_an_old_command_takes_out_without_the_log_is_given_back(kind:
         await model.repeat(model.broker.sent[0])
         await model.wait(60)
         await model.settle()
+
+
+@in_virtual_time
+async def test_a_persons_override_outlasts_a_crash_just_after_it_was_seen() -> None:
+    async with Model() as model:
+        old = await model.cluster.appear(Kind.stateful, slot=0)
+        await model.wait(40)
+        await model.people.take_out(old)
+        await model.wait(5)
+        model.workers[0].fate.doom_at("before proceed")
+        await model.cluster.terminate(old, grace=30, lasts=5, ending=Ending.silent)
+        await model.wait(40)
+        assert model.workers[0].deaths == 1
+        await model.cluster.appear(Kind.stateful, slot=0, registers=1, ready=20)
+        await model.settle()
