@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from functools import lru_cache
 
 MAX_SEGMENT_LENGTH = 512
 """Characters; real instance ids stay below 200, a servlet container's request line ends at 8,192 bytes."""
-MAX_REMEMBERED = 1_024
-"""Texts of which something is known from a moment ago: each look at an instance asks several times."""
+MAX_REMEMBERED = 64
+"""Texts of registrations that each cache keeps with what was made of them: one look asks some ten times, and then come
+others. Whoever registers writes them: what is longer than ``bounds.MAX_TEXT_LENGTH`` is cut, or refused, before.
+"""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -56,7 +57,6 @@ def canonical_address(text: str) -> str:
     return (address_in(text) or text) if ":" in text else text
 
 
-@lru_cache(MAX_REMEMBERED)
 def address_in(text: str) -> str:
     """Return the IP address that a text is, in its short form; empty where it is none, such as a host name.
 

@@ -48,7 +48,7 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(every[:MAX_EXAMPLES]) + (f" and {more} more" if more > 0 else "")
 
 
-@lru_cache(16)
+@lru_cache(16)  # a node says the same for a second
 def read_http_date(text: str) -> datetime | None:
     """Return the time of an HTTP Date header, None when it is none."""
     try:

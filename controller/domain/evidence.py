@@ -26,14 +26,11 @@ from enum import IntEnum, StrEnum
 from functools import lru_cache
 from itertools import accumulate
 
-from controller.domain.addressing import address_in, address_spelled_by, is_local_address
+from controller.domain.addressing import MAX_REMEMBERED, address_in, address_spelled_by, is_local_address
 from controller.domain.annotations import PodAnnotations
 from controller.domain.instances import Instance
 from controller.domain.pod_names import is_generated, is_of_replica_set
 from controller.domain.pods import LivingPod, Pod
-
-MAX_REMEMBERED = 256
-"""What was read from texts a moment ago: each step of a drain compares the same ones some ten times."""
 
 _SEPARATORS = re.compile(r"[^0-9a-z.-]+")
 _DELIMITERS = re.compile(r"[-_.]")

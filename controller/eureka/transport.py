@@ -31,8 +31,6 @@ from controller.tls.trouble import explain
 
 ANSWERED = (200, 204, 404)
 """Statuses that say something of the registry."""
-_AT_ONCE = range(1, PIECE_BYTES + 1)
-"""Bytes of an answer that is read without ado: one instance, as it comes when it is not packed."""
 
 
 class DeniedError(RegistryError):
@@ -168,8 +166,9 @@ def address_of(url: str) -> str:
 
 
 async def _read(response: aiohttp.ClientResponse, take: Callable[[bytes], None] | None) -> bytes:
-    if take is None and "Content-Encoding" not in response.headers and (response.content_length or 0) in _AT_ONCE:
-        return await response.read()
+    is_short = response.content_length is not None and response.content_length <= PIECE_BYTES
+    if take is None and is_short and "Content-Encoding" not in response.headers:
+        return await response.read()  # one instance, as a rule
     body = bytearray()
     async for piece in _pieces(response):
         if take is not None:

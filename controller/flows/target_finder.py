@@ -62,7 +62,7 @@ class TargetFinder:
         is_late = now > command.end_at + LATE_AFTER
         if is_late or any(not _is_untouched(target) for target in progress.targets):
             await self._log.wait()
-        known = self._still_open(command, progress.targets, redelivered=redelivered)
+        known = self._still_open(command, progress.targets, perhaps_written=redelivered)
         if progress.found_all or (progress.targets and progress.first_look_at is None):
             return Found(targets=known, progress=replace(progress, found_all=True))
         first_look_at = progress.first_look_at or now
@@ -140,7 +140,7 @@ class TargetFinder:
                 again.append(target_of(instance, now))
         if new:
             await self._log.wait()
-        return resolution, (*self._still_open(command, new, redelivered=redelivered), *again)
+        return resolution, (*self._still_open(command, new, perhaps_written=redelivered), *again)
 
     async def _unrecorded(
         self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
@@ -172,7 +172,7 @@ class TargetFinder:
         theirs = [replace(target_of(instance, now), stage=Stage.retain) for instance in instances]
         if theirs:
             await self._log.wait()
-        targets = self._still_open(command, theirs, redelivered=False)
+        targets = self._still_open(command, theirs, perhaps_written=False)
         seen_to = {(target.app, target.id) for target in targets}
         left = [one for one in resolution.rejected if (one.instance.app, one.instance.id) not in seen_to]
         return replace(resolution, rejected=tuple(left)), targets
@@ -202,20 +202,22 @@ class TargetFinder:
             targets.append(replace(target, stage=Stage.retain, may_have_override=True))
         return tuple(targets)
 
-    def _still_open(self, command: DrainCommand, targets: Iterable[Target], *, redelivered: bool) -> tuple[Target, ...]:
+    def _still_open(
+        self, command: DrainCommand, targets: Iterable[Target], *, perhaps_written: bool
+    ) -> tuple[Target, ...]:
         """Leave out the instances whose drain has ended, which only the log says: whoever needs it has waited for it.
 
         A repetition of this command was seen through by another process, or a living pod was put back in service under
         the id. Who has left the id alone need not have known of what was written in this handling: that goes on. So
-        does what was written by a command that was taken up, once more, after an earlier handling had cleared the id,
-        and what was perhaps written: by a handling that ended before it could say so.
+        does what was written by a command that was taken up, once more, after an earlier handling had cleared the id.
+        ``perhaps_written``: by a handling that ended before it could say so.
         """
         ledger, progress = self._log.ledger, command.progress
         assert progress is not None
         still_open = []
         for one in targets:
             key = (command.drain_id, one.app, one.id)
-            if one.may_have_override or redelivered:
+            if one.may_have_override or perhaps_written:
                 has_ended = ledger.is_cleared(key, progress.first_at)
             else:
                 has_ended = ledger.has_ended(key, command.observed_at)

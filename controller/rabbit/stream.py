@@ -134,20 +134,20 @@ class StreamFollower(Generic[Entry]):
         return found is not None and _mark_of(found) == mark
 
     async def _on_message(self, message: DeliveredMessage) -> None:
-        offset = _offset(message)
+        mark = _mark_of(message)
         self.entries_read += 1
         try:
             entry = self._decode(message.body, message.header.properties.message_type)
         except MessageError as error:
-            logger.bind(stream=self.stream, offset=offset, reason=str(error)).debug("an entry is passed over")
+            logger.bind(stream=self.stream, offset=mark.offset, reason=str(error)).debug("an entry is passed over")
         else:
             if entry is not None:
                 for read in self.readers:
                     read(entry)
-        self._mark = _mark_of(message)
+        self._mark = mark
         if not self._caught_up:
             self._wait_for_quiet()
-        if self._caught_up or offset % ACKNOWLEDGE_EVERY == 0:
+        if self._caught_up or mark.offset % ACKNOWLEDGE_EVERY == 0:
             assert message.delivery_tag is not None
             await message.channel.basic_ack(message.delivery_tag, multiple=True)
 
