@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, RestoreCommand, Target
+from controller.domain.event_ids import event_id
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
@@ -119,15 +119,6 @@ LogEntry = Event | TakeoverEvent | PodGoneEvent
 """What the stream of events holds."""
 
 
-def event_id(
-    drain_id: str, app: str, instance_id: str, kind: str, which: str = "", requested_at: datetime | None = None
-) -> str:
-    """Derive the id that every process gives to the same change of state."""
-    asked = (requested_at.isoformat(),) if requested_at else ()
-    text = "\0".join((drain_id, app, instance_id, kind, which, *asked))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def make_event(
     command: DrainCommand,
     outcome: Outcome,
@@ -143,8 +134,13 @@ def make_event(
     retention_ends_at: datetime | None = None,
     safe_at: datetime | None = None,
     dirty_at: datetime | None = None,
+    was_held: bool = False,
+    turn: int = 0,
 ) -> Event:
-    """Compose the event of a command's new state, about one instance when there is one."""
+    """Compose the event of a command's new state, about one instance when there is one.
+
+    ``was_held``: the drain has had it out. ``turn``: how often it had ended there before, and has found it once more.
+    """
     if target is not None:
         app, instance_id, attempt = target.app, target.id, target.attempt
     app, instance_id = app[:MAX_NAME_LENGTH], instance_id[:MAX_NAME_LENGTH]
@@ -152,8 +148,10 @@ def make_event(
     begins = outcome is Outcome.requested
     # Something else in the way is another event; the same thing again is not.
     which = str(reason) if outcome is Outcome.retrying else ""
+    # Of two copies of a command, one deletes the instance and the other one finds it gone: that is the same ending.
+    kind = Outcome.removed if was_held and outcome is Outcome.already_gone else outcome
     return Event(
-        event_id=event_id(command.drain_id, app, instance_id, outcome, which, command.requested_at),
+        event_id=event_id(command.drain_id, app, instance_id, kind, which, command.requested_at, turn=turn),
         drain_id=command.drain_id,
         at=at,
         cluster=command.cluster,
@@ -184,12 +182,12 @@ def make_event(
 
 
 def make_restored_event(
-    command: RestoreCommand, held: HeldInstance, at: datetime, *, nodes: tuple[Reading, ...], reason: Reason
+    command: RestoreCommand, held: HeldInstance, at: datetime, *, nodes: tuple[Reading, ...], reason: Reason, turn: int
 ) -> Event:
-    """Compose the event of the drain that is undone for one instance, so that its record ends there."""
+    """Compose the event of the drain that is undone for one instance, so that its record ends there, for this turn."""
     outcome = Outcome.restored
     return Event(
-        event_id=event_id(held.drain_id, held.app, held.id, outcome, requested_at=command.requested_at),
+        event_id=event_id(held.drain_id, held.app, held.id, outcome, requested_at=command.requested_at, turn=turn),
         drain_id=held.drain_id,
         at=at,
         cluster=command.cluster,

@@ -63,6 +63,8 @@ class Ledger:
         """Pods by uid that do not run any more."""
         self._was_out: BoundedMap[InstanceKey, None] = BoundedMap(limit)
         """What a drain has found under somebody else's override, and has not taken out itself since."""
+        self._turns: BoundedMap[InstanceKey, int] = BoundedMap(limit)
+        """How often a drain has taken an instance out anew, after an ending."""
         self._written: BoundedMap[InstanceKey, datetime] = BoundedMap(limit)
         """By region, app and id: when a status was last set or lifted by whichever drain, as far as the log says."""
         self._index: dict[IndexKey, dict[InstanceKey, None]] = {}
@@ -123,7 +125,8 @@ class Ledger:
             self._cleared.pop(key, None)
         if key in self._held or self.has_ended(key, event.at):
             return None
-        self._ended.pop(key, None)  # its pod had registered it anew
+        if self._ended.pop(key, None) is not None:
+            self._turns[key] = self._turns.get(key, 0) + 1  # its pod had registered it anew
         if event.reason is not None and event.reason.code is ReasonCode.already_out:
             self._was_out[key] = None
             return None  # whoever had taken it out holds it
@@ -188,6 +191,10 @@ class Ledger:
     def was_out(self, key: InstanceKey) -> bool:
         """Return whether this drain has found it under somebody else's override, which is there as far as is known."""
         return key in self._was_out
+
+    def turn(self, key: InstanceKey) -> int:
+        """Return how often this drain has taken the instance out anew after an ending."""
+        return self._turns.get(key, 0)
 
     def written_at(self, region: str, app: str, instance_id: str) -> datetime | None:
         """Return when some drain last set or lifted this instance's status."""

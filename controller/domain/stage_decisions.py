@@ -29,6 +29,10 @@ class Observation:
     """False: it is only taken out of service."""
     is_held: bool = False
     """The log says that this drain has taken it out."""
+    turn: int = 0
+    """How often this drain has taken it out anew after an ending, by the log."""
+    is_over: bool = False
+    """The log says that this drain has ended here, and has not taken it out anew."""
     has_ended: bool = False
     """The log says that this drain has ended here since it was asked for: another handling has seen it through."""
     drained_anew: bool = False

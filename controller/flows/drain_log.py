@@ -90,8 +90,13 @@ class DrainLog:
         """Add what has become of those who have registered the id besides the pod, or after it."""
         command, target, now = seen.command, seen.target, seen.now
         key = (command.drain_id, target.app, target.id)
-        has_ended = self.ledger.has_ended(key, command.observed_at)
-        seen = replace(seen, is_held=self.ledger.is_held(key), has_ended=has_ended)
+        seen = replace(
+            seen,
+            is_held=self.ledger.is_held(key),
+            has_ended=self.ledger.has_ended(key, command.observed_at),
+            is_over=self.ledger.is_over(key),
+            turn=self.ledger.turn(key),
+        )
         shown = present(seen.readings)
         if seen.is_divided:
             silent = is_silent(target, seen.readings, now)

@@ -91,8 +91,6 @@ class DrainLifecycle:
             targets += await asyncio.gather(*(self._as_first_read(command, one) for one in unnoted))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
-        if redelivered:
-            steps = [step.after_redelivery(target, now) for step, target in zip(steps, targets, strict=True)]
         # What is left alone is written down last: that must not hold up what callers still use.
         for rejected in found.rejected:
             outcome = Outcome.superseded if rejected.is_taken_over else Outcome.refused

@@ -116,7 +116,14 @@ class Restorer:
             case Restored():
                 if not ledger.is_cleared(held.key, held.out_at):
                     reason = Reason(code=ReasonCode.taken_over, detail=f"{command.pod.key} holds the id now")
-                    event = make_restored_event(command, held, self._clock(), nodes=readings, reason=reason)
+                    event = make_restored_event(
+                        command,
+                        held,
+                        self._clock(),
+                        nodes=readings,
+                        reason=reason,
+                        turn=ledger.turn(held.key),
+                    )
                     await self._log.record(event)
                 return VERIFY_AGAIN
             case GiveBack():

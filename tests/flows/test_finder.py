@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+from controller.domain.drain_record import new_record
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from tests.fakes.node_trouble import Trouble
@@ -108,6 +109,10 @@ async def test_what_registers_anew_as_its_drain_ends_is_out_again() -> None:
         await world.until(Outcome.out_of_service, count=2)
         assert elapsed() < 60
         assert world.everywhere() == OUT
+        record = new_record(world.broker.events[0])
+        for event in world.broker.events:
+            record.apply(event, timeline=False)
+        assert record.state is Outcome.out_of_service
 
 
 @in_virtual_time
