@@ -195,7 +195,8 @@ class ModelChecks:
         ended: set[str] = set()
         held: dict[tuple[str, str, str], str] = {}
         # An event that waited for the log, and one that a crash had written twice, stand behind what came after them.
-        for event in sorted(self._broker.happened, key=lambda event: event.at):
+        said = {event.event_id: event for event in reversed(self._broker.happened)}  # a repetition is no news
+        for event in sorted(said.values(), key=lambda event: event.at):
             key = (event.drain_id, event.app, event.instance_id)
             if event.outcome in FINAL:
                 finals[key][event.event_id] = event.outcome
