@@ -64,7 +64,9 @@ def survey_text(survey: ShutdownSurvey, *, width: int | None) -> str:
     parts = [survey_table(survey, width=width)]
     advice = [(name_of(finding.workload), text) for finding in survey.findings for text in finding.advice]
     parts.append("".join(folded(f"{name}: {text}", width, indent=2) for name, text in advice))
-    parts.append("".join(folded(text, width, indent=2) for text in [*window_texts(survey), *survey.doubts]))
+    parts.append(
+        "".join(folded(text, width, indent=2) for text in [*window_texts(survey), *survey.notes, *survey.doubts])
+    )
     return "\n".join(part for part in parts if part)
 
 

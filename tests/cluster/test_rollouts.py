@@ -1,6 +1,7 @@
 """Rolling restarts in the real cluster, as their callers see them, in four ways.
 
-A Spring Cloud LoadBalancer client in a pod calls each service 50 times a second. ROLLOUTS says how many restarts.
+A Spring Cloud LoadBalancer client in a pod calls each service 50 times a second. No manifest of a service or a caller
+differs from stock, but the one with the copied hook. ROLLOUTS says how many restarts.
 """
 
 from __future__ import annotations
@@ -30,11 +31,10 @@ ROLLOUTS = int(os.environ.get("ROLLOUTS", "5"))
 pytestmark = pytest.mark.timeout(600 + 600 * ROLLOUTS)
 REPLICAS = 5
 PER_SECOND = 50
-QUICK_SECONDS = 5
-QUICK_WINDOW_SECONDS = 45
-"""The servers' cache 30 s + fetch 5 s + load balancer 5 s = 40 s, and some for timers that wait for a processor."""
+QUICK_WINDOW_SECONDS = 42
+"""What drain-window makes of the stock servers' cache, 30 s, and of what eureka-clients gives: 5 s + 5 s, and 2 s."""
 FIRST_NODE, OUT = "http://eureka-0.eureka.infra:8761/eureka", "status?value=OUT_OF_SERVICE"
-POLICY = ROOT / "manifests" / "components" / "drain-window"
+POLICIES = [ROOT / "manifests" / "components" / name / "policy.yaml" for name in ("drain-window", "eureka-clients")]
 GONE_TIMEOUT = 300
 
 
@@ -46,11 +46,9 @@ class Way:
     """Of the namespace, the Deployment and the app."""
     title: str
     drained: bool = True
-    window: str = ""
-    """The value of the namespace's annotation; empty: the policy's own."""
-    has_policy: bool = False
+    labels: tuple[str, ...] = ()
+    """Of its namespace: the components that it has."""
     copies_hook: bool = False
-    quick_caller: bool = False
 
     @property
     def manifest(self) -> str:
@@ -61,8 +59,6 @@ class Way:
             "IS_DRAINED": str(self.drained).lower(),
             "GRACE_SECONDS": "60" if self.copies_hook else "30",
             "LIFECYCLE": f"{{preStop: {{exec: {{command: {hook}}}}}}}" if self.copies_hook else "null",
-            "FETCH_SECONDS": str(QUICK_SECONDS if self.quick_caller else 30),
-            "CACHE_SECONDS": str(QUICK_SECONDS if self.quick_caller else 35),
             "REPLICAS": str(REPLICAS),
             "SERVICE_IMAGE": SERVICE_IMAGE,
             "CALLER_IMAGE": CALLER_IMAGE,
@@ -74,13 +70,11 @@ class Way:
 
 BARE = Way("bare", "without any hook")
 COPIED = Way("copied", "with the copied hook, without eureka-drain", drained=False, copies_hook=True)
-WINDOWED = Way("windowed", "with the window of `drain-window`", has_policy=True)
+WINDOWED = Way("windowed", "with the window of `drain-window`", labels=("eureka.drain/window",))
 QUICK = Way(
     "quick",
-    f"with a window of {QUICK_WINDOW_SECONDS} s, for callers that fetch and forget each {QUICK_SECONDS} s",
-    has_policy=True,
-    window=f"{QUICK_WINDOW_SECONDS}s",
-    quick_caller=True,
+    f"with `drain-window` and `eureka-clients`: a window of {QUICK_WINDOW_SECONDS} s",
+    labels=("eureka.drain/window", "eureka.drain/clients"),
 )
 WAYS = (BARE, COPIED, WINDOWED, QUICK)
 
@@ -172,16 +166,14 @@ class Service:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def services(shop: Scene) -> AsyncIterator[list[Service]]:
     """All of them, after all rollouts."""
-    policy = await asyncio.to_thread((POLICY / "policy.yaml").read_text)
-    await shop.apply("default", policy)
+    policies = "---\n".join([await asyncio.to_thread(policy.read_text) for policy in POLICIES])
+    await shop.apply("default", policies)
     made = []
     for way in WAYS:
         await shop.namespace(way.name)
-        if way.window:
-            await shop.kubectl("annotate", "namespace", way.name, f"eureka.drain/window={way.window}", "--overwrite")
-        if way.has_policy:
-            await shop.kubectl("label", "namespace", way.name, "eureka.drain/window=enabled", "--overwrite")
-            await until(partial(gives_windows, shop, way.name), "the policy in force", interval=0.5)
+        for label in way.labels:
+            await shop.kubectl("label", "namespace", way.name, f"{label}=enabled", "--overwrite")
+        await until(partial(has_its_components, shop, way), f"the policies in force in {way.name}", interval=0.5)
         await shop.apply(way.name, way.manifest)
         made.append(Service(shop, way))
     for one in made:
@@ -192,13 +184,15 @@ async def services(shop: Scene) -> AsyncIterator[list[Service]]:
     yield made
     for one in made:
         await shop.kubectl("delete", "namespace", one.name, "--wait=false")
-    await shop.kubectl("delete", "-f", "-", text=policy)
+    await shop.kubectl("delete", "-f", "-", text=policies)
 
 
-async def gives_windows(scene: Scene, namespace: str) -> bool:
-    """Whether a pod that is made now gets its hook: a policy is in force half a second after it was applied."""
-    asked = ("run", "asked", "--image=none", "--dry-run=server", "-o", "jsonpath={.spec.containers[0].lifecycle}")
-    return "preStop" in await scene.kubectl("-n", namespace, *asked)
+async def has_its_components(scene: Scene, way: Way) -> bool:
+    """Whether a pod that is made now gets what they give: a policy is in force half a second after it was applied."""
+    asked = ("run", "asked", "--image=none", "--dry-run=server", "-o", "jsonpath={.spec.containers[0]}")
+    container = await scene.kubectl("-n", way.name, *asked)
+    given = {"eureka.drain/window": "preStop", "eureka.drain/clients": "PODUID"}
+    return all((word in container) is (label in way.labels) for label, word in given.items())
 
 
 def of(services: list[Service], way: Way) -> Service:

@@ -12,7 +12,8 @@ Trap: the last line may be half written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.headline.calls import Call, parse
@@ -26,7 +27,10 @@ _TIMEOUTS = {"spring.http.client.connect-timeout": "2s", "spring.http.client.rea
 class Caller(Process):
     """Calls one variant's service; ready when it has made a call."""
 
-    def __init__(self, variant: Variant, nodes: Sequence[str], jar: Path, folder: Path) -> None:
+    def __init__(
+        self, variant: Variant, nodes: Sequence[str], jar: Path, folder: Path, *, given: Mapping[str, str]
+    ) -> None:
+        """``given`` is the environment that a pod of its namespace has, beside its manifest's."""
         self.variant = variant
         self.calls: list[Call] = []
         """Of all its processes."""
@@ -34,7 +38,9 @@ class Caller(Process):
         self._nodes, self._jar, self._folder = nodes, jar, folder
         self._number, self._read = 1, 0
         log = folder / f"{variant.key}.log"
-        super().__init__(f"caller of {variant.key}", self._command(), log=log, ready=self._has_called)
+        super().__init__(
+            f"caller of {variant.key}", self._command(), log=log, ready=self._has_called, env=os.environ | given
+        )
 
     async def rotate_credentials(self) -> None:
         """Be another process, whose caches begin now."""
@@ -74,7 +80,6 @@ class Caller(Process):
             "caller.log": str(self._file),
             "caller.per-second": str(PER_SECOND),
             **_TIMEOUTS,
-            **self.variant.caller_settings,
         }
         flags = [f"--{name}={value}" for name, value in settings.items()]
         return ["java", *_SMALL_JVM, f"-Djava.io.tmpdir={self._folder}", "-jar", str(self._jar), *flags]

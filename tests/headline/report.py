@@ -23,18 +23,20 @@ def load_of(trial: Trial) -> Load:
     """Requests a second to all nodes of the region together: of one caller, and of one instance."""
     begin, end = trial.begin, trial.end
     counted = eureka_load.count(eureka_load.read(trial.stack.folder / "eureka"), milliseconds(begin), milliseconds(end))
-    tuned = {variant.key for variant in trial.variants if variant.caller_settings}
+    quick = {variant.key for variant in trial.variants if variant.quick}
+    kinds = {"stock": trial.callers.keys() - quick, "with both components": quick}
     found: Load = {}
-    for how, keys in (("stock", trial.callers.keys() - tuned), ("tuned", tuned)):
+    for how, keys in kinds.items():
         names = {f"{key}.{CALLER}" for key in keys}
         found[f"a caller, {how}"] = eureka_load.per_second(counted, names, len(keys) * (end - begin).total_seconds())
-    lived = sum(
-        (min(one.exited_at or end, end) - max(one.started, begin)).total_seconds()
-        for one in trial.stack.cluster.node.timelines.values()
-        if one.started and one.started < end and (one.exited_at or end) > begin
-    )
-    names = {f"{key}.{SERVICE}" for key in trial.callers}
-    found["an instance, stock in all"] = eureka_load.per_second(counted, names, lived)
+    for how, keys in kinds.items():
+        lived = sum(
+            (min(one.exited_at or end, end) - max(one.started, begin)).total_seconds()
+            for one in trial.stack.cluster.node.timelines.values()
+            if one.namespace in keys and one.started and one.started < end and (one.exited_at or end) > begin
+        )
+        names = {f"{key}.{SERVICE}" for key in keys}
+        found[f"an instance, {how}"] = eureka_load.per_second(counted, names, lived)
     return found
 
 

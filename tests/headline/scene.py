@@ -24,9 +24,10 @@ from tests.stack.kube_client import path
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.stack import Stack
 from tests.stack.waiting import until
-from tests.stack.workloads import deployment, java_service, pod, pod_spec
+from tests.stack.workloads import Object, deployment, java_service, pod, pod_spec
 
-_POLICY = Path(__file__).parents[2] / "manifests" / "components" / "drain-window" / "policy.yaml"
+_COMPONENTS = Path(__file__).parents[2] / "manifests" / "components"
+_POLICIES = [_COMPONENTS / name / "policy.yaml" for name in ("drain-window", "eureka-clients")]
 SERVICE, CALLER = "service", "caller"
 """Who asks a Eureka node, as its access log shows it."""
 LAST_CALLS = 2 * PER_SECOND
@@ -47,7 +48,11 @@ async def set_up(opened: AsyncExitStack, stack: Stack, report_progress: ReportPr
         controller=_controller(stack),
         callers={
             variant.key: Caller(
-                variant, _nodes_as(CALLER, variant, stack.eureka[variant.region]), jars / "caller-1.jar", stack.folder
+                variant,
+                _nodes_as(CALLER, variant, stack.eureka[variant.region]),
+                jars / "caller-1.jar",
+                stack.folder,
+                given=await _given(stack, variant),
             )
             for variant in VARIANTS
         },
@@ -98,11 +103,14 @@ async def _deploy(stack: Stack, report_progress: ReportProgress) -> None:
     for variant in VARIANTS:
         metadata = {"name": variant.key, "labels": variant.labels, "annotations": variant.annotations}
         await client.create("namespaces", {"metadata": metadata}, None)
-    await stack.cluster.kubectl("apply", "--validate=strict", "-f", str(_POLICY))
+    for policy in _POLICIES:
+        await stack.cluster.kubectl("apply", "--validate=strict", "-f", str(policy))
     for variant in VARIANTS:
         if variant.drained:
-            await until(partial(_gets_the_hook, stack, variant), f"the policy in force in {variant.key}")
-    report_progress("the window's policy is in force")
+            await until(partial(_gets_the_hook, stack, variant), f"the window's policy in force in {variant.key}")
+        if variant.quick:
+            await until(partial(_given, stack, variant), f"the clients' policy in force in {variant.key}")
+    report_progress("the policies are in force")
     jar = await parts.eureka_jars(lambda _: None) / "service-1.jar"
     for variant in VARIANTS:
         eureka = stack.eureka[variant.region]
@@ -114,10 +122,21 @@ async def _deploy(stack: Stack, report_progress: ReportProgress) -> None:
 
 
 async def _gets_the_hook(stack: Stack, variant: Variant) -> bool:
+    return "preStop" in ((await _tried(stack, variant)).get("lifecycle") or {})
+
+
+async def _given(stack: Stack, variant: Variant) -> dict[str, str]:
+    """What the environment of a pod is there that says nothing itself. Our callers are no pods, and get the same."""
+    variables = (await _tried(stack, variant)).get("env", [])
+    return {one["name"]: one["value"] for one in variables if "value" in one}
+
+
+async def _tried(stack: Stack, variant: Variant) -> Object:
+    """The container of a pod that is made in the variant's namespace, and not kept."""
     tried = pod("tried", pod_spec({"name": "main", "image": "local"}))
     made = await stack.cluster.client.call("POST", path("pods", variant.key), body=tried, params={"dryRun": "All"})
-    (container,) = made["spec"]["containers"]
-    return "preStop" in (container.get("lifecycle") or {})
+    container: Object = made["spec"]["containers"][0]
+    return container
 
 
 def _controller(stack: Stack) -> ControllerProcess:

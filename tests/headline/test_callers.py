@@ -14,7 +14,13 @@ TUNED = VARIANTS[3]
 
 @pytest.fixture
 def caller(tmp_path: Path) -> Caller:
-    return Caller(TUNED, ["http://localhost:1/eureka", "http://127.0.0.1:2/eureka"], tmp_path / "caller.jar", tmp_path)
+    nodes = ["http://localhost:1/eureka", "http://127.0.0.1:2/eureka"]
+    return Caller(TUNED, nodes, tmp_path / "caller.jar", tmp_path, given={"GIVEN": "by a component"})
+
+
+def test_it_has_the_environment_of_its_namespaces_pods_and_its_machines(caller: Caller) -> None:
+    assert caller.env["GIVEN"] == "by a component"
+    assert "PATH" in caller.env
 
 
 def write(folder: Path, text: str) -> None:
@@ -42,11 +48,9 @@ def test_a_lost_call_reached_nobody_and_too_few_calls_prove_nothing(caller: Call
     assert caller.answered_by(3) == set()
 
 
-def test_it_runs_with_its_variants_settings_and_the_timeouts(caller: Caller) -> None:
+def test_it_runs_with_its_variants_nodes_and_the_timeouts(caller: Caller) -> None:
     for flag in (
         "--eureka.client.service-url.defaultZone=http://localhost:1/eureka,http://127.0.0.1:2/eureka",
-        "--eureka.client.registry-fetch-interval-seconds=5",
-        "--spring.cloud.loadbalancer.cache.ttl=5s",
         "--spring.http.client.connect-timeout=2s",
         "--caller.service=tuned",
     ):

@@ -35,7 +35,7 @@ def test_it_has_a_column_for_each_variant_and_fits_a_hundred_characters() -> Non
     lines = list(table.lines(columns, LOAD, JUDGED))
     assert max(map(len, lines)) <= 100
     assert "nothing" in lines[0]
-    assert lines[1].endswith("tuned")
+    assert lines[1].endswith("both components")
 
 
 def test_it_names_only_the_kinds_of_loss_that_occurred() -> None:

@@ -1,13 +1,14 @@
 """The four ways to roll out the same service, and what is set differently in each. All else is the same and stock.
 
 Each has its own namespace, Deployment and caller, all three by the variant's key; one pair of Eureka nodes is stock,
-another tuned. The pods are those of the sample service with the stock client: renewal, lease and fetch as they come.
+another tuned. The pods are those of the sample service with the stock client: renewal, lease and fetch as they come,
+but where a component says otherwise; no manifest of a service or of a caller does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 STOCK, TUNED = "eu", "tuned"
@@ -19,10 +20,8 @@ PER_SECOND = 50
 
 SERVER_SETTINGS: Mapping[str, Mapping[str, str]] = {TUNED: {"eureka.server.use-read-only-response-cache": "false"}}
 """Of each region's nodes."""
-CALLER_SETTINGS: Mapping[str, str] = {
-    "eureka.client.registry-fetch-interval-seconds": "5",
-    "spring.cloud.loadbalancer.cache.ttl": "5s",
-}
+QUICK_SECONDS = 5
+"""What eureka-clients gives a caller where its namespace does not say it: for the fetch, and for the load balancer."""
 TUNED_WINDOW_SECONDS = 12
 """Server cache off + fetch 5 s + load balancer 5 s = 10 s, and 2 s for what these intervals leave out: the fetch itself
 (the next one is due 5 s after the last one has ended) and timers and threads that wait for a processor."""
@@ -40,9 +39,10 @@ class Variant:
     """The controller watches its namespace, and the policy gives its pods the window."""
     copies_hook: bool = False
     grace_seconds: int = 30
-    window_seconds: int | None = None
-    """The namespace's own; None: the policy's."""
-    caller_settings: Mapping[str, str] = field(default_factory=dict)
+    server_cache: str = ""
+    """What the namespace says of its nodes; empty: nothing, and the policy has it."""
+    quick: bool = False
+    """eureka-clients gives its pods and its caller quick caches."""
 
     def instance_id(self, ip: str) -> str:
         """As the sample service registers."""
@@ -59,12 +59,13 @@ class Variant:
     @property
     def labels(self) -> dict[str, str]:
         """Of its namespace."""
-        return {"eureka.drain/window": "enabled"} if self.drained else {}
+        window = {"eureka.drain/window": "enabled"} if self.drained else {}
+        return window | ({"eureka.drain/clients": "enabled"} if self.quick else {})
 
     @property
     def annotations(self) -> dict[str, str]:
         """Of its namespace."""
-        return {} if self.window_seconds is None else {"eureka.drain/window": f"{self.window_seconds}s"}
+        return {"eureka.drain/server-cache": self.server_cache} if self.server_cache else {}
 
 
 VARIANTS = (
@@ -74,10 +75,10 @@ VARIANTS = (
     Variant("drained", ("eureka-drain", ""), drained=True),
     Variant(
         "tuned",
-        ("eureka-drain,", "tuned"),
+        ("eureka-drain,", "both components"),
         region=TUNED,
         drained=True,
-        window_seconds=TUNED_WINDOW_SECONDS,
-        caller_settings=CALLER_SETTINGS,
+        server_cache="0s",
+        quick=True,
     ),
 )

@@ -39,6 +39,7 @@ def with_components(folder: Path, *names: str) -> tuple[Object, ...]:
     [
         ("annotations-policy", {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}),
         ("drain-window", {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}),
+        ("eureka-clients", {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}),
         ("grafana-dashboard", {"ConfigMap"}),
         ("namespace", {"Namespace"}),
         ("priority", {"PriorityClass"}),
@@ -135,6 +136,14 @@ def test_another_usual_window_is_set_by_the_patch_that_the_component_shows(tmp_p
     objects = render(write_overlay(tmp_path, EXAMPLE, components=("drain-window",), **shown))
     (policy,) = of_kind(objects, "MutatingAdmissionPolicy").values()
     assert policy["spec"]["variables"][0] == {"name": "usual", "expression": "'60s'"}
+
+
+def test_one_patch_sets_the_caches_and_the_window_that_follows_them(tmp_path: Path) -> None:
+    shown = yaml.safe_load(_shown("eureka-clients", "patches:"))
+    objects = render(write_overlay(tmp_path, EXAMPLE, components=("drain-window", "eureka-clients"), **shown))
+    policies = of_kind(objects, "MutatingAdmissionPolicy").values()
+    caches = {"name": "usualCaches", "expression": "['10s', '5s']"}
+    assert [policy["spec"]["variables"][1] for policy in policies] == [caches, caches]
 
 
 def test_the_examples_use_components_that_exist() -> None:

@@ -11,25 +11,29 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from controller.app.commands.windows import survey_pods
 from controller.domain.shutdown.findings import WindowCoverage
 from controller.settings import Settings
 from tests.contract.following import connected
 from tests.manifests.conftest import RESTRICTED
+from tests.manifests.policed_pods import a_container, a_pod, a_spec, made
 from tests.manifests.rendering import MANIFESTS, Object
 from tests.manifests.sidecars import adding
 from tests.stack.cluster import Cluster
-from tests.stack.kube_client import path
 from tests.stack.waiting import until
 from tests.stack.workloads import deployment, job
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 POLICY = MANIFESTS / "components" / "drain-window" / "policy.yaml"
+CLIENTS_POLICY = MANIFESTS / "components" / "eureka-clients" / "policy.yaml"
 ENABLED = {"eureka.drain/window": "enabled"}
 WINDOW = "eureka.drain/window"
 ADDED = "window.eureka.drain/added"
+QUICK_CLIENTS = {"eureka.drain/clients": "enabled"}
+"""What eureka-clients goes by."""
 
 USUAL = 95
 """Seconds, where nobody says another window."""
@@ -69,25 +73,6 @@ NOT_FOLLOWED = [
 ]
 
 
-def a_container(name: str = "main", **fields: Any) -> Object:
-    """Such as `restricted` takes."""
-    context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    return {"name": name, "image": "local", "securityContext": context} | fields
-
-
-def a_spec(*containers: Object, **fields: Any) -> Object:
-    """Such as `restricted` takes."""
-    context = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
-    return {
-        "containers": list(containers) or [a_container()],
-        "securityContext": context,
-    } | fields
-
-
-def a_pod(spec: Object | None = None, annotations: Mapping[str, str] | None = None) -> Object:
-    return {"metadata": {"name": "orders-0", "annotations": dict(annotations or {})}, "spec": spec or a_spec()}
-
-
 def sleep(seconds: int) -> Object:
     return {"preStop": {"sleep": {"seconds": seconds}}}
 
@@ -96,11 +81,6 @@ def looks(pod: Object) -> tuple[dict[str, Any], int]:
     """What each container has in `lifecycle`, and the grace period."""
     spec = pod["spec"]
     return {one["name"]: one.get("lifecycle") for one in spec["containers"]}, spec["terminationGracePeriodSeconds"]
-
-
-async def made(cluster: Cluster, namespace: str, pod: Object) -> Object:
-    """What the API server makes of it; it is not kept."""
-    return await cluster.client.call("POST", path("pods", namespace), body=pod, params={"dryRun": "All"})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
@@ -112,10 +92,18 @@ async def policy(cluster: Cluster) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def a_namespace(cluster: Cluster, *, labels: Mapping[str, str], window: str | None = None) -> AsyncIterator[str]:
-    """A new one: the API server looks such a one up, and reads it as it is. Its window is its annotation."""
+async def a_namespace(
+    cluster: Cluster,
+    *,
+    labels: Mapping[str, str],
+    window: str | None = None,
+    fetch: str | None = None,
+    server: str | None = None,
+) -> AsyncIterator[str]:
+    """A new one: the API server looks such a one up, and reads it as it is. What it says are its annotations."""
     name = f"window-{secrets.token_hex(4)}"
-    notes = {} if window is None else {WINDOW: window}
+    said = {WINDOW: window, "eureka.drain/client-fetch": fetch, "eureka.drain/server-cache": server}
+    notes = {key: value for key, value in said.items() if value is not None}
     metadata = {"name": name, "labels": dict(labels), "annotations": notes}
     await cluster.client.create("namespaces", {"metadata": metadata}, None)
     try:
@@ -131,10 +119,10 @@ async def a_namespace(cluster: Cluster, *, labels: Mapping[str, str], window: st
 
 @asynccontextmanager
 async def opted_in(
-    cluster: Cluster, *, window: str | None = None, labels: Mapping[str, str] = RESTRICTED
+    cluster: Cluster, *, labels: Mapping[str, str] = RESTRICTED, **said: str | None
 ) -> AsyncIterator[str]:
     """A namespace where the policy is in force."""
-    async with a_namespace(cluster, labels={**labels, **ENABLED}, window=window) as name:
+    async with a_namespace(cluster, labels={**labels, **ENABLED}, **said) as name:
 
         async def is_in_force() -> bool:
             return ADDED in (await made(cluster, name, a_pod(annotations={WINDOW: "1s"})))["metadata"]["annotations"]
@@ -157,6 +145,19 @@ async def stock(cluster: Cluster, policy: None) -> AsyncIterator[str]:
         yield name
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def namespaces(cluster: Cluster, shop: str, stock: str) -> AsyncIterator[dict[str, str]]:
+    """By what the cases call them."""
+    async with (
+        opted_in(cluster, labels=QUICK_CLIENTS, fetch="7s") as quick,
+        opted_in(cluster, labels=QUICK_CLIENTS, fetch="7s", server="500ms") as tuned,
+        opted_in(cluster, labels=QUICK_CLIENTS, window="95s") as mixed,
+    ):
+        yield {"shop": shop, "stock": stock, "quick": quick, "tuned": tuned, "mixed": mixed}
+
+
+NOTED = {"stock": 45, "quick": 44, "tuned": 15, "mixed": 95}
+"""The seconds of a namespace's window, which is written down at the pod."""
 OWN_HOOK = {"preStop": {"exec": {"command": ["sleep", "10"]}}}
 STARTED = {"postStart": {"exec": {"command": ["true"]}}}
 NATIVE = a_container("proxy", restartPolicy="Always")
@@ -220,6 +221,12 @@ CASES = {
     "its own window, and not its namespace's": Case(
         annotations={WINDOW: "20s"}, namespace="stock", hooks={"main": sleep(20)}, grace=50, added=20
     ),
+    "quick callers": Case(namespace="quick", hooks={"main": sleep(44)}, grace=74, added=44),
+    "quick callers, and nodes without a cache": Case(namespace="tuned", hooks={"main": sleep(15)}, grace=45, added=15),
+    "a window of its own among quick callers": Case(
+        annotations={WINDOW: "20s"}, namespace="quick", hooks={"main": sleep(20)}, grace=50, added=20
+    ),
+    "quick callers, and others": Case(namespace="mixed", hooks={"main": sleep(95)}, grace=125, added=95),
     "opted out": Case(annotations={WINDOW: "off"}, hooks={"main": None}, grace=30),
     "opted out of its namespace's": Case(
         annotations={WINDOW: "off"}, namespace="stock", hooks={"main": None}, grace=30
@@ -240,13 +247,14 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_each_pod_gets_what_it_needs_and_nothing_else_changes(
-    cluster: Cluster, shop: str, stock: str, case: Case
+    cluster: Cluster, namespaces: Mapping[str, str], case: Case
 ) -> None:
     body = a_pod(case.spec, case.annotations)
-    pod = await made(cluster, {"shop": shop, "stock": stock}[case.namespace], body)
+    pod = await made(cluster, namespaces[case.namespace], body)
     assert looks(pod) == (case.hooks, case.grace)
     assert pod["metadata"].get("annotations", {}).get(ADDED) == (f"{case.added}s" if case.added else None)
-    expected = "45s" if case.added == 45 else case.annotations.get(WINDOW)
+    noted = NOTED.get(case.namespace) == case.added
+    expected = f"{case.added}s" if noted else case.annotations.get(WINDOW)
     assert pod["metadata"].get("annotations", {}).get(WINDOW) == expected
     assert without_window(pod) == without_window(await made(cluster, "default", body))
 
@@ -353,6 +361,14 @@ async def test_our_mark_written_by_hand_is_not_believed(cluster: Cluster, shop: 
     pod = await made(cluster, shop, a_pod(annotations={ADDED: mark}))
     assert looks(pod) == ({"main": sleep(95)}, 125)
     assert pod["metadata"]["annotations"][ADDED] == "95s"
+
+
+async def test_both_policies_read_a_namespaces_caches_alike() -> None:
+    policies = [next(yaml.safe_load_all(file.read_text(encoding="utf-8"))) for file in (POLICY, CLIENTS_POLICY)]
+    window, clients = ({one["name"]: one["expression"] for one in each["spec"]["variables"]} for each in policies)
+    for name in ("usualCaches", "namespaceNotes", "readCaches", "caches"):
+        assert window[name] == clients[name]
+    assert [each["spec"]["variables"][1]["name"] for each in policies] == ["usualCaches"] * 2, "an overlay patches it"
 
 
 async def test_an_error_in_the_policy_stands_in_no_pods_way(cluster: Cluster, shop: str) -> None:

@@ -10,13 +10,17 @@ from controller.app.commands import windows
 from controller.domain.shutdown.findings import ShutdownSurvey, WindowCoverage
 from controller.errors import KubernetesError
 from controller.kube.client import KubeForbiddenError
+from controller.ops.shutdown_tables import survey_text
 from controller.settings import Settings
 from tests.unit.test_pod_decoder import a_reference, an_object
 from tests.unit.test_pod_details_decoder import APPS, Api, a_container, page, replica_set, spec_of
 
 
 class OpenedApi(Api):
-    """Of a context manager, as the connection is."""
+    """Of a context manager, as the connection is. It has one namespace, where no answer says otherwise."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        super().__init__({"/api/v1/namespaces": [page({"metadata": {"name": "shop"}})], **answers})
 
     async def __aenter__(self) -> OpenedApi:
         return self
@@ -61,7 +65,21 @@ async def test_with_one_template_no_owner_is_asked(monkeypatch: pytest.MonkeyPat
     api = OpenedApi({"/api/v1/pods": [page(OLD)]})
     found = await looked(monkeypatch, api)
     assert found.of(WindowCoverage.too_short)
-    assert [path for path, _ in api.asked] == ["/api/v1/pods"]
+    assert [path for path, _ in api.asked] == ["/api/v1/pods", "/api/v1/namespaces"]
+
+
+async def test_what_the_components_lack_is_said_and_a_missing_right_is_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled = {"metadata": {"name": "shop", "labels": {"eureka.drain/clients": "enabled"}}}
+    answers: dict[str, list[Any]] = {"/api/v1/pods": [page(NEW)], "/api/v1/namespaces": [page(labelled)]}
+    found = await looked(monkeypatch, OpenedApi(answers))
+    (note,) = found.notes
+    assert "label it eureka.drain/window=enabled" in note
+    assert note in survey_text(found, width=None)
+    answers = {"/api/v1/pods": [page(NEW)], "/api/v1/namespaces": [KubeForbiddenError("HTTP 403: no")]}
+    found = await looked(monkeypatch, OpenedApi(answers))
+    assert found.notes == ()
+    (doubt,) = found.doubts
+    assert doubt.endswith("was not looked at: HTTP 403: no")
 
 
 async def test_forbidden_owners_are_reported_once_and_the_youngest_pod_decides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,8 @@ async def doctor_of_pods(settings: Settings, *, patch: bool, as_json: bool) -> i
     else:
         print(survey_text(survey, width=terminal_width()), end="")
     if as_json or patch:
-        for doubt in survey.doubts:
-            report(doubt)
+        for text in (*survey.notes, *survey.doubts):
+            report(text)
     short = len(survey.of(WindowCoverage.too_short))
     report(f"{len(survey.findings)} workloads, {counted(one.verdict.value for one in survey.findings)}")
     if short and not patch:

@@ -64,6 +64,8 @@ class ShutdownSurvey:
     findings: tuple[WorkloadFinding, ...]
     usual: Window
     """Of apps that have none of their own."""
+    notes: tuple[str, ...] = ()
+    """What the components say in one namespace and not in another."""
     doubts: tuple[str, ...] = ()
     """What could not be asked, and what was assumed instead."""
 
