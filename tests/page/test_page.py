@@ -44,8 +44,8 @@ async def test_what_happened_and_what_did_not_is_seen_at_once(scene: Scene) -> N
     async with scene.reader() as reader:
         page = reader.page
         await page.goto("/")
-        assert await reader.texts("tr.group") == ["Did not happen 1", "Happened 2"]
-        assert (await reader.texts(".summary li"))[:2] == ["✗ 1 did not happen", "✓ 2 happened"]
+        assert await reader.texts("tr.group") == ["Needs attention 1", "Done 2"]
+        assert (await reader.texts(".summary li"))[:2] == ["✗ Needs attention: 1", "✓ Done: 2"]
         refused = await reader.texts(row(page, f"{scene.namespace}/markup-annotated"))
         assert "! refused" in refused[0]
         assert "eureka.drain/retention" in refused[0], "the reason stands beside it"
@@ -132,12 +132,17 @@ async def test_times_are_the_readers_with_utc_beside(scene: Scene) -> None:
     async with scene.reader() as reader:
         page = reader.page
         await page.goto("/?app=orders")
-        shown = page.locator("table.drains time").first
-        at = await shown.get_attribute("datetime")
+        listed = page.locator("table.drains time").first
+        at = await listed.get_attribute("datetime")
         assert at is not None
         [local] = await page.evaluate(
             "at => [new Date(at).toLocaleTimeString('en-GB', {timeZone: 'Asia/Kolkata'})]", at
         )
+        text = " ".join((await listed.inner_text()).split())
+        assert text.endswith(local), "a list has each time once"
+        assert f"{at[11:19]} UTC" in str(await listed.get_attribute("title"))
+        await page.locator("table.drains tbody th a").first.click()
+        shown = page.locator(f"time[datetime='{at}']").first
         text = " ".join((await shown.inner_text()).split())
         assert re.search(rf"{local} .*{at[11:19]} UTC$", text), (text, local, at)
 
@@ -159,7 +164,7 @@ async def test_a_row_appears_by_itself_and_the_focus_is_kept(scene: Scene) -> No
         await expect(appeared).to_contain_text("out of service")
         assert await page.evaluate("window.unchanged") is True, "nothing was loaded anew"
         assert await page.evaluate("document.activeElement.textContent") == f"{scene.namespace}/orders-gone"
-        await expect(page.locator("#announcement")).to_contain_text("Updated. Did not happen: 1.")
+        await expect(page.locator("#announcement")).to_contain_text("Updated. Needs attention: 1.")
 
 
 async def test_markup_from_outside_is_only_text(scene: Scene) -> None:

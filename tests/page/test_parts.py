@@ -59,9 +59,9 @@ def test_what_did_not_happen_stands_first_and_is_cut_off_last() -> None:
     ]
     groups = groups_of(records, limit=4)
     assert [(group.title, group.count, [one.drain_id for one in group.drains]) for group in groups] == [
-        ("Did not happen", 1, ["d9"]),
+        ("Needs attention", 1, ["d9"]),
         ("Under way", 2, ["d1", "d4"]),
-        ("Happened", 2, ["d2"]),
+        ("Done", 2, ["d2"]),
     ]
 
 

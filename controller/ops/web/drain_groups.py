@@ -1,4 +1,4 @@
-"""The drains of the first page: what did not happen comes first, then what is under way, then the rest. Pure."""
+"""The drains of the first page: what needs attention comes first, then what is under way, then the rest. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MAX_SHOWN = 200
 """Drains of one page; filters show others."""
 NOT_DONE = frozenset({Outcome.failed, Outcome.refused})
 GROUPS = (
-    ("Did not happen", Outcome.failed, NOT_DONE),
+    ("Needs attention", Outcome.failed, NOT_DONE),
     ("Under way", Outcome.requested, OPEN),
-    ("Happened", Outcome.removed, frozenset(Outcome) - NOT_DONE - OPEN),
+    ("Done", Outcome.removed, frozenset(Outcome) - NOT_DONE - OPEN),
 )
 
 

@@ -33,9 +33,9 @@ function localise(time) {
   const day = here.date === today.date ? "" : `${here.date} `;
   const beside = document.createElement("span");
   beside.className = "utc";
-  beside.textContent = isUtc ? " UTC" : ` ${utc.date === here.date ? "" : `${utc.date} `}${utc.clock} UTC`;
+  beside.textContent = isUtc ? "UTC" : `${utc.date === here.date ? "" : `${utc.date} `}${utc.clock} UTC`;
   time.title = `${here.date} ${here.clock}${fraction} here, ${utc.date} ${utc.clock}${fraction} UTC`;
-  time.replaceChildren(`${day}${here.clock}${fraction}`, beside);
+  time.replaceChildren(`${day}${here.clock}${fraction} `, beside);
 }
 
 function localiseAll(root) {
@@ -276,7 +276,7 @@ document.addEventListener("submit", (event) => {
 document.documentElement.classList.add("has-script");
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (new Date().getTimezoneOffset() !== 0) {
-  byId("zone").textContent = `Times are those of ${zone || "your zone"}, with UTC beside them.`;
+  byId("zone").textContent = `Times are those of ${zone || "your zone"}; UTC is beside them, or in a list where you point at one.`;
 }
 // On a phone an empty filter would stand between the regions and the drains.
 if (matchMedia("(max-width: 48rem)").matches) {

@@ -1,0 +1,76 @@
+"""Every page at the widths that people have, with long names and a thousand drains: nothing is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser, Page
+
+from controller.domain.events import Outcome, make_event, make_gone_event
+from tests.page.test_site import SiteApp
+from tests.unit.authorizer_app import OPERATOR
+from tests.unit.building import a_command, a_pod, a_target, at, terminating
+
+WIDTHS = (390, 768, 1280, 1920)
+DRAINS = 1000
+LONG = "payment-authorisation-gateway-production"
+ZONE = "Pacific/Kiritimati"
+"""Half of its day is another one than UTC's, so that dates stand beside the times."""
+LEAST_COLUMN = 80
+"""Pixels: "not registered" and a date fit into it."""
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+COLUMNS = "[...document.querySelectorAll('table.drains thead th')].map(one => one.getBoundingClientRect().width)"
+
+
+def a_site() -> SiteApp:
+    app = SiteApp()
+    for number in range(DRAINS):
+        pod = a_pod(f"uid-{number}", name=f"{LONG}-7c9d8f6b5-{number:05d}", namespace=f"shop-{LONG}")
+        command = a_command(terminating(pod), drain_id=f"long-{number}")
+        target = a_target(app=f"{LONG}-service".upper(), id=f"{LONG}-7c9d8f6b5-{number:05d}:{LONG}:8080")
+        app.drains.apply(make_event(command, Outcome.requested, at(-number)))
+        app.drains.apply(make_event(command, Outcome.out_of_service, at(1), target=target, safe_at=at(95)))
+        if number % 2:
+            app.drains.apply(make_gone_event(command, at(20), at(21), proved=True))
+    return app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site() -> AsyncIterator[str]:
+    """The address of the pages."""
+    async with TestServer(a_site().application) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+@asynccontextmanager
+async def signed_in(browser: Browser, site: str, width: int) -> AsyncIterator[Page]:
+    viewport = {"width": width, "height": 900}
+    context = await browser.new_context(viewport=viewport, timezone_id=ZONE, locale="en-GB", base_url=site)  # type: ignore[arg-type]
+    try:
+        page = await context.new_page()
+        await page.goto("/sign-in")
+        await page.fill("input[name=token]", OPERATOR)
+        await page.click("main button")
+        yield page
+    finally:
+        await context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_nothing_is_wider_than_the_window_and_no_column_too_narrow(
+    browser: Browser, site: str, width: int
+) -> None:
+    async with signed_in(browser, site, width) as page:
+        for path in ("/", "/drains/long-1", "/drains/id-failed", "/dead", "/replays?pod=shop/failed"):
+            await page.goto(path)
+            assert await page.evaluate(WIDER) <= 0, path
+        await page.goto("/")
+        assert await page.locator("tr[data-key]").count() == 200
+        columns = await page.evaluate(COLUMNS)
+        assert len(columns) == 7
+        if width > 768:  # else each row is a card
+            assert min(columns) >= LEAST_COLUMN
