@@ -176,11 +176,14 @@ async def test_every_page_can_be_rendered_and_holds_no_markup_from_outside() -> 
         assert "us cannot be read" in dead
         assert "What to replay" in await app.page("/replays?id=id-failed")
         assert "There is no such thing" in await app.get("/drains/nosuch", status=404)
+        rollouts = await app.page("/rollouts?namespace=shop")
+        assert rollouts.count('<section class="rollout"') == len(Outcome)
+        assert "This filter cannot be followed" in await app.page("/rollouts?since=soon")
 
 
 async def test_a_fragment_is_a_part_of_its_page() -> None:
     async with site_app() as app:
-        for path in ("/", "/drains/id-failed"):
+        for path in ("/", "/rollouts", "/drains/id-failed"):
             whole, fragment = await app.page(path), await app.page(f"{path}?fragment=1")
             assert "<html" in whole
             assert "<html" not in fragment

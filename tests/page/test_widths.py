@@ -11,6 +11,8 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page
 
 from controller.domain.events import Outcome, make_event, make_gone_event
+from controller.domain.pods import Owner
+from controller.domain.shutdown.pod_end import EndCause, PodEnd
 from tests.page.test_site import SiteApp
 from tests.unit.authorizer_app import OPERATOR
 from tests.unit.building import a_command, a_pod, a_target, at, terminating
@@ -26,8 +28,42 @@ WIDER = "document.documentElement.scrollWidth - document.documentElement.clientW
 COLUMNS = "[...document.querySelectorAll('table.drains thead th')].map(one => one.getBoundingClientRect().width)"
 
 
+def roll_out(app: SiteApp, revision: str, begin: float, *, pods: int, served: float, left: int = 0) -> None:
+    """Pods of a Deployment that went one after the other; the last ``left`` are still there."""
+    owner = Owner(api_version="apps/v1", kind="ReplicaSet", name=f"{LONG}-{revision}", uid=revision)
+    for number in range(pods):
+        name, began = f"{LONG}-{revision}-{number:05d}", begin + 7 * number
+        pod = terminating(a_pod(f"uid-{name}", name=name, namespace=f"shop-{LONG}", owner=owner), asked_at=at(began))
+        command = a_command(pod, drain_id=f"id-{name}", since_at=at(began), observed_at=at(began))
+        app.drains.apply(make_event(command, Outcome.requested, at(began)))
+        safe_at = at(began + 12)
+        app.drains.apply(
+            make_event(command, Outcome.out_of_service, at(began + 0.5), target=a_target(), safe_at=safe_at)
+        )
+        if number < pods - left:
+            app.drains.apply_end(
+                PodEnd(
+                    cluster="test",
+                    drain_ids=(command.drain_id,),
+                    namespace=command.pod.namespace,
+                    pod=name,
+                    uid=command.pod.uid,
+                    kind="Deployment",
+                    workload=LONG,
+                    template=revision,
+                    at=at(began + served),
+                    ended_at=at(began + served),
+                    end_cause=EndCause.no_hook if served < 12 else EndCause.hook,
+                    why="it has no preStop hook, so SIGTERM came at once" if served < 12 else "its hook was over",
+                )
+            )
+
+
 def a_site() -> SiteApp:
     app = SiteApp()
+    roll_out(app, "5d4c8f7b6", -7200, pods=5, served=3)
+    roll_out(app, "7c9d8f6b5", -3600, pods=70, served=14)
+    roll_out(app, "9f8e7d6c5", 20, pods=5, served=14, left=2)
     for number in range(DRAINS):
         pod = a_pod(f"uid-{number}", name=f"{LONG}-7c9d8f6b5-{number:05d}", namespace=f"shop-{LONG}")
         command = a_command(terminating(pod), drain_id=f"long-{number}")
@@ -65,7 +101,7 @@ async def test_nothing_is_wider_than_the_window_and_no_column_too_narrow(
     browser: Browser, site: str, width: int
 ) -> None:
     async with signed_in(browser, site, width) as page:
-        for path in ("/", "/drains/long-1", "/drains/id-failed", "/dead", "/replays?pod=shop/failed"):
+        for path in ("/", "/rollouts", "/drains/long-1", "/drains/id-failed", "/dead", "/replays?pod=shop/failed"):
             await page.goto(path)
             assert await page.evaluate(WIDER) <= 0, path
         await page.goto("/")

@@ -19,6 +19,7 @@ from controller.domain.replay_plan import ReplayAction
 from controller.domain.selection import FILTERS
 from controller.domain.shutdown.verdict import ShutdownVerdict, safe_after, shutdown_of
 from controller.domain.timeline import WHY, Moment, short_node
+from controller.ops.rollout_tables import verdicts_text
 from controller.ops.tables import duration_text
 
 PACKAGE = "controller.ops.web"
@@ -74,6 +75,7 @@ def environment(audiences: Sequence[str] = ()) -> Environment:
     named = (after, iso, precise, safe_after, segment, shell, state, utc, words)
     made.filters |= {one.__name__: one for one in named}
     made.filters |= {"node": short_node, "plain": plain, "shutdown": shutdown_of, "span": duration_text}
+    made.filters["verdicts"] = verdicts_text
     meant_for = f" --audience {shell(audiences[0])}" if audiences else ""
     made.globals |= {
         "token_command": f"kubectl create token NAME{meant_for}",

@@ -13,7 +13,8 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.durations import format_duration
 from controller.domain.region_state import RegionState
 from controller.domain.replay_plan import ReplayItem, Requester
-from controller.domain.selection import Selection, SelectionError
+from controller.domain.rollouts import rollouts_of
+from controller.domain.selection import ROLLOUT_FILTERS, Selection, SelectionError
 from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.timeline import moments
 from controller.errors import BusyError
@@ -23,12 +24,15 @@ from controller.ops.auth.session import SessionPages, local_path
 from controller.ops.tables import plan_order
 from controller.ops.web.drain_groups import chips_of, groups_of, query_of
 from controller.ops.web.markup import STATIC, content
-from controller.ops.web.queries import Filters, ReplayBody, given_in, read, selection_of
+from controller.ops.web.queries import Filters, ReplayBody, RolloutsQuery, given_in, read, selection_of
+from controller.ops.web.rollout_chart import rollout_picture, trends_of
 from controller.ops.web.site import Site
 from controller.ops.web.timeline_chart import picture
 
 MAX_ITEMS = 500
 """Drains of a plan or of its execution that a page shows; the counts are of all."""
+MAX_ROLLOUTS = 20
+"""Rollouts that the page shows; filters show others."""
 MAX_MESSAGES = 500
 """Dead letters of one region that the page shows."""
 WIDER = "7d"
@@ -52,6 +56,7 @@ class Pages:
         return [
             web.get("/", self.index),
             web.get("/drains/{id}", self.drain),
+            web.get("/rollouts", self.rollouts),
             web.get("/dead", self.dead),
             web.get("/replays", self.replays),
             web.post("/replays", self.replay),
@@ -108,6 +113,34 @@ class Pages:
         shown = moments(record, self._site.clock())
         facts = {"record": record, "moments": shown, "picture": picture(shown), "every": 0}
         return await self._page(request, "drain.html", "_drain.html", user=user, **facts)
+
+    async def rollouts(self, request: web.Request) -> web.Response:
+        """Show rollouts as pictures, the newest first."""
+        user = await self._site.authorizer.authorize(request, Permission.READ)
+        now = self._site.clock()
+        given = given_in(request.query, ROLLOUT_FILTERS)
+        selection, problem, found = Selection(), "", []
+        try:
+            selection = selection_of(read(RolloutsQuery, given), now)
+            found = rollouts_of(await self._site.select(selection))
+        except SelectionError as error:
+            problem = str(error)
+        pictures = [rollout_picture(one, now) for one in found[::-1][:MAX_ROLLOUTS]]
+        facts = {
+            "pictures": pictures,
+            "trends": trends_of(found),
+            "count": len(found),
+            "left_out": len(found) - len(pictures),
+            "problem": problem,
+            "is_read": self._site.is_read(),
+            "since": selection.since or now - self._site.settings.broker.event_lookback,
+            "until": selection.until,
+            "is_filtered": replace(selection, since=None, until=None) != Selection(),
+            "given": given,
+            "filters": ROLLOUT_FILTERS,
+            "every": REFRESH_SECONDS,
+        }
+        return await self._page(request, "rollouts.html", "_rollouts.html", user=user, **facts)
 
     async def dead(self, request: web.Request) -> web.Response:
         """Show the dead letters, grouped by their reasons."""
