@@ -19,6 +19,7 @@ from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.errors import KubernetesError
 from controller.kube.client import METADATA_LIST, KubeApi, KubeForbiddenError, NotFoundError, TooLargeError
+from controller.kube.client_caches_decoder import decode_fetch_seconds
 from controller.kube.pod_decoder import ObjectName, decode_listed_pod, decode_name, decode_page, decode_pod
 from controller.kube.pod_details_decoder import decode_details
 from controller.settings import WatchSettings
@@ -110,14 +111,21 @@ def everything_in(listing: Listing[T]) -> tuple[T, ...]:
     return listing.items
 
 
-async def list_details(api: KubeApi, watch: WatchSettings) -> list[PodDetails]:
-    """List every pod that the controller watches. KubernetesError unless every list is complete."""
-    found: list[PodDetails] = []
+async def list_details(api: KubeApi, watch: WatchSettings) -> list[tuple[PodDetails, int | None]]:
+    """List every pod that the controller watches, and at which interval it fetches what it calls, if it says so.
+
+    KubernetesError unless every list is complete.
+    """
+    found: list[tuple[PodDetails, int | None]] = []
     selectors = {"labelSelector": watch.label_selector} if watch.label_selector else {}
+
+    def decode(body: bytes) -> tuple[PodDetails, int | None]:
+        return decode_details(body), decode_fetch_seconds(body)
+
     for namespace in watch.scopes:
-        listing = await list_whole(api, pods_path(namespace), watch.page_size, decode_details, selectors)
+        listing = await list_whole(api, pods_path(namespace), watch.page_size, decode, selectors)
         pods = everything_in(listing)
-        found += [pod for pod in pods if pod.pod.namespace not in watch.exclude_namespaces]
+        found += [pod for pod in pods if pod[0].pod.namespace not in watch.exclude_namespaces]
     return found
 
 

@@ -366,7 +366,7 @@ async def test_our_mark_written_by_hand_is_not_believed(cluster: Cluster, shop: 
 async def test_both_policies_read_a_namespaces_caches_alike() -> None:
     policies = [next(yaml.safe_load_all(file.read_text(encoding="utf-8"))) for file in (POLICY, CLIENTS_POLICY)]
     window, clients = ({one["name"]: one["expression"] for one in each["spec"]["variables"]} for each in policies)
-    for name in ("usualCaches", "namespaceNotes", "readCaches", "caches"):
+    for name in ("usualCaches", "namespaceNotes", "saidCaches", "caches"):
         assert window[name] == clients[name]
     assert [each["spec"]["variables"][1]["name"] for each in policies] == ["usualCaches"] * 2, "an overlay patches it"
 

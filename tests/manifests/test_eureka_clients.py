@@ -188,10 +188,10 @@ SECONDS = {
     "1.9s": 1,
     "1500ms": 1,
     "2m": 120,
-    "1h": 3600,
+    "0.25h": 900,
 }
 """Ages that can be followed, and the whole seconds that they give."""
-NOT_FOLLOWED = ["", "5", "5 s", "-5s", "0s", "999ms", "2h", "off", "1d", "soon"]
+NOT_FOLLOWED = ["", "5", "5 s", "-5s", "0s", "999ms", "15.1m", "1h", "0.001d", "off", "1d", "soon"]
 
 
 @pytest.mark.parametrize("what", [FETCH, BALANCER])

@@ -73,7 +73,7 @@ async def test_what_the_components_lack_is_said_and_a_missing_right_is_too(monke
     answers: dict[str, list[Any]] = {"/api/v1/pods": [page(NEW)], "/api/v1/namespaces": [page(labelled)]}
     found = await looked(monkeypatch, OpenedApi(answers))
     (note,) = found.notes
-    assert "label it eureka.drain/window=enabled" in note
+    assert "1 of its 1 pods have not the caches" in note
     assert note in survey_text(found, width=None)
     answers = {"/api/v1/pods": [page(NEW)], "/api/v1/namespaces": [KubeForbiddenError("HTTP 403: no")]}
     found = await looked(monkeypatch, OpenedApi(answers))

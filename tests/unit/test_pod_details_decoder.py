@@ -174,7 +174,7 @@ def pod_in(namespace: str) -> dict[str, Any]:
 
 async def listed(api: Api, **watch: Any) -> list[str]:
     found = await list_details(api, WatchSettings.model_validate(watch))  # type: ignore[arg-type]
-    return [one.pod.namespace for one in found]
+    return [details.pod.namespace for details, _ in found]
 
 
 async def test_every_page_is_read_and_excluded_namespaces_are_skipped() -> None:

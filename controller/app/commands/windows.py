@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 from controller.app.assembly import routing_of, windows_of
-from controller.domain.shutdown.findings import ShutdownSurvey, by_workload, living_templates, survey_workloads
-from controller.domain.shutdown.opted_in import component_notes
+from controller.domain.shutdown.findings import (
+    ShutdownSurvey,
+    WindowCoverage,
+    WorkloadFinding,
+    by_workload,
+    living_templates,
+    survey_workloads,
+)
+from controller.domain.shutdown.opted_in import FETCH_NOTE, Namespace, NamespaceUse, component_notes
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.workloads import Workload
 from controller.errors import KubernetesError
@@ -25,27 +34,46 @@ async def survey_pods(settings: Settings) -> ShutdownSurvey:
     components that these have are known.
     """
     async with KubeApi() as api:
-        workloads = by_workload(await list_details(api, settings.watch))
+        pods = await list_details(api, settings.watch)
+        workloads = by_workload(details for details, _ in pods)
         revisions, doubts = await _revisions(api, workloads)
-        notes, doubt = await _component_notes(api, settings, frozenset(one.namespace for one in workloads))
+        namespaces, doubt = await _namespaces(api, settings)
     windows = windows_of(settings.window)
+    findings = survey_workloads(workloads, windows, revisions, routing_of(settings))
     return ShutdownSurvey(
-        findings=tuple(survey_workloads(workloads, windows, revisions, routing_of(settings))),
+        findings=tuple(findings),
         usual=windows.usual,
-        notes=notes,
+        notes=component_notes(namespaces.values(), _uses_of(namespaces, pods, findings)),
         doubts=(*doubts, *doubt),
     )
 
 
-async def _component_notes(
-    api: KubeApi, settings: Settings, in_use: frozenset[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ask the namespaces which components they have; return what is to be said of them, and what is in doubt."""
+async def _namespaces(api: KubeApi, settings: Settings) -> tuple[dict[str, Namespace], tuple[str, ...]]:
+    """Ask the namespaces which components they have; return them by name, and what is in doubt."""
     try:
         listing = await list_whole(api, "/api/v1/namespaces", settings.watch.page_size, decode_namespace)
     except KubernetesError as error:
-        return (), (f"whether drain-window and eureka-clients fit each other was not looked at: {error}",)
-    return component_notes(listing.items, in_use), ()
+        return {}, (f"whether drain-window and eureka-clients fit each other was not looked at: {error}",)
+    return {one.name: one for one in listing.items}, ()
+
+
+def _uses_of(
+    namespaces: Mapping[str, Namespace],
+    pods: Iterable[tuple[PodDetails, int | None]],
+    findings: Iterable[WorkloadFinding],
+) -> dict[str, NamespaceUse]:
+    """Say of each namespace with pods how many call by which caches, and whether any ends too early."""
+    short = {one.workload.namespace for one in findings if one.verdict is WindowCoverage.too_short}
+    found: dict[str, NamespaceUse] = {}
+    for details, fetch_seconds in pods:
+        name, pod = details.pod.namespace, details.pod
+        before = found.setdefault(name, NamespaceUse(lacks_time=name in short))
+        if details.mirror or pod.finished or pod.terminating or name not in namespaces:
+            continue
+        wanted = namespaces[name].age(FETCH_NOTE)
+        is_slow = fetch_seconds is None or timedelta(seconds=fetch_seconds) > wanted
+        found[name] = replace(before, pods=before.pods + 1, slow_pods=before.slow_pods + is_slow)
+    return found
 
 
 async def _revisions(
