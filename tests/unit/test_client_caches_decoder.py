@@ -28,7 +28,7 @@ def test_it_is_read_in_every_spelling_that_spring_reads(name: str) -> None:
     assert read({"PATH": "/", name: "5"}) == 5
 
 
-def test_the_slowest_container_counts_and_one_that_says_nothing_leaves_it_open() -> None:
+def test_the_slowest_container_counts_and_silence_leaves_it_open() -> None:
     assert read({FETCH: "5"}, {FETCH: "30"}) == 30
     assert read({FETCH: "5"}, {}) is None
     assert read({FETCH: "5"}, None) is None

@@ -61,7 +61,7 @@ def test_slow_callers_are_named_once_unless_the_window_is_made_for_them() -> Non
 
 
 @pytest.mark.parametrize(("fetch", "is_slow"), [("5s", False), ("4s", False), ("60s", True)])
-def test_a_caller_whose_caches_are_older_than_those_of_whom_it_calls_is_slow(fetch: str, is_slow: bool) -> None:
+def test_a_caller_with_older_caches_than_whom_it_calls_is_slow(fetch: str, is_slow: bool) -> None:
     found = notes(a_namespace(labels=BOTH), a_namespace("gateway", CLIENTS, client_fetch=fetch))
     assert ["In namespace gateway they are older" in note for note in found] == [True] * is_slow
 
