@@ -18,19 +18,19 @@ class _Variable(msgspec.Struct):
     value: str = ""
 
 
-class _Container(msgspec.Struct):
+class _CallingContainer(msgspec.Struct):
     env: list[_Variable] | None = None
 
 
-class _Spec(msgspec.Struct):
-    containers: list[_Container] | None = None
+class _CallingSpec(msgspec.Struct):
+    containers: list[_CallingContainer] | None = None
 
 
-class _Pod(msgspec.Struct):
-    spec: _Spec = msgspec.field(default_factory=_Spec)
+class _CallingPod(msgspec.Struct):
+    spec: _CallingSpec = msgspec.field(default_factory=_CallingSpec)
 
 
-_pod = msgspec.json.Decoder(_Pod)
+_pod = msgspec.json.Decoder(_CallingPod)
 
 
 def decode_fetch_seconds(body: bytes) -> int | None:
