@@ -20,7 +20,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --locked --no-dev --extra tracing --no-build --no-install-project
 
 # The program's own wheel, made by the locked build backend; it brings nothing along.
-COPY README.md ./
+COPY README.md LICENSE ./
 COPY controller controller
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv export --locked --quiet --only-group build --no-emit-project --output-file /src/build.txt \
@@ -30,6 +30,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="eureka-drain" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="Takes terminating Kubernetes pods out of a Eureka registry"
 # Nothing is installed into a running container: its root is read-only, and its user may write nowhere.
 RUN python3 -m pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel \

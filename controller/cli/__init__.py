@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -23,8 +25,22 @@ app = typer.Typer(
 )
 
 
+def print_version(wanted: bool) -> None:
+    """Print what is installed, and leave."""
+    if wanted:
+        print(f"eureka-drain {version('eureka-drain')}")
+        raise typer.Exit
+
+
 @app.callback()
-def common(context: typer.Context, config: ConfigFile = None, assignments: Assignments = None) -> None:
+def common(
+    context: typer.Context,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version, and leave.")
+    ] = False,
+) -> None:
     """Take terminating Kubernetes pods out of Eureka before their clients call them in vain."""
     context.obj = (config, assignments or [])
 

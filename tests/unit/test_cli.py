@@ -8,6 +8,8 @@ import pwd
 import socket
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,13 @@ def test_help_lists_the_commands_on_stdout() -> None:
     assert ended.returncode == 0
     for command in ("run", "watch", "work", "config"):
         assert command in ended.stdout
+
+
+def test_the_version_is_that_of_the_installed_program() -> None:
+    ended = drain("--version")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"eureka-drain {version('eureka-drain')}\n"
+    assert version("eureka-drain") == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 COMMANDS = (
