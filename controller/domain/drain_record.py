@@ -203,6 +203,7 @@ class DrainRecord:
             self.answered |= asked_at is None or event.requested_at == asked_at or event.at >= asked_at
         part = self._part_of(event)
         if part is None:
+            self._note_late_proof(event)
             return
         part.attempt = event.attempt
         part.nodes = event.nodes or part.nodes
@@ -217,6 +218,13 @@ class DrainRecord:
         if event.outcome is Outcome.out_of_service:
             part.out_at = event.at
             part.retention_ends_at = event.retention_ends_at
+
+    def _note_late_proof(self, event: Event) -> None:
+        """Note when it was out, where that is read after its end: two workers' events come in any order."""
+        part = self.parts.get((event.app, event.instance_id))
+        if part is not None and event.outcome is Outcome.out_of_service and part.out_at is None:
+            part.out_at, part.retention_ends_at = event.at, event.retention_ends_at
+            part.safe_at = part.safe_at or event.safe_at
 
     def _part_of(self, event: Event) -> InstanceRecord | None:
         """Return what the event is about; None when it came late, and something newer is known."""
@@ -239,8 +247,9 @@ def _set_safe_at(part: InstanceRecord, event: Event) -> None:
     """Note until when callers may use it: from when it was first out, for as long as it has been out since."""
     if event.outcome is Outcome.restored and event.cause is Cause.asked:
         part.safe_at = None  # a person's own drain is undone: its pod serves again, and not another one
-    elif part.safe_at is None:
-        # What is found to be out, or gone, once more has been so since the pod went: by a replay, or a late copy.
+    elif part.safe_at is None or (part.outcome is Outcome.restored and event.outcome is Outcome.out_of_service):
+        # What is found to be out, or gone, once more has been so since the pod went: by a replay, or a late copy. But
+        # what was given back has served since then.
         part.safe_at = event.safe_at
 
 

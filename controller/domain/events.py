@@ -80,6 +80,8 @@ class Event:
     """The pod's deadline; with ``requested``, ``out_of_service`` and ``retrying``."""
     dirty_at: datetime | None = None
     """The registration's ``lastDirtyTimestamp``, by the client's clock; with ``out_of_service``."""
+    may_have_override: bool = False
+    """It may bear this drain's override, though that is not proved; with ``retrying`` and ``failed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ def make_event(
     retention_ends_at: datetime | None = None,
     safe_at: datetime | None = None,
     dirty_at: datetime | None = None,
+    may_have_override: bool = False,
     was_held: bool = False,
     turn: int = 0,
 ) -> Event:
@@ -178,6 +181,7 @@ def make_event(
         facts=pod if begins else None,
         end_at=command.end_at if outcome in (Outcome.requested, Outcome.out_of_service, Outcome.retrying) else None,
         dirty_at=dirty_at,
+        may_have_override=may_have_override,
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.domain.causes import Cause
+from controller.domain.causes import REVERSIBLE, Cause
 
 InstanceKey = tuple[str, str, str]
 """Drain id, app and instance id."""
+IndexKey = tuple[str, ...]
+"""By what held instances are asked for: the kind of fact, and the fact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +39,18 @@ class HeldInstance:
     def key(self) -> InstanceKey:
         """What identifies the instance."""
         return self.drain_id, self.app, self.id
+
+
+def claim_of_held(held: HeldInstance, since: datetime) -> tuple[bool, datetime, str]:
+    """Order the drains that hold what was registered at ``since``: no two are equal."""
+    return held.since_at > since and held.cause not in REVERSIBLE, held.out_at, held.drain_id
+
+
+def index_keys(held: HeldInstance) -> tuple[IndexKey, ...]:
+    """Return where a successor would stand, whose drain it is, and which instance."""
+    return (
+        ("ip", held.ip),
+        ("pod", f"{held.namespace}/{held.pod}"),
+        ("drain", held.drain_id),
+        ("instance", held.region, held.app, held.id),
+    )

@@ -11,9 +11,9 @@ from typing import assert_never
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.events import FINAL, Event, LogEntry, Outcome, PodGoneEvent, TakeoverEvent
-from controller.domain.held_instances import HeldInstance, InstanceKey
+from controller.domain.held_instances import HeldInstance, IndexKey, InstanceKey, claim_of_held, index_keys
 from controller.domain.instances import Instance
-from controller.domain.ownership import END_TOLERANCE
+from controller.domain.ownership import CLOCK_SKEW, END_TOLERANCE
 from controller.domain.pods import LivingPod, Pod, living_of
 from controller.domain.reason import ReasonCode
 
@@ -31,9 +31,6 @@ WRITING = frozenset({Outcome.out_of_service, Outcome.restored})
 
 DELETED = frozenset({Cause.terminating, Cause.deleted})
 """Causes after which a pod's object goes, with its process."""
-
-IndexKey = tuple[str, ...]
-"""By what held instances are asked for: the kind of fact, and the fact."""
 
 
 class Ledger:
@@ -54,9 +51,10 @@ class Ledger:
         """Pods by uid: why they are drained, and when that was seen last."""
         self._going_at: BoundedMap[str, datetime] = BoundedMap(limit)
         """The same by address: when it was seen last."""
-        self._answered: BoundedMap[str, None] = BoundedMap(limit)
-        """Drains that a worker has taken up."""
-        self._ended_drains: BoundedMap[str, None] = BoundedMap(limit)
+        self._answered: BoundedMap[str, datetime] = BoundedMap(limit)
+        """Drains that a worker has taken up, and when it last said so."""
+        self._ended_drains: BoundedMap[str, datetime] = BoundedMap(limit)
+        """Drains that have ended for an instance, or as a whole, and when one last did."""
         self._successors: BoundedMap[str, dict[str, LivingPod]] = BoundedMap(limit)
         """By drain: the living pods that a restore was sent for, by uid."""
         self._gone: BoundedMap[str, PodGoneEvent] = BoundedMap(limit)
@@ -82,7 +80,7 @@ class Ledger:
                 successor = living_of(entry.successor)
                 newest = list({**known, successor.uid: successor}.items())[-MAX_SUCCESSORS:]
                 self._successors[entry.drain_id] = dict(newest)
-                self._answered[entry.drain_id] = None
+                self._answer(entry.drain_id, entry.at)
                 return None
             case PodGoneEvent():
                 known_end = self._gone.get(entry.uid)
@@ -98,18 +96,21 @@ class Ledger:
             if not event.requested_by:
                 self._go(event)
             return None
-        self._answered[event.drain_id] = None
+        self._answer(event.drain_id, event.at)
         was_back = event.reason is not None and event.reason.code is ReasonCode.back_in_service
         if event.outcome in WRITING or was_back:
             place = (event.region, event.app, event.instance_id)
             self._written[place] = max(event.at, self._written.get(place, event.at))
         key = (event.drain_id, event.app, event.instance_id)
-        if event.outcome is Outcome.out_of_service or was_back:
+        if event.outcome is Outcome.out_of_service or was_back or event.may_have_override:
             return self._hold(key, event)
         if event.outcome in FINAL and event.outcome is not Outcome.failed:
             # A failed drain still holds what it took out.
             self._end(key, event)
         return None
+
+    def _answer(self, drain_id: str, at: datetime) -> None:
+        self._answered[drain_id] = max(at, self._answered.get(drain_id, at))
 
     def _go(self, event: Event) -> None:
         cause, seen_at = self._going.get(event.uid, (event.cause, event.at))
@@ -148,12 +149,12 @@ class Ledger:
         )
         for oldest in self._held.put(key, held):
             self._forget(oldest)
-        for place in _index_keys(held):
+        for place in index_keys(held):
             self._index.setdefault(place, {})[key] = None
         return held
 
     def _end(self, key: InstanceKey, event: Event) -> None:
-        self._ended_drains[key[0]] = None
+        self._ended_drains[key[0]] = max(event.at, self._ended_drains.get(key[0], event.at))
         held = self._held.get(key)
         if event.at < self._out_at.get(key, held.out_at if held else event.at):
             return  # that was another time: it has been taken out since
@@ -166,7 +167,7 @@ class Ledger:
             self._cleared[key] = event.at
 
     def _forget(self, held: HeldInstance) -> None:
-        for place in _index_keys(held):
+        for place in index_keys(held):
             there = self._index.get(place, {})
             there.pop(held.key, None)
             if not there:
@@ -226,7 +227,7 @@ class Ledger:
         """
         drain_id, app, instance_id = key
         after = [held for held in self._at(("instance", region, app, instance_id)) if held.out_at > since]
-        return bool(after) and max(after, key=lambda held: _claim_of(held, since)).drain_id != drain_id
+        return bool(after) and max(after, key=lambda held: claim_of_held(held, since)).drain_id != drain_id
 
     def is_registered_since_end(self, drain_id: str, instance: Instance) -> bool:
         """Return whether this instance's drain has ended, and its pod has registered it anew after that.
@@ -252,6 +253,11 @@ class Ledger:
     def is_over(self, key: InstanceKey) -> bool:
         """Return whether this instance's drain has ended, and has not taken it out anew since."""
         return key in self._ended
+
+    def was_given_back(self, key: InstanceKey, before: datetime) -> bool:
+        """Return whether this instance's drain has ended before then by giving it back: it served from then on."""
+        outcome, at = self._ended.get(key, (None, before))
+        return outcome is Outcome.restored and at < before
 
     def is_cleared(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then, and left no override on the id."""
@@ -280,21 +286,13 @@ class Ledger:
         """Return whether this drain has ended for one of its instances, or as a whole."""
         return drain_id in self._ended_drains
 
-    def is_answered(self, drain_id: str) -> bool:
-        """Return whether a worker has taken this drain up."""
-        return drain_id in self._answered
+    def is_answered(self, drain_id: str, since: datetime) -> bool:
+        """Return whether a worker has taken this drain up since then, as far as clocks agree.
 
+        A pod may be drained more than once: its node was lost and came back, and later it was deleted.
+        """
+        return drain_id in self._answered and self._answered[drain_id] >= since - CLOCK_SKEW
 
-def _claim_of(held: HeldInstance, since: datetime) -> tuple[bool, datetime, str]:
-    """Order the drains that hold what was registered at ``since``: no two are equal."""
-    return held.since_at > since and held.cause not in REVERSIBLE, held.out_at, held.drain_id
-
-
-def _index_keys(held: HeldInstance) -> tuple[IndexKey, ...]:
-    """Return where a successor would stand, whose drain it is, and which instance."""
-    return (
-        ("ip", held.ip),
-        ("pod", f"{held.namespace}/{held.pod}"),
-        ("drain", held.drain_id),
-        ("instance", held.region, held.app, held.id),
-    )
+    def has_ended_between(self, drain_id: str, since: datetime, until: datetime) -> bool:
+        """Return whether this drain has last ended in that time."""
+        return drain_id in self._ended_drains and since < self._ended_drains[drain_id] < until

@@ -71,6 +71,8 @@ def ownership_of(
         return _taken_over(claim.why) if newer and under_its_id else _foreign(claim.why)
     unsettled = False
     for other in command.living:
+        if claim.strength is Strength.address and _is_from_before_the_end(instance, command):
+            continue  # whoever has the address by now got it after that
         match _rival(instance, other, claim.strength, target):
             case Voice.in_favour:
                 return _taken_over(f"the living pod {other.namespace}/{other.name} holds its address or name")
@@ -114,6 +116,13 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
     is_written = target is not None and target.written_at is not None
     renews = not is_written and instance.has_renewed_since(instance.registered_at, REPLICATION_TIMEOUT)
     return Voice.in_favour if renews and instance.registered_at >= other.created_at else Voice.silent
+
+
+def _is_from_before_the_end(instance: Instance, command: DrainCommand) -> bool:
+    """Return whether it was registered at the pod's own address before the pod's proved end."""
+    if command.pod.host_network or not command.end_proved or command.gone_at is None:
+        return False
+    return instance.registered_at is not None and instance.registered_at <= command.gone_at
 
 
 def is_after_end(command: DrainCommand, at: datetime) -> bool:

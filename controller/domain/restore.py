@@ -7,7 +7,7 @@ only where the event log says that we set it, and only while the living pod itse
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import REVERSIBLE
@@ -58,14 +58,21 @@ def may_have_taken_over(pod: Pod, held: HeldInstance) -> bool:
     return late and siblings and pod.namespace == held.namespace
 
 
-def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, readings: Readings) -> RestoreDecision:
+def decide_restore(
+    held: HeldInstance,
+    pod: Pod,
+    annotations: PodAnnotations,
+    readings: Readings,
+    *,
+    ended_at: datetime | None = None,
+) -> RestoreDecision:
     """Decide about one id that we took out, for the living pod that may hold it now.
 
-    While any node shows somebody else under the id, it is left alone.
+    ``ended_at``: the drained pod's proved end. While any node shows somebody else under the id, it is left alone.
     """
     instances = present(readings)
     overridden = [instance for instance in instances if instance.has_override]
-    if any(not _is_the_pods(instance, held, pod, annotations) for instance in instances):
+    if any(not _is_the_pods(instance, held, pod, annotations, ended_at) for instance in instances):
         return LookAgain(has_override=bool(overridden))
     if any(not instance.says_up_beneath for instance in overridden):
         return LookAgain(has_override=True)
@@ -78,7 +85,9 @@ def decide_restore(held: HeldInstance, pod: Pod, annotations: PodAnnotations, re
     return Restored() if len(instances) == len(readings) else LookAgain()
 
 
-def _is_the_pods(instance: Instance, held: HeldInstance, pod: Pod, annotations: PodAnnotations) -> bool:
+def _is_the_pods(
+    instance: Instance, held: HeldInstance, pod: Pod, annotations: PodAnnotations, ended_at: datetime | None
+) -> bool:
     """Return whether this registration is the living pod's, and no longer the drained one's."""
     claim = claim_of(instance, pod, annotations)
     if not claim.holds:
@@ -92,6 +101,8 @@ def _is_the_pods(instance: Instance, held: HeldInstance, pod: Pod, annotations: 
     # The drained one's signs as well: an address is used again, a node's is shared, and none may be told.
     if instance.registered_at is None or pod.created_at is None:
         return False
+    if ended_at is not None and instance.ip == held.ip and instance.registered_at <= ended_at:
+        return False  # nobody else could have the address, or a node's port, before the drained one's end
     # A pod may have lived for seconds only: then the old registration is hardly older than the new pod.
     if instance.registered_at <= max(held.since_at, pod.created_at - CLOCK_SKEW):
         return False

@@ -64,7 +64,8 @@ class Resender:
     def is_answered(self, pod: Pod) -> bool:
         """Return whether a worker has taken this pod's drains up, after an earlier watch sent them."""
         return all(
-            isinstance(decision, Publish) and self._ledger.is_answered(decision.command.drain_id)
+            isinstance(decision, Publish)
+            and self._ledger.is_answered(decision.command.drain_id, decision.command.since_at)
             for decision in make_commands(pod, Cause.deleted, self._clock(), self._routing)
         )
 
@@ -82,7 +83,7 @@ class Resender:
 
     async def _check(self) -> None:
         for drain_id, (command, sends, due_at) in list(self._waiting.items()):
-            if self._ledger.is_answered(drain_id):
+            if self._ledger.is_answered(drain_id, command.observed_at):
                 self._waiting.pop(drain_id, None)
             elif self._clock() >= due_at:
                 log = logger.bind(drain=drain_id, pod=command.pod.key, region=command.region, sends=sends)

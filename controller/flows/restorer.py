@@ -93,25 +93,30 @@ class Restorer:
         registry, ledger = self._access.registry, self._log.ledger
 
         def decide(readings: Readings) -> Restored | LookAgain | Obstructed | GiveBack:
-            return decide_restore(held, command.pod, annotations, readings)
+            end = ledger.gone(held.uid)
+            ended_at = end.gone_at if end is not None and end.proved else None
+            return decide_restore(held, command.pod, annotations, readings, ended_at=ended_at)
 
         async with self._access.slot():
             readings = await registry.read(held.app, held.id)
             decision = decide(readings)
             if ledger.is_going(command.pod.uid, command.observed_at):
                 return Restored()
-            if not isinstance(decision, GiveBack):
+            # What the process itself has cleared, by deregistering, is given back as well: nothing of ours is left.
+            is_served = isinstance(decision, Restored) and ledger.is_held(held.key)
+            if not isinstance(decision, GiveBack) and not is_served:
                 return decision
             if not command.requested_by and self._is_drained_anew(command, held, readings):
                 return Restored()
-            await registry.restore(held.app, held.id, readings)
-            readings = await self._access.read_back(
-                held.app,
-                held.id,
-                readings,
-                tuple(reading.node for reading in readings),
-                until=lambda fresh: isinstance(decide(fresh), Restored),
-            )
+            if isinstance(decision, GiveBack):
+                await registry.restore(held.app, held.id, readings)
+                readings = await self._access.read_back(
+                    held.app,
+                    held.id,
+                    readings,
+                    tuple(reading.node for reading in readings),
+                    until=lambda fresh: isinstance(decide(fresh), Restored),
+                )
         match decide(readings):
             case Restored():
                 if not ledger.is_cleared(held.key, held.out_at):

@@ -23,6 +23,7 @@ class StepResult:
 def event_of(seen: Observation, report: Report) -> Event:
     """Compose the event of what a stage reports."""
     was_held = seen.is_held or seen.target.stage is not Stage.take_out
+    is_ours = seen.target.may_have_override and not seen.target.was_out
     return make_event(
         seen.command,
         report.outcome,
@@ -33,6 +34,7 @@ def event_of(seen: Observation, report: Report) -> Event:
         dirty_at=dirty_at(seen.readings) if report.outcome is Outcome.out_of_service else None,
         retention_ends_at=report.retention_ends_at,
         safe_at=report.safe_at,
+        may_have_override=is_ours and report.outcome in (Outcome.retrying, Outcome.failed),
         was_held=was_held,
         turn=seen.turn + (seen.is_over and report.outcome not in FINAL),
     )

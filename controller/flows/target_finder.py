@@ -157,7 +157,9 @@ class TargetFinder:
 
     def _is_over(self, command: DrainCommand, instance: Instance) -> bool:
         ledger, key = self._log.ledger, (command.drain_id, instance.app, instance.id)
-        return ledger.has_ended(key, command.observed_at) if command.requested_by else ledger.is_over(key)
+        if command.requested_by:
+            return ledger.has_ended(key, command.observed_at)
+        return ledger.is_over(key) and not ledger.was_given_back(key, command.observed_at)
 
     async def _taken_over_meanwhile(
         self, command: DrainCommand, resolution: Resolution

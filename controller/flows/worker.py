@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
@@ -41,7 +41,8 @@ class Worker:
         self._log = log
         self._clock = clock
         self._exclusion = Exclusion()
-        self._handled: BoundedMap[str, None] = BoundedMap(MAX_STEPS)
+        self._handled: BoundedMap[str, datetime] = BoundedMap(MAX_STEPS)
+        """When each was."""
         self._begun: set[str] = set()
         """Steps whose handling was not seen through: a takeover could not be written, or the task was cancelled."""
 
@@ -54,11 +55,16 @@ class Worker:
         """
         async with self._exclusion.hold(*_pods_of(item)):
             key = _step_of(item)
-            if key in self._handled and not redelivered:
+            if key in self._handled and not redelivered and not self._is_asked_anew(item, self._handled[key]):
                 return (Ack(),)
             results = await self._see_through(item, key, redelivered=redelivered)
-            self._handled[key] = None
+            self._handled[key] = self._clock()
             return results
+
+    def _is_asked_anew(self, item: WorkItem, handled_at: datetime) -> bool:
+        """Return whether it is no repetition: the same cause, of a pod whose drain has ended in between."""
+        is_fresh = isinstance(item, DrainCommand) and item.progress is None
+        return is_fresh and self._log.ledger.has_ended_between(item.drain_id, handled_at, item.observed_at)
 
     async def _go_on(self, item: WorkItem) -> HandlerResults:
         """Take an item further whose message was kept: it is no repetition, however often it comes to this point."""

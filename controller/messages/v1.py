@@ -232,6 +232,7 @@ class EventV1(Struct, frozen=True, kw_only=True):
     facts: PodV1 | None = None
     end_at: Time | None = None
     dirty_at: Time | None = None
+    may_have_override: bool = False
 
 
 class TakeoverV1(Struct, frozen=True, kw_only=True):

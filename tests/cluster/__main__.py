@@ -65,6 +65,7 @@ def _up() -> RealCluster:
     own = images.build_own(built)
     product = [images.build_older_product(), images.build_product()]
     others = [*images.build_servers(asyncio.run(eureka_jars(_report))), *product]
+    images.put_away()
     _report(f"everything is built after {time.monotonic() - begun:.0f} s")
     cluster = RealCluster(built)
     cluster.up(own)

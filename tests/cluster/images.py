@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.home import IMAGES
-from tests.cluster.machine import run
+from tests.cluster.machine import mounts_below, run
 from tests.cluster.node import PAUSE_IMAGE
 from tests.cluster.programs import Programs
 from tests.stack.commits import LAST_RELEASE, check_out
@@ -108,6 +108,12 @@ class Images:
             text = f'FROM {_JRE}\n{files}USER 1002:1000\nENTRYPOINT {java}, "/{jar}.jar"]\n'
             made.append(self._build(image, text))
         return made
+
+    def put_away(self) -> None:
+        """Remove what buildah keeps mounted of a build: the containers of stages that another one copies from."""
+        self._buildah("rm", "--all")
+        for mount in mounts_below(IMAGES):
+            run("umount", mount)
 
     def _build_base(self) -> None:
         root = IMAGES / "base.tar"

@@ -133,6 +133,12 @@ class Machine:
         return {"PATH": f"{self._path}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 
+def mounts_below(folder: Path) -> list[str]:
+    """Return what is mounted in a folder of this machine, the innermost first."""
+    places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    return [place for place in reversed(places) if Path(place).is_relative_to(folder)]
+
+
 def run(
     *command: str,
     env: Mapping[str, str] | None = None,

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cluster.ability import hierarchies
-from tests.cluster.home import CONTROL_GROUP, LOGS, SERVICE_NETWORK, STATE, node_address
+from tests.cluster.home import CONTROL_GROUP, HOME, LOGS, SERVICE_NETWORK, STATE, node_address
 from tests.cluster.hub import Hub
 from tests.cluster.keys import make_keys
-from tests.cluster.machine import wait_until
+from tests.cluster.machine import mounts_below, wait_until
 from tests.cluster.node import Node
 from tests.cluster.programs import Programs
 from tests.stack.processes import ProcessError
@@ -85,7 +85,7 @@ def leftovers() -> list[str]:
             continue
         if str(STATE) in words and int(folder.name) != os.getpid():
             found.append(f"process {folder.name}: {words[:200]}")
-    found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if str(STATE) in line]
+    found += [f"mount {mount}" for mount in mounts_below(HOME)]
     found += [f"control group {group}" for group in _control_groups()]
     return found
 

@@ -10,14 +10,21 @@ import pytest
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, make_restore
+from controller.domain.drain_record import new_record
 from controller.domain.events import Outcome
 from controller.domain.guard_policy import GuardPolicy
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.ledger import Ledger
-from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
+from controller.domain.watch_position import Position
+from controller.flows.ports import Removed
+from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
+from tests.flows.restoring import going
 from tests.flows.test_whose import SHARED
+from tests.flows.watching import watching
 from tests.flows.world import APP, ID, World
-from tests.unit.building import POD_IP, a_command, a_pod, terminating
+from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
+from tests.unit.shutdowns import an_end
 
 OUT = [OUT_OF_SERVICE] * 2
 
@@ -108,3 +115,87 @@ async def test_a_person_who_asks_again_is_answered_again() -> None:
         await world.send(a_command(pod, observed_at=now, requested_by="ann", requested_at=now, gone_at=now))
         await asyncio.sleep(300)
         assert [event.outcome for event in world.broker.events if event.requested_at == now] == [Outcome.refused]
+
+
+@in_virtual_time
+async def test_a_pod_that_was_put_back_and_goes_unwatched_is_drained() -> None:
+    async with watching() as stage:
+        lost = a_command(a_pod(), cause=Cause.node_lost)
+        stage.ledger.apply(stage.an_event(Outcome.out_of_service, command=lost, target=a_target()))
+        await asyncio.sleep(60)
+        stage.ledger.apply(stage.an_event(Outcome.restored, command=lost, target=a_target()))
+        await asyncio.sleep(3600)
+        stage.feed.removed = (Removed(pod=a_pod()),)
+        stage.parts.positions.apply(Position(cluster="test", at=at(3600), versions={"": "7"}))
+        stage.feed.lists()
+        await asyncio.sleep(1)
+        assert stage.sent == [("orders-0", "eu", Cause.deleted)]
+
+
+@in_virtual_time
+async def test_a_lost_command_of_its_second_drain_is_sent_again() -> None:
+    async with watching() as stage:
+        stage.feed.lists(a_pod())
+        await asyncio.sleep(1)
+        stage.feed.changes(replace(a_pod(), disruption="DeletionByTaintManager", unready_at=virtual_clock()))
+        await asyncio.sleep(1)
+        (command,) = stage.broker.sent
+        await stage.broker.record(stage.an_event(Outcome.out_of_service, command=command, target=a_target()))
+        await asyncio.sleep(60)
+        stage.feed.changes(a_pod())
+        await stage.broker.record(stage.an_event(Outcome.restored, command=command, target=a_target()))
+        await asyncio.sleep(3600)
+        stage.feed.changes(terminating(a_pod(), asked_at=virtual_clock()))
+        await asyncio.sleep(60)  # its queue was deleted with it: nobody answers
+        assert [cause for _, _, cause in stage.sent].count(Cause.terminating) > 1
+
+
+@in_virtual_time
+async def test_a_node_that_shuts_down_twice_is_drained_twice() -> None:
+    async def shuts_down() -> None:
+        now = virtual_clock()
+        await world.send(a_command(a_pod(), cause=Cause.node_shutdown, observed_at=now, since_at=now, end_at=now))
+
+    async with World() as world:
+        own = await world.process()
+        await shuts_down()
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(100)
+        await node_is_back(world)
+        await world.until(Outcome.restored)
+        await asyncio.sleep(1800)
+        await shuts_down()
+        await asyncio.sleep(60)
+        own.die()
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_a_refusal_of_its_second_drain_is_recorded() -> None:
+    async with World() as world:
+        own = await world.process()
+        await lost_and_back(world)
+        other = await world.process("OTHER", ID, ip="10.9.9.9", host="stranger")
+        await asyncio.sleep(60)
+        own.die()
+        await world.send(going())
+        await asyncio.sleep(5)
+        await world.end()
+        await world.until_idle()
+        other.die()
+        assert Outcome.refused in world.broker.outcomes
+
+
+@in_virtual_time
+async def test_the_verdict_goes_by_the_last_time_it_was_taken_out() -> None:
+    async with World() as world:
+        own = await world.process()
+        await lost_and_back(world)
+        await world.send(going())
+        event = await world.until(Outcome.out_of_service, count=2)
+        own.die()
+        record = new_record(world.broker.events[0])
+        for one in world.broker.events:
+            record.apply(one, timeline=True)
+        record.end = an_end(elapsed() + 5)  # 90 s before the last caller has done with it
+        assert (record.safe_at, shutdown_of(record).verdict) == (event.safe_at, ShutdownVerdict.not_graceful)

@@ -10,8 +10,11 @@ import pytest
 from controller.domain.events import Outcome, make_event
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.ledger import Ledger
+from controller.domain.pods import Pod
 from controller.domain.reason import ReasonCode
+from tests.fakes.client import FakeClient
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.flows.restoring import going, restore
 from tests.flows.test_whose import HEIR_IP, OUT, SHARED, UP, code_of
 from tests.flows.world import APP, ID, World
 from tests.unit.building import POD_IP, a_command, a_pod, a_progress, a_target, at, terminating
@@ -176,3 +179,57 @@ async def test_on_an_annotated_id_that_no_message_names_an_override_is_a_persons
         await world.until_idle()
         assert world.everywhere(APP, "orders-main") == OUT
         newer.die()
+
+
+async def rolled_out(world: World) -> tuple[Pod, FakeClient]:
+    """A StatefulSet's pod is drained and deregisters itself in order; its successor serves."""
+    own = await world.process()
+    await world.send()
+    await world.until(Outcome.out_of_service)
+    await asyncio.sleep(20)
+    await own.shutdown()
+    await world.end()
+    await asyncio.sleep(90)
+    heir = a_pod("uid-2", ip=HEIR_IP, created_at=virtual_clock())
+    newer = await world.process(ip=HEIR_IP)
+    await restore(world, heir)
+    await world.until_idle()
+    assert world.everywhere() == UP
+    await asyncio.sleep(3600)
+    return heir, newer
+
+
+async def by_a_person(world: World, status: str = OUT_OF_SERVICE) -> None:
+    for node in world.nodes:
+        await node.put_status(APP, ID, status)
+
+
+@pytest.mark.parametrize("remove", [False, True])
+@in_virtual_time
+async def test_a_watch_that_is_restarted_undoes_nobodys_override(remove: bool) -> None:
+    async with World(remove=remove) as world:
+        heir, newer = await rolled_out(world)
+        await by_a_person(world)
+        await asyncio.sleep(60)
+        await restore(world, heir)  # RestoreDispatcher.log_read
+        await asyncio.sleep(60)
+        newer.die()
+        assert world.everywhere() == OUT
+
+
+@pytest.mark.parametrize("remove", [False, True])
+@in_virtual_time
+async def test_nor_does_the_next_drain(remove: bool) -> None:
+    async with World(remove=remove) as world:
+        heir, newer = await rolled_out(world)
+        await by_a_person(world)
+        await asyncio.sleep(120)
+        await world.send(going(heir))
+        await world.until(Outcome.out_of_service, count=2)
+        newer.die()
+        await asyncio.sleep(10)
+        third = await world.process(ip="10.1.0.200")
+        await restore(world, a_pod("uid-3", ip="10.1.0.200", created_at=virtual_clock()))
+        await asyncio.sleep(120)
+        third.die()
+        assert world.everywhere() == OUT

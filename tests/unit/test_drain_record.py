@@ -16,9 +16,10 @@ from controller.domain.commands import DrainCommand
 from controller.domain.drain_record import MAX_EVENTS, DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
+from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.timeline import moments
 from tests.unit.building import NOON, a_command, a_pod, a_target, at, readings
-from tests.unit.shutdowns import an_end
+from tests.unit.shutdowns import an_end, index_of, out
 
 OPEN_FIRST = ("failed", "retrying", "requested")
 MOST_URGENT_FIRST = (
@@ -279,3 +280,10 @@ def test_a_successor_in_a_reason_does_not_replace_the_pods_own_facts() -> None:
     )
     record = record_of(begun(), replace(successor, facts=replace(a_command().pod, uid="uid-9")))
     assert record.facts == a_command().pod
+
+
+def test_an_out_of_service_that_waited_for_the_log_counts() -> None:
+    index = index_of(begun(), an_event(Outcome.removed, 300, target=ONE), out(0.5), an_end(100))
+    record = index.get(a_command().drain_id)
+    assert record is not None
+    assert (record.out_at, shutdown_of(record).verdict) == (at(0.5), ShutdownVerdict.graceful)

@@ -76,8 +76,10 @@ def test_a_lost_node_first_and_a_deletion_later_is_a_deletion() -> None:
 
 
 def test_reported_trouble_is_an_answer_and_the_watchs_own_event_is_none() -> None:
-    assert not ledger_of(an_event(Outcome.requested)).is_answered(KEY[0])
-    assert ledger_of(an_event(Outcome.retrying)).is_answered(KEY[0])
+    assert not ledger_of(an_event(Outcome.requested)).is_answered(KEY[0], at(0))
+    answered = ledger_of(an_event(Outcome.retrying), an_event(Outcome.restored, 100))
+    assert answered.is_answered(KEY[0], at(100))
+    assert not answered.is_answered(KEY[0], at(3600)), "that was an earlier drain of the same pod"
 
 
 def test_a_drained_successor_keeps_its_own_drains_override() -> None:
