@@ -224,7 +224,9 @@ def first_event() -> Event:
 
 def retrying_event() -> Event:
     """What stands in the way of a drain."""
-    return make_event(full_command(), Outcome.retrying, at(0.5), reason=DENIED, target=a_target(attempt=2))
+    return make_event(
+        full_command(), Outcome.retrying, at(0.5), reason=DENIED, target=a_target(attempt=2), may_have_override=True
+    )
 
 
 def full_restore() -> RestoreCommand:
