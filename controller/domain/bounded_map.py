@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -25,6 +26,11 @@ class BoundedMap(OrderedDict[Key, Value]):
 
     def __setitem__(self, key: Key, value: Value) -> None:
         self.put(key, value)
+
+
+def note_newest(times: BoundedMap[Key, datetime], key: Key, at: datetime) -> None:
+    """Note the newest time of each key, in whichever order they come."""
+    times[key] = max(at, times.get(key, at))
 
 
 class WeighedMap(Generic[Key, Value]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from controller.domain.bounded_map import BoundedMap
+from controller.domain.bounded_map import BoundedMap, note_newest
 from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.events import FINAL, Event, LogEntry, Outcome, PodGoneEvent, TakeoverEvent
 from controller.domain.held_instances import HeldInstance, IndexKey, InstanceKey, claim_of_held, index_keys
@@ -80,7 +80,7 @@ class Ledger:
                 successor = living_of(entry.successor)
                 newest = list({**known, successor.uid: successor}.items())[-MAX_SUCCESSORS:]
                 self._successors[entry.drain_id] = dict(newest)
-                self._answer(entry.drain_id, entry.at)
+                note_newest(self._answered, entry.drain_id, entry.at)
                 return None
             case PodGoneEvent():
                 known_end = self._gone.get(entry.uid)
@@ -96,28 +96,29 @@ class Ledger:
             if not event.requested_by:
                 self._go(event)
             return None
-        self._answer(event.drain_id, event.at)
+        note_newest(self._answered, event.drain_id, event.at)
         was_back = event.reason is not None and event.reason.code is ReasonCode.back_in_service
         if event.outcome in WRITING or was_back:
-            place = (event.region, event.app, event.instance_id)
-            self._written[place] = max(event.at, self._written.get(place, event.at))
+            note_newest(self._written, (event.region, event.app, event.instance_id), event.at)
         key = (event.drain_id, event.app, event.instance_id)
-        if event.outcome is Outcome.out_of_service or was_back or event.may_have_override:
+        if event.outcome is Outcome.out_of_service or was_back or self._is_new_trouble(key, event):
             return self._hold(key, event)
         if event.outcome in FINAL and event.outcome is not Outcome.failed:
             # A failed drain still holds what it took out.
             self._end(key, event)
         return None
 
-    def _answer(self, drain_id: str, at: datetime) -> None:
-        self._answered[drain_id] = max(at, self._answered.get(drain_id, at))
+    def _is_new_trouble(self, key: InstanceKey, event: Event) -> bool:
+        """Return whether what may have been written is not proved, by a handling that began after the last ending."""
+        _, ended_at = self._ended.get(key, (None, None))
+        return event.may_have_override and (ended_at is None or ended_at < (event.taken_up_at or event.at))
 
     def _go(self, event: Event) -> None:
         cause, seen_at = self._going.get(event.uid, (event.cause, event.at))
         if cause in REVERSIBLE:
             cause = event.cause
         self._going[event.uid] = (cause, max(seen_at, event.at))
-        self._going_at[event.ip] = max(event.at, self._going_at.get(event.ip, event.at))
+        note_newest(self._going_at, event.ip, event.at)
 
     def _hold(self, key: InstanceKey, event: Event) -> HeldInstance | None:
         if event.at >= self._out_at.get(key, event.at):
@@ -154,7 +155,7 @@ class Ledger:
         return held
 
     def _end(self, key: InstanceKey, event: Event) -> None:
-        self._ended_drains[key[0]] = max(event.at, self._ended_drains.get(key[0], event.at))
+        note_newest(self._ended_drains, key[0], event.at)
         held = self._held.get(key)
         if event.at < self._out_at.get(key, held.out_at if held else event.at):
             return  # that was another time: it has been taken out since

@@ -119,10 +119,10 @@ def _rival(instance: Instance, other: LivingPod, strength: Strength, target: Tar
 
 
 def _is_from_before_the_end(instance: Instance, command: DrainCommand) -> bool:
-    """Return whether it was registered at the pod's own address before the pod's proved end."""
+    """Return whether it was registered at the pod's own address before the pod's proved end, whatever clocks say."""
     if command.pod.host_network or not command.end_proved or command.gone_at is None:
         return False
-    return instance.registered_at is not None and instance.registered_at <= command.gone_at
+    return _is_older(instance.registered_at, command.gone_at)
 
 
 def is_after_end(command: DrainCommand, at: datetime) -> bool:

@@ -191,3 +191,15 @@ def test_a_registration_is_a_going_pods_if_it_was_made_before_that_went() -> Non
     assert ledger.is_of_a_going_pod(an_instance(registered_at=at(40)))
     assert not ledger.is_of_a_going_pod(an_instance(registered_at=at(60)))
     assert not ledger.is_of_a_going_pod(an_instance(ip="10.1.0.99", registered_at=at(40)))
+
+
+def test_trouble_of_a_handling_from_before_the_end_holds_nothing() -> None:
+    begun = an_event(Outcome.requested, 0)
+    trouble = an_event(Outcome.retrying, 1, may_have_override=True)
+    assert ledger_of(begun, trouble).holds("eu", KEY[1], KEY[2]), "it may bear our override"
+    ended = an_event(Outcome.restored, 100)
+    for taken_up, is_held in ((50, False), (150, True)):
+        later = an_event(Outcome.retrying, 200, may_have_override=True, taken_up_at=at(taken_up))
+        ledger = ledger_of(begun, trouble, ended, later)
+        assert ledger.holds("eu", KEY[1], KEY[2]) is is_held
+        assert ledger.turn(KEY) == is_held
