@@ -89,4 +89,5 @@ def test_what_cannot_be_followed_is_said_with_what_could_be() -> None:
         "eureka.drain/server-cache",
     ]
     assert ["15m at most" in note for note in found] == [False, True, True, True]
+    assert len(notes(a_namespace(window="999999999d", client_fetch="999999999h", server_cache="5 s\n" * 99))) == 3
     assert notes(a_namespace(window=" OFF", client_fetch="1s", load_balancer="0.25h", server_cache="0s")) == ()

@@ -178,7 +178,10 @@ def _age_of(text: str, least: timedelta) -> timedelta | None:
     """Read an age as the policies do, which know no days; None for what they do not follow."""
     if not _AGE.fullmatch(text.strip()):
         return None
-    age = parse_duration(text)
+    try:
+        age = parse_duration(text)
+    except ValueError:  # longer than any duration of ours
+        return None
     return age if least <= age <= MAX_AGE else None
 
 
