@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from controller.domain.causes import Cause
+from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.drain_record import WHOLE_DRAIN, DrainRecord
 from controller.domain.events import FINAL, OPEN, Outcome
@@ -85,9 +85,9 @@ def replay_command(record: DrainRecord, requester: Requester) -> DrainCommand | 
             action=ReplayAction.refuse, reason="it was taken out by hand: eureka-drain drain does that again"
         )
     if any(part.outcome is Outcome.restored for part in record.parts.values()):
-        return ReplayDecision(
-            action=ReplayAction.refuse, reason="it was put back in service: a living process holds the id"
-        )
+        # A pod that was deleted has gone: who holds its id is another one. A lost node's pod may be that one itself.
+        action = ReplayAction.refuse if record.cause in REVERSIBLE else ReplayAction.superseded
+        return ReplayDecision(action=action, reason="it was put back in service: a living process holds the id")
     command = DrainCommand(
         drain_id=record.drain_id,
         cluster=record.cluster,

@@ -84,17 +84,29 @@ def test_without_its_beginning_a_drain_cannot_be_asked_for_again() -> None:
     assert "--since" in decision.reason
 
 
-def test_what_was_put_back_in_service_or_taken_out_by_hand_is_not_replayed() -> None:
-    out = an_event(Outcome.out_of_service, 1, target=ONE)
-    restored = replay_command(
-        record_of(an_event(Outcome.requested), out, an_event(Outcome.restored, 9, target=ONE)), ANN
-    )
-    by_hand = a_command(cause=Cause.asked)
-    taken_out = replay_command(record_of(an_event(Outcome.requested, 0, by_hand)), ANN)
-    for decision, words in ((restored, "put back in service"), (taken_out, "by hand")):
-        assert isinstance(decision, ReplayDecision)
-        assert decision.action is ReplayAction.refuse
-        assert words in decision.reason
+@pytest.mark.parametrize(
+    ("cause", "action"),
+    [(Cause.terminating, ReplayAction.superseded), (Cause.node_lost, ReplayAction.refuse)],
+    ids=["another pod holds the id", "perhaps the very pod"],
+)
+def test_what_was_put_back_in_service_is_not_replayed(cause: Cause, action: ReplayAction) -> None:
+    command = a_command(cause=cause)
+    states = (Outcome.requested, Outcome.out_of_service, Outcome.restored)
+    events = [
+        an_event(outcome, number, command, **({} if outcome is Outcome.requested else {"target": ONE}))
+        for number, outcome in enumerate(states)
+    ]
+    decision = replay_command(record_of(*events), ANN)
+    assert isinstance(decision, ReplayDecision)
+    assert decision.action is action
+    assert "put back in service" in decision.reason
+
+
+def test_what_was_taken_out_by_hand_is_not_replayed() -> None:
+    decision = replay_command(record_of(an_event(Outcome.requested, 0, a_command(cause=Cause.asked))), ANN)
+    assert isinstance(decision, ReplayDecision)
+    assert decision.action is ReplayAction.refuse
+    assert "by hand" in decision.reason
 
 
 def test_whoever_asks_starts_from_the_beginning_and_is_named() -> None:
