@@ -110,12 +110,16 @@ def annotated_window(pod: Pod) -> timedelta | None:
     What cannot be followed counts as not said, as the policy that injects the window has it: it must not stop a drain.
     ``off`` says that no hook is wanted, and nothing of the callers.
     """
-    text = pod.annotations.get("window", "").strip()
+    return window_in(pod.annotations.get("window", ""))
+
+
+def window_in(text: str) -> timedelta | None:
+    """Read a window as the policy does that injects it; None for what cannot be followed, and for ``off``."""
     try:
-        window = parse_duration(text) if text and text.lower() != "off" else None
+        window = parse_duration(text)
     except ValueError:
         return None
-    return window if window is not None and window <= MAX_WINDOW else None
+    return window if window <= MAX_WINDOW else None
 
 
 def is_enabled(pod: Pod) -> bool:

@@ -43,6 +43,11 @@ class Rollout:
     last_began_at: datetime
 
     @property
+    def name(self) -> str:
+        """The workload, as kubectl names it: ``shop/deployment/orders``."""
+        return f"{self.namespace}/{self.kind.lower()}/{self.workload}"
+
+    @property
     def drains(self) -> list[DrainRecord]:
         """All of them."""
         return [record for drains in self.drains_by_pod.values() for record in drains]
@@ -55,7 +60,7 @@ class Rollout:
     @property
     def began_at(self) -> datetime:
         """When its first pod began to go."""
-        return min(map(_began_at, self.drains))
+        return min(map(began_at_of, self.drains))
 
     @property
     def ended_at(self) -> datetime | None:
@@ -99,7 +104,7 @@ def rollouts_of(records: Iterable[DrainRecord]) -> list[Rollout]:
     """Gather drains into rollouts, by when these began."""
     found: list[Rollout] = []
     newest: dict[tuple[str, str, str], list[Rollout]] = {}
-    for record in sorted(records, key=_began_at):
+    for record in sorted(records, key=began_at_of):
         if record.cause is Cause.asked:
             continue
         kind, workload, revision = _workload_of(record)
@@ -112,17 +117,18 @@ def rollouts_of(records: Iterable[DrainRecord]) -> list[Rollout]:
                 kind=kind,
                 workload=workload,
                 revision=revision,
-                last_began_at=_began_at(record),
+                last_began_at=began_at_of(record),
             )
             found.append(rollout)
             there.append(rollout)
         rollout.revision = rollout.revision or revision
-        rollout.last_began_at = _began_at(record)
+        rollout.last_began_at = began_at_of(record)
         rollout.drains_by_pod.setdefault(record.uid, []).append(record)
     return found
 
 
-def _began_at(record: DrainRecord) -> datetime:
+def began_at_of(record: DrainRecord) -> datetime:
+    """Return when a drain's pod began to go, as far as the log has that."""
     return record.since_at or record.began_at
 
 
@@ -130,7 +136,7 @@ def _continues(rollout: Rollout, record: DrainRecord, revision: str) -> bool:
     if record.uid in rollout.drains_by_pod:
         return True
     is_alike = not revision or not rollout.revision or revision == rollout.revision
-    return is_alike and _began_at(record) - rollout.last_began_at <= STEP_TIMEOUT
+    return is_alike and began_at_of(record) - rollout.last_began_at <= STEP_TIMEOUT
 
 
 def _workload_of(record: DrainRecord) -> tuple[str, str, str]:

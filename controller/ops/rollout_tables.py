@@ -25,11 +25,10 @@ def headline(rollout: Rollout, now: datetime, *, short: bool) -> str:
     """Write what it was, how long it took, and how its pods ended."""
     at = short_moment(rollout.began_at, now) if short else moment_of(rollout.began_at)
     revision = f" revision {rollout.revision}" if rollout.revision else ""
-    name = f"{rollout.namespace}/{rollout.kind.lower()}/{rollout.workload}"
     count = len(rollout.drains_by_pod)
     pods = f"{count} pod{'s' if count != 1 else ''}"
     took = f" in {duration_text(rollout.took)}" if rollout.took is not None else ""
-    return printable(f"{at}  {name}{revision}: {pods}{took}; {verdicts_text(rollout)}")
+    return printable(f"{at}  {rollout.name}{revision}: {pods}{took}; {verdicts_text(rollout)}")
 
 
 def verdicts_text(rollout: Rollout) -> str:

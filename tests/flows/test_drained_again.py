@@ -14,12 +14,11 @@ from controller.domain.drain_record import new_record
 from controller.domain.events import Outcome
 from controller.domain.guard_policy import GuardPolicy
 from controller.domain.instances import OUT_OF_SERVICE
-from controller.domain.ledger import Ledger
 from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.watch_position import Position
 from controller.flows.ports import Removed
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
-from tests.flows.restoring import going
+from tests.flows.restoring import going, ledger_of
 from tests.flows.test_whose import SHARED
 from tests.flows.watching import watching
 from tests.flows.world import APP, ID, World
@@ -38,10 +37,7 @@ def node_lost() -> DrainCommand:
 
 async def node_is_back(world: World) -> None:
     """What the watch sends then."""
-    ledger = Ledger()
-    for entry in world.broker.entries:
-        ledger.apply(entry)
-    held = tuple(ledger.held_by(a_command().drain_id, "eu"))
+    held = tuple(ledger_of(world).held_by(a_command().drain_id, "eu"))
     await world.send(make_restore("test", "eu", a_pod(), held, virtual_clock()))
 
 

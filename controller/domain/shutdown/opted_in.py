@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from controller.domain.annotations import window_in
 from controller.domain.durations import format_duration, parse_duration
 
 WINDOW_LABEL = "eureka.drain/window"
@@ -18,7 +19,6 @@ ENABLED = "enabled"
 DISABLED = frozenset({"", "disabled", "false", "off", "no"})
 """Values of a label that nobody means to switch anything on by."""
 WINDOW_NOTE = "eureka.drain/window"
-MAX_WINDOW = timedelta(hours=1)
 FETCH_NOTE, BALANCER_NOTE = "eureka.drain/client-fetch", "eureka.drain/load-balancer"
 SERVER_NOTE = "eureka.drain/server-cache"
 LEAST = {FETCH_NOTE: timedelta(seconds=1), BALANCER_NOTE: timedelta(seconds=1), SERVER_NOTE: timedelta(0)}
@@ -167,11 +167,7 @@ def _window_of(text: str) -> timedelta | None:
     """Read a window as drain-window does; None for what it does not follow."""
     if text.strip().lower() == "off":
         return timedelta(0)
-    try:
-        window = parse_duration(text)
-    except ValueError:
-        return None
-    return window if window <= MAX_WINDOW else None
+    return window_in(text)
 
 
 def _age_of(text: str, least: timedelta) -> timedelta | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.domain.drain_record import DrainRecord
-from controller.domain.rollouts import Rollout, deciding_drain
+from controller.domain.rollouts import Rollout, began_at_of, deciding_drain
 from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict, shutdown_of
 from controller.ops.tables import duration_text
 
@@ -88,7 +88,7 @@ def rollout_picture(rollout: Rollout, now: datetime) -> RolloutPicture:
 
     lanes = []
     for number, (record, ended_at) in enumerate(shown, 1):
-        begin = place(record.since_at or record.began_at)
+        begin = place(began_at_of(record))
         end = place(ended_at or now)
         assert begin is not None
         assert end is not None
@@ -120,8 +120,8 @@ def trends_of(rollouts: Iterable[Rollout]) -> list[Trend]:
     """Gather the rollouts of each workload that has several, in the order of the newest."""
     found: dict[str, list[Rollout]] = {}
     for one in rollouts:
-        name = f"{one.namespace}/{one.kind.lower()}/{one.workload}"
-        found[name] = [*found.pop(name, []), one]
+        every = found[one.name] = found.pop(one.name, [])  # the newest last
+        every.append(one)
     return [Trend(name=name, rollouts=every[-MAX_TREND:]) for name, every in reversed(found.items()) if len(every) > 1]
 
 
