@@ -208,6 +208,8 @@ class DrainRecord:
         part.attempt = event.attempt
         part.nodes = event.nodes or part.nodes
         if is_trouble:
+            if _is_begun_anew(part, event):
+                part.outcome, part.safe_at = Outcome.retrying, None
             part.trouble = event.reason
             part.safe_at = event.safe_at or part.safe_at
             if part.outcome in OPEN:
@@ -241,6 +243,14 @@ class DrainRecord:
         elif part.outcome in FINAL and part.outcome is not Outcome.failed and event.at < part.at:
             return None
         return part
+
+
+def _is_begun_anew(part: InstanceRecord, event: Event) -> bool:
+    """Return whether what had been given back is to be taken out once more: its pod's node came back, and it goes now.
+
+    A step of the handling that was under way when it was given back says nothing of that.
+    """
+    return part.outcome is Outcome.restored and part.at < (event.taken_up_at or event.at)
 
 
 def _set_safe_at(part: InstanceRecord, event: Event) -> None:

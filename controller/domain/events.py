@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from controller.domain.causes import Cause
+from controller.domain.causes import REVERSIBLE, Cause
 from controller.domain.commands import DrainCommand, RestoreCommand, Target
 from controller.domain.event_ids import event_id
 from controller.domain.held_instances import HeldInstance
@@ -151,6 +151,8 @@ def make_event(
     begins = outcome is Outcome.requested
     # Something else in the way is another event; the same thing again is not.
     which = str(reason) if outcome is Outcome.retrying else ""
+    if not instance_id and command.cause in REVERSIBLE and outcome in (Outcome.retrying, Outcome.failed):
+        which += f" {command.cause} {pod.unready_at}"  # its node may come back, and the pod be drained once more
     # Of two copies of a command, one deletes the instance and the other one finds it gone: that is the same ending.
     kind = Outcome.removed if was_held and outcome is Outcome.already_gone else outcome
     return Event(

@@ -255,10 +255,10 @@ class Ledger:
         """Return whether this instance's drain has ended, and has not taken it out anew since."""
         return key in self._ended
 
-    def was_given_back(self, key: InstanceKey, before: datetime) -> bool:
-        """Return whether this instance's drain has ended before then by giving it back: it served from then on."""
-        outcome, at = self._ended.get(key, (None, before))
-        return outcome is Outcome.restored and at < before
+    def given_back_at(self, key: InstanceKey) -> datetime | None:
+        """Return when this instance's drain has ended by giving it back, if it has: it serves from then on."""
+        outcome, at = self._ended.get(key, (None, None))
+        return at if outcome is Outcome.restored else None
 
     def is_cleared(self, key: InstanceKey, since: datetime) -> bool:
         """Return whether this instance's drain has ended since then, and left no override on the id."""

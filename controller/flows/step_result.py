@@ -23,6 +23,8 @@ class StepResult:
 def event_of(seen: Observation, report: Report) -> Event:
     """Compose the event of what a stage reports."""
     was_held = seen.is_held or seen.target.stage is not Stage.take_out
+    # A handling that finds the drain over begins anew, and has failed anew; an ending once more is a copy's.
+    is_anew = seen.is_over and (report.outcome is Outcome.failed or report.outcome not in FINAL)
     is_ours = seen.target.may_have_override and not seen.target.was_out
     return make_event(
         seen.command,
@@ -36,5 +38,5 @@ def event_of(seen: Observation, report: Report) -> Event:
         safe_at=report.safe_at,
         may_have_override=is_ours and report.outcome in (Outcome.retrying, Outcome.failed),
         was_held=was_held,
-        turn=seen.turn + (seen.is_over and report.outcome not in FINAL),
+        turn=seen.turn + is_anew,
     )

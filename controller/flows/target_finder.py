@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
+from controller.domain.causes import REVERSIBLE
 from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
-from controller.domain.instances import Instance, present
+from controller.domain.instances import Instance, present, trouble_of
 from controller.domain.intervals import FIND_MORE_INTERVAL, next_find_in
 from controller.domain.ownership import Owned, names_the_pod, ownership_of
 from controller.domain.reason import Reason, ReasonCode, combine
@@ -126,6 +127,8 @@ class TargetFinder:
         assert progress is not None
         if not progress.found:
             fresh = tuple(target_of(instance, now) for instance in resolution.own)
+            if command.cause in REVERSIBLE and (redelivered or progress.first_look_at is not None):
+                fresh = await self._without_what_lives_again(command, fresh)
             if not redelivered:
                 return resolution, fresh
             resolution, theirs = await self._taken_over_meanwhile(command, resolution)
@@ -141,6 +144,27 @@ class TargetFinder:
         if new:
             await self._log.wait()
         return resolution, (*self._still_open(command, new, perhaps_written=redelivered), *again)
+
+    async def _without_what_lives_again(self, command: DrainCommand, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Leave out what was given back after this command had been sent, and bears no override: its node came back.
+
+        Not asked when a command is first taken up, which waits for nothing. An override shows that an earlier handling
+        has written after that. RegistryError when a node that may bear one is away.
+        """
+        await self._log.wait()
+        left = []
+        for target in targets:
+            given_back_at = self._log.ledger.given_back_at((command.drain_id, target.app, target.id))
+            if given_back_at is None or given_back_at < command.observed_at:
+                left.append(target)
+                continue
+            readings = await self._registry.read(target.app, target.id)
+            if any(not reading.answered for reading in readings):
+                reason = trouble_of(readings)
+                raise RegistryError(str(reason), reason.code)
+            if any(instance.has_override for instance in present(readings)):
+                left.append(target)
+        return tuple(left)
 
     async def _unrecorded(
         self, command: DrainCommand, resolution: Resolution, targets: tuple[Target, ...]
@@ -159,7 +183,8 @@ class TargetFinder:
         ledger, key = self._log.ledger, (command.drain_id, instance.app, instance.id)
         if command.requested_by:
             return ledger.has_ended(key, command.observed_at)
-        return ledger.is_over(key) and not ledger.was_given_back(key, command.observed_at)
+        given_back_at = ledger.given_back_at(key)
+        return ledger.is_over(key) and (given_back_at is None or given_back_at >= command.observed_at)
 
     async def _taken_over_meanwhile(
         self, command: DrainCommand, resolution: Resolution

@@ -10,20 +10,21 @@ import pytest
 
 from controller.domain.causes import Cause
 from controller.domain.commands import DrainCommand, make_restore
-from controller.domain.drain_record import new_record
 from controller.domain.events import Outcome
 from controller.domain.guard_policy import GuardPolicy
 from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.watch_position import Position
 from controller.flows.ports import Removed
+from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.restoring import going, ledger_of
 from tests.flows.test_whose import SHARED
 from tests.flows.watching import watching
 from tests.flows.world import APP, ID, World
 from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
-from tests.unit.shutdowns import an_end
+from tests.unit.shutdowns import an_end, record_of
 
 OUT = [OUT_OF_SERVICE] * 2
 
@@ -190,8 +191,66 @@ async def test_the_verdict_goes_by_the_last_time_it_was_taken_out() -> None:
         await world.send(going())
         event = await world.until(Outcome.out_of_service, count=2)
         own.die()
-        record = new_record(world.broker.events[0])
-        for one in world.broker.events:
-            record.apply(one, timeline=True)
+        record = record_of(*world.broker.events)
         record.end = an_end(elapsed() + 5)  # 90 s before the last caller has done with it
         assert (record.safe_at, shutdown_of(record).verdict) == (event.safe_at, ShutdownVerdict.not_graceful)
+
+
+@in_virtual_time
+async def test_a_crash_after_its_node_came_back_does_not_take_it_out() -> None:
+    async with World() as world:
+        await world.process()
+        await world.send(node_lost())
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(100)
+        await node_is_back(world)
+        await world.until(Outcome.restored)
+        await asyncio.sleep(3.5)  # the restore is acknowledged; the drain still waits for its next look
+        world.crashes.crash_next()
+        for _ in range(120):
+            await asyncio.sleep(1)
+            assert world.everywhere() == ["UP", "UP"]
+
+
+@in_virtual_time
+async def test_a_crash_in_its_second_drain_does_not_lose_it() -> None:
+    async with World() as world:
+        own = await world.process()
+        await lost_and_back(world)
+        own.die()
+        await world.send(node_lost())
+        world.crashes.crash_next()
+        await asyncio.sleep(60)
+        assert world.everywhere() == OUT
+
+
+@in_virtual_time
+async def test_a_drain_that_is_given_up_twice_has_failed() -> None:
+    async with World(give_up_after=timedelta(minutes=5)) as world:
+        await world.process()
+        for failures in (1, 2):
+            for node in world.nodes:
+                node.nonsense_about = APP
+            await world.send(node_lost() if failures == 1 else going())
+            await world.until(Outcome.failed, count=failures)
+            for node in world.nodes:
+                node.nonsense_about = ""
+            if failures == 1:
+                await lost_and_back(world)
+        assert record_of(*world.broker.events).state is Outcome.failed
+
+
+@in_virtual_time
+async def test_what_holds_up_a_second_drain_is_its_state() -> None:
+    async with World() as world:
+        await world.process()
+        await lost_and_back(world)
+        world.nodes[1].trouble = Trouble.down
+        await world.send(going())
+        await world.until(Outcome.retrying)
+        record = record_of(*world.broker.events)
+        assert (record.state, record.reason and record.reason.code) == (Outcome.retrying, ReasonCode.unreachable)
+        assert record.safe_at is None, "it is given to callers again"
+        world.nodes[1].trouble = None
+        event = await world.until(Outcome.out_of_service, count=2)
+        assert record_of(*world.broker.events).safe_at == event.safe_at
