@@ -9,6 +9,7 @@ import typer
 from controller.cli.call import Call, command
 from controller.cli.options import Output, OutputOption
 from controller.domain.roles import Role
+from controller.domain.shutdown.patch_form import PatchForm
 from controller.errors import SettingsError
 
 app = typer.Typer()
@@ -20,6 +21,7 @@ Examples:
   kubectl exec deploy/eureka-drain-work -- eureka-drain doctor --role work
   eureka-drain doctor --pods                                     whose pods are gone too early
   eureka-drain doctor --pods --patch                             and what fixes it, to be read and then run
+  eureka-drain doctor --pods --patch=kustomize                   the same for the overlay that renders the workloads
 """
 
 
@@ -32,7 +34,12 @@ def doctor(
     pods: Annotated[
         bool, typer.Option("--pods", help="Instead: do the cluster's pods serve until nobody calls them any more?")
     ] = False,
-    patch: Annotated[bool, typer.Option("--patch", help="With --pods: print the kubectl lines that fix it.")] = False,
+    patch: Annotated[
+        PatchForm | None,
+        typer.Option(
+            "--patch", help="With --pods: print what fixes it, for a shell, an overlay or a chart. Alone: for kubectl."
+        ),
+    ] = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Check rights, broker, registry nodes, clocks and pods. Each finding has its fix.

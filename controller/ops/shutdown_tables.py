@@ -1,16 +1,11 @@
-"""How long pods serve after their deletion was requested: a table, the patches that fix it, and JSON."""
+"""How long pods serve after their deletion was requested: a table, and JSON."""
 
 from __future__ import annotations
 
-import json
-import shlex
-from typing import Any
-
-from controller.domain.printable import printable
 from controller.domain.shutdown.findings import ShutdownSurvey, WorkloadFinding
 from controller.domain.shutdown.window import Window
-from controller.domain.shutdown.workloads import Workload
 from controller.ops.answers import JsonAnswer, fill
+from controller.ops.shutdown_patches import patch_line
 from controller.ops.tables import duration_text, folded, rows_table
 
 MIN_TERMINAL_WIDTHS = {"PODS": 100, "WINDOW": 90, "GRACE": 90}
@@ -54,15 +49,10 @@ class FindingAnswer(JsonAnswer):
     by_hand: str | None
 
 
-def name_of(workload: Workload) -> str:
-    """Name it as kubectl does: ``shop/deployment/orders``."""
-    return f"{workload.namespace}/{workload.kind.lower()}/{workload.name}"
-
-
 def survey_text(survey: ShutdownSurvey, *, width: int | None) -> str:
     """Return the table, the advice on its workloads, and the windows that they were compared with."""
     parts = [survey_table(survey, width=width)]
-    advice = [(name_of(finding.workload), text) for finding in survey.findings for text in finding.advice]
+    advice = [(finding.workload.kubectl_name, text) for finding in survey.findings for text in finding.advice]
     parts.append("".join(folded(f"{name}: {text}", width, indent=2) for name, text in advice))
     parts.append(
         "".join(folded(text, width, indent=2) for text in [*window_texts(survey), *survey.notes, *survey.doubts])
@@ -79,8 +69,8 @@ def survey_table(survey: ShutdownSurvey, *, width: int | None) -> str:
 def _row(finding: WorkloadFinding) -> dict[str, str]:
     window = finding.window
     return {
-        "VERDICT": _verdict(finding),
-        "WORKLOAD": name_of(finding.workload),
+        "VERDICT": finding.verdict_text,
+        "WORKLOAD": finding.workload.kubectl_name,
         "PODS": str(finding.pods),
         "SERVES": "-" if finding.serves_seconds is None else f"{finding.serves_seconds} s",
         "WINDOW": "-" if window is None else f"{window.whole_seconds} s",
@@ -89,15 +79,10 @@ def _row(finding: WorkloadFinding) -> dict[str, str]:
     }
 
 
-def _verdict(finding: WorkloadFinding) -> str:
-    by = f" by {finding.short_by_seconds} s" if finding.short_by_seconds else ""
-    return f"{finding.verdict.value}{by}"
-
-
 def window_texts(survey: ShutdownSurvey) -> list[str]:
     """Explain what the windows consist of, and what is not in them."""
     own = {
-        finding.app if finding.window.annotated is None else name_of(finding.workload): finding.window
+        finding.app if finding.window.annotated is None else finding.workload.kubectl_name: finding.window
         for finding in survey.findings
         if finding.window is not None and finding.window != survey.usual
     }
@@ -114,28 +99,6 @@ def _sum(window: Window) -> str:
         ("load balancer", window.load_balancer),
     )
     return f"{' + '.join(f'{name} {duration_text(length)}' for name, length in parts)} = {window.whole_seconds} s"
-
-
-def patches_text(survey: ShutdownSurvey) -> str:
-    """Return what fixes each workload, for a shell: kubectl lines, and comments where a person has to edit."""
-    lines = []
-    for finding in survey.findings:
-        fix = finding.fix
-        if fix is None:
-            continue
-        head = f"# {name_of(finding.workload)}: {_verdict(finding)}"
-        if fix.patch is None:
-            # One line, whatever a name holds: the rest of it must not reach a shell.
-            lines.append(printable(f"{head}; {fix.by_hand}"))
-        else:
-            lines += [printable(head), patch_line(finding.workload, fix.patch)]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def patch_line(workload: Workload, patch: Any) -> str:
-    """Quote a line for a shell, which nothing in the patch or in a name can leave."""
-    words = ["kubectl", "patch", workload.kind.lower(), workload.name, "-n", workload.namespace]
-    return printable(shlex.join([*words, "--type", "strategic", "-p", json.dumps(patch, separators=(",", ":"))]))
 
 
 def finding_answer(finding: WorkloadFinding) -> FindingAnswer:

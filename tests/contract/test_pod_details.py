@@ -13,7 +13,7 @@ import pytest_asyncio
 from controller.app.commands.windows import survey_pods
 from controller.domain.shutdown.findings import WindowCoverage, WorkloadFinding
 from controller.errors import KubernetesError
-from controller.ops.shutdown_tables import patches_text
+from controller.ops.shutdown_patches import patches_text
 from controller.settings import Settings
 from tests.contract.following import connected
 from tests.stack.cluster import Cluster

@@ -31,7 +31,8 @@ from controller.kube.owner_revisions import read_revisions
 from controller.kube.pod_decoder import decode_page, decode_pod
 from controller.kube.pod_details_decoder import decode_details, details_of
 from controller.ops.answers import json_text
-from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
+from controller.ops.shutdown_patches import patches_text
+from controller.ops.shutdown_tables import finding_answer, survey_text
 from controller.settings import WatchSettings
 from tests.unit.building import at
 from tests.unit.fuzz_drawn import Draw

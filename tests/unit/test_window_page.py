@@ -11,7 +11,7 @@ import yaml
 from controller.app.assembly import windows_of
 from controller.domain.shutdown.findings import ShutdownSurvey
 from controller.domain.shutdown.pod_details import Container
-from controller.ops.shutdown_tables import patches_text
+from controller.ops.shutdown_patches import patches_text
 from controller.settings import Settings, WindowSettings
 from tests.unit.windows import USUAL, WINDOWS, finding, pod_details, shell
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,23 +10,20 @@ from typing import Any
 import pytest
 
 from controller.app.assembly import windows_of
-from controller.domain.shutdown.findings import ShutdownSurvey, WorkloadFinding
-from controller.domain.shutdown.pod_details import Exec, PodDetails, Sleep
+from controller.domain.shutdown.findings import WorkloadFinding
+from controller.domain.shutdown.pod_details import Exec, Sleep
 from controller.domain.shutdown.window import WindowOverride, Windows
 from controller.ops.answers import json_text
-from controller.ops.shutdown_tables import finding_answer, patches_text, survey_table, survey_text
+from controller.ops.shutdown_patches import patches_text
+from controller.ops.shutdown_tables import finding_answer, survey_table, survey_text
 from controller.settings import WindowSettings
 from tests.unit.test_tables import HOSTILE, LONG
-from tests.unit.windows import USUAL, WINDOWS, finding, findings, owned, pod_details, shell
+from tests.unit.windows import USUAL, finding, looked, owned, pod_details, shell
 
 ENOUGH = owned(pod_details(Sleep(95), grace=125, uid="b"), "StatefulSet", "stock")
 CURL = owned(pod_details(shell("curl -X PUT x/status?value=OUT_OF_SERVICE; sleep 30"), uid="c"), "DaemonSet", "edge")
 SCRIPT = owned(pod_details(Exec(("/stop.sh",)), grace=125, uid="d"), "StatefulSet", "legacy")
 JOB = owned(pod_details(uid="e"), "Job", "nightly-29134567")
-
-
-def looked(*pods: PodDetails, windows: Windows = WINDOWS, doubts: tuple[str, ...] = ()) -> ShutdownSurvey:
-    return ShutdownSurvey(findings=tuple(findings(pods, windows=windows)), usual=windows.usual, doubts=doubts)
 
 
 ALL = looked(pod_details(), ENOUGH, CURL, SCRIPT, JOB)
@@ -93,40 +89,6 @@ def test_nothing_that_somebody_wrote_commands_the_terminal_or_the_shell() -> Non
     for text in (survey_text(found, width=None), survey_text(found, width=80), patches_text(found)):
         assert all(line.isprintable() for line in text.split("\n"))
     assert {line[:2] for line in patches_text(found).splitlines()} == {"# ", "ku"}
-
-
-def test_a_patch_is_one_line_for_a_shell_below_a_comment() -> None:
-    comment, line = patches_text(looked(pod_details(shell("sleep 30"), grace=60))).splitlines()
-    assert comment == "# shop/deployment/orders: too short by 65 s"
-    words = shlex.split(line)
-    head = ["kubectl", "patch", "deployment", "orders", "-n", "shop", "--type", "strategic", "-p"]
-    assert words[:-1] == head
-    assert json.loads(words[-1]) == {
-        "spec": {
-            "template": {
-                "spec": {
-                    "terminationGracePeriodSeconds": 125,
-                    "containers": [
-                        {"name": "main", "lifecycle": {"preStop": {"sleep": {"seconds": 95}, "exec": None}}}
-                    ],
-                }
-            }
-        }
-    }
-    assert line.endswith("""-p '{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":125,"containers":[{"name":\
-"main","lifecycle":{"preStop":{"sleep":{"seconds":95},"exec":null}}}]}}}}'""")
-
-
-def test_what_has_to_be_edited_by_hand_is_a_comment_with_the_numbers() -> None:
-    (line,) = patches_text(looked(CURL)).splitlines()
-    assert line == (
-        "# shop/daemonset/edge: too short by 65 s; the exec hook of main does more than wait; edit it by hand: its "
-        "hook has to wait 95 s, and terminationGracePeriodSeconds has to be 125"
-    )
-
-
-def test_what_is_long_enough_or_skipped_needs_no_patch() -> None:
-    assert patches_text(looked(ENOUGH, JOB)) == ""
 
 
 def in_json(found: WorkloadFinding) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.domain.pods import Owner
 from controller.domain.routing import Routing
-from controller.domain.shutdown.findings import WorkloadFinding, by_workload, survey_workloads
+from controller.domain.shutdown.findings import ShutdownSurvey, WorkloadFinding, by_workload, survey_workloads
 from controller.domain.shutdown.hooks import HookReading, read_hook
 from controller.domain.shutdown.pod_details import Container, Exec, Hook, PodDetails
 from controller.domain.shutdown.window import Window, Windows
@@ -71,3 +71,8 @@ def finding(*pods: PodDetails, windows: Windows = WINDOWS, revisions: Revisions 
     """What is found of the only workload."""
     (one,) = findings(pods, windows=windows, revisions=revisions)
     return one
+
+
+def looked(*pods: PodDetails, windows: Windows = WINDOWS, doubts: tuple[str, ...] = ()) -> ShutdownSurvey:
+    """What one look finds at these pods."""
+    return ShutdownSurvey(findings=tuple(findings(pods, windows=windows)), usual=windows.usual, doubts=doubts)

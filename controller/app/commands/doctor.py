@@ -12,6 +12,7 @@ from controller.app.exit_status import report, terminal_width
 from controller.domain.diagnostics import MATCHES, Check, Severity, check_matches
 from controller.domain.roles import DESTINATIONS, Destination, Role
 from controller.domain.shutdown.findings import WindowCoverage
+from controller.domain.shutdown.patch_form import PatchForm
 from controller.errors import KubernetesError, RegistryError
 from controller.eureka import region_checks
 from controller.flows.instance_finder import InstanceFinder
@@ -20,7 +21,8 @@ from controller.kube import kube_checks
 from controller.kube.client import KubeApi
 from controller.kube.rights import needs_of_ops, needs_of_sweep, needs_of_watch, wishes_of_watch
 from controller.ops.answers import check_answer, json_text
-from controller.ops.shutdown_tables import finding_answer, patches_text, survey_text
+from controller.ops.shutdown_patches import patches_text
+from controller.ops.shutdown_tables import finding_answer, survey_text
 from controller.ops.tables import checks_text, counted
 from controller.rabbit import broker_checks
 from controller.rabbit.topology_survey import check_abandoned
@@ -40,14 +42,14 @@ async def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) ->
     return 1 if wrong else 0
 
 
-async def doctor_of_pods(settings: Settings, *, patch: bool, as_json: bool) -> int:
+async def doctor_of_pods(settings: Settings, *, patch: PatchForm | None, as_json: bool) -> int:
     """Print how long the cluster's pods serve, or the patches that fix it; return the exit status."""
     survey = await survey_pods(settings)
     if as_json:
         for finding in survey.findings:
             print(json_text(finding_answer(finding)))
     elif patch:
-        print(patches_text(survey), end="")
+        print(patches_text(survey, patch), end="")
     else:
         print(survey_text(survey, width=terminal_width()), end="")
     if as_json or patch:

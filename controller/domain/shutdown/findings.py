@@ -56,6 +56,12 @@ class WorkloadFinding:
     advice: tuple[str, ...] = ()
     fix: Fix | None = None
 
+    @property
+    def verdict_text(self) -> str:
+        """The verdict, and by how much: ``too short by 65 s``."""
+        by = f" by {self.short_by_seconds} s" if self.short_by_seconds else ""
+        return f"{self.verdict.value}{by}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownSurvey:

@@ -25,6 +25,11 @@ class Workload:
     def __str__(self) -> str:
         return f"{self.namespace}/{self.kind}/{self.name}"
 
+    @property
+    def kubectl_name(self) -> str:
+        """Its name as one types it: ``shop/deployment/orders``."""
+        return f"{self.namespace}/{self.kind.lower()}/{self.name}"
+
 
 def workload_of(pod: PodDetails) -> Workload:
     """Return the end of the pod's chain of owners, as far as names show it; the pod itself when nothing controls it."""
