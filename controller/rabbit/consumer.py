@@ -29,6 +29,7 @@ from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResul
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import BoundedChannel, ByteRoom, unread_bytes
+from controller.rabbit.kept_cancellation import kept_cancellation
 from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare, is_declared, queues
@@ -143,7 +144,7 @@ class RegionConsumer:
         """Take no more, let what is in flight finish, and leave the rest to the broker."""
         self._stopping = True
         if self._queue is not None and self._tag is not None and self.link.up:
-            with suppress(*BROKER_TROUBLE):
+            with suppress(*BROKER_TROUBLE), kept_cancellation():
                 await self._queue.cancel(self._tag, timeout=2)
         self._waiting_room.close()
         if self._in_flight:
@@ -159,7 +160,8 @@ class RegionConsumer:
 
     async def _see_through_or_leave(self, message: AbstractIncomingMessage) -> None:
         try:
-            await self._see_through(message)
+            with kept_cancellation():
+                await self._see_through(message)
         except LeftError:
             pass
         except BROKER_TROUBLE as error:

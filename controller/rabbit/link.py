@@ -211,6 +211,6 @@ def _text(error: BaseException) -> str:
 
 
 async def _close(connection: AbstractConnection) -> None:
-    with kept_cancellation(), contextlib.suppress(*BROKER_TROUBLE):
+    with contextlib.suppress(*BROKER_TROUBLE), kept_cancellation():
         async with asyncio.timeout(3):
             await connection.close()

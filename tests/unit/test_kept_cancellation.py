@@ -61,6 +61,33 @@ async def test_what_is_cleaned_up_after_a_cancellation_is_not_cancelled_again() 
     assert (task.cancelled(), cleaned) == (True, True)
 
 
+def cut_off() -> asyncio.Future[None]:
+    """What the library makes of a call that is under way while its connection is closed."""
+    call = asyncio.get_running_loop().create_future()
+    call.set_exception(asyncio.CancelledError)
+    return call
+
+
+async def test_what_nobody_has_cancelled_is_not_cancelled() -> None:
+    with pytest.raises(BrokerError, match=r"asked \(the connection was closed"), as_broker_error("asked"):
+        await cut_off()
+
+
+async def test_it_is_not_cancelled_within_a_timeout_of_its_own() -> None:
+    with pytest.raises(BrokerError, match=r"asked \(the connection was closed"), as_broker_error("asked"):
+        async with asyncio.timeout(60):
+            await cut_off()
+
+
+async def test_a_timeout_around_it_is_a_timeout() -> None:
+    async def ask() -> None:
+        with as_broker_error("asked"):
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask(), 0.01)
+
+
 async def test_a_timeout_of_its_own_is_a_timeout() -> None:
     with pytest.raises(BrokerError, match=r"asked \(TimeoutError\)"), as_broker_error("asked"):
         async with asyncio.timeout(0):
