@@ -165,5 +165,9 @@ def check_matches(area: str, found: int, reasons: Sequence[str], examples: Seque
             fix="right where no application of this cluster registers in this region; else compare the registered "
             "addresses with the pods': NAT? eureka.instance.prefer-ip-address: true registers the pod's own",
         )
-    fix = "pods that do not register need nothing; for the others see the annotations in the README" if reasons else ""
+    fix = (
+        "pods that do not register need nothing; for the others see the annotations in docs/instances.md"
+        if reasons
+        else ""
+    )
     return Check(area=area, what=what, severity=Severity.ok, found=text, fix=fix)

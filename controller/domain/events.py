@@ -19,7 +19,7 @@ MAX_NAME_LENGTH = 600
 
 
 class Outcome(StrEnum):
-    """The state that an event reports; see the README for what each means to an operator."""
+    """The state that an event reports; docs/drains.md says what each means to an operator."""
 
     requested = "requested"
     retrying = "retrying"

@@ -1,4 +1,4 @@
-"""The figures in words: a table of at most 100 columns, as the README shows it. Pure."""
+"""The figures in words: a table of at most 100 columns, as docs/measured.md shows it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table that the README shows."""
+"""The table that docs/measured.md shows."""
 
 from __future__ import annotations
 

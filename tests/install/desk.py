@@ -1,4 +1,4 @@
-"""A person's desk: a shell with kubectl and rabbitmqctl, in a copy of the repository's manifests.
+"""A person's desk: a shell with kubectl and rabbitmqctl, in a copy of the repository's manifests and charts.
 
 At the stand-in for a cluster `kubectl exec` is played, since it needs a kubelet, by running the command in the pod's
 view of the file system, with its environment. Everything else is the real kubectl and the real rabbitmqctl.
@@ -28,7 +28,8 @@ class Desk:
         self.folder = folder / "desk"
         programs = folder / "bin"
         programs.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(ROOT / "manifests", self.folder / "manifests", dirs_exist_ok=True)
+        for name in ("manifests", "charts"):
+            shutil.copytree(ROOT / name, self.folder / name, dirs_exist_ok=True)
         _program(programs / "rabbitmqctl", f'exec {rabbitmqctl} "$@"')
         if kubectl:
             _program(programs / "kubectl", f'exec {kubectl} "$@"')

@@ -19,6 +19,7 @@ _NETFLIX = _HERE / "netflix_eureka"
 _TOXIPROXY = _HERE / "toxiproxy_server"
 _PROMTOOL = _HERE / "promtool"
 _KUBE_SCORE = _HERE / "kube_score"
+_HELM = _HERE / "helm"
 EVERYDAY_KUBERNETES = "v1.36.3"
 KUBERNETES_VERSION = os.environ.get("KUBERNETES_VERSION", EVERYDAY_KUBERNETES)
 """Another one is built by `python -m tests.versions` only, and by `make cluster` where it is asked for one."""
@@ -107,6 +108,18 @@ async def kube_score(report_progress: ReportProgress) -> Path:
     return await go_programs(
         "kube-score", _KUBE_SCORE, ["-ldflags", "-s -w"], programs, report_progress, estimate="half a minute"
     )
+
+
+async def helm(report_progress: ReportProgress) -> Path:
+    """The folder with `helm`, which renders, checks and installs the chart.
+
+    Without a cluster it takes its templates for this Kubernetes: its releases are built likewise.
+    """
+    version = "helm.sh/helm/v3/pkg/chartutil.k8sVersion"
+    flags = ["-ldflags", f"-s -w -X {version}Major={_MAJOR} -X {version}Minor={_MINOR}"]
+    recipe = [flag.encode() for flag in flags]
+    programs = ["helm.sh/helm/v3/cmd/helm"]
+    return await go_programs("Helm", _HELM, flags, programs, report_progress, recipe=recipe, estimate="about 3 minutes")
 
 
 async def prometheus_operator_crds(report_progress: ReportProgress) -> Path:

@@ -17,6 +17,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *DECISIONS,
     ROOT / "manifests" / "README.md",
+    ROOT / "charts" / "eureka-drain" / "README.md",
 ]
 NAMES = {str(page.relative_to(ROOT)): page for page in PAGES}
 GENERATED = {"docs/configuration.md", "docs/metrics.md"}

@@ -66,7 +66,7 @@ async def _checks(settings: Settings, roles: Sequence[Role]) -> list[Check]:
     async with AsyncExitStack() as opened:
         checks: list[Check] = []
         if not settings.regions:
-            fix = "name each region with all its nodes, as in the README"
+            fix = "name each region with all its nodes, as in docs/configuring.md"
             found = "none is configured: there is nothing to drain from"
             checks.append(Check(area="settings", what="regions", severity=Severity.wrong, found=found, fix=fix))
         api: KubeApi | None = None
