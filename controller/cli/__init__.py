@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -25,17 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-USUAL_VALUES = {"--patch": "kubectl"}
-"""Of options whose value may be left out, which Typer knows nothing of."""
-
-
-def with_values(arguments: Sequence[str]) -> Iterator[str]:
-    """Add what stands for a value that is left out."""
-    for argument, following in pairwise([*arguments, "-"]):
-        left_out = argument in USUAL_VALUES and following.startswith("-")
-        yield f"{argument}={USUAL_VALUES[argument]}" if left_out else argument
 
 
 def print_version(wanted: bool) -> None:
@@ -77,7 +64,7 @@ def main() -> None:
         # command that never does, would be lost, and the pod would wait for its SIGKILL.
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     try:
-        app(args=list(with_values(sys.argv[1:])))
+        app()
     except SettingsError as error:
         for problem in error.problems:
             print(printable(f"eureka-drain: {problem}"), file=sys.stderr)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from controller.cli.options import Assignments, ConfigFile
 from controller.domain.selection import Filter, SelectionError, select
@@ -82,8 +83,9 @@ def command(
     epilog: str | None = None,
     filters: Iterable[Filter] = (),
     defaults: Mapping[str, str] | None = None,
+    cls: type[TyperCommand] = TyperCommand,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command that takes a ``Call``, these filters, and the options of its own."""
+    """Register a command that takes a ``Call``, these filters, and the options of its own; ``cls`` reads its words."""
     offered = tuple(filters)
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -108,7 +110,7 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         run.__signature__ = signature(run).replace(parameters=parameters)  # type: ignore[attr-defined]
-        app.command(name, epilog=epilog)(run)
+        app.command(name, cls=cls, epilog=epilog)(run)
         return function
 
     return register

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from controller.cli.call import Call, command
 from controller.cli.options import Output, OutputOption
@@ -13,6 +16,23 @@ from controller.domain.shutdown.patch_form import PatchForm
 from controller.errors import SettingsError
 
 app = typer.Typer()
+
+USUAL_VALUES = {"--patch": PatchForm.kubectl}
+"""Of options whose value may be left out, which Typer knows nothing of."""
+
+
+class WithUsualValues(TyperCommand):
+    """A command that adds what stands for a value that is left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words."""
+        return super().parse_args(ctx, list(_with_values(args)))
+
+
+def _with_values(words: Sequence[str]) -> Iterator[str]:
+    for word, following in pairwise([*words, "-"]):
+        left_out = word in USUAL_VALUES and following.startswith("-")
+        yield f"{word}={USUAL_VALUES[word].value}" if left_out else word
 
 
 EXAMPLES = """\b
@@ -25,7 +45,7 @@ Examples:
 """
 
 
-@command(app, epilog=EXAMPLES)
+@command(app, epilog=EXAMPLES, cls=WithUsualValues)
 def doctor(
     call: Call,
     role: Annotated[
