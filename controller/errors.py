@@ -62,6 +62,11 @@ class RegistryError(DrainControllerError):
         super().__init__(text)
         self.reason = Reason(code=code or self.code, detail=text)
 
+    @staticmethod
+    def of(reason: Reason) -> RegistryError:
+        """Return the error that has this reason."""
+        return RegistryError(str(reason), reason.code)
+
 
 class MessageError(DrainControllerError):
     """A message body that is not a valid message of a version that we know."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.causes import Cause
 from controller.domain.durations import elapsed
-from controller.domain.events import FINAL, OPEN, Event, LogEntry, Outcome, PodGoneEvent
+from controller.domain.events import ENDED, OPEN, Event, LogEntry, Outcome, PodGoneEvent
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
@@ -240,7 +240,7 @@ class DrainRecord:
                 return None
             part = InstanceRecord(app=event.app, id=event.instance_id, outcome=Outcome.requested, at=event.at)
             self.parts[key] = part
-        elif part.outcome in FINAL and part.outcome is not Outcome.failed and event.at < part.at:
+        elif part.outcome in ENDED and event.at < part.at:
             return None
         return part
 

@@ -37,6 +37,8 @@ OPEN = frozenset({Outcome.requested, Outcome.retrying})
 """The instance may still be given to callers, and a worker is to see to it."""
 FINAL = frozenset(Outcome) - OPEN - {Outcome.out_of_service}
 """Nothing follows these, unless a person asks for it; a drain has one of them for each of its instances."""
+ENDED = FINAL - {Outcome.failed}
+"""Endings after which the drain holds nothing there: one that has failed still holds what it took out."""
 FOUND_SO = frozenset({Outcome.already_gone, Outcome.superseded, Outcome.refused})
 """Endings that say how a handling has found things: no news where another one of the same drain has said the ending."""
 

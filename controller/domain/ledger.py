@@ -10,7 +10,7 @@ from typing import assert_never
 
 from controller.domain.bounded_map import BoundedMap, note_newest
 from controller.domain.causes import REVERSIBLE, Cause
-from controller.domain.events import FINAL, Event, LogEntry, Outcome, PodGoneEvent, TakeoverEvent
+from controller.domain.events import ENDED, Event, LogEntry, Outcome, PodGoneEvent, TakeoverEvent
 from controller.domain.held_instances import HeldInstance, IndexKey, InstanceKey, claim_of_held, index_keys
 from controller.domain.instances import Instance
 from controller.domain.ownership import CLOCK_SKEW, END_TOLERANCE
@@ -103,8 +103,7 @@ class Ledger:
         key = (event.drain_id, event.app, event.instance_id)
         if event.outcome is Outcome.out_of_service or was_back or self._is_new_trouble(key, event):
             return self._hold(key, event)
-        if event.outcome in FINAL and event.outcome is not Outcome.failed:
-            # A failed drain still holds what it took out.
+        if event.outcome in ENDED:
             self._end(key, event)
         return None
 

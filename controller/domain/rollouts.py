@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict, shutdown_of
+from controller.domain.shutdown.workloads import Workload
 
 STEP_TIMEOUT = timedelta(minutes=30)
 """Between two pods of one rollout: a Deployment gives each step ten minutes by default."""
@@ -45,7 +46,7 @@ class Rollout:
     @property
     def name(self) -> str:
         """The workload, as kubectl names it: ``shop/deployment/orders``."""
-        return f"{self.namespace}/{self.kind.lower()}/{self.workload}"
+        return Workload(self.namespace, self.kind, self.workload).kubectl_name
 
     @property
     def drains(self) -> list[DrainRecord]:

@@ -245,8 +245,7 @@ def not_waited_for(url: str) -> Reading:
 
 def no_answer(troubles: Sequence[Reason]) -> RegistryError:
     """Return the error of a region of which no node, or not every node, answers."""
-    reason = combine(troubles)
-    return RegistryError(str(reason), reason.code)
+    return RegistryError.of(combine(troubles))
 
 
 @lru_cache(MAX_REMEMBERED)

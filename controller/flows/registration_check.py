@@ -70,8 +70,7 @@ class RegistrationCheck:
             matches.miss(command.pod, f"{NOT_FOLLOWED}: {error}")
             return
         if resolution.missing and not resolution.own:
-            reason = combine(resolution.missing)
-            raise RegistryError(str(reason), reason.code)
+            raise RegistryError.of(combine(resolution.missing))
         if resolution.own:
             matches.found += 1
         elif resolution.rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.domain.commands import Stage, Target
-from controller.domain.events import FINAL, Event, Outcome, make_event
+from controller.domain.events import ENDED, Event, Outcome, make_event
 from controller.domain.instances import dirty_at
 from controller.domain.reason import Reason
 from controller.domain.stage_decisions import Observation, Report
@@ -24,7 +24,7 @@ def event_of(seen: Observation, report: Report) -> Event:
     """Compose the event of what a stage reports."""
     was_held = seen.is_held or seen.target.stage is not Stage.take_out
     # A handling that finds the drain over begins anew, and has failed anew; an ending once more is a copy's.
-    is_anew = seen.is_over and (report.outcome is Outcome.failed or report.outcome not in FINAL)
+    is_anew = seen.is_over and report.outcome not in ENDED
     is_ours = seen.target.may_have_override and not seen.target.was_out
     return make_event(
         seen.command,

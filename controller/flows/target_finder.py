@@ -75,8 +75,7 @@ class TargetFinder:
             targets = await self._held(command, annotations)
         rejected = await self._unrecorded(command, resolution, targets)
         if resolution.missing and not targets and not progress.found:
-            reason = combine(resolution.missing)
-            raise RegistryError(str(reason), reason.code)
+            raise RegistryError.of(combine(resolution.missing))
         found = dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets)))
         progress = replace(progress, first_look_at=first_look_at, found=tuple(found)[-MAX_INSTANCES:])
         is_answered = bool(rejected and annotations.instance_id)  # the only one that is looked for is somebody else's
@@ -160,8 +159,7 @@ class TargetFinder:
                 continue
             readings = await self._registry.read(target.app, target.id)
             if any(not reading.answered for reading in readings):
-                reason = trouble_of(readings)
-                raise RegistryError(str(reason), reason.code)
+                raise RegistryError.of(trouble_of(readings))
             if any(instance.has_override for instance in present(readings)):
                 left.append(target)
         return tuple(left)

@@ -41,8 +41,8 @@ def _kubectl(wanting: Sequence[Wanting]) -> Iterator[str]:
 
 def _kustomize(wanting: Sequence[Wanting]) -> Iterator[str]:
     """One document for each namespace: the list ``patches`` of the overlay that renders its workloads."""
-    by_namespace = sorted(wanting, key=lambda one: one[0].workload.namespace)
-    for number, (namespace, group) in enumerate(groupby(by_namespace, key=lambda one: one[0].workload.namespace)):
+    grouped = groupby(sorted(wanting, key=_namespace_of), key=_namespace_of)
+    for number, (namespace, group) in enumerate(grouped):
         findings = list(group)
         if number:
             yield "---"
@@ -54,6 +54,10 @@ def _kustomize(wanting: Sequence[Wanting]) -> Iterator[str]:
             if fix.patch is not None:
                 yield "  - patch: |-"
                 yield from _yaml(_whole(finding.workload, fix.patch), indent=6)
+
+
+def _namespace_of(one: Wanting) -> str:
+    return one[0].workload.namespace
 
 
 def _whole(workload: Workload, patch: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -18,11 +19,13 @@ from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.images import Image
 from tests.stack.observing import ready_pods
 from tests.stack.rabbitmq import RabbitMq
+from tests.stack.waiting import until
 from tests.stack.workloads import deployment, pod_spec, python_service
 
 NAMESPACE = "eureka-drain"
 IMAGE = "registry.example/eureka-drain"
 PORT = 8080
+OUT = {"out_of_service", "removed"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,20 @@ class Installed:
         """Run one section; what each of its blocks said."""
         [found] = [blocks for name, blocks in sections().items() if name.startswith(title)]
         return [await self.desk.run(with_hosts(block, self.hosts)) for block in found]
+
+    async def pods(self) -> set[str]:
+        """The names of the pods in the shop."""
+        return {one["metadata"]["name"] for one in await self.cluster.client.list("pods", "shop")}
+
+    async def drained(self, pods: set[str], ops: str) -> None:
+        """Wait until these are out of service, by the word of this Deployment: `-n NAMESPACE deployment/NAME`."""
+        command = f"kubectl exec {ops} -- eureka-drain drains --since 10m -o json"
+
+        async def all_are() -> bool:
+            records = [json.loads(line) for line in (await self.desk.run(command)).splitlines()]
+            return {record["pod"] for record in records if record["state"] in OUT} >= pods
+
+        await until(all_are, f"{len(pods)} old pods out of service", timeout=90, interval=2)
 
     async def readiness(self, role: str) -> tuple[int, str]:
         """What /readyz of one pod of a role says."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.stack.waiting import until
 
 RELEASE = "blue"
 NAME = f"{RELEASE}-eureka-drain"
-OUT = {"out_of_service", "removed"}
+OPS = f"-n {RELEASE} deployment/{NAME}-ops"
 KINDS = (
     "serviceaccounts,configmaps,services,deployments,cronjobs,poddisruptionbudgets,networkpolicies,"
     "clusterroles,clusterrolebindings,priorityclasses"
@@ -55,21 +54,6 @@ class Release:
             name = f"deployment/{NAME}-{role}"
             await self.installed.desk.run(f"kubectl -n {RELEASE} rollout status {name} --timeout=3m")
 
-    async def drained(self, pods: set[str]) -> None:
-        """Wait until these are out of service, by its own word."""
-        command = f"kubectl -n {RELEASE} exec deployment/{NAME}-ops -- eureka-drain drains --since 10m -o json"
-
-        async def all_are() -> bool:
-            records = [json.loads(line) for line in (await self.installed.desk.run(command)).splitlines()]
-            return {record["pod"] for record in records if record["state"] in OUT} >= pods
-
-        await until(all_are, f"{len(pods)} pods out of service", timeout=90, interval=2)
-
-    async def pods_of(self, app: str) -> set[str]:
-        """The names of a Deployment's pods."""
-        found = await self.installed.cluster.client.list("pods", "shop")
-        return {one["metadata"]["name"] for one in found if one["metadata"]["name"].startswith(f"{app}-")}
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def release(
@@ -97,19 +81,19 @@ async def release(
 
 async def test_a_release_drains_and_its_own_test_passes(release: Release, orders: str) -> None:
     assert "Phase:          Succeeded" in await release.helm_does("test", "--timeout 3m")
-    before = await release.pods_of(orders)
+    before = await release.installed.pods()
     await release.installed.desk.run(f"kubectl -n shop rollout restart deployment/{orders}")
-    await release.drained(before)
+    await release.installed.drained(before, OPS)
 
 
 async def test_no_drain_is_missed_while_it_is_upgraded_and_rolled_back(release: Release, orders: str) -> None:
     for does in (("upgrade", release.given("1m")), ("rollback",)):
         await release.installed.desk.run(f"kubectl -n shop rollout status deployment/{orders} --timeout=3m")
-        before = await release.pods_of(orders)
+        before = await release.installed.pods()
         await release.helm_does(*does)
         await release.installed.desk.run(f"kubectl -n shop rollout restart deployment/{orders}")
         await release.rolled_out()
-        await release.drained(before)
+        await release.installed.drained(before, OPS)
     settings = await release.installed.cluster.client.get("configmaps", f"{NAME}-settings", RELEASE)
     assert settings is not None
     assert "retention: 2m" in settings["data"]["controller.yaml"]
@@ -117,14 +101,10 @@ async def test_no_drain_is_missed_while_it_is_upgraded_and_rolled_back(release: 
 
 async def test_nothing_of_it_stays_but_what_is_ours(release: Release) -> None:
     await release.helm_does("uninstall", "--wait")
-    labels = f"app.kubernetes.io/instance={RELEASE}"
-
-    async def left() -> str:
-        words = f"kubectl -n {RELEASE} get {KINDS} -l {labels} -o name"
-        return await release.installed.desk.run(words)
+    left = f"kubectl -n {RELEASE} get {KINDS} -l app.kubernetes.io/instance={RELEASE} -o name"
 
     async def nothing() -> bool:
-        return not await left()
+        return not await release.installed.desk.run(left)
 
     await until(nothing, "every object deleted", timeout=60, interval=1)
     secrets = await release.installed.cluster.client.call("GET", path("secrets", RELEASE))

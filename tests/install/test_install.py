@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,17 +10,12 @@ from tests.install.conftest import NAMESPACE, Installed
 from tests.install.page import sections
 from tests.stack.waiting import until
 
-DRAINS = "kubectl -n eureka-drain exec deployment/eureka-drain-ops -- eureka-drain drains --since 10m -o json"
+OPS = "-n eureka-drain deployment/eureka-drain-ops"
 ROLES = "clusterroles"
-OUT = {"out_of_service", "removed"}
 
 
 def doctor(role: str) -> str:
     return f"kubectl -n eureka-drain exec deployment/eureka-drain-{role} -- eureka-drain doctor --role {role}"
-
-
-async def names(installed: Installed) -> set[str]:
-    return {one["metadata"]["name"] for one in await installed.cluster.client.list("pods", "shop")}
 
 
 async def test_every_command_of_the_page_is_run_by_a_test() -> None:
@@ -32,19 +26,14 @@ async def test_every_command_of_the_page_is_run_by_a_test() -> None:
 async def test_who_follows_the_page_ends_with_a_drained_pod(installed: Installed, orders: str) -> None:
     output = await installed.follow("4.")
     assert "wrong" not in "".join(output)
-    before = await names(installed)
+    before = await installed.pods()
     await installed.follow("5.")
-
-    async def drained() -> bool:
-        records = [json.loads(line) for line in (await installed.desk.run(DRAINS)).splitlines()]
-        return {record["pod"] for record in records if record["state"] in OUT} >= before
-
-    await until(drained, f"{len(before)} old pods of {orders} out of service", timeout=90, interval=2)
+    await installed.drained(before, OPS)
     events = await installed.cluster.client.list("events", "shop")
     recorded = {one["involvedObject"]["name"] for one in events if one["reason"] == "Drained"}
     assert any(pod.startswith(name) for pod in before for name in recorded), "at the pod, or at what it belonged to"
     # The new ones serve.
-    for name in await names(installed) - before:
+    for name in await installed.pods() - before:
         pod = await installed.cluster.client.get("pods", name, "shop")
         assert pod is not None
         instance_id = f"{pod['status']['podIP']}:{orders}:8080"
