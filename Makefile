@@ -4,7 +4,7 @@ RUN = $(UV) run --locked --quiet
 # The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
-.PHONY: help install check test unit faults matrix demo cluster versions bench headline format docs clean
+.PHONY: help install check test unit faults matrix demo cluster versions bench headline plugin format docs clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -53,6 +53,14 @@ bench: install  ## Measure from deletion to OUT_OF_SERVICE, side by side with th
 
 headline: install  ## Count requests lost in rolling restarts, four ways side by side: about 18 minutes
 	@$(RUN) python -m tests.headline $(HEADLINE)
+
+plugin: install  ## Make kubectl-drains, one file that needs Python 3.11 or newer and kubectl: dist/kubectl-drains
+	rm -rf dist/plugin && mkdir -p dist/plugin/controller
+	cp -r controller/__init__.py controller/domain controller/plugin dist/plugin/controller/
+	find dist/plugin -name __pycache__ -prune -exec rm -rf {} +
+	cp controller/plugin/__main__.py dist/plugin/
+	$(RUN) python -m zipapp dist/plugin --python '/usr/bin/env python3' --compress --output dist/kubectl-drains
+	chmod 755 dist/kubectl-drains && rm -rf dist/plugin
 
 format: install
 	$(RUN) ruff format .

@@ -8,7 +8,8 @@ DrainControllerError
 │   └── PartsMissingError  not ours to declare: go on with what is there, and name what is not
 ├── RegistryError      the region did not answer: try again later
 ├── MessageError       not a message of ours: dead-letter it with this reason
-└── BusyError          another replay is running, or this one is too large: wait, or choose fewer drains
+├── BusyError          another replay is running, or this one is too large: wait, or choose fewer drains
+└── DeclinedError      a person asked for what is not done: say why; nothing has changed
 """
 
 from __future__ import annotations
@@ -74,3 +75,7 @@ class MessageError(DrainControllerError):
 
 class BusyError(DrainControllerError):
     """A replay cannot be run now."""
+
+
+class DeclinedError(DrainControllerError):
+    """What a person asked for is not done."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
@@ -9,7 +11,9 @@ from functools import partial
 from controller.app.assembly import Region, make_planner, now
 from controller.app.commands.drains import find_records, read_selected
 from controller.app.dead_listing import LOOK_INTERVAL, look_at_dead_letters
+from controller.app.items_by_hand import drain_ids_of, drains_by_hand, restores_by_hand
 from controller.app.log_reads import LogReads
+from controller.domain.commands import DrainCommand, RestoreCommand
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
@@ -17,7 +21,7 @@ from controller.domain.replay_plan import ReplayItem, Requester
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
-from controller.errors import KubernetesError
+from controller.errors import DeclinedError, KubernetesError
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns
@@ -42,6 +46,7 @@ MAX_DRAINS = 10_000
 """Drains that the page holds with their timelines; older ones are read from the log when somebody asks."""
 MAX_OLD_DRAINS = 200_000
 """Drains that are read from the log for one request."""
+MakeItems = Callable[[Settings, tuple[str, str], Requester], Awaitable[list[DrainCommand] | list[RestoreCommand]]]
 
 
 class OpsRole:
@@ -69,6 +74,7 @@ class OpsRole:
         self._replay_runs = ReplayRuns(plan=self._plan, publisher=self._publisher, clock=now)
         self._streams = (log, ends)
         self._counting = False
+        self._acting_by_hand = asyncio.Semaphore(1)  # each lists pods, or reads the log
         self._metrics = metrics
         verdicts.readers.append(self._count)
         log.readers += [self._live.apply, self._replay_runs.apply]
@@ -89,6 +95,8 @@ class OpsRole:
             is_read=lambda: log.caught_up,
             read_older=self._log_reads.older,
             find=self._log_reads.find,
+            drain_by_hand=partial(self._by_hand, drains_by_hand),
+            restore_by_hand=partial(self._by_hand, restores_by_hand),
             dead_messages=self._dead_letters.get,
         )
 
@@ -120,6 +128,15 @@ class OpsRole:
     async def _plan(self, selection: Selection, requester: Requester, again: bool) -> list[ReplayItem]:
         planner, _ = await make_planner(self._settings, self._regions)
         return await planner.plan(await self._log_reads.older(selection), requester, again=again)
+
+    async def _by_hand(self, make: MakeItems, key: tuple[str, str], requester: Requester) -> Collection[str]:
+        if not self._settings.ops.kubernetes:
+            raise DeclinedError("ops.kubernetes is off, so pods are not read here: use the command of eureka-drain")
+        async with self._acting_by_hand:
+            items = await make(self._settings, key, requester)
+            for item in items:
+                await self._publisher.send(item)
+        return drain_ids_of(items)
 
     async def _read_older(self, selection: Selection) -> list[DrainRecord]:
         return await read_selected(self._settings, selection, limit=MAX_OLD_DRAINS)

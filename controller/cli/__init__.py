@@ -14,6 +14,7 @@ from controller.cli import doctor_command, read_commands, role_commands, write_c
 from controller.cli.options import Assignments, ConfigFile
 from controller.domain.printable import printable
 from controller.errors import SettingsError
+from controller.plugin import command_line as plugin
 
 app = typer.Typer(
     name="eureka-drain",
@@ -50,7 +51,9 @@ for part in (role_commands, write_commands, read_commands, doctor_command):
 
 
 def kubectl_drains() -> None:
-    """Run ``eureka-drain drains`` as ``kubectl drains``; another command's name leads there."""
+    """Run as ``kubectl drains``: over the API of ops, or with the broker's settings where they are given."""
+    if not plugin.names_settings(sys.argv[1:], os.environ):
+        sys.exit(plugin.main())
     commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
     if not any(argument in commands for argument in sys.argv[1:2]):
         sys.argv.insert(1, "drains")

@@ -10,9 +10,10 @@ from msgspec.structs import asdict
 
 from controller.domain.events import Outcome
 from controller.domain.replay_plan import ReplayAction, ReplayItem
-from controller.flows.replay_runs import ReplayRun
+from controller.flows.replay_runs import ReplayRun, ReplayState
 from controller.ops.answers import JsonAnswer, fill
 
+StateName = Annotated[str, Meta(extra_json_schema={"enum": [one.name for one in ReplayState]})]
 ActionName = Annotated[str, Meta(extra_json_schema={"enum": [one.name for one in ReplayAction]})]
 
 
@@ -35,6 +36,12 @@ class ItemAnswer(JsonAnswer):
     instances: list[InstanceName]
 
 
+class SentAnswer(JsonAnswer):
+    """What was sent for a pod by hand; its drains show what comes of it."""
+
+    drain_ids: list[str]
+
+
 class PlanAnswer(JsonAnswer):
     """A plan. Nothing was changed."""
 
@@ -53,6 +60,7 @@ class ReplayAnswer(JsonAnswer):
 
     id: str = field(name="replay_id")
     executed: bool
+    state: StateName
     requested_by: str
     requested_at: datetime
     requested_why: str
@@ -77,6 +85,7 @@ def replay_answer(run: ReplayRun) -> ReplayAnswer:
         ReplayAnswer,
         run,
         executed=True,
+        state=run.state.name,
         requested_by=run.requester.by,
         requested_at=run.requester.at,
         requested_why=run.requester.why,

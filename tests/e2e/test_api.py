@@ -157,7 +157,7 @@ async def test_every_answer_is_as_the_document_promises_whatever_is_asked(site: 
         tried.append(f"{operation.method.upper()} {operation.path}")
         for mode in GenerationMode:
             await asyncio.to_thread(_conforms(operation, mode, site.process.url, headers))
-    assert len(tried) == 7, tried  # the document itself is not among them
+    assert len(tried) == 9, tried  # the document itself is not among them
 
 
 def _conforms(operation: Any, mode: GenerationMode, url: str, headers: dict[str, str]) -> Callable[[], None]:
@@ -327,7 +327,7 @@ async def _next_event(listening: aiohttp.ClientResponse, pod: str) -> list[Any]:
 
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/static/{name}", "/sign-in", "/sign-out"}
-WRITES = {"/replays", "/replays/{id}/stop", "/api/v1/replays"}
+WRITES = {"/replays", "/replays/{id}/stop", "/api/v1/replays", "/api/v1/restores"}
 
 
 def every_route(settings: Settings) -> list[tuple[str, str]]:

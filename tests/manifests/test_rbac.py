@@ -19,9 +19,13 @@ ACCESS_REVIEW = {
 DRAINS = {"apiGroups": ["eureka.drain"], "resources": ["drains"], "verbs": ["get"]}
 REPLAYS = {"apiGroups": ["eureka.drain"], "resources": ["replays"], "verbs": ["create"]}
 
+SEE = {"apiGroups": [""], "resources": ["services", "pods"], "verbs": ["get", "list"]}
+FORWARD = {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["create"]}
+POD_READ = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
+
 PROCESSES = {
     "eureka-drain-watch": [POD_WATCH, NODE_WATCH, EVENT_CREATE],
-    "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW],
+    "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW, POD_READ],
     "eureka-drain-sweep": [POD_LIST],
 }
 PEOPLE = {"eureka-drain-viewer": [DRAINS], "eureka-drain-operator": [DRAINS, REPLAYS]}
@@ -33,6 +37,12 @@ CLUSTER_WIDE = {
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
 }
+
+
+def token_of(*accounts: str) -> Object:
+    """The right to a token of these accounts."""
+    resources = ["serviceaccounts/token"]
+    return {"apiGroups": [""], "resources": resources, "resourceNames": [*accounts], "verbs": ["create"]}
 
 
 def rules(objects: tuple[Object, ...], kind: str) -> dict[str, list[Object]]:
@@ -53,9 +63,13 @@ def test_a_cluster_grants_its_processes_and_people_exactly_this(name: str) -> No
     objects = overlay(name)
     assert rules(objects, "ClusterRole") == PROCESSES | PEOPLE
     assert bound(objects, "ClusterRoleBinding") == {
-        (account, "ServiceAccount", "eureka-drain", account) for account in PROCESSES
+        (account, "ServiceAccount", "eureka-drain", account) for account in PROCESSES | PEOPLE
     }
-    assert not of_kind(objects, "Role", "RoleBinding")
+    assert rules(objects, "Role") == {
+        "eureka-drain-viewer": [SEE, FORWARD, token_of("eureka-drain-viewer")],
+        "eureka-drain-operator": [SEE, FORWARD, token_of("eureka-drain-viewer", "eureka-drain-operator")],
+    }
+    assert not of_kind(objects, "RoleBinding"), "who may is for the cluster's owner to say"
 
 
 def test_the_namespaced_overlay_has_rights_in_the_watched_namespace_alone() -> None:
@@ -72,6 +86,6 @@ def test_a_token_is_mounted_where_it_is_needed_and_nowhere_else(name: str) -> No
     objects = overlay(name)
     accounts = of_kind(objects, "ServiceAccount")
     assert all(account["automountServiceAccountToken"] is False for account in accounts.values())
-    assert {one.pod["serviceAccountName"] for one in ours(objects)} == set(accounts)
+    assert {one.pod["serviceAccountName"] for one in ours(objects)} == set(accounts) - set(PEOPLE)
     asking = {one.role for one in ours(objects) if one.pod["automountServiceAccountToken"] is not False}
     assert asking == ({"watch", "sweep"} if name == "namespaced" else {"watch", "ops", "sweep"})

@@ -93,7 +93,7 @@ def test_every_pod_finds_its_settings_and_its_secret(objects: tuple[Object, ...]
         if workload.role == "work":
             check_regions(settings, watch=False, work=[workload.labels[REGION]])
             worked.add(workload.labels[REGION])
-        assert settings.watch.namespaces == (["shop"] if of_kind(objects, "Role") else [])
+        assert settings.watch.namespaces == ([] if of_kind(objects, "ClusterRole") else ["shop"])
     assert worked == regions, "each region has workers, and no other one has"
 
 

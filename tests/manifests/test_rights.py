@@ -9,7 +9,16 @@ import pytest
 
 from tests.manifests.applying import answer, may
 from tests.manifests.conftest import Apply
-from tests.manifests.test_rbac import ACCESS_REVIEW, EVENT_CREATE, NODE_WATCH, POD_LIST, POD_WATCH, TOKEN_REVIEW
+from tests.manifests.test_rbac import (
+    ACCESS_REVIEW,
+    EVENT_CREATE,
+    NODE_WATCH,
+    PEOPLE,
+    POD_LIST,
+    POD_READ,
+    POD_WATCH,
+    TOKEN_REVIEW,
+)
 from tests.stack.cluster import Cluster
 from tests.stack.waiting import until
 
@@ -46,12 +55,12 @@ async def test_accounts_may_do_exactly_this_in_every_namespace(cluster: Cluster,
         "eureka-drain-watch": [POD_WATCH, NODE_WATCH, EVENT_CREATE],
         "eureka-drain-work-eu": [],
         "eureka-drain-work-us": [],
-        "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW],
+        "eureka-drain-ops": [TOKEN_REVIEW, ACCESS_REVIEW, POD_READ],
         "eureka-drain-sweep": [POD_LIST],
         "eureka-drain-topology": [],
     }
     listed = await cluster.client.list("serviceaccounts", namespace)
-    assert {one["metadata"]["name"] for one in listed} == {*wanted, "default"}
+    assert {one["metadata"]["name"] for one in listed} == {*wanted, *PEOPLE, "default"}
     for account, rules in wanted.items():
         for where in ("kube-system", namespace):
             assert await own_rules(cluster, account, namespace, where) == {_plain(rule) for rule in rules}

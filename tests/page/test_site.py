@@ -24,7 +24,7 @@ from controller.domain.reason import Reason, ReasonCode
 from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem, Requester, requested
 from controller.domain.selection import FILTERS, Selection
-from controller.errors import BusyError
+from controller.errors import BusyError, DeclinedError
 from controller.flows import replay_runs
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns, ReplayState
@@ -57,6 +57,7 @@ class SiteApp:
         self.broker = FakeBroker()
         self.drains = DrainIndex(timelines=True)
         self.planned: list[Selection] = []
+        self.asked_by_hand: list[tuple[tuple[str, str], Requester]] = []
         for outcome in Outcome:
             command = command_of(outcome.value)
             self.drains.apply(make_event(command, Outcome.requested, at(0)))
@@ -97,12 +98,20 @@ class SiteApp:
             is_read=lambda: True,
             read_older=self.read_older,
             find=self.find,
+            drain_by_hand=self.by_hand,
+            restore_by_hand=self.by_hand,
             dead_messages=self.dead_messages,
         )
         self.application = application(partial(mistake_page, templates), OpsSettings())
         session = SessionPages(authorizer, partial(sign_in_page, templates))
         self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
         self.client: Client
+
+    async def by_hand(self, key: tuple[str, str], requester: Requester) -> list[str]:
+        if key[1] == "going":
+            raise DeclinedError(f"{'/'.join(key)} is not drained: {HOSTILE}")
+        self.asked_by_hand.append((key, requester))
+        return ["b", "a"]
 
     async def plan(self, selection: Selection, requester: Requester, again: bool) -> list[ReplayItem]:
         self.planned.append(selection)
@@ -253,6 +262,72 @@ async def test_every_answer_is_as_the_document_describes_it() -> None:
         is_as_described(document, "/api/v1/replays/{id}", missing, 404)
 
 
+async def test_by_hand_a_pod_is_named_and_so_is_who_asks() -> None:
+    async with site_app() as app:
+        body = {"pod": "shop/orders-0", "reason": "leaks", "on_behalf_of": "alice@example.com"}
+        for path in ("/api/v1/drains", "/api/v1/restores"):
+            assert await app.json(path, body, 202) == {"drain_ids": ["a", "b"]}
+        [(key, requester), again] = app.asked_by_hand
+        assert (key, requester.why) == (("shop", "orders-0"), "leaks")
+        assert requester.by == "operator token, for alice@example.com (not authenticated)"
+        assert again[0] == key
+        declined = await app.json("/api/v1/drains", {"pod": "shop/going"}, 409)
+        assert declined == {"error": f"shop/going is not drained: {HOSTILE}"}
+        for wrong in ({}, {"pod": "orders-0"}, {"pod": "a/b/c"}, {"pod": "shop/"}, {"pod": "shop/a", "yes": True}):
+            assert set(await app.json("/api/v1/drains", wrong, 400)) == {"error"}
+        assert len(app.asked_by_hand) == 2
+
+
+PEOPLE_READ = ("/drains", "/drains/id-failed", "/rollouts", "/dead")
+
+
+@pytest.mark.parametrize("path", PEOPLE_READ)
+async def test_whoever_asks_for_text_gets_the_command_lines_tables(path: str) -> None:
+    async with site_app() as app:
+        for accept, widest in (("text/plain", None), ("text/plain; width=100", 100), ("text/plain;width=9", None)):
+            headers = {**bearer(OPERATOR), "Accept": accept}
+            async with app.client.get(f"/api/v1{path}", headers=headers) as answer:
+                text = await answer.text()
+                assert (answer.status, answer.content_type) == (200, "text/plain")
+            assert "shop/" in text
+            assert "\u202e" not in text
+            if widest and path == "/dead":
+                table = [line for line in text.splitlines() if line.startswith(("REGION", "eu "))]
+                assert table
+                assert all(len(line) <= widest for line in table)
+        async with app.client.get(f"/api/v1{path}", headers={**bearer(OPERATOR), "Accept": "*/*"}) as answer:
+            assert answer.content_type == "application/json"
+
+
+async def test_text_says_how_many_are_left_out_and_what_a_replay_came_to() -> None:
+    async with site_app() as app:
+
+        async def text(path: str, body: Any = None) -> str:
+            headers = {**bearer(OPERATOR), "Accept": "text/plain"}
+            method = "GET" if body is None else "POST"
+            async with app.client.request(method, f"/api/v1{path}", json=body, headers=headers) as answer:
+                assert answer.status == 200
+                return await answer.text()
+
+        few = await text("/drains?limit=2")
+        assert few.endswith(f"({len(Outcome) - 2} older drains are left out: choose fewer)\n")
+        plan = await text("/replays", {"app": "orders"})
+        assert plan.endswith("3 planned: 2 would drain, 1 refused\n")
+        run = await app.json("/api/v1/replays", {"app": "orders", "execute": True}, 202)
+        assert run["state"] == "running"
+        await until(lambda: len(app.broker.events) == 2, "both commands")
+        for command, outcome in zip(list(app.broker.sent), (Outcome.removed, Outcome.failed), strict=True):
+            await app.broker.record(make_event(cast("Any", command), outcome, at(61), target=a_target()))
+
+        async def is_over() -> bool:
+            return bool((await app.json(f"/api/v1/replays/{run['replay_id']}"))["over_at"])
+
+        await until(is_over, "the end of the replay")
+        over = await text(f"/replays/{run['replay_id']}")
+        assert over.endswith("2 of 2 sent; outcomes: 1 removed, 1 failed\n")
+        assert over.splitlines()[-2].split()[2] == "failed"
+
+
 async def test_each_filter_is_a_parameter_a_field_and_a_part_of_the_form() -> None:
     async with site_app() as app:
         document, form = await app.json("/api/v1/openapi.json"), await app.get("/replays")
@@ -260,7 +335,7 @@ async def test_each_filter_is_a_parameter_a_field_and_a_part_of_the_form() -> No
         parameters = {one["name"]: one["schema"] for one in document["paths"]["/api/v1/drains"]["get"]["parameters"]}
         assert set(parameters) == {*names, "limit"}
         body = document["components"]["schemas"]["ReplayBody"]["properties"]
-        assert set(body) == {*names, "execute", "again", "rps", "reason"}
+        assert set(body) == {*names, "execute", "again", "rps", "reason", "on_behalf_of"}
         for one in FILTERS:
             assert parameters[one.name]["description"] == body[one.name]["description"] == one.about
         assert set(names) <= set(re.findall(r'name="(\w+)"', form))

@@ -216,15 +216,18 @@ def test_a_command_is_completed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "usage"),
     [
-        (["--help"], "drains [OPTIONS]"),
-        (["--since", "1h", "--help"], "drains [OPTIONS]"),
-        (["drains", "--help"], "drains [OPTIONS]"),
-        (["show", "--help"], "show [OPTIONS] {DRAIN_ID}"),
-        (["replay", "--help"], "replay [OPTIONS]"),
+        (["--set", "cluster=eu", "--help"], "drains [OPTIONS]"),
+        (["drains", "--config", "x.yaml", "--help"], "drains [OPTIONS]"),
+        (["show", "--config=x.yaml", "--help"], "show [OPTIONS] {DRAIN_ID}"),
+        (["sweep", "--config=x.yaml", "--help"], "sweep [OPTIONS]"),
+        (["--help"], "kubectl drains [-h] COMMAND"),
+        (["--since", "1h", "--help"], "kubectl drains drains [-h]"),
+        (["show", "--help"], "DRAIN_ID"),
+        (["replay", "--help"], "--yes"),
     ],
     ids=str,
 )
-def test_the_kubectl_plugin_shows_drains_and_leads_to_the_other_commands(arguments: list[str], usage: str) -> None:
+def test_the_kubectl_plugin_asks_ops_unless_it_is_given_settings(arguments: list[str], usage: str) -> None:
     ended = python("from controller.cli import kubectl_drains; kubectl_drains()", *arguments)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert usage in ended.stdout

@@ -7,22 +7,16 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
-from controller.app.assembly import event_log, now, open_outbox, read_log, routing_of, see_written, track
+from controller.app.assembly import event_log, now, open_outbox, read_log, see_written
 from controller.app.exit_status import report, terminal_width
-from controller.domain.commands import WorkItem
+from controller.app.items_by_hand import drain_ids_of, drains_by_hand, restores_by_hand
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import FINAL, Event, LogEntry, Outcome
-from controller.domain.ledger import Ledger
-from controller.domain.manual_commands import drains_of, restores_of
 from controller.domain.replay_plan import Requester
-from controller.errors import DrainControllerError
 from controller.flows.publisher import Publisher
-from controller.kube.client import KubeApi
-from controller.kube.corrected_feed import ClusterClock
-from controller.kube.listing import read_pod
 from controller.ops.tables import drains_table
-from controller.rabbit.stream import StreamFollower
 from controller.settings import Settings
 from controller.signals import beside, until_interrupted
 
@@ -34,42 +28,24 @@ POLL_INTERVAL = 0.2
 
 async def drain(settings: Settings, key: tuple[str, str], requester: Requester) -> int:
     """Take a living pod out of service; return the exit status."""
-    async with KubeApi() as api:
-        cluster_clock = ClusterClock(api.date, clock=now)
-        await cluster_clock.measure()
-        pod = cluster_clock.corrected(await read_pod(api, *key))
-        _, tracker = await track(api, namespaces=[key[0]], page_size=settings.watch.page_size)
-    items = drains_of(pod, routing_of(settings), tracker.sharing(pod), requester)
-    if isinstance(items, str):
-        raise DrainControllerError(f"{pod.key} is not drained: {items}")
-    log = event_log(settings, look_back=timedelta(minutes=1))
-    records = await _send(settings, log, items, {item.drain_id for item in items})
-    return _report(records, len(items), {Outcome.out_of_service})
+    return await _carry_out(settings, await drains_by_hand(settings, key, requester), {Outcome.out_of_service})
 
 
 async def restore(settings: Settings, key: tuple[str, str], requester: Requester) -> int:
     """Put a living pod back that a drain has taken out; return the exit status."""
-    async with KubeApi() as api:
-        pod = await read_pod(api, *key)
-    ledger = Ledger(settings.watch.cluster)
-    log = event_log(settings, look_back=settings.broker.events_kept)
-    log.readers.append(ledger.apply)
-    async with beside(log.link.run):
-        await read_log(log)
-        items = restores_of(pod, settings.watch.cluster, ledger.held_at(pod), requester)
-    if isinstance(items, str):
-        raise DrainControllerError(f"{pod.key} is not restored: {items}")
-    ids = {held.drain_id for item in items for held in item.held}
-    log = event_log(settings, look_back=timedelta(minutes=1))
-    records = await _send(settings, log, items, ids)
-    return _report(records, len(ids), {Outcome.restored})
+    return await _carry_out(settings, await restores_by_hand(settings, key, requester), {Outcome.restored})
 
 
-async def _send(
-    settings: Settings, log: StreamFollower[LogEntry], items: Sequence[WorkItem], ids: set[str]
-) -> list[DrainRecord]:
+async def _carry_out(settings: Settings, items: list[DrainCommand] | list[RestoreCommand], good: set[Outcome]) -> int:
+    ids = drain_ids_of(items)
+    records = await _send(settings, items, ids)
+    print(drains_table(records, now(), width=terminal_width()), end="")
+    return 0 if len(records) == len(ids) and all(record.state in good for record in records) else 1
+
+
+async def _send(settings: Settings, items: Sequence[WorkItem], ids: set[str]) -> list[DrainRecord]:
     """Send the items, and return what the log holds about these drains from then on."""
-    drains = DrainIndex()
+    log, drains = event_log(settings, look_back=timedelta(minutes=1)), DrainIndex()
     requested_at = {item.requested_at for item in items}
 
     def apply(entry: LogEntry) -> None:
@@ -102,8 +78,3 @@ async def _until_over(drains: DrainIndex, ids: set[str]) -> None:
 def _are_over(drains: DrainIndex, ids: set[str]) -> bool:
     records = [drains.get(one) for one in ids]
     return all(record and record.parts and record.state in FINAL | {Outcome.out_of_service} for record in records)
-
-
-def _report(records: Sequence[DrainRecord], count: int, good: set[Outcome]) -> int:
-    print(drains_table(records, now(), width=terminal_width()), end="")
-    return 0 if len(records) == count and all(record.state in good for record in records) else 1

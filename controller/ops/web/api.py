@@ -1,8 +1,9 @@
-"""The HTTP API, version 1: what the page shows, as JSON. ``openapi`` makes its description from ``operations``."""
+"""The HTTP API, version 1: what the page shows, as JSON or text. ``openapi`` describes it from its operations."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import msgspec
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from controller.domain.replay_plan import Requester
 from controller.domain.rollouts import rollouts_of
 from controller.domain.selection import ROLLOUT_FILTERS, Selection, SelectionError
+from controller.domain.timeline import moments
 from controller.ops.answers import (
     DeadAnswer,
     DrainsAnswer,
@@ -21,11 +23,28 @@ from controller.ops.answers import (
     timeline_answer,
 )
 from controller.ops.auth.authorizer import Permission
-from controller.ops.replay_answers import PlanAnswer, ReplayAnswer, item_answer, replay_answer
+from controller.ops.auth.decision_cache import User
+from controller.ops.replay_answers import PlanAnswer, ReplayAnswer, SentAnswer, item_answer, replay_answer
 from controller.ops.rollout_answers import RolloutsAnswer, rollout_answer
+from controller.ops.rollout_tables import rollouts_text
+from controller.ops.tables import drain_text, drains_table
 from controller.ops.web.openapi import PREFIX, Operation, document
-from controller.ops.web.queries import DrainsQuery, EventsQuery, ReplayBody, RolloutsQuery, given_in, read, selection_of
-from controller.ops.web.site import Site, json_response
+from controller.ops.web.plain_text import dead_text, plain_text_wanted, plan_text, replay_text, with_rest
+from controller.ops.web.queries import (
+    ByHandBody,
+    DrainsQuery,
+    EventsQuery,
+    ReplayBody,
+    RolloutsQuery,
+    Signed,
+    given_in,
+    read,
+    selection_of,
+)
+from controller.ops.web.site import ByHand, Site, json_response
+
+CHANGE_REFUSALS = (400, 409, 413, 415)
+"""What a request that changes something may be answered."""
 
 
 class Api:
@@ -35,19 +54,24 @@ class Api:
         self._site = site
         self._operations = [
             Operation("/regions", self.regions, {200: RegionsAnswer}),
-            Operation("/drains", self.drains, {200: DrainsAnswer}, query=DrainsQuery, refusals=(400,)),
-            Operation("/rollouts", self.rollouts, {200: RolloutsAnswer}, query=RolloutsQuery, refusals=(400,)),
-            Operation("/dead", self.dead, {200: DeadAnswer}),
-            Operation("/drains/{id}", self.drain, {200: TimelineAnswer}, refusals=(404,)),
+            Operation("/drains", self.drains, {200: DrainsAnswer}, query=DrainsQuery, text=True, refusals=(400,)),
+            Operation("/drains", self.drain_by_hand, {202: SentAnswer}, body=ByHandBody, refusals=CHANGE_REFUSALS),
+            Operation("/restores", self.restore_by_hand, {202: SentAnswer}, body=ByHandBody, refusals=CHANGE_REFUSALS),
+            Operation(
+                "/rollouts", self.rollouts, {200: RolloutsAnswer}, query=RolloutsQuery, text=True, refusals=(400,)
+            ),
+            Operation("/dead", self.dead, {200: DeadAnswer}, text=True),
+            Operation("/drains/{id}", self.drain, {200: TimelineAnswer}, text=True, refusals=(404,)),
             Operation("/events", self.events, {}, query=EventsQuery, content_type="text/event-stream"),
             Operation(
                 "/replays",
                 self.replay,
                 {200: PlanAnswer, 202: ReplayAnswer},
                 body=ReplayBody,
-                refusals=(400, 409, 413, 415),
+                text=True,
+                refusals=CHANGE_REFUSALS,
             ),
-            Operation("/replays/{id}", self.run, {200: ReplayAnswer}, refusals=(404,)),
+            Operation("/replays/{id}", self.run, {200: ReplayAnswer}, text=True, refusals=(404,)),
             Operation("/openapi.json", self.openapi, {}),
         ]
         self._document = json.dumps(document(self._operations))
@@ -79,8 +103,26 @@ class Api:
         query = read(DrainsQuery, {**request.query, **given_in(request.query), **_limit_in(request)})
         now = self._site.clock()
         found = await self._site.select(selection_of(query, now))
-        shown = [drain_answer(record, now) for record in found[::-1][: query.limit]]
-        return json_response(DrainsAnswer(drains=shown, more=len(found) - len(shown)))
+        chosen = found[-query.limit :]
+        more = len(found) - len(chosen)
+        if text := plain_text_wanted(request):
+            return web.Response(text=with_rest(drains_table(chosen, now, width=text.width), more, "drains"))
+        return json_response(DrainsAnswer(drains=[drain_answer(record, now) for record in chosen[::-1]], more=more))
+
+    async def drain_by_hand(self, request: web.Request) -> web.Response:
+        """Take one living pod out of service; it stays so until it is put back, or dies."""
+        return await self._by_hand(request, self._site.drain_by_hand)
+
+    async def restore_by_hand(self, request: web.Request) -> web.Response:
+        """Put one living pod back that a drain has taken out."""
+        return await self._by_hand(request, self._site.restore_by_hand)
+
+    async def _by_hand(self, request: web.Request, carry_out: ByHand) -> web.Response:
+        user = await self._site.authorizer.authorize(request, Permission.WRITE)
+        body = read(ByHandBody, await _object(request))
+        namespace, _, name = body.pod.partition("/")
+        ids = await carry_out((namespace, name), requester_of(user, body, self._site.clock()))
+        return json_response(SentAnswer(drain_ids=sorted(ids)), status=202)
 
     async def rollouts(self, request: web.Request) -> web.Response:
         """List the rollouts that the filters choose, each with its pods, the newest first."""
@@ -89,20 +131,27 @@ class Api:
         query = read(RolloutsQuery, {**request.query, **given, **_limit_in(request)})
         now = self._site.clock()
         found = rollouts_of(await self._site.select(selection_of(query, now)))
-        shown = [rollout_answer(one, now) for one in found[::-1][: query.limit]]
-        return json_response(RolloutsAnswer(rollouts=shown, more=len(found) - len(shown)))
+        chosen = found[-query.limit :]
+        more = len(found) - len(chosen)
+        if text := plain_text_wanted(request):
+            return web.Response(text=with_rest(rollouts_text(chosen, now, width=text.width), more, "rollouts"))
+        return json_response(RolloutsAnswer(rollouts=[rollout_answer(one, now) for one in chosen[::-1]], more=more))
 
     async def dead(self, request: web.Request) -> web.Response:
         """List the dead letters of every region."""
         await self._site.authorizer.authorize(request, Permission.READ)
         messages, troubles = await self._site.dead_messages()
+        if text := plain_text_wanted(request):
+            return web.Response(text=dead_text(messages, troubles, width=text.width))
         return json_response(DeadAnswer(dead=[dead_message_answer(one) for one in messages], troubles=troubles))
 
     async def drain(self, request: web.Request) -> web.Response:
         """Show one drain with its timeline."""
         await self._site.authorizer.authorize(request, Permission.READ)
-        record = await self._site.record(request.match_info["id"])
-        return json_response(timeline_answer(record, self._site.clock()))
+        record, now = await self._site.record(request.match_info["id"]), self._site.clock()
+        if text := plain_text_wanted(request):
+            return web.Response(text=drain_text(record, moments(record, now), now, width=text.width))
+        return json_response(timeline_answer(record, now))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Send events: drain at each change of state; and end, when a drained pod has ended serving."""
@@ -115,7 +164,7 @@ class Api:
         user = await self._site.authorizer.authorize(request, Permission.WRITE)
         body, now = read(ReplayBody, await _object(request)), self._site.clock()
         selection = selection_of(body, now)
-        requester = Requester(by=user.name, at=now, why=body.reason)
+        requester, text = requester_of(user, body, now), plain_text_wanted(request)
         if selection == Selection() and body.execute:
             raise SelectionError("since: a replay that is executed needs a filter; everything is not meant")
         runs = self._site.replay_runs
@@ -124,12 +173,23 @@ class Api:
             headers = {"Location": f"{PREFIX}/replays/{run.id}"}
             return json_response(replay_answer(run), status=202, headers=headers)
         items = await runs.plan(selection, requester, again=body.again)
+        if text:
+            return web.Response(text=plan_text(items, width=text.width))
         return json_response(PlanAnswer(executed=False, items=[item_answer(item) for item in items]))
 
     async def run(self, request: web.Request) -> web.Response:
         """Show how far a replay has come."""
         await self._site.authorizer.authorize(request, Permission.READ)
-        return json_response(replay_answer(self._site.replay_run(request)))
+        run = self._site.replay_run(request)
+        if text := plain_text_wanted(request):
+            return web.Response(text=replay_text(run, self._site.clock(), width=text.width))
+        return json_response(replay_answer(run))
+
+
+def requester_of(user: User, body: Signed, now: datetime) -> Requester:
+    """Return who asks, by whose token it is, and whom a shared account's user says that it acts for."""
+    by = f"{user.name}, for {body.on_behalf_of} (not authenticated)" if body.on_behalf_of else user.name
+    return Requester(by=by, at=now, why=body.reason)
 
 
 def _limit_in(request: web.Request) -> dict[str, int]:

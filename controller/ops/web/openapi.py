@@ -21,7 +21,7 @@ REFUSALS = {
     401: "No valid token.",
     403: "This user may not, or the request comes from another site.",
     404: "There is no such thing.",
-    409: "Another replay is running.",
+    409: "Another replay is running, or it is not done for the reason that is given.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     421: "The request was sent to a name that is not the server's.",
@@ -42,6 +42,8 @@ class Operation:
     content_type: str = "application/json"
     query: type[Query] | None = None
     body: type[Query] | None = None
+    text: bool = False
+    """Whether it is given as text, too: see ``plain_text``."""
     refusals: tuple[int, ...] = ()
 
 
@@ -76,6 +78,8 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 def _operation(one: Operation) -> Schema:
     answers: Mapping[int, type[JsonAnswer] | None] = one.answers or {200: None}
     responses = {str(status): _content(kind, one.content_type) for status, kind in answers.items()}
+    if one.text:
+        responses["200"]["content"]["text/plain"] = {"schema": {"type": "string"}}
     responses |= {
         str(status): _content(ErrorAnswer) | {"description": REFUSALS[status]} for status in (*one.refusals, *ALWAYS)
     }

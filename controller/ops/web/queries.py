@@ -38,13 +38,27 @@ class RolloutsOptions(Query):
     limit: Annotated[int, Meta(ge=1, le=500, description="At most so many.")] = 50
 
 
-class ReplayOptions(Query):
+class Signed(Query):
+    """Who asks for a change, and why, beside whose token it is."""
+
+    reason: Annotated[str, Meta(max_length=2_000, description="Why; kept in the event log.")] = ""
+    on_behalf_of: Annotated[
+        str, Meta(max_length=100, description="The person who asks with a shared account's token; kept with its name.")
+    ] = ""
+
+
+class ReplayOptions(Signed):
     """Beside the filters, for a replay."""
 
     execute: Annotated[bool, Meta(description="Run it; else only its plan is made.")] = False
     again: Annotated[bool, Meta(description="Also what a worker still has under way.")] = False
     rps: Annotated[float, Meta(ge=0.01, le=1_000, description="Drains to send in a second.")] = 50.0
-    reason: Annotated[str, Meta(max_length=2_000, description="Why; kept in the event log.")] = ""
+
+
+class ByHandBody(Signed, kw_only=True):
+    """One living pod that is to be taken out of service, or put back."""
+
+    pod: Annotated[str, Meta(max_length=320, pattern="^[^/]+/[^/]+$", description="NAMESPACE/POD.")]
 
 
 class EventsQuery(Query):

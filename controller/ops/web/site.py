@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -12,8 +12,9 @@ from loguru import logger
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
+from controller.domain.replay_plan import Requester
 from controller.domain.selection import Selection, SelectionError
-from controller.errors import BusyError, DrainControllerError
+from controller.errors import BusyError, DeclinedError, DrainControllerError
 from controller.flows.overview import Overview
 from controller.flows.ports import Clock
 from controller.flows.replay_runs import ReplayRun, ReplayRuns
@@ -26,6 +27,8 @@ from controller.ops.web.server_sent_events import Live
 from controller.settings import OpsSettings, Settings
 
 API = "/api/"
+ByHand = Callable[[tuple[str, str], Requester], Awaitable[Collection[str]]]
+"""Sends what a person asks for of a pod, and returns its drains' ids. DeclinedError says why nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Site:
     """Reads further back than ``drains`` does."""
     find: Callable[[str], Awaitable[DrainRecord | None]]
     """One drain with its timeline, however old."""
+    drain_by_hand: ByHand
+    restore_by_hand: ByHand
     dead_messages: Callable[[], Awaitable[tuple[list[DeadMessage], list[str]]]]
     """The dead letters that can be read, and what is wrong with the regions whose cannot."""
 
@@ -102,7 +107,7 @@ def application(render: Render, settings: OpsSettings) -> web.Application:
             return response
         except (RefusedError, ConnectionError):
             raise
-        except BusyError as error:
+        except (BusyError, DeclinedError) as error:
             return answer(request, 409, str(error))
         except DrainControllerError as error:
             return answer(request, 503, str(error))

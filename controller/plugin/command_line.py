@@ -1,0 +1,121 @@
+"""The plugin's words: ``kubectl drains [COMMAND] [OPTIONS]``. Exit status: 0 done, 1 not, 2 bad usage."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+
+from controller.domain.printable import printable
+from controller.domain.selection import FILTERS, ROLLOUT_FILTERS, Filter, split
+from controller.plugin.kubectl import Kubectl
+from controller.plugin.ops_api import OpsApi, find_ops, person_of, token_for
+from controller.plugin.plugin_commands import Asked, Commands
+from controller.plugin.problem import PluginError
+
+TOKEN_VARIABLE = "KUBECTL_DRAINS_TOKEN"  # noqa: S105 - its name
+COMMANDS = ("drains", "rollouts", "show", "dead", "replay", "drain", "restore", "-h", "--help")
+WRITES = frozenset({"replay", "drain", "restore"})
+DEFAULT_SINCE = "2h"
+SETTINGS_OPTIONS = ("--config", "--set")
+SETTINGS_PREFIX = "EUREKA_DRAIN_"
+
+
+def names_settings(words: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Return whether a call brings the broker's settings: then it is for ``eureka-drain`` itself, where no ops runs."""
+    return any(word.split("=")[0] in SETTINGS_OPTIONS for word in words) or any(
+        name.startswith(SETTINGS_PREFIX) for name in environment
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    given = sys.argv[1:] if words is None else list(words)
+    if not any(word in COMMANDS for word in given[:1]):
+        given = ["drains", *given]
+    options = _parser().parse_args(given)
+    try:
+        return _run(options)
+    except PluginError as error:
+        print(printable(f"kubectl drains: {error}"), file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    chosen = (("--kubeconfig", options.kubeconfig), ("--context", options.context))
+    kubectl = Kubectl(options=tuple(word for pair in chosen if pair[1] for word in pair))
+    service = find_ops(kubectl, options.ops_namespace)
+    kind = "operator" if options.command in WRITES else "viewer"
+    token = os.environ.get(TOKEN_VARIABLE, "").strip() or token_for(kubectl, service, kind)
+    with kubectl.forwarded(service.namespace, service.name, "http") as port:
+        commands = Commands(OpsApi(port, token), cache(partial(person_of, kubectl)))
+        command: Callable[[Asked], int] = getattr(commands, options.command)
+        return command(_asked(options))
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    given = vars(options)
+    filters = {one.name: split(one, given.get(one.name) or []) for one in FILTERS}
+    if not filters["since"] and not filters["id"] and options.command in ("drains", "rollouts", "replay"):
+        filters["since"] = [DEFAULT_SINCE]
+    names = ("follow", "drain_id", "pod", "reason", "again", "per_second", "yes")
+    return Asked(
+        filters={name: texts for name, texts in filters.items() if texts},
+        as_json=given.get("output") == "json",
+        **{name: given[name] for name in names if name in given and not isinstance(given[name], list)},
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--kubeconfig", metavar="FILE", default="", help="As for kubectl.")
+    everywhere.add_argument("--context", metavar="NAME", default="", help="As for kubectl.")
+    everywhere.add_argument("--ops-namespace", metavar="NAMESPACE", default="", help="Where ops runs.")
+    parser = argparse.ArgumentParser(
+        prog="kubectl drains",
+        description="See and repeat drains of pods from Eureka, over the API of eureka-drain ops.",
+        epilog=f"A token is asked of the API server for each call; {TOKEN_VARIABLE} has one of your own.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, about: str, *filters: Filter, output: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, description=about, parents=[everywhere], allow_abbrev=False)
+        for one in filters:
+            _add_filter(made, one)
+        if output:
+            made.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: one a line.")
+        return made
+
+    drains = command("drains", "Show what happened, the newest last; the command without a name.", *FILTERS)
+    drains.add_argument("-f", "--follow", action="store_true", help="Go on with what happens from now on.")
+    command("rollouts", "Show drains as rollouts, and how each pod ended.", *ROLLOUT_FILTERS)
+    show = command("show", "Show one drain's timeline.")
+    show.add_argument("drain_id", metavar="DRAIN_ID", help="As drains shows it.")
+    command("dead", "List the dead letters of each region, with their reasons.")
+    replay = command("replay", "Drain again what is still in service: the plan; with --yes its execution.", *FILTERS)
+    replay.add_argument("--again", action="store_true", help="Also what a worker still has under way.")
+    replay.add_argument(
+        "--rps", dest="per_second", type=float, default=50.0, metavar="N", help="Drains to send in a second."
+    )
+    replay.add_argument("--yes", action="store_true", help="Execute the plan.")
+    drain = command("drain", "Take one living pod out of service, and wait until it is proved.")
+    restore = command("restore", "Put one living pod back, and wait until it is proved.")
+    for one in (drain, restore):
+        one.add_argument("pod", metavar="NAMESPACE/POD")
+    for one in (replay, drain, restore):
+        one.add_argument("--reason", metavar="TEXT", default="", help="Why; kept in the event log.")
+    return parser
+
+
+def _add_filter(parser: argparse.ArgumentParser, one: Filter) -> None:
+    names = [f"--{one.name.replace('_', '-')}", *([one.short] if one.short else [])]
+    about = f"{one.about} Repeatable." if one.repeatable else one.about
+    parser.add_argument(*names, dest=one.name, action="append", metavar=one.metavar, help=about)

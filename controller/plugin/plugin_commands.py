@@ -1,0 +1,196 @@
+"""What each command of the plugin asks ``ops``, and what it prints. Data goes to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from controller.domain.events import FINAL, Outcome
+from controller.domain.printable import printable
+from controller.plugin.ops_api import OpsApi, Query
+from controller.plugin.problem import PluginError
+
+OUTCOME_TIMEOUT = 120.0
+"""Seconds that an outcome is waited for."""
+POLL_INTERVAL = 1.0
+"""Seconds between two looks."""
+
+
+def report(text: str) -> None:
+    """Print a message of one line, beside the data."""
+    print(printable(text), file=sys.stderr)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a person asks for."""
+
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    as_json: bool = False
+    follow: bool = False
+    drain_id: str = ""
+    pod: str = ""
+    reason: str = ""
+    again: bool = False
+    per_second: float = 50.0
+    yes: bool = False
+
+    @property
+    def query(self) -> Query:
+        """The filters as a URL has them."""
+        return [(name, text) for name, texts in self.filters.items() for text in texts]
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands; each returns its exit status."""
+
+    api: OpsApi
+    person: Callable[[], str]
+    """Who asks for a change, as far as the API server says."""
+
+    def drains(self, asked: Asked) -> int:
+        """Show what happened, the newest last."""
+        if asked.as_json:
+            self._print_json(self.api.json("GET", "/drains", asked.query)["drains"][::-1])
+        else:
+            text = self.api.text("GET", "/drains", _width(), asked.query)
+            print(text, end="")
+            if not text:
+                report("no drains of this kind")
+        if asked.follow:
+            with suppress(KeyboardInterrupt):
+                self._follow(asked)
+        return 0
+
+    def rollouts(self, asked: Asked) -> int:
+        """Show drains as rollouts, the newest last."""
+        if asked.as_json:
+            self._print_json(self.api.json("GET", "/rollouts", asked.query)["rollouts"][::-1])
+            return 0
+        text = self.api.text("GET", "/rollouts", _width(), asked.query)
+        print(text, end="")
+        if not text:
+            report("no rollouts of this kind")
+        return 0
+
+    def show(self, asked: Asked) -> int:
+        """Show one drain's timeline."""
+        path = _path_of(asked.drain_id)
+        if asked.as_json:
+            self._print_json([self.api.json("GET", path)])
+        else:
+            print(self.api.text("GET", path, _width()), end="")
+        return 0
+
+    def dead(self, asked: Asked) -> int:
+        """List the dead letters; exit status 1 where a region's cannot be read."""
+        answer = self.api.json("GET", "/dead")
+        if asked.as_json:
+            self._print_json(answer["dead"])
+        else:
+            print(self.api.text("GET", "/dead", _width()), end="")
+        if not answer["dead"] and not answer["troubles"]:
+            report("no dead letters")
+        return 1 if answer["troubles"] else 0
+
+    def replay(self, asked: Asked) -> int:
+        """Plan a replay; with ``yes`` execute it, and wait for its outcomes."""
+        body: dict[str, Any] = {
+            name: list(texts) if name in _LISTS else texts[0] for name, texts in asked.filters.items()
+        }
+        body |= {"again": asked.again, "rps": asked.per_second, **self._signed(asked)}
+        if not asked.yes:
+            if asked.as_json:
+                self._print_json(self.api.json("POST", "/replays", body=body)["items"])
+            else:
+                print(self.api.text("POST", "/replays", _width(), body=body) or "", end="")
+            report("nothing was changed; --yes executes this plan")
+            return 0
+        path = f"/replays/{self.api.json('POST', '/replays', body={**body, 'execute': True})['replay_id']}"
+        try:
+            run = self._until(path, (), lambda answer: answer["over_at"], timeout=None)
+        except KeyboardInterrupt:
+            report(f"it goes on without you, and its page stops it: {path}")
+            return 1
+        if asked.as_json:
+            self._print_json(run["items"])
+        else:
+            print(self.api.text("GET", path, _width()), end="")
+        return 0 if run["state"] in ("good", "nothing") else 1
+
+    def drain(self, asked: Asked) -> int:
+        """Take one living pod out of service, and wait until it is proved."""
+        return self._by_hand("/drains", asked, Outcome.out_of_service, FINAL | {Outcome.out_of_service})
+
+    def restore(self, asked: Asked) -> int:
+        """Put one living pod back, and wait until it is proved."""
+        return self._by_hand("/restores", asked, Outcome.restored, FINAL)
+
+    def _by_hand(self, path: str, asked: Asked, good: Outcome, over: frozenset[Outcome]) -> int:
+        ids = self.api.json("POST", path, body={"pod": asked.pod, **self._signed(asked)})["drain_ids"]
+        report(f"requested; waiting for the outcome ({', '.join(ids)})")
+        query = [("id", one) for one in ids]
+
+        def is_over(answer: Any) -> bool:
+            states = [one["state"] for one in answer["drains"]]
+            return len(states) == len(ids) and all(state in over for state in states)
+
+        answer = self._until("/drains", query, is_over, timeout=OUTCOME_TIMEOUT)
+        if asked.as_json:
+            self._print_json(answer["drains"][::-1])
+        else:
+            print(self.api.text("GET", "/drains", _width(), query), end="")
+        if not is_over(answer):
+            report("no outcome yet; it goes on by itself: kubectl drains show DRAIN_ID")
+        return 0 if is_over(answer) and all(one["state"] == good for one in answer["drains"]) else 1
+
+    def _signed(self, asked: Asked) -> dict[str, str]:
+        return {"reason": asked.reason, "on_behalf_of": self.person()[:100]}
+
+    def _until(self, path: str, query: Query, done: Callable[[Any], Any], *, timeout: float | None) -> Any:
+        """Look again and again; return what was shown last."""
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        while True:
+            answer = self.api.json("GET", path, query)
+            if done(answer) or (ends_at is not None and time.monotonic() >= ends_at):
+                return answer
+            time.sleep(POLL_INTERVAL)
+
+    def _follow(self, asked: Asked) -> None:
+        """Print each drain again at each of its events."""
+        for event in self.api.events():
+            query = [*((name, text) for name, text in asked.query if name != "id"), ("id", str(event["drain_id"]))]
+            if "id" in asked.filters and event["drain_id"] not in asked.filters["id"]:
+                continue
+            if asked.as_json:
+                self._print_json(self.api.json("GET", "/drains", query)["drains"])
+            else:
+                print("".join(self.api.text("GET", "/drains", _width(), query).splitlines(keepends=True)[1:]), end="")
+            sys.stdout.flush()
+
+    @staticmethod
+    def _print_json(answers: Iterable[Any]) -> None:
+        for answer in answers:
+            print(json.dumps(answer))
+
+
+_LISTS = frozenset({"state", "reason_code", "id"})
+
+
+def _path_of(drain_id: str) -> str:
+    if not drain_id:
+        raise PluginError("the drain's id is missing: kubectl drains shows it", 2)
+    return f"/drains/{quote(drain_id, safe='')}"
+
+
+def _width() -> int | None:
+    """Return the terminal's columns; None where nobody looks and nothing is to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
