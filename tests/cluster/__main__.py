@@ -22,7 +22,7 @@ from tests.cluster.images import Images
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.programs import programs
 from tests.cluster.real_cluster import RealCluster, leftovers
-from tests.stack.parts import eureka_jars
+from tests.stack.parts import eureka_jars, helm
 
 _TESTS = ("-p", "no:cacheprovider", "tests/cluster")
 
@@ -64,6 +64,7 @@ def _up() -> RealCluster:
     images = Images(_report)
     own = images.build_own(built)
     product = [images.build_older_product(), images.build_product()]
+    asyncio.run(helm(_report))
     others = [*images.build_servers(asyncio.run(eureka_jars(_report))), *product]
     images.put_away()
     _report(f"everything is built after {time.monotonic() - begun:.0f} s")

@@ -29,16 +29,18 @@ time.sleep(600)
 class PluginDesk:
     """Runs ``kubectl drains`` as somebody with that kubeconfig."""
 
-    def __init__(self, folder: Path, kubeconfig: Path, port: int) -> None:
+    def __init__(self, folder: Path, kubeconfig: Path, port: int | None = None) -> None:
+        """``port``: where `ops` is, if the nodes here forward none."""
         self._bin = folder / "bin"
         self._bin.mkdir(parents=True, exist_ok=True)
         real = shutil.which("kubectl")
         assert real is not None
-        wrapper = self._bin / "kubectl"
-        wrapper.write_text(FORWARDER.format(python=sys.executable, real=real, port=port))
-        wrapper.chmod(0o755)
+        if port is not None:
+            wrapper = self._bin / "kubectl"
+            wrapper.write_text(FORWARDER.format(python=sys.executable, real=real, port=port))
+            wrapper.chmod(0o755)
         self.environment = {
-            "PATH": f"{self._bin}:/usr/bin:/bin",
+            "PATH": f"{self._bin}:{Path(real).parent}:/usr/bin:/bin",
             "KUBECONFIG": str(kubeconfig),
             "HOME": str(folder),
         }
