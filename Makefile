@@ -4,7 +4,7 @@ RUN = $(UV) run --locked --quiet
 # The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
-.PHONY: help install check test unit faults matrix demo cluster versions bench headline plugin format docs clean
+.PHONY: help install check test unit faults matrix demo cluster versions bench headline plugin format docs site clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -65,6 +65,9 @@ plugin: install  ## Make kubectl-drains, one file that needs Python 3.11 or newe
 format: install
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
+
+site: install  ## Make the pages as a site, strict about links: dist/site
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 
 docs: install  ## Make the pages that are made from the code
 	$(RUN) python -m tests.metrics_page >docs/metrics.md

@@ -21,7 +21,7 @@ LEAST: Object = {"settings": {"regions": REGIONS}}
 SWITCHES = ("grafanaDashboard", "annotationsPolicy", "drainWindow", "eurekaClients")
 ALL_ON: Object = LEAST | {
     **dict.fromkeys(SWITCHES, True),
-    "prometheus": {"podMonitor": True, "rules": True},
+    "prometheus": {"podMonitor": True, "rules": True, "runbookUrl": "https://example.org/docs/runbook.md"},
     "tls": {"brokerSecret": "broker-tls", "eurekaSecret": "eureka-tls"},
     "image": {"digest": f"sha256:{'0' * 64}", "pullSecrets": ["pull"]},
     "podAnnotations": {"team": "platform"},

@@ -79,7 +79,8 @@ OF_COMPONENTS = (
 async def test_its_switches_add_the_components_objects(helm: Helm) -> None:
     rendered = {key_of(one): one for one in await helm.render(ALL_ON)}
     for file in OF_COMPONENTS:
-        for one in yaml.safe_load_all(file.read_text()):
+        text = file.read_text().replace("docs/runbook.md#", f"{ALL_ON['prometheus']['runbookUrl']}#")
+        for one in yaml.safe_load_all(text):
             assert compared(rendered[key_of(one)]) == compared(one)
     dashboard = of_kind(tuple(rendered.values()), "ConfigMap")["eureka-drain-dashboard"]
     assert json.loads(dashboard["data"]["eureka-drain.json"]) == json.loads(
@@ -155,6 +156,7 @@ async def test_other_settings_are_other_pods_and_the_same_ones_are_not(helm: Hel
         (LEAST | {"watch": {"replicas": 0}}, "replicas"),
         ({"settings": {"regions": {"EU": REGIONS["eu"]}}}, "EU"),
         (LEAST | {"image": {"digest": "sha256:short"}}, "digest"),
+        (LEAST | {"prometheus": {"runbookUrl": "docs/runbook.md"}}, "runbookUrl"),
         (LEAST | {"rbac": {"scope": "namespaces"}}, "settings.watch.namespaces"),
         (
             {"settings": {"regions": REGIONS, "watch": {"namespaces": ["shop"]}}, "rbac": {"scope": "namespaces"}},
