@@ -253,7 +253,7 @@ async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> No
             outbox=process.outbox,
             handle=worker.handle,
         )
-        consumer.before_ack.append(worker.wait_until_written)
+        consumer.unwritten = worker
         process.finishing.append(partial(_finish_work, consumer, worker))
         process.keep(f"consume {name}", consumer.link)
         process.tasks |= {

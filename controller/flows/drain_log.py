@@ -121,6 +121,11 @@ class DrainLog:
             await self._publisher.write(entry)
         self.ledger.apply(entry)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the log has taken every event."""
+        return self._publisher.is_written
+
     async def wait_until_written(self) -> None:
         """Return once the log has taken every event, or when too many wait for that already."""
         if self._waiters >= self._max_waiters:

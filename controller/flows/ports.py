@@ -176,6 +176,17 @@ class EventRecorder(Protocol):
         ...
 
 
+class Unwritten(Protocol):
+    """What a worker has said, and the event log has not yet taken."""
+
+    @property
+    def is_written(self) -> bool:
+        """Whether there is nothing."""
+
+    async def wait_until_written(self) -> None:
+        """Return when there is nothing, or when too many wait for that already."""
+
+
 class EventLog(Protocol):
     """The event log (or the watches' positions), read from some time on and followed."""
 

@@ -113,6 +113,11 @@ class Publisher:
             self._waiting.done(event)
         logger.info("the event log has taken everything that waited")
 
+    @property
+    def is_written(self) -> bool:
+        """Whether nothing waits for the log."""
+        return not self._tasks
+
     async def wait_until_written(self) -> None:
         """Return once nothing waits for the log: never, while it takes nothing."""
         while self._tasks:

@@ -79,6 +79,11 @@ class Worker:
         step = item.progress.step + 1 if item.progress else 1
         return tuple(self._numbered(self._kept_or_written(item, results), step))
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the log has every event."""
+        return self._log.is_written
+
     async def wait_until_written(self) -> None:
         """Return once the log has every event; a message may be acknowledged then. Its next step is sent before."""
         await self._log.wait_until_written()

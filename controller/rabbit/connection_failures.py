@@ -13,11 +13,16 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(without_credentials(str(error)).split()) or type(error).__name__
 
 
+def is_no_virtual_host(error: BaseException) -> bool:
+    """Return whether the broker did not open the virtual host; its own words are lost by the library."""
+    return isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error)
+
+
 def explain_failure(error: BaseException) -> str:
     """Return what stands in the way."""
     if isinstance(error, AuthenticationError | ProbableAuthenticationError):
         return "the broker refuses the user or the password"
-    if isinstance(error, InvalidFrameError):  # the library loses the broker's words when it opens the virtual host
+    if is_no_virtual_host(error):
         return "the virtual host does not exist, or the user may not use it"
     text = in_one_line(error)
     return f"it cannot be reached: {text}" if isinstance(error, OSError) else f"it cannot be used: {text}"

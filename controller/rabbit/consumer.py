@@ -26,6 +26,7 @@ from controller.domain.reason import Reason, ReasonCode
 from controller.errors import BrokerError, MessageError, PartsMissingError
 from controller.flows.backoff import Backoff
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed, Wait
+from controller.flows.ports import Unwritten
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.bounded_reading import BoundedChannel, ByteRoom, unread_bytes
@@ -34,7 +35,7 @@ from controller.rabbit.link import BROKER_TROUBLE, Link, as_broker_error
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.topology import declare, is_declared, queues
 from controller.rabbit.unrouted import bring_back
-from controller.rabbit.waiting_room import CONSUMER_TIMEOUT, MAX_WAIT, WaitEnd, WaitingRoom, is_ours
+from controller.rabbit.waiting_room import CONSUMER_TIMEOUT, MAX_WAIT, LeftError, WaitEnd, WaitingRoom, is_ours
 from controller.settings import BrokerSettings
 from controller.tracing import span
 
@@ -55,10 +56,6 @@ Handler = Callable[[WorkItem, bool], Awaitable[HandlerResults]]
 """Takes a work item, and whether the broker has delivered it before."""
 
 
-class LeftError(Exception):
-    """The message waited, and is the broker's again: nothing was under way."""
-
-
 class RegionConsumer:
     """Feeds one region's worker, on its own connection: an alarm that blocks publishers must not block acks."""
 
@@ -70,8 +67,8 @@ class RegionConsumer:
         self._prefetch = prefetch
         self._outbox = outbox
         self._handle = handle
-        self.before_ack: list[Callable[[], Awaitable[None]]] = []
-        """What else is waited for before a message is let go."""
+        self.unwritten: Unwritten | None = None
+        """What the event log has to take before a message is let go."""
         self._in_flight: set[asyncio.Task[None]] = set()
         self._queue: AbstractQueue | None = None
         self._tag: str | None = None
@@ -188,8 +185,9 @@ class RegionConsumer:
                 detail = f"its next step cannot be written ({type(error).__name__})"
                 reason = Reason(code=ReasonCode.internal_error, detail=detail)
                 await self._until_confirmed(message, partial(self._dead_letter_as_it_came, message, reason))
-        for wait in self.before_ack:
-            await wait()
+        if self.unwritten is not None and not self.unwritten.is_written:
+            # A place that is held for a message of a channel that is gone would be missed by those that come again.
+            await self._waiting_room.wait_for(message, self.unwritten.wait_until_written)
         with as_broker_error("not acknowledged"):
             await message.ack()
 

@@ -7,11 +7,12 @@ it, and what is here is all that there is. Which of the two it was is known when
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
+from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
@@ -38,6 +39,10 @@ class WaitEnd(Enum):
     """It is to be published as it is now, and kept no longer."""
     leave = auto()
     """The broker has it, and gives it to somebody else."""
+
+
+class LeftError(Exception):
+    """The message waited, and is the broker's again: nothing was under way."""
 
 
 @dataclass
@@ -81,6 +86,21 @@ class WaitingRoom:
                 return WaitEnd.time_over
             await channel.ended.wait()
         return channel.how
+
+    async def wait_for(self, message: AbstractIncomingMessage, wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Wait for something while the message is ours; LeftError as soon as its channel has ended."""
+        channel = self._channel
+        if not is_ours(message):
+            raise LeftError
+        waiting, ended = asyncio.create_task(wait()), asyncio.create_task(channel.ended.wait())
+        try:
+            await asyncio.wait((waiting, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done() and not is_ours(message):
+                raise LeftError
+            await waiting  # nothing more is kept, and the channel still stands: it is waited for to the end
+        finally:
+            ended.cancel()
+            waiting.cancel()
 
     def end_channel(self, how: WaitEnd) -> None:
         """Decide about what waits: its channel has ended."""

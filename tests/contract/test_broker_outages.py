@@ -16,6 +16,7 @@ from controller.rabbit import names
 from controller.rabbit.link import as_broker_error, connect
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.spare_channel import SpareChannel
+from controller.settings import BrokerSettings, SecretUrl
 from tests.contract.brokers import (
     Handled,
     a_channel,
@@ -194,3 +195,15 @@ async def test_a_question_over_a_closed_connection_is_a_broker_error(broker: Rab
         async with SpareChannel(connection) as spare:
             await spare.ask(lambda channel: channel.get_exchange("amq.topic"))
     await connection.close()
+
+
+async def test_a_virtual_host_that_is_not_there_is_named_as_the_trouble(broker: RabbitMq) -> None:
+    settings = BrokerSettings(url=SecretUrl(f"{broker.url}nosuch"))
+    outbox = RabbitOutbox(settings=settings, regions=[])
+    running = asyncio.create_task(outbox.link.run())
+    try:
+        await until(lambda: outbox.link.trouble, "the trouble")
+        assert outbox.link.trouble == "the virtual host does not exist, or the user may not use it"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

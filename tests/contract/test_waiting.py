@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -14,9 +17,19 @@ from controller.domain.commands import WorkItem, new_progress
 from controller.flows.handler_result import Ack, HandlerResults, Wait
 from controller.messages.codec import decode_item
 from controller.rabbit import names
+from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.waiting_room import MAX_RETURNS
-from tests.contract.brokers import a_channel, a_consumer, an_outbox, command_for, fresh_region, kept_up, next_of
+from tests.contract.brokers import (
+    a_channel,
+    a_consumer,
+    an_outbox,
+    command_for,
+    fresh_region,
+    kept_up,
+    next_of,
+    settings_for,
+)
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.unit.building import NOON
@@ -175,3 +188,56 @@ async def test_what_has_come_back_again_and_again_is_published_anew(broker: Rabb
                 await consumer.stop(timedelta(seconds=5))
     assert ways == ["postpone"]
     assert looks.seen == [("one", 0, True), ("one", 1, False)]
+
+
+class StandingLog:
+    """An event log that takes nothing until it is let."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.let = asyncio.Event()
+
+    @property
+    def is_written(self) -> bool:
+        return self.let.is_set()
+
+    async def wait_until_written(self) -> None:
+        self.waiting += 1
+        try:
+            await self.let.wait()
+        finally:
+            self.waiting -= 1
+
+
+def has_length(things: list[Any], length: int) -> bool:
+    return len(things) == length
+
+
+async def test_what_waits_for_the_log_takes_no_place_without_its_channel(broker: RabbitMq) -> None:
+    region, log, seen = fresh_region(), StandingLog(), list[tuple[str, bool]]()
+
+    async def handle(item: WorkItem, redelivered: bool) -> HandlerResults:
+        seen.append((item.drain_id, redelivered))
+        return (Ack(),)
+
+    async with an_outbox(broker, region) as outbox:
+        consumer = RegionConsumer(
+            settings=settings_for(broker), region=region, prefetch=2, outbox=outbox, handle=handle
+        )
+        consumer.unwritten = log
+        async with kept_up(consumer.link):
+            for one in ("one", "two"):
+                await outbox.send(command_for(region, one))
+            await until(lambda: log.waiting == 2, "both wait for the log")
+            for handled in (4, 6):
+                consumer.link.give_up("the test")
+                await until(partial(has_length, seen, handled), "both once more")
+                await until(lambda: log.waiting == 2, "both, and nobody else")
+            log.let.set()
+            await until(lambda: log.waiting == 0, "both acknowledged")
+            await consumer.stop(timedelta(seconds=5))
+        assert sorted(seen[:2]) == [("one", False), ("two", False)]
+        assert sorted(seen[-2:]) == [("one", True), ("two", True)]
+        async with a_channel(broker) as channel:
+            left = await channel.declare_queue(names.commands_queue(region), passive=True)
+            assert left.declaration_result.message_count == 0

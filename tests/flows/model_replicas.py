@@ -219,11 +219,26 @@ class WorkerReplica(Replica):
         self._held: OrderedDict[int, Delivery] = OrderedDict()
         self._waiting: set[int] = set()
         self._has_room = asyncio.Event()
+        self._ended = asyncio.Event()
+        """Its channel has."""
         self._number = 0
         super().__init__(broker)
 
+    async def _wait_until_written(self, number: int, worker: Worker) -> bool:
+        """Wait for the log; return whether the message is still held."""
+        waiting, ended = asyncio.create_task(worker.wait_until_written()), asyncio.create_task(self._ended.wait())
+        try:
+            if number in self._held:
+                await asyncio.wait((waiting, ended), return_when=asyncio.FIRST_COMPLETED)
+            return number in self._held
+        finally:
+            waiting.cancel()
+            ended.cancel()
+
     def lose_channel(self) -> None:
         """What is not acknowledged is given to somebody, while its handling here goes on."""
+        self._ended.set()
+        self._ended = asyncio.Event()
         for delivery in self._held.values():
             self.broker.unacknowledged.remove(delivery)
             self._queue.put_nowait(replace(delivery, redelivered=True))
@@ -274,7 +289,8 @@ class WorkerReplica(Replica):
             verdicts = await _until_confirmed(wait.go_on)
         for verdict in verdicts:
             await _until_confirmed(partial(_perform, verdict, hands))
-        await worker.wait_until_written()
+        if not worker.is_written and not await self._wait_until_written(number, worker):
+            return  # likewise
         fate.reach("before ack")
         if self._held.pop(number, None) is not None:
             self.broker.unacknowledged.remove(delivery)
