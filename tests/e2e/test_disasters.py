@@ -83,5 +83,25 @@ async def test_an_event_log_that_is_lost_leaves_an_override_to_a_person(
         await shown_everywhere(eureka_pair, "taken", taken_id, "UP")
 
 
+async def test_a_region_whose_nodes_have_all_forgotten_fills_itself_again(
+    tmp_path: Path, cluster: Cluster, broker: RabbitMq, eureka_pair: EurekaNodes, namespace: str
+) -> None:
+    async with product(tmp_path, cluster, broker, eureka_pair, namespace, settings=SETTINGS, roles=APART) as running:
+        gone = await serving(cluster, eureka_pair, namespace, "gone")
+        stays = await serving(cluster, eureka_pair, namespace, "stays")
+        await eureka_pair.stop()
+        try:
+            await cluster.client.delete("pods", "gone", namespace)
+            waits = await running.log.wait_for("gone", "retrying")
+            assert waits["reason"]["code"] == "unreachable"
+        finally:
+            await eureka_pair.start()
+        stays_id = f"{stays.timeline.ip}:stays:8080"
+        await shown_everywhere(eureka_pair, "stays", stays_id, "UP")
+        await running.log.wait_for("gone", "not_registered", timeout=120)
+        assert await eureka_pair.statuses("gone", f"{gone.timeline.ip}:gone:8080") == [None, None]
+        assert await eureka_pair.statuses("stays", stays_id) == ["UP", "UP"]
+
+
 def running_settings(region: str) -> dict[str, str]:
     return {"watch.cluster": region, "routing.default_regions": region}

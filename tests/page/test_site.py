@@ -53,7 +53,8 @@ def command_of(name: str) -> Any:
 class SiteApp:
     """The application of ``ops`` with one drain for each outcome, and a plan that would drain two of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, ops: OpsSettings | None = None) -> None:
+        ops = ops or OpsSettings(operator_token=cast("Any", OPERATOR))
         self.broker = FakeBroker()
         self.drains = DrainIndex(timelines=True)
         self.planned: list[Selection] = []
@@ -86,7 +87,7 @@ class SiteApp:
         )
         settings = Settings.model_validate({"regions": {"eu": {"nodes": ["http://eureka-0:8761/eureka"]}}})
         templates = environment()
-        authorizer = Authorizer(OpsSettings(operator_token=cast("Any", OPERATOR)))
+        authorizer = Authorizer(ops)
         site = Site(
             settings=settings,
             authorizer=authorizer,
@@ -102,7 +103,7 @@ class SiteApp:
             restore_by_hand=self.by_hand,
             dead_messages=self.dead_messages,
         )
-        self.application = application(partial(mistake_page, templates), OpsSettings())
+        self.application = application(partial(mistake_page, templates), ops)
         session = SessionPages(authorizer, partial(sign_in_page, templates))
         self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
         self.client: Client
@@ -165,8 +166,8 @@ class SiteApp:
 
 
 @asynccontextmanager
-async def site_app() -> AsyncIterator[SiteApp]:
-    app = SiteApp()
+async def site_app(ops: OpsSettings | None = None) -> AsyncIterator[SiteApp]:
+    app = SiteApp(ops)
     app.client = TestClient(TestServer(app.application), cookie_jar=DummyCookieJar())
     async with app.client:
         yield app
