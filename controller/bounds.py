@@ -111,6 +111,8 @@ MAX_FILE_BYTES = 1 * MIB
 # What one process may keep, as a share of the memory that it was given: in a larger container more is kept.
 USUAL_MEMORY = 512 * MIB
 """The limit of the containers in manifests/, and what is taken where nobody set a limit."""
+USUAL_OPS_MEMORY = 640 * MIB
+"""Of ``ops``, which holds the living pods besides, while a plan is made."""
 INDEX_SHARE = 0.24
 """Of the memory, for the indexes of all regions that a process works in: 122 MiB of 512, some 25,000 instances."""
 INDEX_ROOM = int(INDEX_SHARE * USUAL_MEMORY)
@@ -149,6 +151,7 @@ _PROCESS = {
 _EVENTS = {"events that wait for the event log: 20,000 of 1 kB": 20 * MIB}
 _LEDGER = {"what the event log says of drains": int(LEDGER_SHARE * USUAL_MEMORY)}
 _INDEX = {"the indexes of all regions, while they are made anew": INDEX_ROOM}
+_OPS_INDEX = dict.fromkeys(_INDEX, int(INDEX_SHARE * USUAL_OPS_MEMORY))
 _WATCH = {
     "a page or an event, and its copy while it is decoded": 2 * MAX_OBJECT_BYTES,
     "pods: 20,000 of 1.6 kB": USUAL_PODS * 1_600,
@@ -165,13 +168,14 @@ _WORK = {
 _OPS = {
     "drains with their timelines: 10,000 of 6 kB": 60 * MIB,
     "plans of replays": 16 * MIB,
+    "living pods, while a plan is made or somebody drains by hand: 20,000 of 1.6 kB": USUAL_PODS * 1_600,
     "dead letters, and the next": 2 * MAX_DEAD_BATCH_BYTES,
 }
 
 HELD: dict[str, dict[str, int]] = {
     "watch": {**_PROCESS, **_EVENTS, **_LEDGER, **_WATCH},
     "work": {**_PROCESS, **_EVENTS, **_LEDGER, **_INDEX, **_WORK},
-    "ops": {**_PROCESS, **_EVENTS, **_INDEX, **_OPS},
+    "ops": {**_PROCESS, **_EVENTS, **_OPS_INDEX, **_OPS},
     "run": {**_PROCESS, **_EVENTS, **_LEDGER, **_LEDGER, **_INDEX, **_WATCH, **_WORK, **_OPS},
 }
 """Bytes by role and by what it is."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from controller.app.assembly import event_log, now, read_log, routing_of, track
-from controller.domain.commands import DrainCommand, RestoreCommand
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.ledger import Ledger
 from controller.domain.manual_commands import drains_of, restores_of
 from controller.domain.replay_plan import Requester
@@ -33,7 +36,11 @@ async def restores_by_hand(settings: Settings, key: tuple[str, str], requester: 
     async with KubeApi() as api:
         pod = await read_pod(api, *key)
     ledger = Ledger(settings.watch.cluster)
-    log = event_log(settings, look_back=settings.broker.events_kept)
+    # What was drained at its name, or at one of its addresses: all that the ledger is asked for here.
+    marks = [json.dumps(one).encode() for one in (pod.name, *pod.addresses)]
+    log = event_log(
+        settings, look_back=settings.broker.events_kept, wanted=lambda body: any(mark in body for mark in marks)
+    )
     log.readers.append(ledger.apply)
     async with beside(log.link.run):
         await read_log(log)
@@ -43,7 +50,7 @@ async def restores_by_hand(settings: Settings, key: tuple[str, str], requester: 
     return items
 
 
-def drain_ids_of(items: list[DrainCommand] | list[RestoreCommand]) -> set[str]:
+def drain_ids_of(items: Sequence[WorkItem]) -> set[str]:
     """Return the drains whose records show what comes of these messages."""
     return {
         drain_id

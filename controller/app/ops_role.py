@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from controller.app.commands.drains import find_records, read_selected
 from controller.app.dead_listing import LOOK_INTERVAL, look_at_dead_letters
 from controller.app.items_by_hand import drain_ids_of, drains_by_hand, restores_by_hand
 from controller.app.log_reads import LogReads
-from controller.domain.commands import DrainCommand, RestoreCommand
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
@@ -21,7 +21,7 @@ from controller.domain.replay_plan import ReplayItem, Requester
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
-from controller.errors import DeclinedError, KubernetesError
+from controller.errors import BrokerError, DeclinedError, KubernetesError
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns
@@ -74,7 +74,9 @@ class OpsRole:
         self._replay_runs = ReplayRuns(plan=self._plan, publisher=self._publisher, clock=now)
         self._streams = (log, ends)
         self._counting = False
-        self._acting_by_hand = asyncio.Semaphore(1)  # each lists pods, or reads the log
+        self._with_pods = asyncio.Semaphore(1)
+        """For what holds the cluster's pods, or reads the log for a person."""
+        self._sending: set[asyncio.Task[Collection[str]]] = set()
         self._metrics = metrics
         verdicts.readers.append(self._count)
         log.readers += [self._live.apply, self._replay_runs.apply]
@@ -112,6 +114,7 @@ class OpsRole:
     async def finish(self, within: timedelta) -> None:
         """Stop replays between two drains, send listeners away, and see what was sent written down."""
         await self._replay_runs.close()
+        await asyncio.gather(*self._sending, return_exceptions=True)
         self._live.close()
         await self._log_reads.close()
         await self._publisher.finish(within)
@@ -126,16 +129,28 @@ class OpsRole:
             self._metrics.shut_down(record, shutdown)
 
     async def _plan(self, selection: Selection, requester: Requester, again: bool) -> list[ReplayItem]:
-        planner, _ = await make_planner(self._settings, self._regions)
-        return await planner.plan(await self._log_reads.older(selection), requester, again=again)
+        async with self._with_pods:
+            planner, _ = await make_planner(self._settings, self._regions)
+            return await planner.plan(await self._log_reads.older(selection), requester, again=again)
 
     async def _by_hand(self, make: MakeItems, key: tuple[str, str], requester: Requester) -> Collection[str]:
         if not self._settings.ops.kubernetes:
             raise DeclinedError("ops.kubernetes is off, so pods are not read here: use the command of eureka-drain")
-        async with self._acting_by_hand:
+        async with self._with_pods:
             items = await make(self._settings, key, requester)
-            for item in items:
+        # To its end, whoever asked has gone: cancelled halfway, it would be sent and not recorded.
+        sending = asyncio.create_task(self._send_by_hand(items), name="send by hand")
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        return await asyncio.shield(sending)
+
+    async def _send_by_hand(self, items: Sequence[WorkItem]) -> Collection[str]:
+        for number, item in enumerate(items):
+            try:
                 await self._publisher.send(item)
+            except BrokerError as error:
+                done = f"; sent to {', '.join(one.region for one in items[:number])} all the same" if number else ""
+                raise BrokerError(f"{error}{done}") from error
         return drain_ids_of(items)
 
     async def _read_older(self, selection: Selection) -> list[DrainRecord]:

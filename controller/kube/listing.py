@@ -17,7 +17,7 @@ from loguru import logger
 from controller.bounds import KIB, MAX_OBJECT_BYTES, MAX_PAGE_BYTES
 from controller.domain.pods import Pod
 from controller.domain.shutdown.pod_details import PodDetails
-from controller.errors import KubernetesError
+from controller.errors import DeclinedError, KubernetesError
 from controller.kube.client import METADATA_LIST, KubeApi, KubeForbiddenError, NotFoundError, TooLargeError
 from controller.kube.client_caches_decoder import decode_fetch_seconds
 from controller.kube.pod_decoder import ObjectName, decode_listed_pod, decode_name, decode_page, decode_pod
@@ -130,11 +130,11 @@ async def list_details(api: KubeApi, watch: WatchSettings) -> list[tuple[PodDeta
 
 
 async def read_pod(api: KubeApi, namespace: str, name: str) -> Pod:
-    """Read one pod as it is now. KubernetesError when there is none."""
+    """Read one pod as it is now. DeclinedError when there is none."""
     try:
         body = await api.get(pod_path(namespace, name), {})
     except NotFoundError as error:
-        raise KubernetesError(f"there is no pod {namespace}/{name}") from error
+        raise DeclinedError(f"there is no pod {namespace}/{name}") from error
     return decode_pod(body)[0]
 
 

@@ -40,6 +40,9 @@ class SentAnswer(JsonAnswer):
     """What was sent for a pod by hand; its drains show what comes of it."""
 
     drain_ids: list[str]
+    requested_at: Annotated[
+        datetime, Meta(description="What comes of it has this time of the request, or a later one.")
+    ]
 
 
 class PlanAnswer(JsonAnswer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from functools import cache, partial
 from controller.domain.printable import printable
 from controller.domain.selection import FILTERS, ROLLOUT_FILTERS, Filter, split
 from controller.plugin.kubectl import Kubectl
-from controller.plugin.ops_api import OpsApi, find_ops, person_of, token_for
+from controller.plugin.ops_api import OpsApi, TokenSource, find_ops, person_of, token_for
 from controller.plugin.plugin_commands import Asked, Commands
 from controller.plugin.problem import PluginError
 
@@ -36,8 +37,13 @@ def main(words: Sequence[str] | None = None) -> int:
     if not any(word in COMMANDS for word in given[:1]):
         given = ["drains", *given]
     options = _parser().parse_args(given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one
     try:
-        return _run(options)
+        status = _run(options)
+        sys.stdout.flush()
+        return status
     except PluginError as error:
         print(printable(f"kubectl drains: {error}"), file=sys.stderr)
         return error.status
@@ -46,6 +52,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"[:200]
+        print(
+            printable(f"kubectl drains: the answer is not understood; is ops another version? ({what})"),
+            file=sys.stderr,
+        )
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -53,9 +66,10 @@ def _run(options: argparse.Namespace) -> int:
     kubectl = Kubectl(options=tuple(word for pair in chosen if pair[1] for word in pair))
     service = find_ops(kubectl, options.ops_namespace)
     kind = "operator" if options.command in WRITES else "viewer"
-    token = os.environ.get(TOKEN_VARIABLE, "").strip() or token_for(kubectl, service, kind)
+    source = TokenSource(partial(token_for, kubectl, service, kind), os.environ.get(TOKEN_VARIABLE, "").strip())
+    source.token()  # who may not have one need not wait for a port
     with kubectl.forwarded(service.namespace, service.name, "http") as port:
-        commands = Commands(OpsApi(port, token), cache(partial(person_of, kubectl)))
+        commands = Commands(OpsApi(port, source.token), cache(partial(person_of, kubectl)))
         command: Callable[[Asked], int] = getattr(commands, options.command)
         return command(_asked(options))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 from controller.plugin.problem import PluginError
 
@@ -17,6 +19,7 @@ FORWARD_TIMEOUT = 20.0
 """Seconds until a port is forwarded."""
 MAX_MESSAGE = 500
 """Characters of what kubectl says."""
+MAX_LINES = 20
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) -> ")
 
 
@@ -60,15 +63,18 @@ class Kubectl:
         try:
             assert process.stdout is not None
             assert process.stderr is not None
-            found = _FORWARDING.match(process.stdout.readline(MAX_MESSAGE))
+            # What it says is read to its end, or a full pipe would hold it up.
+            said: deque[str] = deque(maxlen=MAX_LINES)
+            complaints = threading.Thread(target=_read_to_its_end, args=(process.stderr, said), daemon=True)
+            complaints.start()
+            found = next(filter(None, map(_FORWARDING.match, _lines(process.stdout))), None)
             timer.cancel()
             if found is None:
                 process.kill()
-                said = _last_line(process.stderr.read(10 * MAX_MESSAGE)) or f"no answer within {FORWARD_TIMEOUT:.0f} s"
-                raise KubectlError(f"kubectl port-forward service/{service}: {said}")
-            # What it says later is read, or a full pipe would hold it up.
-            for pipe in (process.stdout, process.stderr):
-                threading.Thread(target=_read_to_its_end, args=(pipe,), daemon=True).start()
+                complaints.join(1.0)  # whoever it has started may keep the pipe open
+                why = _last_line("".join(said), f"no port within {FORWARD_TIMEOUT:.0f} s")
+                raise KubectlError(f"kubectl port-forward service/{service}: {why}")
+            threading.Thread(target=_read_to_its_end, args=(process.stdout, deque(maxlen=0)), daemon=True).start()
             yield int(found[1])
         finally:
             timer.cancel()
@@ -82,11 +88,15 @@ class Kubectl:
         return KubectlError(f"{self.program} cannot be run: {error.strerror}; it has to be on the PATH")
 
 
-def _read_to_its_end(pipe: Iterator[str]) -> None:
-    for _ in pipe:
-        pass
+def _lines(pipe: IO[str]) -> Iterator[str]:
+    while line := pipe.readline(MAX_MESSAGE):
+        yield line
 
 
-def _last_line(text: str) -> str:
+def _read_to_its_end(pipe: IO[str], lines: deque[str]) -> None:
+    lines.extend(_lines(pipe))
+
+
+def _last_line(text: str, nothing: str = "it gives no reason") -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:MAX_MESSAGE] if lines else "it gives no reason"
+    return lines[-1][:MAX_MESSAGE] if lines else nothing

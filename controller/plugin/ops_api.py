@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from controller.domain.printable import printable
 from controller.plugin.kubectl import Kubectl, KubectlError
-from controller.plugin.problem import PluginError
+from controller.plugin.problem import BAD_USAGE, PluginError
 
 PREFIX = "/api/v1"
 NAMESPACE = "eureka-drain"
@@ -20,6 +23,8 @@ NAMESPACE = "eureka-drain"
 SELECTOR = "app.kubernetes.io/name=eureka-drain,app.kubernetes.io/component=ops"
 AUDIENCE = "eureka-drain"
 TOKEN_LIFETIME = "10m"  # noqa: S105 - how long one is good
+TOKEN_USE = 480.0
+"""Seconds for which one is used."""
 REQUEST_TIMEOUT = 45.0
 """Seconds: ``ops`` ends each request after 30."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -82,12 +87,31 @@ def person_of(kubectl: Kubectl) -> str:
         return ""
 
 
+class TokenSource:
+    """A token that is asked for anew before it ends; or one that a person has given."""
+
+    def __init__(self, ask: Callable[[], str], given: str = "") -> None:
+        """PluginError when what was given cannot be a token; it is not quoted."""
+        if given and not (given.isascii() and given.isprintable() and " " not in given):
+            raise PluginError(
+                "KUBECTL_DRAINS_TOKEN holds no token: it has to be one line of letters and signs", BAD_USAGE
+            )
+        self._ask = ask
+        self._token, self._good_until = given, math.inf if given else 0.0
+
+    def token(self) -> str:
+        """Return one that is good for a request."""
+        if time.monotonic() >= self._good_until:
+            self._token, self._good_until = self._ask(), time.monotonic() + TOKEN_USE
+        return self._token
+
+
 @dataclass(frozen=True, slots=True)
 class OpsApi:
     """Requests with a token."""
 
     port: int
-    token: str
+    token: Callable[[], str]
 
     def json(self, method: str, path: str, query: Query = (), body: Mapping[str, Any] | None = None) -> Any:
         """Return a JSON answer; PluginError has the words of ``ops`` where it refuses."""
@@ -101,12 +125,13 @@ class OpsApi:
         text = self._ask(method, path, query, body, accept)
         return "".join(f"{printable(line)}\n" for line in text.splitlines())
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Return each change of state from now on."""
-        with self._asked("GET", "/events", (), None, "text/event-stream", timeout=None) as answer:
-            while line := answer.readline(MAX_EVENT_BYTES):
-                if line.startswith(b"data:"):
-                    yield _json(line[5:].decode(), "/events")
+    @contextmanager
+    def events(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Yield each change of state from when the context is entered until ``ops`` ends it."""
+        # It sends a comment every 10 s: a longer silence is a connection that is gone.
+        with self._asked("GET", "/events", (), None, "text/event-stream", timeout=REQUEST_TIMEOUT) as answer:
+            lines = iter(partial(answer.readline, MAX_EVENT_BYTES), b"")
+            yield (_json(line[5:].decode(errors="replace"), "/events") for line in lines if line.startswith(b"data:"))
 
     def _ask(self, method: str, path: str, query: Query, body: Mapping[str, Any] | None, accept: str) -> str:
         with self._asked(method, path, query, body, accept, timeout=REQUEST_TIMEOUT) as answer:
@@ -124,9 +149,9 @@ class OpsApi:
         body: Mapping[str, Any] | None,
         accept: str,
         *,
-        timeout: float | None,
+        timeout: float,
     ) -> Iterator[http.client.HTTPResponse]:
-        headers = {"Authorization": f"Bearer {self.token}", "Accept": accept}
+        headers = {"Authorization": f"Bearer {self.token()}", "Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/json"
         target = f"{PREFIX}{path}{'?' if query else ''}{urlencode(query)}"
@@ -135,7 +160,7 @@ class OpsApi:
                 connection.request(method, target, None if body is None else json.dumps(body), headers)
                 answer = connection.getresponse()
                 if answer.status >= 400:
-                    raise PluginError(_refusal(answer), 2 if answer.status == 400 else 1)
+                    raise PluginError(_refusal(answer), BAD_USAGE if answer.status == 400 else 1)
                 yield answer
             except (OSError, http.client.HTTPException) as error:
                 raise PluginError(f"ops does not answer: {type(error).__name__} {error}".rstrip()) from None

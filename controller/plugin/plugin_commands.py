@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -21,6 +22,7 @@ OUTCOME_TIMEOUT = 120.0
 """Seconds that an outcome is waited for."""
 POLL_INTERVAL = 1.0
 """Seconds between two looks."""
+MAX_VAIN_LOOKS = 5
 
 
 def report(text: str) -> None:
@@ -57,7 +59,18 @@ class Commands:
     """Who asks for a change, as far as the API server says."""
 
     def drains(self, asked: Asked) -> int:
-        """Show what happened, the newest last."""
+        """Show what happened, the newest last; with ``follow``, what happens from then on, too."""
+        if not asked.follow:
+            self._print_drains(asked)
+            return 0
+        with suppress(KeyboardInterrupt), self.api.events() as events:
+            self._print_drains(asked)
+            self._follow(asked, events)
+            report("ops has ended the stream of events; run it again")
+            return 1
+        return 0
+
+    def _print_drains(self, asked: Asked) -> None:
         if asked.as_json:
             self._print_json(self.api.json("GET", "/drains", asked.query)["drains"][::-1])
         else:
@@ -65,10 +78,7 @@ class Commands:
             print(text, end="")
             if not text:
                 report("no drains of this kind")
-        if asked.follow:
-            with suppress(KeyboardInterrupt):
-                self._follow(asked)
-        return 0
+        sys.stdout.flush()
 
     def rollouts(self, asked: Asked) -> int:
         """Show drains as rollouts, the newest last."""
@@ -114,12 +124,16 @@ class Commands:
                 print(self.api.text("POST", "/replays", _width(), body=body) or "", end="")
             report("nothing was changed; --yes executes this plan")
             return 0
-        path = f"/replays/{self.api.json('POST', '/replays', body={**body, 'execute': True})['replay_id']}"
+        path = "/replays"
         try:
+            path = f"/replays/{self.api.json('POST', '/replays', body={**body, 'execute': True})['replay_id']}"
             run = self._until(path, (), lambda answer: answer["over_at"], timeout=None)
         except KeyboardInterrupt:
-            report(f"it goes on without you, and its page stops it: {path}")
+            report(f"it goes on without you, and the page stops it: {path}")
             return 1
+        except PluginError as error:
+            begun = f"; the replay goes on, and the page shows it: {path}" if path != "/replays" else ""
+            raise PluginError(f"{error}{begun}", error.status) from None
         if asked.as_json:
             self._print_json(run["items"])
         else:
@@ -135,15 +149,20 @@ class Commands:
         return self._by_hand("/restores", asked, Outcome.restored, FINAL)
 
     def _by_hand(self, path: str, asked: Asked, good: Outcome, over: frozenset[Outcome]) -> int:
-        ids = self.api.json("POST", path, body={"pod": asked.pod, **self._signed(asked)})["drain_ids"]
+        sent = self.api.json("POST", path, body={"pod": asked.pod, **self._signed(asked)})
+        ids, asked_at = sent["drain_ids"], sent["requested_at"]
         report(f"requested; waiting for the outcome ({', '.join(ids)})")
         query = [("id", one) for one in ids]
 
         def is_over(answer: Any) -> bool:
-            states = [one["state"] for one in answer["drains"]]
+            # What a drain came to before is no answer to this request.
+            states = [one["state"] for one in answer["drains"] if (one["requested_at"] or "") >= asked_at]
             return len(states) == len(ids) and all(state in over for state in states)
 
-        answer = self._until("/drains", query, is_over, timeout=OUTCOME_TIMEOUT)
+        try:
+            answer = self._until("/drains", query, is_over, timeout=OUTCOME_TIMEOUT)
+        except PluginError as error:
+            raise PluginError(f"{error}; what was requested goes on: {', '.join(ids)}", error.status) from None
         if asked.as_json:
             self._print_json(answer["drains"][::-1])
         else:
@@ -156,18 +175,28 @@ class Commands:
         return {"reason": asked.reason, "on_behalf_of": self.person()[:100]}
 
     def _until(self, path: str, query: Query, done: Callable[[Any], Any], *, timeout: float | None) -> Any:
-        """Look again and again; return what was shown last."""
-        ends_at = None if timeout is None else time.monotonic() + timeout
+        """Look again and again; return what was shown last. A few looks in vain are no reason to leave."""
+        ends_at = math.inf if timeout is None else time.monotonic() + timeout
+        left = MAX_VAIN_LOOKS
         while True:
-            answer = self.api.json("GET", path, query)
-            if done(answer) or (ends_at is not None and time.monotonic() >= ends_at):
-                return answer
+            try:
+                answer = self.api.json("GET", path, query)
+                left = MAX_VAIN_LOOKS
+            except PluginError:
+                left -= 1
+                if not left:
+                    raise
+            else:
+                if done(answer) or time.monotonic() >= ends_at:
+                    return answer
             time.sleep(POLL_INTERVAL)
 
-    def _follow(self, asked: Asked) -> None:
+    def _follow(self, asked: Asked, events: Iterable[Mapping[str, Any]]) -> None:
         """Print each drain again at each of its events."""
-        for event in self.api.events():
-            query = [*((name, text) for name, text in asked.query if name != "id"), ("id", str(event["drain_id"]))]
+        # Not by age: it has just had an event, and an old beginning would be read from the log each time.
+        filters = [(name, text) for name, text in asked.query if name not in ("id", "since")]
+        for event in events:
+            query = [*filters, ("id", str(event["drain_id"]))]
             if "id" in asked.filters and event["drain_id"] not in asked.filters["id"]:
                 continue
             if asked.as_json:

@@ -88,7 +88,7 @@ class WaitingRoom:
         return channel.how
 
     async def wait_for(self, message: AbstractIncomingMessage, wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Wait for something while the message is ours; LeftError as soon as its channel has ended."""
+        """Wait for something while the message is ours; LeftError once its channel has ended, and another is there."""
         channel = self._channel
         if not is_ours(message):
             raise LeftError

@@ -267,14 +267,21 @@ async def test_by_hand_a_pod_is_named_and_so_is_who_asks() -> None:
     async with site_app() as app:
         body = {"pod": "shop/orders-0", "reason": "leaks", "on_behalf_of": "alice@example.com"}
         for path in ("/api/v1/drains", "/api/v1/restores"):
-            assert await app.json(path, body, 202) == {"drain_ids": ["a", "b"]}
+            assert await app.json(path, body, 202) == {"drain_ids": ["a", "b"], "requested_at": "2025-06-01T12:01:00Z"}
         [(key, requester), again] = app.asked_by_hand
         assert (key, requester.why) == (("shop", "orders-0"), "leaks")
         assert requester.by == "operator token, for alice@example.com (not authenticated)"
         assert again[0] == key
         declined = await app.json("/api/v1/drains", {"pod": "shop/going"}, 409)
         assert declined == {"error": f"shop/going is not drained: {HOSTILE}"}
-        for wrong in ({}, {"pod": "orders-0"}, {"pod": "a/b/c"}, {"pod": "shop/"}, {"pod": "shop/a", "yes": True}):
+        for wrong in (
+            {},
+            {"pod": "orders-0"},
+            {"pod": "a/b/c"},
+            {"pod": "shop/."},
+            {"pod": "../a"},
+            {"pod": "shop/a", "yes": True},
+        ):
             assert set(await app.json("/api/v1/drains", wrong, 400)) == {"error"}
         assert len(app.asked_by_hand) == 2
 
@@ -296,8 +303,9 @@ async def test_whoever_asks_for_text_gets_the_command_lines_tables(path: str) ->
                 table = [line for line in text.splitlines() if line.startswith(("REGION", "eu "))]
                 assert table
                 assert all(len(line) <= widest for line in table)
-        async with app.client.get(f"/api/v1{path}", headers={**bearer(OPERATOR), "Accept": "*/*"}) as answer:
-            assert answer.content_type == "application/json"
+        for accept in ("*/*", "application/json, text/plain, */*", "application/json"):
+            async with app.client.get(f"/api/v1{path}", headers={**bearer(OPERATOR), "Accept": accept}) as answer:
+                assert answer.content_type == "application/json"
 
 
 async def test_text_says_how_many_are_left_out_and_what_a_replay_came_to() -> None:

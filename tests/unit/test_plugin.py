@@ -7,14 +7,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from controller.plugin import command_line
 from controller.plugin.command_line import main
 from controller.plugin.kubectl import Kubectl
-from controller.plugin.ops_api import OpsApi
+from controller.plugin.ops_api import OpsApi, TokenSource
+from controller.plugin.plugin_commands import Asked, Commands
 from controller.plugin.problem import PluginError
 from tests.stack.addresses import free_port
 
@@ -57,8 +58,8 @@ def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kube:
             "kubectl port-forward service/eureka-drain-ops: error: no pods",
         ),
         (
-            f"*services*) {services(SERVICE)};; *token*) echo t;; *) echo Forwarding from 127.0.0.1:1 ...; sleep 60;;",
-            "kubectl port-forward service/eureka-drain-ops: it gives no reason",
+            f"*services*) {services(SERVICE)};; *token*) echo t;; *) echo Forwarding from 127.0.0.1:1 ...;;",
+            "kubectl port-forward service/eureka-drain-ops: no port within",
         ),
         (
             f"*services*) {services(SERVICE)};; *token*) echo t;; "
@@ -112,7 +113,7 @@ def test_settings_lead_to_the_command_itself() -> None:
 
 def test_a_dead_port_is_an_answer_of_one_line() -> None:
     with pytest.raises(PluginError, match="ops does not answer"):
-        OpsApi(free_port(), "t").json("GET", "/drains")
+        OpsApi(free_port(), lambda: "t").json("GET", "/drains")
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,83 @@ def test_it_imports_nothing_that_python_lacks() -> None:
         check=True,
     )
     assert "controller.plugin.ops_api" in ended.stdout
+
+
+@pytest.mark.parametrize("token", ["one\nSECRET", "SECRET two", "SECRÉT"])
+def test_what_is_no_token_is_refused_unquoted(
+    kube: Kube, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    kube(f"*services*) {services(SERVICE)};;")
+    monkeypatch.setenv("KUBECTL_DRAINS_TOKEN", token)
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert "KUBECTL_DRAINS_TOKEN holds no token" in said.err
+    assert "SECR" not in said.out + said.err
+
+
+def test_a_token_is_asked_for_anew_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, clock = iter("abc"), [0.0]
+    monkeypatch.setattr("controller.plugin.ops_api.time.monotonic", lambda: clock[0])
+    source = TokenSource(lambda: next(asked))
+    seen = []
+    for at in (0.0, 479.0, 480.0, 900.0, 960.0):
+        clock[0] = at
+        seen.append(source.token())
+    assert "".join(seen) == "aabbc"
+    assert TokenSource(lambda: "asked", "given").token() == "given"
+
+
+class FakeOps:
+    """Answers requests in their order."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str]] = []
+
+    def json(self, method: str, path: str, query: Any = (), body: Any = None) -> Any:
+        self.asked.append((method, path))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def text(self, *_: Any) -> str:
+        return "a table\n"
+
+
+def commands_of(ops: FakeOps, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    monkeypatch.setattr("controller.plugin.plugin_commands.POLL_INTERVAL", 0.0)
+    return Commands(cast("Any", ops), lambda: "alice")
+
+
+def drained(state: str, requested_at: str) -> dict[str, Any]:
+    return {"drains": [{"state": state, "requested_at": requested_at}]}
+
+
+ASKED_AT = "2026-01-01T12:00:05Z"
+SENT = {"drain_ids": ["d"], "requested_at": ASKED_AT}
+
+
+def test_what_a_drain_came_to_before_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = drained("failed", "2026-01-01T12:00:00Z"), drained("restored", ASKED_AT)
+    ops = FakeOps(SENT, before, PluginError("503"), after)
+    assert commands_of(ops, monkeypatch).restore(Asked(pod="shop/a")) == 0
+    assert not ops.answers
+
+
+def test_a_replay_that_cannot_be_followed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ops = FakeOps({"replay_id": "r1"}, *(PluginError("ops does not answer") for _ in range(5)))
+    with pytest.raises(
+        PluginError, match="ops does not answer; the replay goes on, and the page shows it: /replays/r1"
+    ):
+        commands_of(ops, monkeypatch).replay(Asked(yes=True))
+
+
+def test_another_versions_answer_is_one_line(
+    kube: Kube, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forwarded = "echo 'Forwarding from 127.0.0.1:1 -> 8080'; exec sleep 9"
+    kube(f"*services*) {services(SERVICE)};; *token*) echo t;; *) {forwarded};;")
+    monkeypatch.setattr(OpsApi, "json", lambda *_, **__: {"other": []})
+    assert main(["dead", "-o", "json"]) == 1
+    assert "is ops another version? (KeyError: 'dead')" in capsys.readouterr().err

@@ -121,8 +121,9 @@ class Api:
         user = await self._site.authorizer.authorize(request, Permission.WRITE)
         body = read(ByHandBody, await _object(request))
         namespace, _, name = body.pod.partition("/")
-        ids = await carry_out((namespace, name), requester_of(user, body, self._site.clock()))
-        return json_response(SentAnswer(drain_ids=sorted(ids)), status=202)
+        requester = requester_of(user, body, self._site.clock())
+        ids = await carry_out((namespace, name), requester)
+        return json_response(SentAnswer(drain_ids=sorted(ids), requested_at=requester.at), status=202)
 
     async def rollouts(self, request: web.Request) -> web.Response:
         """List the rollouts that the filters choose, each with its pods, the newest first."""

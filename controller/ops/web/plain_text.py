@@ -1,6 +1,6 @@
 """The API's answers as text, for people: the tables of the command line, made here, so that a client needs no own ones.
 
-Whoever wants them says ``Accept: text/plain``, with the columns of the terminal as ``text/plain; width=120``.
+Whoever wants them names them first: ``Accept: text/plain``, with a terminal's columns ``text/plain; width=120``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from controller.ops.tables import counted, dead_letters_table, drains_table, pla
 
 MIN_WIDTH, MAX_WIDTH = 20, 1_000
 """Columns of a terminal that is believed."""
-_PLAIN_TEXT = re.compile(r"text/plain(?:\s*;\s*width=(\d{1,4}))?\s*(?:[;,]|$)")
+_PLAIN_TEXT = re.compile(r"\s*text/plain(?:\s*;\s*width=(\d{1,4}))?\s*(?:[;,]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PlainText:
 
 def plain_text_wanted(request: web.Request) -> PlainText | None:
     """Return how text is wanted; None where JSON is."""
-    found = _PLAIN_TEXT.search(request.headers.get(hdrs.ACCEPT, ""))
+    found = _PLAIN_TEXT.match(request.headers.get(hdrs.ACCEPT, ""))
     if found is None:
         return None
     return PlainText(min(max(int(found[1]), MIN_WIDTH), MAX_WIDTH) if found[1] else None)

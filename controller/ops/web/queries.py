@@ -14,6 +14,7 @@ from multidict import MultiMapping
 
 from controller.domain.selection import FILTERS, ROLLOUT_FILTERS, Filter, Selection, SelectionError, select, split
 
+_POD = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
 MAX_TEXT = 300
 """Characters of one filter."""
 MAX_VALUES = 10_000
@@ -58,7 +59,7 @@ class ReplayOptions(Signed):
 class ByHandBody(Signed, kw_only=True):
     """One living pod that is to be taken out of service, or put back."""
 
-    pod: Annotated[str, Meta(max_length=320, pattern="^[^/]+/[^/]+$", description="NAMESPACE/POD.")]
+    pod: Annotated[str, Meta(max_length=320, pattern=_POD, description="NAMESPACE/POD.")]
 
 
 class EventsQuery(Query):
