@@ -89,7 +89,7 @@ async def test_a_watch_outside_a_cluster_reports_what_it_lacks(image: Image) -> 
 
 async def test_kubectl_drains_is_there_too(image: Image) -> None:
     plugin = Image(image.root, image.environment, user=image.user, entrypoint=["kubectl-drains"])
-    ended = await run(plugin, "--help")
+    ended = await run(plugin, "drains", "--help")
     assert ended.status == 0
     assert "--since" in ended.out
 
