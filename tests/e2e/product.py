@@ -10,7 +10,9 @@ from tests.e2e.event_log import EventLog, event_log
 from tests.stack.cluster import Cluster
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNodes
+from tests.stack.observing import running_pod
 from tests.stack.rabbitmq import RabbitMq
+from tests.stack.workloads import container, pod_spec
 
 TOGETHER = (("run",),)
 APART = (("watch",), ("work", "--region", "REGION"))
@@ -28,6 +30,19 @@ class Product:
     def output(self) -> str:
         """What the processes logged."""
         return "".join(process.log.read_text() for process in self.processes)
+
+
+async def pod_with_silent_registration(
+    cluster: Cluster, eureka: EurekaNodes, namespace: str, name: str, *, app: str
+) -> str:
+    """A running pod with a registration that nobody renews, and that lasts; its instance id."""
+    notes = {"eureka.drain/app": app, "eureka.drain/port": "8080"}
+    pod = await running_pod(cluster, namespace, name, pod_spec(container(), grace_seconds=1), annotations=notes)
+    assert pod.timeline.ip
+    instance_id = f"{pod.timeline.ip}:{app}:8080"
+    for node in eureka.nodes:
+        await node.registry.register(app, instance_id, ip=pod.timeline.ip, lease_seconds=3_600)
+    return instance_id
 
 
 @asynccontextmanager

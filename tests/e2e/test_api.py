@@ -37,13 +37,13 @@ from tests.contract.accounts import Accounts, read_part, signed
 from tests.contract.brokers import an_outbox
 from tests.e2e.event_log import EventLog, event_log
 from tests.e2e.operator import queue_lengths
+from tests.e2e.product import pod_with_silent_registration
 from tests.stack.cluster import Cluster
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.observing import running_pod, shown_everywhere
+from tests.stack.observing import shown_everywhere
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
-from tests.stack.workloads import container, pod_spec
 from tests.unit.building import a_command, a_pod, a_reason, a_target, terminating
 
 AUDIENCE = "eureka-drain"
@@ -82,14 +82,9 @@ class OpsSite:
 
     async def silent_pod(self, name: str) -> str:
         """A pod with a registration that nobody renews; its instance id."""
-        notes = {"eureka.drain/app": self.region, "eureka.drain/port": "8080"}
-        pod = await running_pod(
-            self.cluster, self.namespace, name, pod_spec(container(), grace_seconds=1), annotations=notes
+        instance_id = await pod_with_silent_registration(
+            self.cluster, self.eureka, self.namespace, name, app=self.region
         )
-        assert pod.timeline.ip
-        instance_id = f"{pod.timeline.ip}:{self.region}:8080"
-        for node in self.eureka.nodes:
-            await node.registry.register(self.region, instance_id, ip=pod.timeline.ip, lease_seconds=3_600)
         await asyncio.sleep(2)  # what a node copies in the pod's last moment is in doubt
         return instance_id
 

@@ -15,14 +15,13 @@ import pytest_asyncio
 
 from tests.contract.accounts import Accounts
 from tests.e2e.plugin_desk import PluginDesk
+from tests.e2e.product import pod_with_silent_registration
 from tests.manifests.rendering import overlay
 from tests.stack.cluster import Cluster
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNodes
-from tests.stack.observing import running_pod
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
-from tests.stack.workloads import container, pod_spec
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,15 +49,7 @@ class Scene:
 
     async def serving_pod(self, name: str) -> str:
         """A pod, and its registration; its instance id."""
-        notes = {"eureka.drain/app": self.region, "eureka.drain/port": "8080"}
-        pod = await running_pod(
-            self.cluster, self.namespace, name, pod_spec(container(), grace_seconds=1), annotations=notes
-        )
-        assert pod.timeline.ip
-        instance_id = f"{pod.timeline.ip}:{self.region}:8080"
-        for node in self.eureka.nodes:
-            await node.registry.register(self.region, instance_id, ip=pod.timeline.ip, lease_seconds=3_600)
-        return instance_id
+        return await pod_with_silent_registration(self.cluster, self.eureka, self.namespace, name, app=self.region)
 
 
 def people_and_service(namespace: str) -> list[dict[str, Any]]:
