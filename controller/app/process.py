@@ -211,6 +211,7 @@ async def _add_watch(process: Process, priority: PriorityGate) -> None:
     positions.readers.append(parts.positions.apply)
     process.log.readers.append(parts.restore_dispatcher.apply)
     if parts.pod_events is not None:
+        parts.pod_events.page_url = settings.ops.url
         process.log.readers.append(parts.pod_events.apply)
         process.verdicts.readers.append(parts.pod_events.apply_shutdown)
     process.log.when_caught_up.append(parts.restore_dispatcher.log_read)

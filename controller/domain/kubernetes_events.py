@@ -29,6 +29,7 @@ MAX_EVENT_NAME_LENGTH = 253
 MARK = 16
 """Characters of the event's id in the event's name."""
 
+_DRAIN_ID = re.compile(r"[a-z0-9]{1,64}")
 _MARK = re.compile(r"[0-9a-f]{16}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
@@ -49,6 +50,7 @@ class KubernetesEvent:
     message: str
     at: datetime
     """When it came to this."""
+    drain_id: str = ""
     owner: Owner | None = None
     """Where it is reported instead of at the pod, whose object is gone."""
 
@@ -68,6 +70,7 @@ def drain_event(event: Event) -> KubernetesEvent | None:
         warning=event.outcome in (Outcome.refused, Outcome.failed),
         message=_line(_sentence(event), MAX_MESSAGE_BYTES),
         at=event.at,
+        drain_id=event.drain_id,
     )
 
 
@@ -91,6 +94,7 @@ def shutdown_event(record: DrainRecord, shutdown: Shutdown) -> KubernetesEvent |
         warning=shutdown.verdict is ShutdownVerdict.not_graceful,
         message=_line(_shutdown_message(record, shutdown, end.ended_at), MAX_MESSAGE_BYTES),
         at=end.at,
+        drain_id=record.drain_id,
     )
 
 
@@ -106,6 +110,14 @@ def _shutdown_message(record: DrainRecord, shutdown: Shutdown, ended_at: datetim
 def addressed_to(event: KubernetesEvent, owner: Owner) -> KubernetesEvent:
     """Tell the pod's owner instead, which has many pods: so the line begins with the pod's name."""
     return replace(event, owner=owner, message=_line(f"Pod {event.pod}: {event.message}", MAX_MESSAGE_BYTES))
+
+
+def linked(event: KubernetesEvent, page_url: str) -> KubernetesEvent:
+    """Add where the page shows the drain; nothing without the page's URL, or for an id that is none of ours."""
+    if not page_url or not _DRAIN_ID.fullmatch(event.drain_id):
+        return event
+    link = f" {page_url.rstrip('/')}/drains/{event.drain_id}"
+    return replace(event, message=_line(event.message, MAX_MESSAGE_BYTES - len(link.encode())) + link)
 
 
 def _reason(outcome: Outcome) -> str | None:

@@ -17,7 +17,7 @@ from loguru import logger
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Event, LogEntry
-from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event, shutdown_event
+from controller.domain.kubernetes_events import KubernetesEvent, addressed_to, drain_event, linked, shutdown_event
 from controller.domain.pods import Owner
 from controller.domain.shutdown.verdict import Shutdown
 from controller.errors import KubernetesError
@@ -60,6 +60,8 @@ class PodEvents:
         self._event_recorder = event_recorder
         self._is_there = is_there
         self._clock = clock
+        self.page_url = ""
+        """Where people reach the page: each Event links to its drain there."""
         self._from = clock() - STARTUP_LOOKBACK
         self._owners: BoundedMap[str, Owner] = BoundedMap(MAX_OWNERS)
         self._waiting: BoundedQueue[tuple[KubernetesEvent, datetime]] = BoundedQueue(
@@ -126,7 +128,8 @@ class PodEvents:
     def _addressed(self, event: KubernetesEvent) -> KubernetesEvent:
         """Address it to what can be described: the pod, or its owner once the pod is gone."""
         owner = self._owners.get(event.uid)
-        return event if owner is None or self._is_there(event.uid) else addressed_to(event, owner)
+        addressed = event if owner is None or self._is_there(event.uid) else addressed_to(event, owner)
+        return linked(addressed, self.page_url)
 
     async def _record(self, event: KubernetesEvent) -> None:
         match await self._event_recorder.record(event):

@@ -415,3 +415,13 @@ async def test_a_watch_records_a_shutdown_verdict_as_soon_as_it_sees_the_end() -
         await asyncio.sleep(5)
         assert stage.event_recorder.reasons == ["Drained", "NotGraceful"]
         assert list(stage.event_recorder.there.values())[-1].message == SHORT
+
+
+@in_virtual_time
+async def test_a_link_to_the_page_is_added_where_it_is_known() -> None:
+    async with pod_events("") as stage:
+        stage.pod_events.page_url = "https://drain.example.com"
+        event = stage.apply()
+        await asyncio.sleep(3)
+        [notice] = stage.recorder.there.values()
+        assert notice.message.endswith(f" https://drain.example.com/drains/{event.drain_id}")

@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     },
     "http": {"host": "127.0.0.1", "port": 1, "metrics_port": 2},
     "ops": {
+        "url": "https://drain.example.com",
         "kubernetes": False,
         "audiences": ["a"],
         "viewer_token": "v" * 16,

@@ -18,6 +18,7 @@ from controller.domain.kubernetes_events import (
     KubernetesEvent,
     addressed_to,
     drain_event,
+    linked,
     shutdown_event,
 )
 from controller.domain.reason import ReasonCode
@@ -220,6 +221,7 @@ def test_an_event_of_an_early_end_has_its_reason_times_and_region() -> None:
         message="Not graceful, 94 s short: it has no preStop hook. It ended at 12:00:01Z; "
         "callers in Eureka region eu may have used it until 12:01:35Z",
         at=at(1),
+        drain_id="u4ogxdsnands54l3",
     )
 
 
@@ -274,3 +276,24 @@ def test_a_shutdown_event_is_one_printable_bounded_line_for_any_pod(pod: str, wh
     assert SUBDOMAIN.fullmatch(made.name)
     assert made.message.startswith("Not graceful, 94 s short")
     assert len(addressed_to(made, STATEFUL_SET).message.encode()) <= MAX_MESSAGE_BYTES
+
+
+PAGE = "https://drain.example.com/"
+
+
+def test_an_event_links_to_its_drain_where_the_page_is_known() -> None:
+    event = made_of(an_event())
+    assert linked(event, "") == event
+    assert linked(event, PAGE).message == f"{event.message} https://drain.example.com/drains/{event.drain_id}"
+    moved = linked(addressed_to(event, STATEFUL_SET), PAGE)
+    assert moved.message.startswith(f"Pod {event.pod}: ")
+    assert moved.message.endswith(f"/drains/{event.drain_id}")
+
+
+def test_a_link_is_whole_however_long_the_reason_and_none_leads_elsewhere() -> None:
+    long = linked(made_of(an_event(Outcome.refused, reason=a_reason("ü" * 5_000, ReasonCode.denied))), PAGE)
+    assert len(long.message.encode()) <= MAX_MESSAGE_BYTES
+    assert f"… https://drain.example.com/drains/{long.drain_id}" in long.message
+    for hostile in ("../sign-out", "a b", "\u202e", "", "x" * 65):
+        event = replace(made_of(an_event()), drain_id=hostile)
+        assert linked(event, PAGE) == event

@@ -121,7 +121,7 @@ def test_a_setting_is_marked_secret_when_and_only_when_it_is_masked(one: Setting
     if one.kind not in ("URL", "list: URL", "text"):
         assert not one.is_secret
         return
-    if one.name == "tracing.endpoint":
+    if one.name in ("tracing.endpoint", "ops.url"):
         hidden = "http://hush-hush-hush:4318"
     shown = plain(given(one, hidden))
     assert ("hush" not in shown) == one.is_secret
