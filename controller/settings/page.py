@@ -37,7 +37,7 @@ class OpsSettings(SettingsGroup):
     """Names that browsers reach the page by, such as an ingress's: ``drain.example.com``. Addresses, names without a
     dot, and those below ``.svc`` and ``.svc.cluster.local`` need not be named; what is sent to another name is refused
     with 421. ``*``: any name, which lets a page from elsewhere read what ``ops.anonymous_read`` shows."""
-    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#]{1,190})?$")] = ""
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#@]{1,190})?$")] = ""
     """Where people reach the page, for example ``https://drain.example.com``: each Kubernetes Event then links to its
     drain. Empty: no link."""
     viewer_token: Token = SecretStr("")
