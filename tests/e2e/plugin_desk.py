@@ -31,6 +31,8 @@ class PluginDesk:
 
     def __init__(self, folder: Path, kubeconfig: Path, port: int | None = None) -> None:
         """``port``: where `ops` is, if the nodes here forward none."""
+        self.ops_namespace = ""
+        """Where `ops` is, for somebody who may not look everywhere."""
         self._bin = folder / "bin"
         self._bin.mkdir(parents=True, exist_ok=True)
         real = shutil.which("kubectl")
@@ -55,6 +57,8 @@ class PluginDesk:
     async def run(self, *words: str, expect: int = 0, **environment: str) -> Said:
         """Run ``kubectl drains`` to its end, by the real kubectl's way to plugins."""
         real = shutil.which("kubectl")
+        if self.ops_namespace and "--ops-namespace" not in words:
+            words += ("--ops-namespace", self.ops_namespace)
         process = await asyncio.create_subprocess_exec(
             str(real), "drains", *words, env={**self.environment, **environment}, stdout=PIPE, stderr=PIPE
         )

@@ -111,6 +111,7 @@ async def scene(
                 await client.create("rolebindings", binding, namespace)
             kubeconfig = await accounts.kubeconfig(f"person-{person}")
             desks[person] = PluginDesk(folder / person, kubeconfig, int(process.url.rpartition(":")[2]))
+            desks[person].ops_namespace = namespace
             await desks[person].install()
         ended.push_async_callback(process.stop)
         await process.start()
@@ -124,29 +125,27 @@ async def scene(
 
 async def test_a_pod_is_taken_out_shown_and_put_back(scene: Scene) -> None:
     instance_id = await scene.serving_pod("by-hand")
-    where = ("--ops-namespace", scene.namespace)
     pod = f"{scene.namespace}/by-hand"
-    out = await scene.operator.run("drain", pod, "--reason", "leaks memory", *where)
+    out = await scene.operator.run("drain", pod, "--reason", "leaks memory")
     assert "out_of_service" in out.row(pod)
     assert await scene.eureka.statuses(scene.region, instance_id) == ["OUT_OF_SERVICE"] * 2
-    [drain] = (await scene.viewer.run("--pod", pod, "-o", "json", *where)).objects
+    [drain] = (await scene.viewer.run("--pod", pod, "-o", "json")).objects
     person = scene.accounts.user("person-operator")
     account = scene.accounts.user(f"{scene.namespace}-operator")
     assert drain["requested_by"] == f"{account}, for {person} (not authenticated)"
     assert drain["requested_why"] == "leaks memory"
-    shown = await scene.viewer.run("show", drain["drain_id"], *where)
+    shown = await scene.viewer.run("show", drain["drain_id"])
     assert "leaks memory" in shown.data
     assert instance_id in shown.data
-    [timeline] = (await scene.viewer.run("show", drain["drain_id"], "-o", "json", *where)).objects
+    [timeline] = (await scene.viewer.run("show", drain["drain_id"], "-o", "json")).objects
     assert timeline["timeline"]
-    back = await scene.operator.run("restore", pod, *where)
+    back = await scene.operator.run("restore", pod)
     assert "restored" in back.row(pod)
     assert await scene.eureka.statuses(scene.region, instance_id) == ["UP"] * 2
 
 
 async def test_a_replay_is_planned_and_carried_out(scene: Scene) -> None:
     instance_id = await scene.serving_pod("dies")
-    where = ("--ops-namespace", scene.namespace)
     pod = f"{scene.namespace}/dies"
     await asyncio.sleep(2)  # what a node copies in the pod's last moment is in doubt
     await scene.cluster.client.delete("pods", "dies", scene.namespace)
@@ -157,42 +156,41 @@ async def test_a_replay_is_planned_and_carried_out(scene: Scene) -> None:
     await until(is_out, "the drain")
     for node in scene.eureka.nodes:
         await node.registry.delete_status(scene.region, instance_id, "UP")
-    plan = await scene.operator.run("replay", "--pod", pod, *where)
+    plan = await scene.operator.run("replay", "--pod", pod)
     assert "would drain" in plan.row(pod)
     assert "1 planned: 1 would drain" in plan.data
     assert "nothing was changed" in plan.messages
     assert await scene.eureka.statuses(scene.region, instance_id) == ["UP"] * 2
-    done = await scene.operator.run("replay", "--pod", pod, "--yes", "--reason", "INC-1", *where)
+    done = await scene.operator.run("replay", "--pod", pod, "--yes", "--reason", "INC-1")
     assert "out_of_service" in done.row(pod)
     assert "1 of 1 sent; outcomes: 1 out_of_service" in done.data
     assert await is_out()
-    rollouts = await scene.viewer.run("rollouts", "-n", scene.namespace, *where)
+    rollouts = await scene.viewer.run("rollouts", "-n", scene.namespace)
     assert "dies" in rollouts.data
-    dead = await scene.viewer.run("dead", *where)
+    dead = await scene.viewer.run("dead")
     assert (dead.data, dead.messages) == ("", "no dead letters\n")
 
 
 async def test_what_a_person_may_not_is_said_and_not_done(scene: Scene) -> None:
     instance_id = await scene.serving_pod("stays")
-    where = ("--ops-namespace", scene.namespace)
     pod = f"{scene.namespace}/stays"
-    refused = await scene.viewer.run("drain", pod, *where, expect=1)
+    refused = await scene.viewer.run("drain", pod, expect=1)
     assert f"a person needs the Role {scene.namespace}-operator in {scene.namespace}" in refused.messages
     token = await scene.accounts.token(f"{scene.namespace}-viewer", "eureka-drain")
-    refused = await scene.viewer.run("drain", pod, *where, KUBECTL_DRAINS_TOKEN=token, expect=1)
+    refused = await scene.viewer.run("drain", pod, KUBECTL_DRAINS_TOKEN=token, expect=1)
     assert "lacks the verb create on replays.eureka.drain" in refused.messages
-    nothing = await scene.nobody.run(*where, expect=1)
+    nothing = await scene.nobody.run(expect=1)
     assert "services is forbidden" in nothing.messages
     assert await scene.eureka.statuses(scene.region, instance_id) == ["UP"] * 2
     for words, text in (
         (("--since", "yesterday"), "since: 'yesterday' is neither a duration"),
         (("--state", "done"), "state: 'done' is none of"),
     ):
-        assert text in (await scene.viewer.run(*words, *where, expect=2)).messages
-    assert "holds nothing about this drain" in (await scene.viewer.run("show", "nothing", *where, expect=1)).messages
-    missing = await scene.operator.run("drain", f"{scene.namespace}/nobody", *where, expect=1)
+        assert text in (await scene.viewer.run(*words, expect=2)).messages
+    assert "holds nothing about this drain" in (await scene.viewer.run("show", "nothing", expect=1)).messages
+    missing = await scene.operator.run("drain", f"{scene.namespace}/nobody", expect=1)
     assert f"there is no pod {scene.namespace}/nobody" in missing.messages
-    held = await scene.operator.run("restore", pod, *where, expect=1)
+    held = await scene.operator.run("restore", pod, expect=1)
     assert "is not restored: the event log says of no drain" in held.messages
     elsewhere = await scene.operator.run("--ops-namespace", "default", expect=1)
     assert 'is forbidden: User "' in elsewhere.messages
