@@ -56,7 +56,7 @@ headline: install  ## Count requests lost in rolling restarts, four ways side by
 
 plugin: install  ## Make kubectl-drains, one file that needs Python 3.11 or newer and kubectl: dist/kubectl-drains
 	rm -rf dist/plugin && mkdir -p dist/plugin/controller
-	cp -r controller/__init__.py controller/domain controller/plugin dist/plugin/controller/
+	cp -r controller/__init__.py controller/terminal.py controller/domain controller/plugin dist/plugin/controller/
 	find dist/plugin -name __pycache__ -prune -exec rm -rf {} +
 	cp controller/plugin/__main__.py dist/plugin/
 	$(RUN) python -m zipapp dist/plugin --python '/usr/bin/env python3' --compress --output dist/kubectl-drains

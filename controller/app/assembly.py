@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.app.exit_status import report
 from controller.app.memory import memory_limit
 from controller.bounds import index_room
 from controller.domain.events import LogEntry
@@ -33,6 +32,7 @@ from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import Entry, StreamFollower
 from controller.settings import Settings, WindowSettings
 from controller.signals import beside
+from controller.terminal import report
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that a command waits for the broker."""
@@ -93,6 +93,12 @@ def event_log(
 ) -> StreamFollower[LogEntry]:
     """Return a follower of the event log; ``wanted`` is a cheap first look at an entry's bytes."""
     return _follower(settings, names.EVENTS, decode_entry, look_back, wanted)
+
+
+def mentions(texts: Iterable[str]) -> Callable[[bytes], bool] | None:
+    """Make a cheap first look at an entry's bytes: whether it holds any of these texts; None where there are none."""
+    marks = [one.encode() for one in texts]
+    return (lambda body: any(mark in body for mark in marks)) if marks else None
 
 
 def ends_log(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -10,8 +9,8 @@ from typing import Any
 
 from loguru import logger
 
-from controller.domain.printable import printable
 from controller.errors import DrainControllerError, SettingsError
+from controller.terminal import report
 
 
 def run_to_exit_status(task: Coroutine[Any, Any, int | None], *, plain: bool = False) -> int:
@@ -42,16 +41,6 @@ def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
-
-
-def terminal_width() -> int | None:
-    """Return the terminal's columns; None where nobody looks and nothing is to be cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def report(text: str) -> None:
-    """Print a message of one line, beside the data. It may quote what a pod, a server or another sender wrote."""
-    print(printable(text), file=sys.stderr)
 
 
 @contextmanager

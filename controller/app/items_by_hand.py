@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from controller.app.assembly import event_log, now, read_log, routing_of, track
+from controller.app.assembly import event_log, mentions, now, read_log, routing_of, track
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.ledger import Ledger
 from controller.domain.manual_commands import drains_of, restores_of
@@ -37,10 +37,8 @@ async def restores_by_hand(settings: Settings, key: tuple[str, str], requester: 
         pod = await read_pod(api, *key)
     ledger = Ledger(settings.watch.cluster)
     # What was drained at its name, or at one of its addresses: all that the ledger is asked for here.
-    marks = [json.dumps(one).encode() for one in (pod.name, *pod.addresses)]
-    log = event_log(
-        settings, look_back=settings.broker.events_kept, wanted=lambda body: any(mark in body for mark in marks)
-    )
+    wanted = mentions(json.dumps(one) for one in (pod.name, *pod.addresses))
+    log = event_log(settings, look_back=settings.broker.events_kept, wanted=wanted)
     log.readers.append(ledger.apply)
     async with beside(log.link.run):
         await read_log(log)

@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 
 from controller.domain.printable import printable
@@ -17,7 +17,6 @@ from controller.plugin.plugin_commands import Asked, Commands
 from controller.plugin.problem import PluginError
 
 TOKEN_VARIABLE = "KUBECTL_DRAINS_TOKEN"  # noqa: S105 - its name
-COMMANDS = ("drains", "rollouts", "show", "dead", "replay", "drain", "restore", "-h", "--help")
 WRITES = frozenset({"replay", "drain", "restore"})
 DEFAULT_SINCE = "2h"
 SETTINGS_OPTIONS = ("--config", "--set")
@@ -34,9 +33,10 @@ def names_settings(words: Sequence[str], environment: Mapping[str, str]) -> bool
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     given = sys.argv[1:] if words is None else list(words)
-    if not any(word in COMMANDS for word in given[:1]):
+    parser, commands = _parser()
+    if not any(word in (*commands, "-h", "--help") for word in given[:1]):
         given = ["drains", *given]
-    options = _parser().parse_args(given)
+    options = parser.parse_args(given)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one
@@ -79,15 +79,17 @@ def _asked(options: argparse.Namespace) -> Asked:
     filters = {one.name: split(one, given.get(one.name) or []) for one in FILTERS}
     if not filters["since"] and not filters["id"] and options.command in ("drains", "rollouts", "replay"):
         filters["since"] = [DEFAULT_SINCE]
-    names = ("follow", "drain_id", "pod", "reason", "again", "per_second", "yes")
+    names = ("follow", "drain_id", "reason", "again", "per_second", "yes")
     return Asked(
         filters={name: texts for name, texts in filters.items() if texts},
-        as_json=given.get("output") == "json",
-        **{name: given[name] for name in names if name in given and not isinstance(given[name], list)},
+        as_json=options.output == "json",
+        pod=given.get("living_pod", ""),
+        **{name: given[name] for name in names if name in given},
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
+    """Return the parser, and the commands' names."""
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--kubeconfig", metavar="FILE", default="", help="As for kubectl.")
     everywhere.add_argument("--context", metavar="NAME", default="", help="As for kubectl.")
@@ -100,12 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    def command(name: str, about: str, *filters: Filter, output: bool = True) -> argparse.ArgumentParser:
+    def command(name: str, about: str, *filters: Filter) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=about, description=about, parents=[everywhere], allow_abbrev=False)
         for one in filters:
             _add_filter(made, one)
-        if output:
-            made.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: one a line.")
+        made.add_argument("-o", "--output", choices=("table", "json"), default="table", help="json: one a line.")
         return made
 
     drains = command("drains", "Show what happened, the newest last; the command without a name.", *FILTERS)
@@ -123,10 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     drain = command("drain", "Take one living pod out of service, and wait until it is proved.")
     restore = command("restore", "Put one living pod back, and wait until it is proved.")
     for one in (drain, restore):
-        one.add_argument("pod", metavar="NAMESPACE/POD")
+        one.add_argument("living_pod", metavar="NAMESPACE/POD")
     for one in (replay, drain, restore):
         one.add_argument("--reason", metavar="TEXT", default="", help="Why; kept in the event log.")
-    return parser
+    return parser, commands.choices
 
 
 def _add_filter(parser: argparse.ArgumentParser, one: Filter) -> None:

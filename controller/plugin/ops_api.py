@@ -129,12 +129,12 @@ class OpsApi:
     def events(self) -> Iterator[Iterator[dict[str, Any]]]:
         """Yield each change of state from when the context is entered until ``ops`` ends it."""
         # It sends a comment every 10 s: a longer silence is a connection that is gone.
-        with self._asked("GET", "/events", (), None, "text/event-stream", timeout=REQUEST_TIMEOUT) as answer:
+        with self._asked("GET", "/events", (), None, "text/event-stream") as answer:
             lines = iter(partial(answer.readline, MAX_EVENT_BYTES), b"")
             yield (_json(line[5:].decode(errors="replace"), "/events") for line in lines if line.startswith(b"data:"))
 
     def _ask(self, method: str, path: str, query: Query, body: Mapping[str, Any] | None, accept: str) -> str:
-        with self._asked(method, path, query, body, accept, timeout=REQUEST_TIMEOUT) as answer:
+        with self._asked(method, path, query, body, accept) as answer:
             data = answer.read(MAX_ANSWER_BYTES + 1)
         if len(data) > MAX_ANSWER_BYTES:
             raise PluginError("the answer is too large: choose fewer")
@@ -142,20 +142,13 @@ class OpsApi:
 
     @contextmanager
     def _asked(
-        self,
-        method: str,
-        path: str,
-        query: Query,
-        body: Mapping[str, Any] | None,
-        accept: str,
-        *,
-        timeout: float,
+        self, method: str, path: str, query: Query, body: Mapping[str, Any] | None, accept: str
     ) -> Iterator[http.client.HTTPResponse]:
         headers = {"Authorization": f"Bearer {self.token()}", "Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/json"
         target = f"{PREFIX}{path}{'?' if query else ''}{urlencode(query)}"
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_TIMEOUT)) as connection:
             try:
                 connection.request(method, target, None if body is None else json.dumps(body), headers)
                 answer = connection.getresponse()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,20 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 from controller.domain.events import FINAL, Outcome
-from controller.domain.printable import printable
 from controller.plugin.ops_api import OpsApi, Query
-from controller.plugin.problem import PluginError
+from controller.plugin.problem import BAD_USAGE, PluginError
+from controller.terminal import report, terminal_width
 
 OUTCOME_TIMEOUT = 120.0
 """Seconds that an outcome is waited for."""
 POLL_INTERVAL = 1.0
 """Seconds between two looks."""
 MAX_VAIN_LOOKS = 5
-
-
-def report(text: str) -> None:
-    """Print a message of one line, beside the data."""
-    print(printable(text), file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +68,7 @@ class Commands:
         if asked.as_json:
             self._print_json(self.api.json("GET", "/drains", asked.query)["drains"][::-1])
         else:
-            text = self.api.text("GET", "/drains", _width(), asked.query)
+            text = self.api.text("GET", "/drains", terminal_width(), asked.query)
             print(text, end="")
             if not text:
                 report("no drains of this kind")
@@ -85,7 +79,7 @@ class Commands:
         if asked.as_json:
             self._print_json(self.api.json("GET", "/rollouts", asked.query)["rollouts"][::-1])
             return 0
-        text = self.api.text("GET", "/rollouts", _width(), asked.query)
+        text = self.api.text("GET", "/rollouts", terminal_width(), asked.query)
         print(text, end="")
         if not text:
             report("no rollouts of this kind")
@@ -97,7 +91,7 @@ class Commands:
         if asked.as_json:
             self._print_json([self.api.json("GET", path)])
         else:
-            print(self.api.text("GET", path, _width()), end="")
+            print(self.api.text("GET", path, terminal_width()), end="")
         return 0
 
     def dead(self, asked: Asked) -> int:
@@ -106,7 +100,7 @@ class Commands:
         if asked.as_json:
             self._print_json(answer["dead"])
         else:
-            print(self.api.text("GET", "/dead", _width()), end="")
+            print(self.api.text("GET", "/dead", terminal_width()), end="")
         if not answer["dead"] and not answer["troubles"]:
             report("no dead letters")
         return 1 if answer["troubles"] else 0
@@ -121,7 +115,7 @@ class Commands:
             if asked.as_json:
                 self._print_json(self.api.json("POST", "/replays", body=body)["items"])
             else:
-                print(self.api.text("POST", "/replays", _width(), body=body) or "", end="")
+                print(self.api.text("POST", "/replays", terminal_width(), body=body), end="")
             report("nothing was changed; --yes executes this plan")
             return 0
         path = "/replays"
@@ -137,7 +131,7 @@ class Commands:
         if asked.as_json:
             self._print_json(run["items"])
         else:
-            print(self.api.text("GET", path, _width()), end="")
+            print(self.api.text("GET", path, terminal_width()), end="")
         return 0 if run["state"] in ("good", "nothing") else 1
 
     def drain(self, asked: Asked) -> int:
@@ -166,7 +160,7 @@ class Commands:
         if asked.as_json:
             self._print_json(answer["drains"][::-1])
         else:
-            print(self.api.text("GET", "/drains", _width(), query), end="")
+            print(self.api.text("GET", "/drains", terminal_width(), query), end="")
         if not is_over(answer):
             report("no outcome yet; it goes on by itself: kubectl drains show DRAIN_ID")
         return 0 if is_over(answer) and all(one["state"] == good for one in answer["drains"]) else 1
@@ -202,7 +196,7 @@ class Commands:
             if asked.as_json:
                 self._print_json(self.api.json("GET", "/drains", query)["drains"])
             else:
-                print("".join(self.api.text("GET", "/drains", _width(), query).splitlines(keepends=True)[1:]), end="")
+                print(self.api.text("GET", "/drains", terminal_width(), query).partition("\n")[2], end="")
             sys.stdout.flush()
 
     @staticmethod
@@ -216,10 +210,5 @@ _LISTS = frozenset({"state", "reason_code", "id"})
 
 def _path_of(drain_id: str) -> str:
     if not drain_id:
-        raise PluginError("the drain's id is missing: kubectl drains shows it", 2)
+        raise PluginError("the drain's id is missing: kubectl drains shows it", BAD_USAGE)
     return f"/drains/{quote(drain_id, safe='')}"
-
-
-def _width() -> int | None:
-    """Return the terminal's columns; None where nobody looks and nothing is to be cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -127,8 +128,6 @@ def test_bad_usage_is_status_2(words: list[str], capsys: pytest.CaptureFixture[s
 
 
 def test_it_imports_nothing_that_python_lacks() -> None:
-    import subprocess
-
     code = "import controller.plugin.command_line, sys; print(sorted(sys.modules))"
     root = Path(__file__).parents[2]
     ended = subprocess.run(

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.app.exit_status import report
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_record import DrainRecord, new_record
 from controller.domain.events import Event, Outcome, make_event
@@ -25,6 +24,7 @@ from controller.ops.tables import (
     plan_table,
     table,
 )
+from controller.terminal import report
 from tests.unit.building import a_command, a_pod, a_reason, a_target, at, readings, terminating
 
 WIDTHS = (80, 100, 140)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from controller.app.assembly import event_log, open_outbox, read_log
-from controller.app.exit_status import report, terminal_width
 from controller.domain.addressing import is_region_name
 from controller.domain.events import LogEntry
 from controller.domain.printable import printable
@@ -22,6 +21,7 @@ from controller.rabbit.topology import QueueDeclaration, count_messages, declare
 from controller.rabbit.topology_survey import abandoned_queues, survey, unrouted_regions
 from controller.settings import Settings
 from controller.signals import beside
+from controller.terminal import report, terminal_width
 
 
 async def show(settings: Settings, *, as_json: bool) -> int:

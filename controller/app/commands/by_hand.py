@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 from controller.app.assembly import event_log, now, open_outbox, read_log, see_written
-from controller.app.exit_status import report, terminal_width
 from controller.app.items_by_hand import drain_ids_of, drains_by_hand, restores_by_hand
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.drain_index import DrainIndex
@@ -19,6 +18,7 @@ from controller.flows.publisher import Publisher
 from controller.ops.tables import drains_table
 from controller.settings import Settings
 from controller.signals import beside, until_interrupted
+from controller.terminal import report, terminal_width
 
 OUTCOME_TIMEOUT = timedelta(minutes=2)
 """How long an outcome is waited for."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from controller.app.assembly import now, open_outbox, see_written
-from controller.app.exit_status import report, terminal_width
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.replay_plan import Requester
 from controller.domain.selection import Selection
@@ -20,6 +19,7 @@ from controller.ops.answers import dead_message_answer, json_text
 from controller.ops.tables import counted, dead_letters_table
 from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.settings import Settings
+from controller.terminal import report, terminal_width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from controller.app.assembly import Region, now, open_regions, routing_of, track
 from controller.app.commands.broker_topology import find_abandoned
 from controller.app.commands.windows import survey_pods
-from controller.app.exit_status import report, terminal_width
 from controller.domain.diagnostics import MATCHES, Check, Severity, check_matches
 from controller.domain.roles import DESTINATIONS, Destination, Role
 from controller.domain.shutdown.findings import WindowCoverage
@@ -27,6 +26,7 @@ from controller.ops.tables import checks_text, counted
 from controller.rabbit import broker_checks
 from controller.rabbit.topology_survey import check_abandoned
 from controller.settings import Settings
+from controller.terminal import report, terminal_width
 
 
 async def doctor(settings: Settings, roles: Sequence[Role], *, as_json: bool) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 
-from controller.app.assembly import ends_log, event_log, now, read_log
-from controller.app.exit_status import report, terminal_width
+from controller.app.assembly import ends_log, event_log, mentions, now, read_log
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
@@ -25,6 +24,7 @@ from controller.ops.tables import drain_text, drains_table
 from controller.rabbit.stream import StreamFollower
 from controller.settings import Settings
 from controller.signals import beside, until_interrupted
+from controller.terminal import report, terminal_width
 
 Streams = tuple[StreamFollower[LogEntry], StreamFollower[PodEnd]]
 EXTRA_LOOKBACK = timedelta(hours=1)
@@ -121,8 +121,7 @@ async def _following(
     settings: Settings, index: DrainIndex, *, look_back: timedelta, ids: Collection[str]
 ) -> AsyncIterator[Streams]:
     """Read both streams into an index, and follow them. The pods' ends may be missing; the events may not."""
-    marks = [one.encode() for one in ids]
-    wanted: Callable[[bytes], bool] | None = (lambda body: any(mark in body for mark in marks)) if marks else None
+    wanted = mentions(ids)
     log = event_log(settings, look_back=look_back, wanted=wanted)
     ends = ends_log(settings, look_back=look_back, wanted=wanted)
     log.readers.append(index.apply)

@@ -12,7 +12,7 @@ from itertools import count
 from controller.app.assembly import event_log, make_planner, now, open_regions, read_log, see_written
 from controller.app.commands.dead_letters import dead_letter_queues
 from controller.app.commands.drains import read_selected
-from controller.app.exit_status import progress, report, terminal_width
+from controller.app.exit_status import progress
 from controller.domain.replay_plan import GOOD_ACTIONS, GOOD_ENDS, ReplayAction, ReplayItem, Requester
 from controller.domain.selection import Selection
 from controller.flows.ports import DeadLetterQueue
@@ -24,6 +24,7 @@ from controller.ops.tables import counted, drains_table, plan_table
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from controller.signals import beside, until_interrupted
+from controller.terminal import report, terminal_width
 
 MAX_DRAINS = 200_000
 """Drains that are planned at a time."""

@@ -8,7 +8,6 @@ from ipaddress import ip_network
 from loguru import logger
 
 from controller.app.assembly import event_log, now, open_outbox, open_regions, read_log, see_written
-from controller.app.exit_status import report, terminal_width
 from controller.domain.orphans import Provenance
 from controller.errors import SettingsError
 from controller.flows.publisher import Publisher
@@ -18,6 +17,7 @@ from controller.kube.listing import Census
 from controller.ops.tables import orphans_table
 from controller.settings import Settings
 from controller.signals import beside
+from controller.terminal import report, terminal_width
 from controller.tls.context import access_to
 
 

@@ -165,7 +165,7 @@ class Api:
         user = await self._site.authorizer.authorize(request, Permission.WRITE)
         body, now = read(ReplayBody, await _object(request)), self._site.clock()
         selection = selection_of(body, now)
-        requester, text = requester_of(user, body, now), plain_text_wanted(request)
+        requester = requester_of(user, body, now)
         if selection == Selection() and body.execute:
             raise SelectionError("since: a replay that is executed needs a filter; everything is not meant")
         runs = self._site.replay_runs
@@ -174,7 +174,7 @@ class Api:
             headers = {"Location": f"{PREFIX}/replays/{run.id}"}
             return json_response(replay_answer(run), status=202, headers=headers)
         items = await runs.plan(selection, requester, again=body.again)
-        if text:
+        if text := plain_text_wanted(request):
             return web.Response(text=plan_text(items, width=text.width))
         return json_response(PlanAnswer(executed=False, items=[item_answer(item) for item in items]))
 
