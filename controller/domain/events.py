@@ -155,8 +155,7 @@ def make_event(
     which = str(reason) if outcome is Outcome.retrying else ""
     if not instance_id and command.cause in REVERSIBLE and outcome in (Outcome.retrying, Outcome.failed):
         which += f" {command.cause} {pod.unready_at}"  # its node may come back, and the pod be drained once more
-    # Of two copies of a command, one deletes the instance and the other one finds it gone: that is the same ending.
-    kind = Outcome.removed if was_held and outcome is Outcome.already_gone else outcome
+    kind = _ending_of(outcome, was_held=was_held)
     return Event(
         event_id=event_id(command.drain_id, app, instance_id, kind, which, command.requested_at, turn=turn),
         drain_id=command.drain_id,
@@ -187,6 +186,13 @@ def make_event(
         dirty_at=dirty_at,
         may_have_override=may_have_override,
     )
+
+
+def _ending_of(outcome: Outcome, *, was_held: bool) -> str:
+    """Name the ending that copies of one command may each say in words of their own: the first one counts."""
+    if was_held:  # one deletes it, another one finds it gone
+        return Outcome.removed if outcome is Outcome.already_gone else outcome
+    return "found so" if outcome in FOUND_SO else outcome
 
 
 def make_restored_event(

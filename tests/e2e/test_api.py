@@ -31,6 +31,7 @@ from controller.domain.drain_index import DrainIndex
 from controller.domain.events import Outcome, make_event
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.ops.auth.credentials import COOKIE
+from controller.ops.auth.refusals import TooManyAttemptsError
 from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from tests.contract.accounts import Accounts, read_part, signed
@@ -414,6 +415,20 @@ def expected(method: str, path: str, may: str) -> str:
             return "401"
         return "in" if may == "write" else "403"
     return {"nothing": "401", "nothing, known": "403"}.get(may, "in")
+
+
+async def patient_ask(site: OpsSite, method: str, path: str, headers: dict[str, str]) -> Answer:
+    """Ask again where the sender tried too many unknown tokens: a slow run sends more of them than it may.
+
+    A refusal is remembered for 5 s, so the slower the requests go, the more of them are looked at anew.
+    """
+
+    async def answered() -> Answer | None:
+        answer = await site.ask(method, path, token="", headers=headers)
+        return None if answer[0] == TooManyAttemptsError.status else answer
+
+    answer: Answer = await until(answered, f"an answer to {method} {path}", interval=1)
+    return answer
 
 
 async def test_every_route_allows_what_the_senders_rights_grant_and_no_more(

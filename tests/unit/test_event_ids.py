@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.domain.commands import Stage, make_restore
-from controller.domain.events import Event, Outcome, make_restored_event
+from controller.domain.events import FOUND_SO, Event, Outcome, make_restored_event
 from controller.domain.ledger import Ledger
 from controller.domain.stage_decisions import Report
 from controller.flows.step_result import event_of
@@ -30,6 +30,15 @@ def test_what_one_copy_deletes_and_another_finds_gone_ends_once(stage: Stage, is
     removed = said(Outcome.removed, stage=Stage.delete)
     found_gone = said(Outcome.already_gone, stage=stage, is_held=is_held)
     assert (removed.event_id == found_gone.event_id) is same
+
+
+def test_copies_that_find_an_instance_in_different_states_end_it_once() -> None:
+    found = [said(outcome, stage=Stage.take_out) for outcome in sorted(FOUND_SO)]
+    assert len({event.event_id for event in found}) == 1
+    removed = said(Outcome.removed, stage=Stage.delete)
+    assert removed.event_id != found[0].event_id, "who deletes it has had it out"
+    handed_over = [said(outcome, stage=Stage.retain) for outcome in sorted(FOUND_SO)]
+    assert len({event.event_id for event in handed_over}) == 3, "what the drain held has come to a new state"
 
 
 def test_what_comes_of_an_instance_that_is_out_anew_is_another_event() -> None:
