@@ -6,7 +6,6 @@ A plan is never executed as it was shown, since the world has gone on: executing
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from loguru import logger
 from controller.domain.drain_record import STATE_PRECEDENCE
 from controller.domain.events import LogEntry, Outcome
 from controller.domain.replay_plan import GOOD_ACTIONS, GOOD_ENDS, ReplayAction, ReplayItem, Requester
+from controller.domain.requests import request_id
 from controller.domain.selection import Selection
 from controller.errors import BusyError, DrainControllerError
 from controller.flows.ports import Clock
@@ -165,7 +165,7 @@ class ReplayRuns:
         self._refuse_second()  # another one may have been planned meanwhile
         replayer = Replayer(publisher=self._publisher, requested_at=requester.at)
         run = ReplayRun(
-            id=secrets.token_hex(8), requester=requester, items=items, replayer=replayer, per_second=per_second
+            id=request_id(requester), requester=requester, items=items, replayer=replayer, per_second=per_second
         )
         self._known[run.id] = run
         while len(self._known) > MAX_RUNS:

@@ -10,10 +10,15 @@ import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page
 
-from tests.page.test_site import site_app
+from controller.domain.events import Outcome, make_event
+from controller.domain.replay_plan import Requester, requested
+from controller.domain.requests import request_id
+from tests.page.test_site import command_of, site_app
 from tests.page.test_widths import roll_out
 from tests.unit.authorizer_app import OPERATOR
+from tests.unit.building import at
 
+ASKED = Requester(by="ann", at=at(50), why="INC-4711")
 AXE = files("axe_playwright_python").joinpath("axe.min.js")
 PAGES = {
     "drains": "/",
@@ -21,6 +26,7 @@ PAGES = {
     "rollouts": "/rollouts?since=2h",
     "dead letters": "/dead",
     "replays": "/replays",
+    "asked for": f"/requests/{request_id(ASKED)}",
     "nothing found": "/?app=nosuch",
     "no such drain": "/drains/nosuch",
     "a filter that cannot be followed": "/?since=soon",
@@ -34,6 +40,7 @@ async def served() -> AsyncIterator[str]:
     async with site_app() as app:
         roll_out(app, "5d4c8f7b6", -3_600, pods=3, served=3)
         roll_out(app, "9f8e7d6c5", 20, pods=3, served=14, left=1)
+        app.drains.apply(make_event(requested(command_of("failed"), ASKED), Outcome.requested, ASKED.at))
         server = app.client.server
         assert isinstance(server, TestServer)
         yield str(server.make_url("/")).rstrip("/")

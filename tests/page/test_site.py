@@ -53,7 +53,8 @@ def command_of(name: str) -> Any:
 class SiteApp:
     """The application of ``ops`` with one drain for each outcome, and a plan that would drain two of them."""
 
-    def __init__(self, ops: OpsSettings | None = None) -> None:
+    def __init__(self, ops: OpsSettings | None = None, of: DrainIndex | None = None) -> None:
+        """``of``: the drains that another one's log holds besides."""
         ops = ops or OpsSettings(operator_token=cast("Any", OPERATOR))
         self.broker = FakeBroker()
         self.drains = DrainIndex(timelines=True)
@@ -72,12 +73,13 @@ class SiteApp:
                         reason=Reason(code=ReasonCode.denied, detail=f"why {HOSTILE}"),
                     )
                 )
+        self.drains = of or self.drains
         self.messages = [
             DeadMessage(number=1, region="eu", reason=f"HTTP 403 {HOSTILE}", item=command_of("failed"), died_at=at(9)),
             DeadMessage(number=2, region="eu", reason="odd", problem=f"no JSON {HOSTILE}", message_id=HOSTILE),
         ]
         self.runs = ReplayRuns(plan=self.plan, publisher=Publisher(outbox=self.broker, clock=CLOCK), clock=CLOCK)
-        self.broker.readers.append(self.runs.apply)
+        self.broker.readers += [self.drains.apply, self.runs.apply]
         state = RegionState(
             region="eu",
             looked_at=at(50),
@@ -166,8 +168,8 @@ class SiteApp:
 
 
 @asynccontextmanager
-async def site_app(ops: OpsSettings | None = None) -> AsyncIterator[SiteApp]:
-    app = SiteApp(ops)
+async def site_app(ops: OpsSettings | None = None, of: DrainIndex | None = None) -> AsyncIterator[SiteApp]:
+    app = SiteApp(ops, of)
     app.client = TestClient(TestServer(app.application), cookie_jar=DummyCookieJar())
     async with app.client:
         yield app
@@ -223,6 +225,35 @@ async def test_a_replay_goes_from_its_form_to_its_outcome_on_the_page() -> None:
         over = await app.page(f"{place}?fragment=1")
         assert ReplayState.bad.value in over
         assert "2 of 2 sent, 2 of these came to an outcome, 2 to look at" in over
+
+
+async def test_what_was_asked_for_is_known_after_a_restart() -> None:
+    why = f"INC-1 {HOSTILE}"
+    async with site_app() as before:
+        assert "Nobody has asked for anything" in await before.page("/replays")
+        _, place, _ = await before.post("/replays", app="orders", rps="100", reason=why, action="execute")
+        await until(lambda: len(before.broker.events) == 2, "both commands")
+        command = next(iter(before.broker.sent))
+        await before.broker.record(make_event(cast("Any", command), Outcome.removed, at(61), target=a_target()))
+        drains = before.drains
+    async with site_app(of=drains) as app:
+        listed = await app.page("/replays")
+        assert "INC-1" in listed
+        assert f'<a href="{place.replace("replays", "requests")}">' in listed
+        shown = await app.page(place)
+        assert "Asked for by operator token" in shown
+        assert shown.count('<th scope="row">') == 2
+        [one] = (await app.json("/api/v1/requests"))["requests"]
+        counted = {"drains": 2, "outcomes": {"removed": 1}, "open": 1}
+        asked = {"requested_by": "operator token", "requested_at": "2025-06-01T12:01:00Z", "requested_why": why}
+        assert one == {"request_id": place.rpartition("/")[2]} | asked | counted
+        whole = await app.json(f"/api/v1/requests/{one['request_id']}")
+        assert [item["drain_id"] for item in whole["items"]] == ["id-restored", "id-failed"]
+        for path in ("/api/v1/requests/nosuch", "/requests/nosuch", "/replays/nosuch"):
+            await app.get(path, status=404)
+        document = await app.json("/api/v1/openapi.json")
+        is_as_described(document, "/api/v1/requests", {"requests": [one], "more": 0})
+        is_as_described(document, "/api/v1/requests/{id}", whole)
 
 
 async def test_a_form_that_cannot_be_followed_is_shown_again_with_what_is_wrong() -> None:
@@ -395,8 +426,9 @@ async def test_old_replays_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(replay_runs, "MAX_RUNS", 2)
     app = SiteApp()
     ids = []
-    for _ in range(3):
-        run = await app.runs.execute(Selection(app="x"), Requester(by="ann", at=at(60)), again=False, per_second=100)
+    for second in range(3):
+        requester = Requester(by="ann", at=at(60 + second))
+        run = await app.runs.execute(Selection(app="x"), requester, again=False, per_second=100)
         ids.append(run.id)
         await asyncio.sleep(0)  # it begins
         await app.runs.close()

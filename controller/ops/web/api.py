@@ -25,6 +25,12 @@ from controller.ops.answers import (
 from controller.ops.auth.authorizer import Permission
 from controller.ops.auth.decision_cache import User
 from controller.ops.replay_answers import PlanAnswer, ReplayAnswer, SentAnswer, item_answer, replay_answer
+from controller.ops.request_answers import (
+    RequestedDrainsAnswer,
+    RequestsAnswer,
+    request_answer,
+    requested_drains_answer,
+)
 from controller.ops.rollout_answers import RolloutsAnswer, rollout_answer
 from controller.ops.rollout_tables import rollouts_text
 from controller.ops.tables import drain_text, drains_table
@@ -43,6 +49,8 @@ from controller.ops.web.queries import (
 )
 from controller.ops.web.site import ByHand, Site, json_response
 
+MAX_REQUESTS = 100
+"""The newest ones."""
 CHANGE_REFUSALS = (400, 409, 413, 415)
 """What a request that changes something may be answered."""
 
@@ -72,6 +80,8 @@ class Api:
                 refusals=CHANGE_REFUSALS,
             ),
             Operation("/replays/{id}", self.run, {200: ReplayAnswer}, text=True, refusals=(404,)),
+            Operation("/requests", self.requests, {200: RequestsAnswer}),
+            Operation("/requests/{id}", self.request, {200: RequestedDrainsAnswer}, refusals=(404,)),
             Operation("/openapi.json", self.openapi, {}),
         ]
         self._document = json.dumps(document(self._operations))
@@ -185,6 +195,19 @@ class Api:
         if text := plain_text_wanted(request):
             return web.Response(text=replay_text(run, self._site.clock(), width=text.width))
         return json_response(replay_answer(run))
+
+    async def requests(self, request: web.Request) -> web.Response:
+        """List what people and the sweep asked for, the newest first: replays, drains and restores by hand."""
+        await self._site.authorizer.authorize(request, Permission.READ)
+        found = self._site.requests()
+        chosen = [request_answer(one) for one in found[:MAX_REQUESTS]]
+        return json_response(RequestsAnswer(requests=chosen, more=len(found) - len(chosen)))
+
+    async def request(self, request: web.Request) -> web.Response:
+        """Show what was asked for at one time, and what each of its drains came to."""
+        await self._site.authorizer.authorize(request, Permission.READ)
+        found = self._site.request(request.match_info["id"])
+        return json_response(requested_drains_answer(found, self._site.clock()))
 
 
 def requester_of(user: User, body: Signed, now: datetime) -> Requester:

@@ -10,6 +10,7 @@ from aiohttp import web
 from jinja2 import Environment
 
 from controller.domain.dead_messages import DeadMessage
+from controller.domain.drain_record import STATE_PRECEDENCE
 from controller.domain.durations import format_duration
 from controller.domain.region_state import RegionState
 from controller.domain.replay_plan import ReplayItem, Requester
@@ -33,6 +34,8 @@ MAX_ITEMS = 500
 """Drains of a plan or of its execution that a page shows; the counts are of all."""
 MAX_ROLLOUTS = 20
 """Rollouts that the page shows; filters show others."""
+MAX_REQUESTS = 50
+"""What was asked for, the newest."""
 MAX_MESSAGES = 500
 """Dead letters of one region that the page shows."""
 WIDER = "7d"
@@ -61,6 +64,7 @@ class Pages:
             web.get("/replays", self.replays),
             web.post("/replays", self.replay),
             web.get("/replays/{id}", self.run),
+            web.get("/requests/{id}", self.request),
             web.post("/replays/{id}/stop", self.stop),
             web.get("/sign-in", self.sign_in),
             web.post("/sign-in", self._session.sign_in),
@@ -162,7 +166,7 @@ class Pages:
         """Choose what to replay."""
         user = await self._site.authorizer.authorize(request, Permission.READ)
         facts = {**_planned(None), "problem": "", "reason": "", "rps": "50", "given": given_in(request.query)}
-        return await self._page(request, "replay.html", user=user, **facts)
+        return await self._page(request, "replay.html", user=user, **facts, **self._asked_for())
 
     async def replay(self, request: web.Request) -> web.Response:
         """Show the plan, or execute it."""
@@ -185,12 +189,14 @@ class Pages:
         except (SelectionError, BusyError) as error:
             problem = str(error)
         facts = {**_planned(items), "problem": problem, "reason": reason, "rps": rps, "given": given}
-        return await self._page(request, "replay.html", user=user, **facts)
+        return await self._page(request, "replay.html", user=user, **facts, **self._asked_for())
 
     async def run(self, request: web.Request) -> web.Response:
         """Show how far a replay has come."""
         user = await self._site.authorizer.authorize(request, Permission.READ)
-        run = self._site.replay_run(request)
+        run = self._site.replay_runs.get(request.match_info["id"])
+        if run is None:  # of a process that has ended
+            raise web.HTTPSeeOther(f"/requests/{self._site.request(request.match_info['id']).id}")
         steps = sorted(run.steps, key=lambda step: step.rank)
         facts = {
             "run": run,
@@ -201,6 +207,22 @@ class Pages:
             "every": FAST_REFRESH_SECONDS if run.over_at is None else 0,
         }
         return await self._page(request, "run.html", "_run.html", user=user, **facts)
+
+    async def request(self, request: web.Request) -> web.Response:
+        """Show what was asked for at one time, and what each of its drains came to."""
+        user = await self._site.authorizer.authorize(request, Permission.READ)
+        found = self._site.request(request.match_info["id"])
+        drains = sorted(found.drains, key=lambda record: STATE_PRECEDENCE.index(record.state))
+        facts: dict[str, Any] = {
+            "asked": found,
+            "drains": drains[:MAX_ITEMS],
+            "left_out": max(0, len(drains) - MAX_ITEMS),
+        }
+        return await self._page(request, "request.html", user=user, **facts)
+
+    def _asked_for(self) -> dict[str, Any]:
+        found = self._site.requests()
+        return {"asked": found[:MAX_REQUESTS], "asked_left_out": max(0, len(found) - MAX_REQUESTS)}
 
     async def stop(self, request: web.Request) -> web.Response:
         """Send no more of a replay."""

@@ -13,6 +13,7 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.replay_plan import Requester
+from controller.domain.requests import Request, requests_of
 from controller.domain.selection import Selection, SelectionError
 from controller.errors import BusyError, DeclinedError, DrainControllerError
 from controller.flows.overview import Overview
@@ -73,8 +74,19 @@ class Site:
         """Return the replay that the path names."""
         run = self.replay_runs.get(request.match_info["id"])
         if run is None:
-            raise web.HTTPNotFound(reason="no such replay; only this process's newest ones are known")
+            raise web.HTTPNotFound(reason="no such replay in this process; /requests has those of earlier ones")
         return run
+
+    def requests(self) -> list[Request]:
+        """Return what was asked for, the newest first, as far back as memory reaches."""
+        return requests_of(self.drains)
+
+    def request(self, request_id: str) -> Request:
+        """Return one of them."""
+        found = next((one for one in self.requests() if one.id == request_id), None)
+        if found is None:
+            raise web.HTTPNotFound(reason="the newest part of the event log holds no such request")
+        return found
 
 
 Render = Callable[[web.Request, int, str], web.Response]
