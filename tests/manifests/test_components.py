@@ -146,6 +146,15 @@ def test_one_patch_sets_the_caches_and_the_window_that_follows_them(tmp_path: Pa
     assert [policy["spec"]["variables"][1] for policy in policies] == [caches, caches]
 
 
+@pytest.mark.parametrize("name", ["annotations-policy", "drain-window", "eureka-clients"])
+def test_a_policy_is_bound_under_any_name(tmp_path: Path, name: str) -> None:
+    objects = render(write_overlay(tmp_path, EXAMPLE, components=(name,), namePrefix="blue-", nameSuffix="-2"))
+    [policy] = [one for one in objects if one["kind"].endswith("AdmissionPolicy")]
+    [binding] = [one for one in objects if one["kind"].endswith("AdmissionPolicyBinding")]
+    assert policy["metadata"]["name"].startswith("blue-eureka-drain-")
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+
+
 def test_the_examples_use_components_that_exist() -> None:
     assert of_kind(overlay("multi-region"), "ValidatingAdmissionPolicy")
     assert of_kind(overlay("one-cluster"), "PriorityClass", "Namespace").keys() == {"eureka-drain"}
