@@ -47,6 +47,14 @@ def note_silence(target: Target, readings: Readings, now: datetime) -> Target:
     return replace(target, renewals=found, silent_since=now)
 
 
+def unless_unheard(target: Target, readings: Readings) -> Target:
+    """Forget since when it is silent where no node answers: none may have been there to take a heartbeat.
+
+    A living process makes itself heard within a heartbeat's time after the first node has come back.
+    """
+    return target if any(reading.answered for reading in readings) else replace(target, silent_since=None)
+
+
 def is_silent(target: Target, readings: Readings, now: datetime) -> bool:
     """Return whether it is proved that nobody heartbeats under the id, whoever registered what the nodes show."""
     return all(reading.answered for reading in readings) and _is_noted_silent(target, readings, now)

@@ -23,6 +23,7 @@ from controller.domain.instances import Instance, Readings, is_out_at_every_node
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.ownership import names_the_pod
 from controller.domain.reason import Reason
+from controller.domain.silence import unless_unheard
 from controller.domain.stage_decisions import (
     Conclude,
     Continue,
@@ -149,7 +150,7 @@ class DrainLifecycle:
         readings = await self._access.registry.read(target.app, target.id)
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
             await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
-        return self._log.with_overrides(command, target, readings), readings
+        return self._log.with_overrides(command, unless_unheard(target, readings), readings), readings
 
     async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
         target, readings = await self._read(command, target)

@@ -83,6 +83,28 @@ async def test_a_live_heartbeat_postpones_the_deletion_for_as_long_as_it_beats()
         assert world.everywhere() == GONE
 
 
+@pytest.mark.parametrize("begins", [100, 345])
+@in_virtual_time
+async def test_while_no_node_takes_heartbeats_nobody_is_proved_silent(begins: float) -> None:
+    async with World() as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await sleep_until(begins)
+        for node in world.nodes:
+            node.trouble = Trouble.down
+        await sleep_until(603)
+        for node in world.nodes:
+            node.trouble = None
+        await sleep_until(3600)
+        assert world.everywhere() == OUT
+        assert not [request for request in world.registry.writes if request.startswith("DELETE")]
+        app.die()
+        await world.until(Outcome.removed)
+        await world.until_idle()
+        assert world.everywhere() == GONE
+
+
 @in_virtual_time
 async def test_a_heartbeating_process_is_watched_and_put_back_when_forgotten() -> None:
     async with World() as world:
