@@ -47,12 +47,16 @@ def note_silence(target: Target, readings: Readings, now: datetime) -> Target:
     return replace(target, renewals=found, silent_since=now)
 
 
-def unless_unheard(target: Target, readings: Readings) -> Target:
+def unless_unheard(target: Target, readings: Readings, now: datetime) -> Target:
     """Forget since when it is silent where no node answers: none may have been there to take a heartbeat.
 
-    A living process makes itself heard within a heartbeat's time after the first node has come back.
+    A living process makes itself heard within a heartbeat's time after the first node has come back. The same where
+    nobody has looked for so long, because the worker was away: the nodes may have been away with it.
     """
-    return target if any(reading.answered for reading in readings) else replace(target, silent_since=None)
+    was_looked_at = now - target.due_at <= silence_of(target.renewal_interval)
+    if was_looked_at and any(reading.answered for reading in readings):
+        return target
+    return replace(target, silent_since=None)
 
 
 def is_silent(target: Target, readings: Readings, now: datetime) -> bool:

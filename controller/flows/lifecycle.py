@@ -150,7 +150,8 @@ class DrainLifecycle:
         readings = await self._access.registry.read(target.app, target.id)
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
             await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
-        return self._log.with_overrides(command, unless_unheard(target, readings), readings), readings
+        heard = unless_unheard(target, readings, self._clock())
+        return self._log.with_overrides(command, heard, readings), readings
 
     async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
         target, readings = await self._read(command, target)

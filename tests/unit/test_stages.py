@@ -125,9 +125,17 @@ def test_what_no_node_holds_is_gone_only_after_a_heartbeats_time(
         assert decision.target.renewals == {}
 
 
+@pytest.mark.parametrize("stage", [Stage.retain, Stage.delete])
+def test_after_every_node_was_away_its_silence_is_proved_anew(stage: Stage) -> None:
+    known = renewals(readings(out()))
+    decision = decide(a_target(stage=stage, silent_since=None, renewals=known), out(), now=900)
+    assert isinstance(decision, Continue)
+    assert (decision.target.stage, decision.target.silent_since) == (Stage.retain, at(900))
+
+
 def test_it_is_removed_only_when_every_node_has_said_that_it_is_gone() -> None:
     def delete(states: tuple[str, ...]) -> StageDecision:
-        target = a_target(stage=Stage.delete, renewals=renewals(readings(*heard(states))))
+        target = a_target(stage=Stage.delete, silent_since=at(0), renewals=renewals(readings(*heard(states))))
         return decide(target, *heard(states))
 
     assert {type(delete(states)) for states in EVERY if HELD & set(states)} == {Delete}
@@ -140,7 +148,10 @@ def test_it_is_removed_only_when_every_node_has_said_that_it_is_gone() -> None:
 
 def test_what_shows_another_renewal_than_the_recorded_one_is_not_deleted() -> None:
     noted = {node: at(-1) for node in NODES}
-    decisions = {states: decide(a_target(stage=Stage.delete, renewals=noted), *heard(states)) for states in EVERY}
+    decisions = {
+        states: decide(a_target(stage=Stage.delete, silent_since=at(0), renewals=noted), *heard(states))
+        for states in EVERY
+    }
     assert Delete not in {type(decision) for decision in decisions.values()}
     of_held = [decision for states, decision in decisions.items() if HELD & set(states)]
     assert {type(decision) for decision in of_held} == {Continue}
@@ -150,7 +161,8 @@ def test_what_shows_another_renewal_than_the_recorded_one_is_not_deleted() -> No
 def test_after_three_deletes_it_is_reported_to_come_back() -> None:
     known = renewals(readings(out()))
     tries = [
-        decide(a_target(stage=Stage.delete, renewals=known, attempt=attempt), out()) for attempt in range(1, 3 + 3)
+        decide(a_target(stage=Stage.delete, silent_since=at(0), renewals=known, attempt=attempt), out())
+        for attempt in range(1, 3 + 3)
     ]
     assert [isinstance(one, Delete) for one in tries] == [True, True, True, False, True]
     [obstructed] = [one for one in tries if isinstance(one, Obstructed)]

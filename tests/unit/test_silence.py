@@ -1,0 +1,37 @@
+"""When the time that has passed proves that nobody heartbeats, and when it proves nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from controller.domain.instances import Condition, Reading
+from controller.domain.silence import unless_unheard
+from tests.unit.building import a_target, an_instance, at
+
+SHOWN = Reading(node="a", condition=Condition.out, instance=an_instance())
+ABSENT = Reading(node="b", condition=Condition.absent)
+AWAY = Reading(node="c", condition=Condition.unreachable, detail="connection refused")
+
+
+@pytest.mark.parametrize(
+    ("readings", "is_kept"),
+    [
+        ((SHOWN,), True),
+        ((SHOWN, AWAY), True),
+        ((ABSENT, AWAY), True),
+        ((AWAY,), False),
+        ((AWAY, Reading(node="d", condition=Condition.failing), Reading(node="e", condition=Condition.denied)), False),
+    ],
+)
+def test_silence_counts_only_while_some_node_answers(readings: tuple[Reading, ...], is_kept: bool) -> None:
+    target = a_target(silent_since=at(0), due_at=at(100))
+    assert unless_unheard(target, readings, at(100)).silent_since == (at(0) if is_kept else None)
+
+
+@pytest.mark.parametrize(("late", "is_kept"), [(0, True), (35, True), (36, False), (3600, False)])
+def test_silence_counts_only_where_somebody_has_looked(late: float, is_kept: bool) -> None:
+    target = a_target(silent_since=at(0), due_at=at(100), renewal_interval=timedelta(seconds=30))
+    heard = unless_unheard(target, (SHOWN,), at(100 + late))
+    assert heard.silent_since == (at(0) if is_kept else None)
