@@ -89,7 +89,8 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
         return Continue(target=replace(noted, due_at=seen.now + HEARTBEAT_CHECK_INTERVAL))
     elif not disagree(instances):
         # Whoever lifted what we set: the id serves again, and the log says the same whichever worker writes it.
-        is_retained = target.stage is Stage.give_back or target.silent_since is not None or seen.is_held
+        was_watched = target.silent_since is not None or bool(target.renewals)
+        is_retained = target.stage is Stage.give_back or was_watched or seen.is_held
         was_out = target.may_have_override and is_retained
         return Finish(report=replace(other_hands.report, outcome=Outcome.restored)) if was_out else other_hands
     if seen.asked_to_go:

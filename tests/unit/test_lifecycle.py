@@ -88,7 +88,7 @@ async def advance(registry: FakeRegistry, *, policy: WorkerPolicy = POLICY, **fa
         log=FakeLog(),
         recent_take_outs=RecentTakeOuts(),
     )
-    command, target = a_command(gone_at=at(30)), a_target(last_dirty_at=at(-3590), **facts)
+    command, target = a_command(gone_at=at(30)), a_target(last_dirty_at=at(-3590), **{"due_at": clock(), **facts})
     return await worker.lifecycle.step(command, PodAnnotations(), target)
 
 
@@ -98,6 +98,16 @@ def outcomes_of(step: StepResult) -> list[Outcome]:
 
 def clock() -> datetime:
     return at(10_000)
+
+
+@in_virtual_time
+async def test_who_was_looked_at_too_long_ago_is_proved_silent_anew() -> None:
+    registry = holding(out(), out())
+    known = renewals(readings(out(), out()))
+    step = await advance(registry, stage=Stage.delete, silent_since=at(100), renewals=known, due_at=at(9_900))
+    assert writes_of(registry) == []
+    assert step.onward is not None
+    assert (step.onward.stage, step.onward.silent_since) == (Stage.retain, clock())
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
