@@ -14,6 +14,8 @@ from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Reading, Reading
 from controller.domain.intervals import REPLICATION_TIMEOUT
 from controller.domain.ownership import CLOCK_SKEW
 
+MAX_UNWATCHED = timedelta(minutes=5)
+"""How late a look may come that still continues the one before it: a worker that has much to do is minutes late."""
 WRITE_SETTLES_AFTER = timedelta(seconds=10)
 """How long after we set a status every node has renewed the lease for it: peers pass it on within about a second."""
 
@@ -51,9 +53,9 @@ def unless_unheard(target: Target, readings: Readings, now: datetime) -> Target:
     """Forget since when it is silent where no node answers: none may have been there to take a heartbeat.
 
     A living process makes itself heard within a heartbeat's time after the first node has come back. The same where
-    nobody has looked for so long, because the worker was away: the nodes may have been away with it.
+    nobody has looked for minutes, because no worker was there: the nodes may have been away with it.
     """
-    was_looked_at = now - target.due_at <= silence_of(target.renewal_interval)
+    was_looked_at = now - target.due_at <= MAX_UNWATCHED
     if was_looked_at and any(reading.answered for reading in readings):
         return target
     return replace(target, silent_since=None)

@@ -87,7 +87,7 @@ class DrainLifecycle:
         unnoted = [one for one in found.targets if _must_be_noted(command, one) and (one.app, one.id) not in noted]
         targets = [one for one in found.targets if one not in unnoted]
         if redelivered:  # what this message does not name yet, nobody has written to by it
-            targets = [replace(one, may_have_override=True).written(now) for one in targets]
+            targets = [replace(one, may_have_override=True, silent_since=None).written(now) for one in targets]
         if unnoted:
             targets += await asyncio.gather(*(self._as_first_read(command, one) for one in unnoted))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
