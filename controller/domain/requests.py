@@ -54,14 +54,12 @@ def requests_of(records: Iterable[DrainRecord]) -> list[Request]:
     """Group drains by what they were asked for last, the newest first; what nobody asked for is left out."""
     asked = [(record.requested_at, record) for record in records if record.requested_at is not None]
     found: dict[Requester, Request] = {}
-    sweep: Request | None = None
+    sweep: Requester | None = None
     for at, record in sorted(asked, key=lambda one: (one[0], one[1].drain_id)):
         requester = Requester(by=record.requested_by, at=at, why=record.requested_why)
         if requester.by == SWEEP:
-            if sweep is None or at - sweep.requester.at >= ONE_SWEEP:
-                sweep = Request(requester=requester)
-                found[requester] = sweep
-            sweep.drains.append(record)
-        else:
-            found.setdefault(requester, Request(requester=requester)).drains.append(record)
+            if sweep is None or at - sweep.at >= ONE_SWEEP:
+                sweep = requester
+            requester = sweep
+        found.setdefault(requester, Request(requester=requester)).drains.append(record)
     return sorted(found.values(), key=lambda one: one.requester.at, reverse=True)

@@ -123,9 +123,9 @@ def delete(seen: Observation) -> StageDecision:
     target = seen.target
     if (other_hands := check_ownership(seen)) is not None:
         return leave_to_successor(seen, other_hands)
-    if has_renewed(target, seen.readings) or (target.silent_since is None and renewals(seen.readings)):
-        return _watch_heartbeats(seen, HEARTBEAT_CHECK_INTERVAL)
     if renewals(seen.readings):
+        if target.silent_since is None or has_renewed(target, seen.readings):
+            return _watch_heartbeats(seen, HEARTBEAT_CHECK_INTERVAL)
         if target.attempt == MAX_DELETES + 1:
             return Obstructed(reason=COMES_BACK)
         return Delete()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from controller.domain.instances import Condition, Reading
@@ -32,6 +30,6 @@ def test_silence_counts_only_while_some_node_answers(readings: tuple[Reading, ..
 
 @pytest.mark.parametrize(("late", "is_kept"), [(0, True), (300, True), (301, False), (86_400, False)])
 def test_silence_counts_only_where_somebody_has_looked(late: float, is_kept: bool) -> None:
-    target = a_target(silent_since=at(0), due_at=at(100), renewal_interval=timedelta(seconds=30))
+    target = a_target(silent_since=at(0), due_at=at(100))
     heard = unless_unheard(target, (SHOWN,), at(100 + late))
     assert heard.silent_since == (at(0) if is_kept else None)
