@@ -257,9 +257,10 @@ def make_gone_event(command: DrainCommand, gone_at: datetime, at: datetime, *, p
 def make_missing_event(held: HeldInstance, cluster: str, at: datetime) -> PodGoneEvent:
     """Compose the same of a drained pod that is not there, and whose end nobody has recorded.
 
-    It had its deadline; a process that outlived it is judged as after any end that is not proved.
+    It may have been removed as soon as it began to go, and its address used again long before its deadline. So what was
+    registered since then is in doubt, and its heartbeats are judged as after any end that is not proved.
     """
-    gone_at = min(held.end_at or at, at)
+    gone_at = min(held.since_at, at)
     return PodGoneEvent(
         event_id=event_id(held.drain_id, "", "", "gone", f"{gone_at.isoformat()} missing"),
         drain_id=held.drain_id,

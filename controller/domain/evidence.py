@@ -89,7 +89,7 @@ class Claim:
     strength: Strength
     why: str = ""
     fits: bool = False
-    """Whether its app, host name or id is like the pod's, beside address and port."""
+    """Whether more than address and port speaks for it: uid, name, app, host name or id."""
 
     @property
     def holds(self) -> bool:
@@ -115,7 +115,7 @@ def claim_of(instance: Instance, pod: Pod, annotations: PodAnnotations) -> Claim
         if one.sign in DECISIVE and one.voice is Voice.against:
             return Claim(Strength.none, one.text)
         if one.sign in DECISIVE and one.voice is Voice.in_favour:
-            return Claim(DECISIVE[one.sign])
+            return Claim(DECISIVE[one.sign], fits=True)
         table[one.sign] = one
     return _claim_by_weak_signs(table)
 

@@ -23,7 +23,7 @@ from tests.fakes.node_trouble import Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import in_virtual_time
 from tests.flows.model import Model
-from tests.flows.model_kinds import ONE_AT_A_TIME, Ending, Kind, Member
+from tests.flows.model_kinds import ONE_AT_A_TIME, Ending, Kind, Member, StrangerKind
 from tests.flows.model_machine import Histories
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
@@ -393,4 +393,23 @@ async def test_a_persons_override_outlasts_a_crash_just_after_it_was_seen() -> N
         await model.wait(40)
         assert model.workers[0].deaths == 1
         await model.cluster.appear(Kind.stateful, slot=0, registers=1, ready=20)
+        await model.settle()
+
+
+@pytest.mark.parametrize("kind", [Kind.random_id, Kind.by_address])
+@in_virtual_time
+async def test_another_app_at_a_used_address_is_left_alone_beside_the_dead_ones(kind: Kind) -> None:
+    async with Model(nodes=2) as model:
+        old = await model.cluster.appear(kind)
+        await model.wait(40)
+        for node in model.nodes:
+            await model.trouble(node, Trouble.frozen)
+        await model.cluster.terminate(old, grace=30, lasts=20, ending=Ending.silent)
+        await model.wait(1)
+        await model.crash(model.watch, 0)
+        await model.cluster.delete(old, lasts=0, ending=Ending.silent)
+        await model.delete_log(0)
+        for node in model.nodes:
+            await model.repair(node)
+        await model.cluster.stranger_appears(StrangerKind.unwatched, old, registers=1, ready=1)
         await model.settle()

@@ -9,6 +9,7 @@ import pytest
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Resolution, resolve
+from controller.domain.evidence import plain_uid
 from controller.domain.instances import Instance
 from controller.domain.reason import ReasonCode
 from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_progress, an_instance, at
@@ -30,6 +31,15 @@ def test_another_app_with_its_address_and_port_by_chance_is_left_alone() -> None
     own = an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP)
     other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
     assert resolved(own, other, pod=a_pod(app_label="orders")).own == (own,)
+
+
+@pytest.mark.parametrize("sign", ["name", "uid"])
+def test_another_app_there_is_left_alone_beside_one_that_is_surely_its_own(sign: str) -> None:
+    pod = a_pod(name="orders-7cd9c4fbcc-nlttw", hostname="orders-7cd9c4fbcc-nlttw")
+    shown = {"host_name": pod.name} if sign == "name" else {"host_name": POD_IP, "pod_uid": plain_uid(pod.uid)}
+    own = an_instance(id="orders:4f1c", **shown)
+    other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
+    assert resolved(own, other, pod=pod).own == (own,)
 
 
 def test_once_its_own_was_found_another_app_there_is_left_alone() -> None:
