@@ -132,6 +132,7 @@ class TargetFinder:
                 return resolution, fresh
             resolution, theirs = await self._taken_over_meanwhile(command, resolution)
             return resolution, fresh + theirs
+        noted = {(target.app, target.id): target for target in progress.targets}
         in_hand = {(target.app, target.id) for target in known}
         new, again = [], []
         for instance in resolution.own:
@@ -139,7 +140,7 @@ class TargetFinder:
             if key not in progress.found:
                 new.append(target_of(instance, now))
             elif key not in in_hand and self._log.ledger.is_registered_since_end(command.drain_id, instance):
-                again.append(target_of(instance, now))
+                again.append(noted.get(key) or target_of(instance, now))  # it goes on where it was
         if new:
             await self._log.wait()
         return resolution, (*self._still_open(command, new, perhaps_written=redelivered), *again)

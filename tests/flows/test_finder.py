@@ -9,10 +9,11 @@ from datetime import timedelta
 from controller.domain.drain_record import new_record
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
+from controller.flows.handler_result import Proceed, Wait
 from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.world import APP, ID, REPLICATED, World
-from tests.unit.building import NOON, POD_IP, a_command, a_living_pod, a_pod, at, terminating
+from tests.unit.building import NOON, POD_IP, a_command, a_living_pod, a_pod, a_progress, at, terminating
 
 OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
 
@@ -113,6 +114,27 @@ async def test_what_registers_anew_as_its_drain_ends_is_out_again() -> None:
         for event in world.broker.events:
             record.apply(event, timeline=False)
         assert record.state is Outcome.out_of_service
+
+
+@in_virtual_time
+async def test_what_an_old_list_shows_anew_in_other_hands_is_not_asked_in_a_loop() -> None:
+    # Its drain has ended; the next pod under the id is out by another drain. The lists still show the first one's.
+    async with World() as world:
+        await world.process()
+        command, other = a_command(end_at=at(130)), a_command(a_pod("uid-other"), drain_id="other")
+        for drain, outcome in ((command, Outcome.restored), (other, Outcome.out_of_service)):
+            await world.broker.record(replace(world.an_event(drain, outcome), app=APP, instance_id=ID))
+        fill_the_caches(world)
+        await world.nodes[0].put_status(APP, ID, OUT_OF_SERVICE)
+        await asyncio.sleep(REPLICATED)
+        await world.process(ip="10.42.9.9", status="STARTING")
+        worker = world.start_worker()
+        item = replace(command, progress=a_progress(found=((APP, ID),), first_look_at=NOON))
+        (first,) = await worker.handle(item, redelivered=False)
+        assert isinstance(first, Proceed), "it may bear our override"
+        (second,) = await worker.handle(first.item, redelivered=False)
+        assert isinstance(second, Wait)
+        assert second.after.total_seconds() > 1
 
 
 @in_virtual_time
