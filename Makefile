@@ -4,7 +4,7 @@ RUN = $(UV) run --locked --quiet
 # The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
-.PHONY: help install check test unit faults matrix demo cluster versions bench headline plugin format docs site clean
+.PHONY: help install check test unit faults matrix demo try cluster versions bench headline plugin format docs site clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -41,6 +41,9 @@ matrix: install  ## Try every way to register with every way to end, on the real
 
 demo: install  ## Show a rolling restart on real servers, live (KEEP=1 leaves it running)
 	@$(RUN) python -m tests.demo
+
+try:  ## Drain three pods in a cluster of your own, kind or minikube say: ten minutes (CONTEXT=name, REMOVE=1)
+	@CONTEXT="$(CONTEXT)" REMOVE="$(REMOVE)" manifests/trial/try.sh
 
 cluster: install  ## Try it in a real cluster of two nodes, made here from package registries (KEEP=1 leaves it up)
 	@$(RUN) python -m tests.cluster

@@ -41,8 +41,8 @@ class Desk:
             "KUBECONFIG": str(kubeconfig),
         }
 
-    async def run(self, block: str, *, expect: int = 0) -> str:
-        """What it said on stdout."""
+    async def run(self, block: str, *, expect: int = 0, patience: float = PATIENCE) -> str:
+        """What it said on stdout; TimeoutError after so many seconds."""
         process = await asyncio.create_subprocess_exec(
             "bash",
             "-euo",
@@ -54,7 +54,7 @@ class Desk:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             said, messages = await process.communicate()
         if process.returncode != expect:
             raise ProcessError(f"{block}\nended with {process.returncode}\n{said.decode()}\n{messages.decode()}")

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from tests.manifests import demo_eureka
 from tests.manifests.applying import kubectl as run_kubectl
 from tests.manifests.applying import may
 from tests.manifests.rendering import MANIFESTS, Object, write_overlay
 from tests.manifests.topology_operator import PLURALS, topology_operator_crds
 from tests.stack.cluster import Cluster
+from tests.stack.eureka_nodes import EurekaNode
 from tests.stack.parts import prometheus_operator_crds
 from tests.stack.prerequisites import KUBECTL, ReportProgress, require
 from tests.stack.waiting import until
@@ -41,6 +44,15 @@ async def crds(cluster: Cluster, report_progress: ReportProgress) -> None:
     for plural in PLURALS.values():
         where = f"/apis/rabbitmq.com/v1beta1/namespaces/default/{plural}"
         await until(partial(_is_served, cluster, where), f"{plural} served")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def demo_nodes(
+    report_progress: ReportProgress, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[EurekaNode]]:
+    """The demo's two Eureka nodes, real ones."""
+    async with demo_eureka.running(report_progress, tmp_path_factory.mktemp("eureka")) as nodes:
+        yield nodes
 
 
 @pytest_asyncio.fixture(loop_scope="session")

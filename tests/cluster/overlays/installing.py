@@ -9,14 +9,23 @@ from contextlib import aclosing, asynccontextmanager
 from tests.cluster import manifests
 from tests.cluster.ending import Table, all_begin_to_end, ending, living
 from tests.cluster.home import INFRA, PRODUCT
+from tests.cluster.images import PRODUCT_IMAGE
 from tests.cluster.scene import Scene
 from tests.install.desk import Desk
 
 VHOST = "overlays"
 BROKER_URL = f"amqp://admin:not-a-secret@rabbitmq.{INFRA}:5672/{VHOST}"
 """Of a user who may everything there: the rights of each role are the page's matter."""
+LOCAL_IMAGE = "docker.io/library/eureka-drain:0.1.0"
+"""What a node calls an image that was built by docs/image.md and loaded into it."""
 GONE_TIMEOUT = 180.0
 """Seconds for a namespace with all that is in it."""
+
+
+async def load_local_image(scene: Scene) -> None:
+    """Have the product's image at each node as it is called there by whoever builds it himself."""
+    for node in scene.cluster.nodes:
+        await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "images", "tag", "--force", PRODUCT_IMAGE, LOCAL_IMAGE)
 
 
 @asynccontextmanager

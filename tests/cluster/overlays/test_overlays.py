@@ -10,11 +10,11 @@ import pytest
 from tests.cluster import manifests
 from tests.cluster.ending import Table, address_of, living
 from tests.cluster.home import INFRA, PRODUCT, SHOP
-from tests.cluster.images import PRODUCT_IMAGE
 from tests.cluster.overlays.installing import (
     applied,
     assert_nothing_is_wrong,
     give_secrets,
+    load_local_image,
     own_namespace,
     region,
     regions_of,
@@ -25,13 +25,10 @@ from tests.cluster.scene import Scene
 from tests.install.desk import Desk
 
 pytestmark = pytest.mark.timeout(1_200)
-LOCAL_IMAGE = "docker.io/library/eureka-drain:0.1.0"
-"""What a node calls an image that was built by docs/image.md and loaded into it."""
 
 
 async def test_the_demo_brings_all_that_it_needs(scene: Scene, desk: Desk, table: Table) -> None:
-    for node in scene.cluster.nodes:
-        await asyncio.to_thread(node.run, "ctr", "-n", "k8s.io", "images", "tag", "--force", PRODUCT_IMAGE, LOCAL_IMAGE)
+    await load_local_image(scene)
     async with applied(desk, "demo"), aclosing(Scene(scene.cluster)) as demo:
         await demo.apply(PRODUCT, manifests.watchers())
         await asyncio.gather(*(demo.rolled_out(PRODUCT, f"statefulset/{name}") for name in ("rabbitmq", "eureka")))
