@@ -35,6 +35,8 @@ from controller.ops.shared_answer import SharedAnswer
 from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
 from controller.ops.web.pages import Pages, mistake_page, sign_in_page
+from controller.ops.web.rendering import Renderer
+from controller.ops.web.rollout_pages import RolloutPages
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.rabbit.counts import QueueCounter
@@ -104,7 +106,9 @@ class OpsRole:
 
         session = SessionPages(self._authorizer, partial(sign_in_page, templates))
         self.application = application(partial(mistake_page, templates), settings.ops)
-        self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
+        renderer = Renderer(templates, site.authorizer, site.clock)
+        pages = (Pages(site, session, renderer), RolloutPages(site, renderer), Api(site))
+        self.application.add_routes([route for one in pages for route in one.routes()])
 
     def rotate_credentials(self, settings: Settings) -> None:
         """Use settings that were rotated: our tokens, and how the broker is reached when somebody asks."""

@@ -18,6 +18,7 @@ from tests.manifests.rendering import MANIFESTS, Object, write_overlay
 from tests.manifests.topology_operator import PLURALS, topology_operator_crds
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNode
+from tests.stack.parts import kube_score as built_kube_score
 from tests.stack.parts import prometheus_operator_crds
 from tests.stack.prerequisites import KUBECTL, ReportProgress, require
 from tests.stack.waiting import until
@@ -31,6 +32,12 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 async def kubectl(report_progress: ReportProgress) -> None:
     """It is there, or the error says what to do."""
     await require(KUBECTL, report_progress=report_progress)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kube_score(report_progress: ReportProgress) -> Path:
+    """The program."""
+    return await built_kube_score(report_progress) / "kube-score"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -13,12 +13,10 @@ import yaml
 
 from tests.manifests.chart import ALL_OFF, ALL_ON, CHART, CORNERS, LEAST, REGIONS, Helm, compared, key_of, labels_of
 from tests.manifests.rendering import MANIFESTS, Object, of_kind, ours, overlay, settings_of, workloads
-from tests.manifests.test_scored import CRITICAL, kube_score, score
+from tests.manifests.scoring import CRITICAL, VERSIONS, score, validate_all
 from tests.stack.cluster import Cluster
 from tests.stack.parts import helm as built_helm
 from tests.stack.prerequisites import ReportProgress
-
-__all__ = ["kube_score"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -100,6 +98,13 @@ async def test_kube_score_finds_nothing_critical(helm: Helm, kube_score: Path, t
     found = await score(kube_score, await helm.render(CORNERS[name]), tmp_path)
     policies = set() if name != "all off" else {check for _, check in found if "networkpolicy" in check}
     assert {what for what, grade in found.items() if grade <= CRITICAL and what[1] not in policies} == set()
+
+
+@pytest.mark.parametrize("name", CORNERS)
+async def test_every_supported_kubernetes_knows_every_field(helm: Helm, name: str) -> None:
+    objects = await helm.render(CORNERS[name])
+    for version in VERSIONS:
+        assert "Deployment" in validate_all(objects, version)
 
 
 @pytest.mark.parametrize("name", CORNERS)

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from html import unescape
 from types import SimpleNamespace
 from typing import Any, cast
+from xml.etree import ElementTree as ET
 
 import jsonschema_rs
 import pytest
@@ -33,6 +35,8 @@ from controller.ops.auth.session import SessionPages
 from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
 from controller.ops.web.pages import Pages, mistake_page, sign_in_page
+from controller.ops.web.rendering import Renderer
+from controller.ops.web.rollout_pages import RolloutPages
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.settings import OpsSettings, Settings
@@ -107,7 +111,9 @@ class SiteApp:
         )
         self.application = application(partial(mistake_page, templates), ops)
         session = SessionPages(authorizer, partial(sign_in_page, templates))
-        self.application.add_routes([*Pages(site, session, templates).routes(), *Api(site).routes()])
+        renderer = Renderer(templates, site.authorizer, site.clock)
+        pages = (Pages(site, session, renderer), RolloutPages(site, renderer), Api(site))
+        self.application.add_routes([route for one in pages for route in one.routes()])
         self.client: Client
 
     async def by_hand(self, key: tuple[str, str], requester: Requester) -> list[str]:
@@ -191,6 +197,20 @@ async def test_every_page_can_be_rendered_and_holds_no_markup_from_outside() -> 
         rollouts = await app.page("/rollouts?namespace=shop")
         assert rollouts.count('<section class="rollout"') == len(Outcome)
         assert "This filter cannot be followed" in await app.page("/rollouts?since=soon")
+
+
+async def test_a_rollouts_picture_can_be_saved() -> None:
+    async with site_app() as app:
+        page = await app.page("/rollouts?namespace=shop")
+        [link, *others] = dict.fromkeys(re.findall(r'href="(/rollouts/[^"]+)"', page))
+        assert len(others) == len(Outcome) - 1
+        text = await app.get(unescape(link), status=200)
+        drawn = ET.fromstring(text)
+        assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(drawn.findall(".//*[@class='label']")) == 1
+        assert "--good" in text, "it has its own style"
+        assert "There is no such thing" in await app.get("/rollouts/nosuch.svg", status=404)
+        assert "cannot be followed" in await app.get("/rollouts/id-failed.svg?since=soon", status=400)
 
 
 async def test_a_fragment_is_a_part_of_its_page() -> None:

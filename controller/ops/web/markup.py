@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -155,3 +156,19 @@ def static(name: str) -> str:
 def content(name: str) -> bytes:
     """Read a file of ``STATIC``."""
     return (files(PACKAGE) / "static" / name).read_bytes()
+
+
+@cache
+def picture_style() -> str:
+    """Return what a picture that stands alone needs of the pages' style: both schemes' colours, and its own rules."""
+    text = content("style.css").decode()
+    colours = re.findall(
+        r"^:root \{.*?^\}|^@media \(prefers-color-scheme: dark\) \{.*?^\}", text, re.MULTILINE | re.DOTALL
+    )
+    own = re.findall(r"^\.picture .*\}$", text, re.MULTILINE)
+    alone = [
+        "svg { font-family: system-ui, sans-serif; }",
+        ".page { fill: var(--page); }",
+        ".heading { font-weight: 700; }",
+    ]
+    return "\n".join([*colours, *own, *alone])

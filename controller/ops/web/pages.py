@@ -14,52 +14,43 @@ from controller.domain.drain_record import STATE_PRECEDENCE
 from controller.domain.durations import format_duration
 from controller.domain.region_state import RegionState
 from controller.domain.replay_plan import ReplayItem, Requester
-from controller.domain.rollouts import rollouts_of
-from controller.domain.selection import ROLLOUT_FILTERS, Selection, SelectionError
+from controller.domain.selection import Selection, SelectionError
 from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.timeline import moments
 from controller.errors import BusyError
 from controller.ops.auth.authorizer import Permission
-from controller.ops.auth.decision_cache import User
 from controller.ops.auth.session import SessionPages, local_path
 from controller.ops.tables import plan_order
 from controller.ops.web.drain_groups import chips_of, groups_of, query_of
 from controller.ops.web.markup import STATIC, content
-from controller.ops.web.queries import Filters, ReplayBody, RolloutsQuery, given_in, read, selection_of
-from controller.ops.web.rollout_chart import rollout_picture, trends_of
+from controller.ops.web.queries import Filters, ReplayBody, given_in, read, selection_of
+from controller.ops.web.rendering import FAST_REFRESH_SECONDS, REFRESH_SECONDS, Renderer
 from controller.ops.web.site import Site
 from controller.ops.web.timeline_chart import picture
 
 MAX_ITEMS = 500
 """Drains of a plan or of its execution that a page shows; the counts are of all."""
-MAX_ROLLOUTS = 20
-"""Rollouts that the page shows; filters show others."""
 MAX_REQUESTS = 50
 """What was asked for, the newest."""
 MAX_MESSAGES = 500
 """Dead letters of one region that the page shows."""
 WIDER = "7d"
 """What is offered where nothing was found."""
-REFRESH_SECONDS = 10
-"""Seconds after which the script asks for the regions again: they change without an event."""
-FAST_REFRESH_SECONDS = 2
-"""While the log is being read, or a replay runs."""
 
 
 class Pages:
     """The routes that give HTML."""
 
-    def __init__(self, site: Site, session: SessionPages, templates: Environment) -> None:
+    def __init__(self, site: Site, session: SessionPages, renderer: Renderer) -> None:
         self._site = site
         self._session = session
-        self._templates = templates
+        self._render = renderer
 
     def routes(self) -> list[web.RouteDef]:
         """Every route."""
         return [
             web.get("/", self.index),
             web.get("/drains/{id}", self.drain),
-            web.get("/rollouts", self.rollouts),
             web.get("/dead", self.dead),
             web.get("/replays", self.replays),
             web.post("/replays", self.replay),
@@ -108,7 +99,7 @@ class Pages:
             "replay_query": query_of({**given, "since": given["since"] or format_duration(reach)}),
             "every": REFRESH_SECONDS if is_read else FAST_REFRESH_SECONDS,
         }
-        return await self._page(request, "index.html", "_live.html", user=user, **facts)
+        return await self._render.page(request, "index.html", "_live.html", user=user, **facts)
 
     async def drain(self, request: web.Request) -> web.Response:
         """One drain's timeline."""
@@ -116,35 +107,7 @@ class Pages:
         record = await self._site.record(request.match_info["id"])
         shown = moments(record, self._site.clock())
         facts = {"record": record, "moments": shown, "picture": picture(shown), "every": 0}
-        return await self._page(request, "drain.html", "_drain.html", user=user, **facts)
-
-    async def rollouts(self, request: web.Request) -> web.Response:
-        """Show rollouts as pictures, the newest first."""
-        user = await self._site.authorizer.authorize(request, Permission.READ)
-        now = self._site.clock()
-        given = given_in(request.query, ROLLOUT_FILTERS)
-        selection, problem, found = Selection(), "", []
-        try:
-            selection = selection_of(read(RolloutsQuery, given), now)
-            found = rollouts_of(await self._site.select(selection))
-        except SelectionError as error:
-            problem = str(error)
-        pictures = [rollout_picture(one, now) for one in found[::-1][:MAX_ROLLOUTS]]
-        facts = {
-            "pictures": pictures,
-            "trends": trends_of(found),
-            "count": len(found),
-            "left_out": len(found) - len(pictures),
-            "problem": problem,
-            "is_read": self._site.is_read(),
-            "since": selection.since or now - self._site.settings.broker.event_lookback,
-            "until": selection.until,
-            "is_filtered": replace(selection, since=None, until=None) != Selection(),
-            "given": given,
-            "filters": ROLLOUT_FILTERS,
-            "every": REFRESH_SECONDS,
-        }
-        return await self._page(request, "rollouts.html", "_rollouts.html", user=user, **facts)
+        return await self._render.page(request, "drain.html", "_drain.html", user=user, **facts)
 
     async def dead(self, request: web.Request) -> web.Response:
         """Show the dead letters, grouped by their reasons."""
@@ -160,13 +123,13 @@ class Pages:
             "cut": [name for name, count in per_region.items() if count >= MAX_MESSAGES],
             "most": MAX_MESSAGES,
         }
-        return await self._page(request, "dead.html", user=user, **facts)
+        return await self._render.page(request, "dead.html", user=user, **facts)
 
     async def replays(self, request: web.Request) -> web.Response:
         """Choose what to replay."""
         user = await self._site.authorizer.authorize(request, Permission.READ)
         facts = {**_planned(None), "problem": "", "reason": "", "rps": "50", "given": given_in(request.query)}
-        return await self._page(request, "replay.html", user=user, **facts, **self._asked_for())
+        return await self._render.page(request, "replay.html", user=user, **facts, **self._asked_for())
 
     async def replay(self, request: web.Request) -> web.Response:
         """Show the plan, or execute it."""
@@ -189,7 +152,7 @@ class Pages:
         except (SelectionError, BusyError) as error:
             problem = str(error)
         facts = {**_planned(items), "problem": problem, "reason": reason, "rps": rps, "given": given}
-        return await self._page(request, "replay.html", user=user, **facts, **self._asked_for())
+        return await self._render.page(request, "replay.html", user=user, **facts, **self._asked_for())
 
     async def run(self, request: web.Request) -> web.Response:
         """Show how far a replay has come."""
@@ -206,7 +169,7 @@ class Pages:
             "most": MAX_ITEMS,
             "every": FAST_REFRESH_SECONDS if run.over_at is None else 0,
         }
-        return await self._page(request, "run.html", "_run.html", user=user, **facts)
+        return await self._render.page(request, "run.html", "_run.html", user=user, **facts)
 
     async def request(self, request: web.Request) -> web.Response:
         """Show what was asked for at one time, and what each of its drains came to."""
@@ -218,7 +181,7 @@ class Pages:
             "drains": drains[:MAX_ITEMS],
             "left_out": max(0, len(drains) - MAX_ITEMS),
         }
-        return await self._page(request, "request.html", user=user, **facts)
+        return await self._render.page(request, "request.html", user=user, **facts)
 
     def _asked_for(self) -> dict[str, Any]:
         found = self._site.requests()
@@ -233,7 +196,7 @@ class Pages:
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Ask for a token."""
-        return sign_in_page(self._templates, local_path(request.query.get("next", "/")), "")
+        return sign_in_page(self._render.templates, local_path(request.query.get("next", "/")), "")
 
     async def static(self, request: web.Request) -> web.Response:
         """Serve the style, the script, the icon; they hold nothing that anybody may not see."""
@@ -242,16 +205,6 @@ class Pages:
             raise web.HTTPNotFound
         headers = {"Cache-Control": "public, max-age=300"}
         return web.Response(body=content(name), content_type=STATIC[name], charset="utf-8", headers=headers)
-
-    async def _page(
-        self, request: web.Request, whole: str, fragment: str = "", *, user: User, **facts: Any
-    ) -> web.Response:
-        template = fragment if fragment and request.query.get("fragment") == "1" else whole
-        may_write = await self._site.authorizer.may_write(request)
-        text = self._templates.get_template(template).render(
-            user=user, may_write=may_write, path=request.path, now=self._site.clock(), **facts
-        )
-        return web.Response(text=text, content_type="text/html")
 
 
 def sign_in_page(templates: Environment, after: str, problem: str) -> web.Response:
