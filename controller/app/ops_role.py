@@ -32,6 +32,7 @@ from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.session import SessionPages
 from controller.ops.metrics import Metrics
 from controller.ops.shared_answer import SharedAnswer
+from controller.ops.shared_arrivals import Arrivals
 from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
 from controller.ops.web.pages import Pages, mistake_page, sign_in_page
@@ -101,6 +102,7 @@ class OpsRole:
             find=self._log_reads.find,
             drain_by_hand=partial(self._by_hand, drains_by_hand),
             restore_by_hand=partial(self._by_hand, restores_by_hand),
+            arrivals=Arrivals(regions).of,
             dead_messages=self._dead_letters.get,
         )
 

@@ -15,6 +15,7 @@ import aiohttp
 
 from controller.bounds import INDEX_ROOM
 from controller.domain.addressing import MAX_REMEMBERED, unaddressable
+from controller.domain.arrivals import Arrival
 from controller.domain.instances import OUT_OF_SERVICE, Condition, Instance, Reading, read, trouble_of
 from controller.domain.reason import Reason, combine
 from controller.domain.region_state import NodeState
@@ -23,6 +24,7 @@ from controller.eureka.absence import RegistryProof, may_be_a_registrys_404
 from controller.eureka.registry_decoder import (
     NonsenseError,
     Peers,
+    decode_arrivals,
     decode_instance,
     decode_peers,
 )
@@ -110,6 +112,11 @@ class Node:
         if instance is not None and instance.id != instance_id:
             raise NonsenseError("the answer is about another instance")
         return instance
+
+    async def arrivals(self, app: str) -> tuple[Arrival, ...]:
+        """Return which instances of an app say UP, and since when, through the response cache: up to 30 s old."""
+        answer = await self._transport.call("GET", f"/apps/{_segment(app.upper())}")
+        return () if answer.status == 404 else decode_arrivals(answer.body, self.clock_ahead)
 
     async def everything(self, room: int = INDEX_ROOM) -> RegistryList:
         """Return the whole registry, through the server's response cache: up to 30 s old.

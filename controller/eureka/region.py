@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
+from controller.domain.arrivals import Arrival
 from controller.domain.instances import OUT_OF_SERVICE, UP, Instance, Reading, Readings, disagree, present
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
@@ -92,6 +93,16 @@ class EurekaRegion:
     async def siblings(self, app: str) -> tuple[Instance, ...]:
         """All instances of an app, from the index."""
         return await self.index.siblings(app)
+
+    async def arrivals(self, app: str) -> tuple[Arrival, ...]:
+        """Return which instances of an app say UP, and since when, by the first node that answers."""
+        troubles = []
+        for node in self.nodes.values():
+            try:
+                return await node.arrivals(app)
+            except RegistryError as error:
+                troubles.append(trouble(node.url, error))
+        raise no_answer(troubles)
 
     async def everything(self) -> tuple[Instance, ...]:
         """Return all instances, as every node shows them now."""

@@ -14,7 +14,8 @@ import msgspec
 
 from controller.bounds import KIB, MAX_INSTANCE_BYTES, MAX_POD_UID_LENGTH, MAX_STATUS_PAGE_LENGTH, MAX_TEXT_LENGTH
 from controller.domain.addressing import canonical_address
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
+from controller.domain.arrivals import Arrival
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, UP, Instance
 from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
 
@@ -43,6 +44,7 @@ class _Lease(msgspec.Struct, rename="camel"):
     renewal_interval_in_secs: int | str | None = None
     registration_timestamp: int | str | None = None
     last_renewal_timestamp: int | str | None = None
+    service_up_timestamp: int | str | None = None
 
 
 class _Instance(msgspec.Struct, rename="camel"):
@@ -65,6 +67,14 @@ class _One(msgspec.Struct):
     instance: _Instance
 
 
+class _App(msgspec.Struct):
+    instance: list[_Instance] | _Instance = msgspec.field(default_factory=list)
+
+
+class _OneApp(msgspec.Struct):
+    application: _App
+
+
 CONTRADICTORY_POD_UID = "?"
 """In place of two different uids in one registration's metadata: equal to no pod's, so that it is nobody's."""
 _POD_UID_KEY = re.compile("[-_.]*".join(["", *"poduid", ""]), re.ASCII | re.IGNORECASE)
@@ -72,6 +82,7 @@ _POD_UID = re.compile(rf"[0-9a-z]{{1,{MAX_POD_UID_LENGTH}}}", re.ASCII)
 _IGNORED_IN_POD_UID = str.maketrans("", "", "-_.")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _one = msgspec.json.Decoder(_One)
+_one_app = msgspec.json.Decoder(_OneApp)
 _registration = msgspec.json.Decoder(_Instance)
 
 
@@ -89,6 +100,25 @@ def decode_instance(body: bytes, clock_ahead: timedelta = timedelta(0)) -> Insta
 def decode_registration(body: bytes, clock_ahead: timedelta = timedelta(0)) -> Instance:
     """Read one instance of a list, which may lack its lease."""
     return _instance(decoded(_registration, body), clock_ahead)
+
+
+def decode_arrivals(body: bytes, clock_ahead: timedelta = timedelta(0)) -> tuple[Arrival, ...]:
+    """Read the answer about one app: those of its instances that say UP, and since when."""
+    found = decoded(_one_app, body).application.instance
+    arrivals = []
+    for one in found if isinstance(found, list) else [found]:
+        if one.status.upper() == UP:
+            lease = one.lease_info or _Lease()
+            registered_at, up_at = _time(lease.registration_timestamp), _time(lease.service_up_timestamp)
+            arrivals.append(
+                Arrival(
+                    app=_cut(one.app.upper()),
+                    id=_cut(one.instance_id or one.host_name),
+                    registered_at=registered_at - clock_ahead if registered_at else None,
+                    up_at=up_at - clock_ahead if up_at else None,
+                )
+            )
+    return tuple(arrivals)
 
 
 def decode_peers(body: bytes) -> Peers:

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from html import unescape
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import pytest
 from aiohttp import DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from controller.domain.arrivals import Arrival
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
@@ -25,6 +27,7 @@ from controller.domain.events import Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem, Requester, requested
+from controller.domain.rollouts import Rollout
 from controller.domain.selection import FILTERS, Selection
 from controller.errors import BusyError, DeclinedError
 from controller.flows import replay_runs
@@ -107,6 +110,7 @@ class SiteApp:
             find=self.find,
             drain_by_hand=self.by_hand,
             restore_by_hand=self.by_hand,
+            arrivals=self.arrivals,
             dead_messages=self.dead_messages,
         )
         self.application = application(partial(mistake_page, templates), ops)
@@ -121,6 +125,10 @@ class SiteApp:
             raise DeclinedError(f"{'/'.join(key)} is not drained: {HOSTILE}")
         self.asked_by_hand.append((key, requester))
         return ["b", "a"]
+
+    async def arrivals(self, rollout: Rollout) -> list[tuple[datetime, Arrival]]:
+        """One came up beside each."""
+        return [(rollout.began_at, Arrival(app="ORDERS", id=f"new {HOSTILE}", registered_at=None, up_at=at(0)))]
 
     async def plan(self, selection: Selection, requester: Requester, again: bool) -> list[ReplayItem]:
         self.planned.append(selection)
@@ -196,6 +204,7 @@ async def test_every_page_can_be_rendered_and_holds_no_markup_from_outside() -> 
         assert "There is no such thing" in await app.get("/drains/nosuch", status=404)
         rollouts = await app.page("/rollouts?namespace=shop")
         assert rollouts.count('<section class="rollout"') == len(Outcome)
+        assert rollouts.count("New instance UP:") == len(Outcome)
         assert "This filter cannot be followed" in await app.page("/rollouts?since=soon")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from controller.domain.arrivals import Arrival
 from controller.domain.drain_record import DrainRecord
 from controller.domain.rollouts import Rollout, rollouts_of
 from controller.ops.web.rollout_chart import MARGIN, MAX_LANES, MAX_TICKS, MAX_TREND, WIDTH, rollout_picture, trends_of
@@ -67,3 +68,16 @@ def test_a_trend_is_of_workloads_with_several_rollouts_and_of_the_newest() -> No
     assert trends_of(rollouts_of([a_record("a", 0, ended=9), a_record("b", 9, ended=20, template=OLD)])) == []
     both = rollouts_of([a_record("a", 0, ended=9), a_record("b", 10, ended=20, template=NEW)])
     assert [len(one.rollouts) for one in trends_of(both)] == [2]
+
+
+def test_what_came_up_stands_above_the_lanes_where_the_scale_has_it() -> None:
+    arrival = Arrival(app="ORDERS", id="new", registered_at=None, up_at=None)
+    alone = rollout_picture(the_rollout(a_record("orders-a", 0, ended=100)), at(200))
+    with_both = rollout_picture(
+        the_rollout(a_record("orders-a", 0, ended=100)), at(200), [(at(-30), arrival), (at(50), arrival)]
+    )
+    assert [one.x for one in with_both.arrivals] == [MARGIN, MARGIN + WIDTH / 2]
+    assert with_both.lanes[0].y > alone.lanes[0].y
+    assert with_both.height > alone.height
+    late = rollout_picture(the_rollout(a_record("orders-a", 0, ended=100)), at(400), [(at(300), arrival)])
+    assert [one.x for one in late.arrivals] == [MARGIN + WIDTH], "the picture ends where the last thing does"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from controller.domain.arrivals import Arrival
 from controller.domain.drain_record import DrainRecord
 from controller.domain.rollouts import Rollout, began_at_of, deciding_drain
 from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict, shutdown_of
@@ -19,8 +20,11 @@ MARGIN = 2.0
 WIDTH = 96.0
 ROW = 38
 TOP = 24
+ARRIVALS_ROW = 18
 MAX_LANES = 60
 """Of more pods, those that were not graceful and the first others are drawn; the counts are of all."""
+MAX_ARRIVALS = 60
+"""Instances that came up, the first ones."""
 MAX_TICKS = 6
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 """Seconds between two labels of the scale."""
@@ -57,11 +61,21 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An instance that came up meanwhile, and where that stands, per cent from the left."""
+
+    id: str
+    up_at: datetime
+    x: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutPicture:
     """A rollout's lanes, the scale, and the height in pixels."""
 
     rollout: Rollout
     lanes: list[Lane]
+    arrivals: list[Arrived]
     ticks: list[tuple[float, str]]
     height: int
     left_out: int
@@ -75,17 +89,21 @@ class Trend:
     rollouts: Sequence[Rollout]
 
 
-def rollout_picture(rollout: Rollout, now: datetime) -> RolloutPicture:
-    """Lay a rollout's pods out, as they began to go."""
+def rollout_picture(
+    rollout: Rollout, now: datetime, arrivals: Sequence[tuple[datetime, Arrival]] = ()
+) -> RolloutPicture:
+    """Lay a rollout's pods out, as they began to go, and above them what came up meanwhile."""
     began_at = rollout.began_at
     pods = [(deciding_drain(drains), _ended_at(drains)) for drains in rollout.drains_by_pod.values()]
     shown = _shown(pods)
-    longest = max((_until(record, ended_at, now) - began_at for record, ended_at in pods), default=timedelta(0))
+    ends = [*(_until(record, ended_at, now) for record, ended_at in pods), *(up_at for up_at, _ in arrivals)]
+    longest = max(ends, default=began_at) - began_at
     length = max(longest.total_seconds(), 1.0)
 
     def place(at: datetime | None) -> float | None:
         return None if at is None else _x((at - began_at).total_seconds(), length)
 
+    top = TOP + (ARRIVALS_ROW if arrivals else 0)
     lanes = []
     for number, (record, ended_at) in enumerate(shown, 1):
         begin = place(began_at_of(record))
@@ -99,7 +117,7 @@ def rollout_picture(rollout: Rollout, now: datetime) -> RolloutPicture:
                 shutdown=shutdown_of(record),
                 ended_at=ended_at,
                 label=record.pod.removeprefix(f"{rollout.workload}-") or record.pod,
-                y=TOP + (number - 1) * ROW,
+                y=top + (number - 1) * ROW,
                 begin=begin,
                 end=max(begin, end),
                 is_there=ended_at is None,
@@ -107,11 +125,17 @@ def rollout_picture(rollout: Rollout, now: datetime) -> RolloutPicture:
                 safe=place(record.safe_at),
             )
         )
+    arrived = []
+    for up_at, one in arrivals[:MAX_ARRIVALS]:
+        x = place(up_at)
+        assert x is not None
+        arrived.append(Arrived(id=one.id, up_at=up_at, x=x))
     return RolloutPicture(
         rollout=rollout,
         lanes=lanes,
+        arrivals=arrived,
         ticks=_ticks(length),
-        height=TOP + len(lanes) * ROW + 4,
+        height=top + len(lanes) * ROW + 4,
         left_out=len(pods) - len(shown),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 
@@ -45,7 +46,11 @@ class RolloutPages:
             found = rollouts_of(await self._site.select(selection))
         except SelectionError as error:
             problem = str(error)
-        pictures = [rollout_picture(one, now) for one in found[::-1][:MAX_ROLLOUTS]]
+        shown = found[::-1][:MAX_ROLLOUTS]
+        newest = {one.name: one for one in reversed(shown)}  # what came up beside an older one may have gone since
+        came_up = await asyncio.gather(*map(self._site.arrivals, newest.values()))
+        arrivals = {id(one): which for one, which in zip(newest.values(), came_up, strict=True)}
+        pictures = [rollout_picture(one, now, arrivals.get(id(one), ())) for one in shown]
         facts = {
             "pictures": pictures,
             "query": query_of(given),
@@ -73,7 +78,9 @@ class RolloutPages:
         if found is None:
             raise web.HTTPNotFound(reason="no rollout with this drain: does since reach back to it?")
         template = self._render.templates.get_template("rollout.svg")
-        text = template.render(picture=rollout_picture(found, now), style=picture_style(), now=now)
+        is_newest = not any(one.name == found.name for one in every[every.index(found) + 1 :])
+        picture = rollout_picture(found, now, await self._site.arrivals(found) if is_newest else ())
+        text = template.render(picture=picture, style=picture_style(), now=now)
         name = f"{_NOT_IN_A_NAME.sub('-', found.workload)[:80]}-{found.began_at:%Y%m%dT%H%M%SZ}.svg"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(text=text, content_type="image/svg+xml", headers=headers)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from loguru import logger
 
+from controller.domain.arrivals import Arrival
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.replay_plan import Requester
 from controller.domain.requests import Request, requests_of
+from controller.domain.rollouts import Rollout
 from controller.domain.selection import Selection, SelectionError
 from controller.errors import BusyError, DeclinedError, DrainControllerError
 from controller.flows.overview import Overview
@@ -51,6 +54,8 @@ class Site:
     """One drain with its timeline, however old."""
     drain_by_hand: ByHand
     restore_by_hand: ByHand
+    arrivals: Callable[[Rollout], Awaitable[list[tuple[datetime, Arrival]]]]
+    """What came up in a rollout's time, and when."""
     dead_messages: Callable[[], Awaitable[tuple[list[DeadMessage], list[str]]]]
     """The dead letters that can be read, and what is wrong with the regions whose cannot."""
 
