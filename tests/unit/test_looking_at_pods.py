@@ -65,7 +65,8 @@ async def test_with_one_template_no_owner_is_asked(monkeypatch: pytest.MonkeyPat
     api = OpenedApi({"/api/v1/pods": [page(OLD)]})
     found = await looked(monkeypatch, api)
     assert found.of(WindowCoverage.too_short)
-    assert [path for path, _ in api.asked] == ["/api/v1/pods", "/api/v1/namespaces"]
+    asked = ["/api/v1/pods", "/api/v1/namespaces", "/api/v1/nodes/node-a/proxy/configz"]
+    assert [path for path, _ in api.asked] == asked
 
 
 async def test_what_the_components_lack_is_said_and_a_missing_right_is_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +102,11 @@ async def test_the_windows_of_the_settings_are_what_pods_are_compared_with(monke
 async def test_a_list_that_breaks_off_concludes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KubernetesError):
         await looked(monkeypatch, OpenedApi({"/api/v1/pods": [page(OLD, more="next"), KubernetesError("broke off")]}))
+
+
+async def test_nodes_that_end_pods_at_once_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubelet = {"/api/v1/nodes/node-a/proxy/configz": [{"kubeletconfig": {"shutdownGracePeriod": "0s"}}]}
+    found = await looked(monkeypatch, OpenedApi({"/api/v1/pods": [page(NEW)], **kubelet}))
+    (note,) = found.notes
+    assert "gives pods without a priority 0s of the 95s" in note
+    assert note in survey_text(found, width=None)

@@ -12,14 +12,17 @@ from controller.domain.shutdown.findings import (
     WindowCoverage,
     WorkloadFinding,
     by_workload,
+    left_out,
     living_templates,
     survey_workloads,
 )
+from controller.domain.shutdown.node_shutdown import node_shutdown_notes
 from controller.domain.shutdown.opted_in import FETCH_NOTE, Namespace, NamespaceUse, component_notes
 from controller.domain.shutdown.pod_details import PodDetails
 from controller.domain.shutdown.workloads import Workload
 from controller.errors import KubernetesError
 from controller.kube.client import KubeApi
+from controller.kube.kubelets import ask_kubelets
 from controller.kube.listing import list_details, list_whole
 from controller.kube.namespace_decoder import decode_namespace
 from controller.kube.owner_revisions import read_revisions
@@ -31,20 +34,24 @@ async def survey_pods(settings: Settings) -> ShutdownSurvey:
 
     KubernetesError unless every list is complete. Needs the verb list on pods. With get on replicasets and statefulsets
     the newest template is known during a rollout; without it, the pods' ages decide. With list on namespaces the
-    components that these have are known.
+    components that these have are known; with get on nodes/proxy, how long nodes that shut down let pods serve.
     """
     async with KubeApi() as api:
         pods = await list_details(api, settings.watch)
         workloads = by_workload(details for details, _ in pods)
         revisions, doubts = await _revisions(api, workloads)
         namespaces, doubt = await _namespaces(api, settings)
+        lets, node_doubt = await ask_kubelets(api, (one.pod.node for one, _ in pods if not left_out(one)))
     windows = windows_of(settings.window)
     findings = survey_workloads(workloads, windows, revisions, routing_of(settings))
     return ShutdownSurvey(
         findings=tuple(findings),
         usual=windows.usual,
-        notes=component_notes(namespaces.values(), _uses_of(namespaces, pods, findings)),
-        doubts=(*doubts, *doubt),
+        notes=(
+            *component_notes(namespaces.values(), _uses_of(namespaces, pods, findings)),
+            *node_shutdown_notes(lets, windows.usual),
+        ),
+        doubts=(*doubts, *doubt, *node_doubt),
     )
 
 
