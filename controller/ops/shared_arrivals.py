@@ -19,6 +19,8 @@ from controller.ops.shared_answer import SharedAnswer
 
 LASTS = 10.0
 """Seconds for which an answer is given again; a node's own list is up to 30 s old."""
+PATIENCE = 2.0
+"""Seconds for which a page waits: what it is for does not depend on this."""
 MAX_APPS = 1_000
 """Apps whose answers are kept."""
 MAX_APPS_OF_A_ROLLOUT = 4
@@ -53,7 +55,11 @@ class Arrivals:
         if answer is None:
             answer = self._answers[place] = SharedAnswer(partial(self._regions[region].arrivals, app), lasts=LASTS)
         try:
-            return await answer.get()
+            async with asyncio.timeout(PATIENCE):
+                return await answer.get()
+        except TimeoutError:
+            why = "no answer yet"  # it may come for whoever looks next
         except RegistryError as error:
-            logger.bind(region=region, app=app, error=str(error)).debug("nobody says which instances came up")
-            return ()
+            why = str(error)
+        logger.bind(region=region, app=app, error=why).debug("nobody says which instances came up")
+        return ()

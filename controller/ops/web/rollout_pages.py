@@ -47,7 +47,9 @@ class RolloutPages:
         except SelectionError as error:
             problem = str(error)
         shown = found[::-1][:MAX_ROLLOUTS]
-        newest = {one.name: one for one in reversed(shown)}  # what came up beside an older one may have gone since
+        newest = {
+            (one.cluster, one.name): one for one in reversed(shown)
+        }  # what came up beside an older one may have gone since
         came_up = await asyncio.gather(*map(self._site.arrivals, newest.values()))
         arrivals = {id(one): which for one, which in zip(newest.values(), came_up, strict=True)}
         pictures = [rollout_picture(one, now, arrivals.get(id(one), ())) for one in shown]
@@ -78,8 +80,8 @@ class RolloutPages:
         if found is None:
             raise web.HTTPNotFound(reason="no rollout with this drain: does since reach back to it?")
         template = self._render.templates.get_template("rollout.svg")
-        is_newest = not any(one.name == found.name for one in every[every.index(found) + 1 :])
-        picture = rollout_picture(found, now, await self._site.arrivals(found) if is_newest else ())
+        last = [one for one in every if (one.cluster, one.name) == (found.cluster, found.name)][-1]
+        picture = rollout_picture(found, now, await self._site.arrivals(found) if found is last else ())
         text = template.render(picture=picture, style=picture_style(), now=now)
         name = f"{_NOT_IN_A_NAME.sub('-', found.workload)[:80]}-{found.began_at:%Y%m%dT%H%M%SZ}.svg"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
