@@ -151,11 +151,31 @@ def _secrets_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
 
 
+class TwiceError(yaml.YAMLError):
+    """A name that one group has twice: one of the two would not count."""
+
+
+class _SettingsLoader(yaml.SafeLoader):
+    """Refuses a name that is there twice, which YAML's own loader lets win over the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                first, line = lines.setdefault(key.value, key.start_mark.line + 1), key.start_mark.line + 1
+                if first != line:
+                    raise TwiceError(f"{key.value[:60]!r} is there twice, in lines {first} and {line}: only one counts")
+        return super().construct_mapping(node, deep)
+
+
 def _from_yaml(config: Path | None, problems: list[str]) -> dict[str, Any]:
     if config is None:
         return {}
     try:
-        content = yaml.safe_load(_read_file(config))
+        content = yaml.load(_read_file(config), _SettingsLoader)  # noqa: S506 - it is the safe one
+    except TwiceError as error:
+        problems.append(f"{config}: {error}")
+        return {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -237,6 +257,19 @@ def _suggestion(source: str, parts: list[str], separator: str) -> str:
     return f"; known are {', '.join(Settings.model_fields)}"
 
 
+_WORDS = {
+    "missing": "this must be set",
+    "model_type": "this is a group: write names with values below it",
+    "model_attributes_type": "this is a group: write names with values below it",
+    "dict_type": "this is a group: write names with values below it",
+    "list_type": "write a list: [a, b], or in the environment a,b",
+    "too_short": "this must not be empty",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+}
+"""In place of the library's own words, which name its types."""
+
+
 def _explain(error: ValidationError) -> list[str]:
     problems = []
     for mistake in error.errors(include_url=False, include_input=False, include_context=False):
@@ -246,7 +279,7 @@ def _explain(error: ValidationError) -> list[str]:
             meant = get_close_matches(str(mistake["loc"][-1]), known, n=1, cutoff=0.5)
             problems.append(f"{where}: no such setting" + (f"; did you mean {meant[0]}?" if meant else ""))
         else:
-            text = mistake["msg"].removeprefix("Value error, ")
+            text = _WORDS.get(mistake["type"]) or mistake["msg"].removeprefix("Value error, ")
             # A check of several settings together names them itself.
             problems.append(f"{where}: {text}" if where else text)
     return problems

@@ -53,15 +53,20 @@ def _read_duration(value: Any) -> Any:
 
 
 def _check_url(url: SecretUrl, schemes: tuple[str, ...]) -> SecretUrl:
+    text = url.get_secret_value()
     try:
-        parts = urlsplit(url.get_secret_value())
+        parts = urlsplit(text)
         usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = usable and "@" not in parts.path + parts.query and not parts.fragment
     except ValueError:
         usable = False
-    if not usable:
-        starts = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise ValueError(f"not a URL that starts with {starts} and names a host")
-    return url
+    if usable:
+        return url
+    if text.partition("://")[0] in schemes and "@" in text:
+        # A password with such a mark ends the host's name: what is left of it would be looked up as one.
+        raise ValueError("write / as %2F, ? as %3F, # as %23 and @ as %40 in user and password, or set both apart")
+    starts = " or ".join(f"{scheme}://" for scheme in schemes)
+    raise ValueError(f"not a URL that starts with {starts} and names a host")
 
 
 def _check_host(host: str) -> str:

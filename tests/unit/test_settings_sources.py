@@ -312,3 +312,58 @@ def test_the_settings_file_may_be_named_by_the_environment(tmp_path: Path) -> No
     file = tmp_path / "s.yaml"
     file.write_text("remove: false\nwatch:\n")
     assert Sources(environ={"EUREKA_DRAIN_CONFIG": str(file)}).load().remove is False
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://u:p/c4narY@broker:5672/drain",
+        "amqp://u:p@c4narY/w0#rd@broker:5672/drain",
+        "amqp://u:12?c4narY@broker/",
+        "amqp://u:c4narY#@broker/",
+        "amqps://u:c4narY@broker/@",
+    ],
+)
+def test_a_mark_in_a_password_is_not_taken_for_the_end_of_the_host(tmp_path: Path, url: str) -> None:
+    (mistake,) = Folder(tmp_path).mistakes({"broker": {"url": url}})
+    assert "/ as %2F" in mistake
+
+
+def test_a_password_that_is_written_as_it_should_be_is_taken(tmp_path: Path) -> None:
+    url = "amqp://u:p%40ss%2Fw0%23rd@broker:5672/drain"
+    assert Folder(tmp_path).load({"broker": {"url": url}}).broker.url.place == "amqp://broker:5672/drain"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "lines"),
+    [
+        (
+            "regions:\n  eu: {nodes: [http://a/eureka]}\nregions:\n  us: {nodes: [http://b/eureka]}\n",
+            "regions",
+            "1 and 3",
+        ),
+        ("regions:\n  eu: {nodes: [http://a/eureka]}\n  eu: {nodes: [http://b/eureka]}\n", "eu", "2 and 3"),
+    ],
+)
+def test_a_name_that_is_there_twice_is_an_error(tmp_path: Path, content: str, name: str, lines: str) -> None:
+    (mistake,) = Folder(tmp_path).mistakes(content)
+    assert f"'{name}' is there twice, in lines {lines}" in mistake
+
+
+def test_what_yaml_merges_is_no_repetition(tmp_path: Path) -> None:
+    content = "window: {apps: {A: &own {client_fetch: 5s, server_cache: 3s}, B: {<<: *own, client_fetch: 9s}}}\n"
+    assert Folder(tmp_path).load(content).window.apps["B"].client_fetch == timedelta(seconds=9)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"regions": {"eu": None}}, "regions.eu: this is a group"),
+        ({"regions": {"eu": {"nodes": []}}}, "regions.eu.nodes: this must not be empty"),
+        ({"regions": {"eu": {}}}, "regions.eu.nodes: this must be set"),
+        ({"regions": "eu"}, "regions: this is a group"),
+        ({"remove": "nope"}, "remove: write true or false"),
+    ],
+)
+def test_what_is_missing_is_said_in_the_settings_words(tmp_path: Path, content: Any, words: str) -> None:
+    assert any(one.startswith(words) for one in Folder(tmp_path).mistakes(content))
