@@ -147,7 +147,8 @@ def _pods_of(item: WorkItem) -> tuple[str, ...]:
 def _step_of(item: WorkItem) -> str:
     """Return what distinguishes a step from every other: a repetition of it has the same."""
     progress = item.progress
-    where = f"{progress.chain} {progress.step}" if progress else "fresh"
+    # A command that is let through once more, after its drain has ended, takes the steps of the first handling again.
+    where = f"{progress.chain} {progress.first_at} {progress.step}" if progress else "fresh"
     if isinstance(item, RestoreCommand):
         # A pod may be restored more than once, and under several ids.
         return " ".join((item.drain_id, where, str(item.observed_at), *(str(held.key) for held in item.held)))

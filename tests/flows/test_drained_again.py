@@ -16,6 +16,7 @@ from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.reason import ReasonCode
 from controller.domain.shutdown.verdict import ShutdownVerdict, shutdown_of
 from controller.domain.watch_position import Position
+from controller.flows.handler_result import Ack
 from controller.flows.ports import Removed
 from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
@@ -23,7 +24,7 @@ from tests.flows.restoring import going, ledger_of
 from tests.flows.test_whose import SHARED
 from tests.flows.watching import watching
 from tests.flows.world import APP, ID, World
-from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
+from tests.unit.building import POD_IP, a_command, a_pod, a_progress, a_target, at, terminating
 from tests.unit.shutdowns import an_end, record_of
 
 OUT = [OUT_OF_SERVICE] * 2
@@ -254,3 +255,16 @@ async def test_what_holds_up_a_second_drain_is_its_state() -> None:
         world.nodes[1].trouble = None
         event = await world.until(Outcome.out_of_service, count=2)
         assert record_of(*world.broker.events).safe_at == event.safe_at
+
+
+@in_virtual_time
+async def test_the_steps_of_a_command_that_comes_again_are_not_taken_for_the_first_ones() -> None:
+    async with World() as world:
+        await world.process()
+        worker = world.start_worker()
+        step = replace(a_command(), progress=a_progress(a_target(), step=2, found_all=True, found=((APP, ID),)))
+        assert await worker.handle(step, redelivered=False) != (Ack(),)
+        assert await worker.handle(step, redelivered=False) == (Ack(),), "the same step, published twice"
+        assert step.progress is not None
+        again = replace(step, progress=replace(step.progress, first_at=at(1)))
+        assert await worker.handle(again, redelivered=False) != (Ack(),)
