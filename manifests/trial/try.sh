@@ -26,8 +26,8 @@ at version >/dev/null 2>&1 || stop "no cluster answers at the context $context: 
 
 if [ -n "${REMOVE:-}" ]; then
   at get namespace eureka-drain-trial >/dev/null 2>&1 || stop "the context $context has no trial to remove"
-  at delete -k "$trial" --ignore-not-found
   at delete -k "$demo" --ignore-not-found
+  at delete -k "$trial" --ignore-not-found  # last: it says that the other one is from here
   exit
 fi
 
@@ -36,7 +36,7 @@ if at get namespace eureka-drain >/dev/null 2>&1 && ! at get namespace eureka-dr
   stop "the context $context has a namespace eureka-drain that is not from here: try another cluster"
 fi
 
-case ${CONTEXT:+mine}$context in
+case $context in
   kind-* | minikube | k3d-* | docker-desktop | rancher-desktop | orbstack | colima*)
     needs docker "it builds the image"
     say "Building the image"
@@ -47,8 +47,11 @@ case ${CONTEXT:+mine}$context in
       k3d-*) needs k3d "the context $context is its own"; k3d image import "$image" --cluster "${context#k3d-}" ;;
     esac
     ;;
-  mine*) echo "The nodes of $context must be able to get the image $image: docs/image.md says how it is built." ;;
-  *) stop "the context $context is no local cluster that is known here. If it is the one, say so:  make try CONTEXT=$context" ;;
+  *)
+    [ -n "${CONTEXT:-}" ] ||
+      stop "the context $context is no local cluster that is known here. If it is the one, say so:  make try CONTEXT=$context"
+    echo "The nodes of $context must be able to get the image $image: docs/image.md says how it is built."
+    ;;
 esac
 
 say "Starting RabbitMQ, two Eureka nodes and eureka-drain"
