@@ -163,6 +163,13 @@ async def test_other_settings_are_other_pods_and_the_same_ones_are_not(helm: Hel
         (LEAST | {"image": {"digest": "sha256:short"}}, "digest"),
         (LEAST | {"prometheus": {"runbookUrl": "docs/runbook.md"}}, "runbookUrl"),
         (LEAST | {"rbac": {"scope": "namespaces"}}, "settings.watch.namespaces"),
+        ({"settings": {"regions": {"eu": None}}}, "settings.regions.eu has no nodes"),
+        ({"settings": {"regions": {"eu": {"nodes": ["http://u:p@eureka-0:8761/eureka"]}}}}, "eu.nodes has a password"),
+        ({"settings": LEAST["settings"] | {"broker": {"url": "amqp://u:p@broker/"}}}, "broker.url has a password"),
+        ({"settings": LEAST["settings"] | {"http": {"port": 9090}}}, "settings.http.port is 8080 here"),
+        ({"settings": LEAST["settings"] | {"watch": {"namespaces": "shop"}}}, "write a list, [shop]"),
+        (LEAST | {"image": {"repository": "registry.example:5000/drain:0.1.0"}}, "put that into image.tag"),
+        (LEAST | {"sweep": {"schedule": "hourly"}}, "schedule"),
         (
             {"settings": {"regions": REGIONS, "watch": {"namespaces": ["shop"]}}, "rbac": {"scope": "namespaces"}},
             "settings.ops.kubernetes",
@@ -174,6 +181,20 @@ async def test_values_that_cannot_be_followed_are_named(helm: Helm, values: Obje
     ended = await helm.run("template", "eureka-drain", str(CHART), values=values)
     assert ended.status != 0
     assert text in ended.said
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        LEAST | {"sweep": {"schedule": "@hourly"}},
+        LEAST | {"image": {"repository": "registry.example:5000/eureka-drain"}},
+        {"settings": LEAST["settings"] | {"http": {"port": 8080}, "broker": {"url": "amqp://broker:5672/drain"}}},
+    ],
+    ids=str,
+)
+async def test_values_that_look_like_those_can_be_followed(helm: Helm, values: Object) -> None:
+    ended = await helm.run("template", "eureka-drain", str(CHART), values=values)
+    assert ended.status == 0, ended.said
 
 
 async def test_the_test_asks_the_doctor_as_the_work_does(helm: Helm) -> None:

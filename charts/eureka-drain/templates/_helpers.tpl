@@ -50,12 +50,39 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if not .Values.settings.regions -}}
 {{- fail "settings.regions is empty: name each Eureka region with all its nodes; the chart's README.md has an example" -}}
 {{- end -}}
+{{- range $name, $region := .Values.settings.regions -}}
+{{- if not ($region | default dict).nodes -}}
+{{- fail (printf "settings.regions.%s has no nodes: name every Eureka node of the region, none behind a load balancer" $name) -}}
+{{- end -}}
+{{- if contains "@" (toString $region.nodes) -}}
+{{- fail (printf "settings.regions.%s.nodes has a password, which would stand in a ConfigMap: put username and password into the Secrets" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if contains "@" (toString (.Values.settings.broker | default dict).url) -}}
+{{- fail "settings.broker.url has a password, which would stand in a ConfigMap: put the URL into the roles' Secrets, as broker__url" -}}
+{{- end -}}
+{{- range $name, $usual := dict "port" "8080" "metrics_port" "8081" -}}
+{{- $given := get ($.Values.settings.http | default dict) $name -}}
+{{- if and $given (ne (toString $given) $usual) -}}
+{{- fail (printf "settings.http.%s is %s here, which probes, Services and policies count on: leave it out" $name $usual) -}}
+{{- end -}}
+{{- end -}}
+{{- if regexMatch ":[^/]*$" .Values.image.repository -}}
+{{- fail "image.repository ends with a tag: put that into image.tag" -}}
+{{- end -}}
+{{- if and (hasKey .Values.settings "watch") (not (kindIs "map" .Values.settings.watch)) -}}
+{{- fail "settings.watch is a group: leave it out, or write names with values below it" -}}
+{{- end -}}
+{{- $watch := .Values.settings.watch | default dict -}}
+{{- if and $watch.namespaces (not (kindIs "slice" $watch.namespaces)) -}}
+{{- fail "settings.watch.namespaces: write a list, [shop]" -}}
+{{- end -}}
 {{- if eq .Values.rbac.scope "namespaces" -}}
-{{- if not .Values.settings.watch.namespaces -}}
+{{- if not $watch.namespaces -}}
 {{- fail "rbac.scope is namespaces: name them in settings.watch.namespaces" -}}
 {{- end -}}
 {{- $ops := .Values.settings.ops | default dict -}}
-{{- if or (ne (toString .Values.settings.watch.nodes) "false") (ne (toString $ops.kubernetes) "false") -}}
+{{- if or (ne (toString $watch.nodes) "false") (ne (toString $ops.kubernetes) "false") -}}
 {{- fail "rbac.scope is namespaces: set settings.watch.nodes and settings.ops.kubernetes to false, which no Role can grant" -}}
 {{- end -}}
 {{- end -}}
