@@ -142,9 +142,8 @@ async def read_log(log: StreamFollower[Any], *, show: Callable[[int], object] = 
             if log.entries_read != seen:
                 left, seen = READ_TIMEOUT, log.entries_read
             elif (left := left - 1.0) <= 0:
-                raise BrokerError(
-                    f"the stream {log.stream} cannot be read: {log.link.trouble or 'the broker does not answer'}"
-                )
+                why = log.link.trouble or "the broker does not answer"
+                raise BrokerError(f"the stream {log.stream} at {log.link.where} cannot be read: {why}")
     finally:
         reading.cancel()
 

@@ -6,8 +6,10 @@ a half-open connection would hang for ever.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -89,10 +91,8 @@ class KubeApi:
             try:
                 await config.load_kube_config(client_configuration=configuration)
             except Exception as error:  # the file is read by a library, and may be anything; it holds secrets
-                raise KubernetesError(
-                    "neither in-cluster credentials nor a usable kubeconfig: "
-                    f"run in a pod with a service account, or set KUBECONFIG ({type(error).__name__})"
-                ) from None
+                why = f"neither in-cluster credentials nor a usable kubeconfig: {_kubeconfig_trouble(error)}"
+                raise KubernetesError(why) from None
         try:
             self._client = client.ApiClient(configuration)
         except (OSError, ValueError) as error:
@@ -184,6 +184,18 @@ class KubeApi:
         if response.status not in ((200,) if creates is None else (200, 201)):
             raise await _refusal(response)
         return response
+
+
+def _kubeconfig_trouble(error: Exception) -> str:
+    """Say which file cannot be used, and why as far as that is no part of its content."""
+    given = os.environ.get("KUBECONFIG", "")
+    files = [Path(one) for one in given.split(os.pathsep) if one] or [Path.home() / ".kube" / "config"]
+    where = os.pathsep.join(map(str, files))
+    if not any(file.exists() for file in files):
+        return f"{where} is not there: set KUBECONFIG, or run in a pod with a service account"
+    if "current-context" in str(error):
+        return f"{where} is no kubeconfig, or has no current-context: kubectl config use-context NAME chooses one"
+    return f"{where} is none that can be used ({type(error).__name__})"
 
 
 def _add(line: bytearray, more: bytes) -> None:

@@ -57,7 +57,7 @@ def as_broker_error(what: str) -> Iterator[None]:
         with kept_cancellation():
             yield
     except BROKER_TROUBLE as error:
-        why = str(error) if isinstance(error, BrokerError) else explain(error) or type(error).__name__
+        why = str(error) if isinstance(error, BrokerError) else explain(error) or _text(error)
         raise BrokerError(f"{what} ({why})") from error
     except Exception as error:
         if type(error) not in (Exception, RuntimeError):
@@ -89,6 +89,11 @@ class Link:
     def up(self) -> bool:
         """True while the channel is set up and nothing has ended it."""
         return self._open.is_set() and not self._lost.is_set()
+
+    @property
+    def where(self) -> str:
+        """The hosts that are tried, without credentials."""
+        return ", ".join(url.place for url in self._settings.urls)
 
     async def wait_until_up(self) -> None:
         """Return once the channel is set up."""
