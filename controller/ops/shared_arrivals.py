@@ -19,7 +19,7 @@ from controller.ops.shared_answer import SharedAnswer
 
 LASTS = 10.0
 """Seconds for which an answer is given again; a node's own list is up to 30 s old."""
-PATIENCE = 2.0
+NODE_TIMEOUT = 2.0
 """Seconds for which a page waits: what it is for does not depend on this."""
 MAX_APPS = 1_000
 """Apps whose answers are kept."""
@@ -55,7 +55,7 @@ class Arrivals:
         if answer is None:
             answer = self._answers[place] = SharedAnswer(partial(self._regions[region].arrivals, app), lasts=LASTS)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(NODE_TIMEOUT):
                 return await answer.get()
         except TimeoutError:
             why = "no answer yet"  # it may come for whoever looks next

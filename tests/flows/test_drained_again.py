@@ -258,7 +258,7 @@ async def test_what_holds_up_a_second_drain_is_its_state() -> None:
 
 
 @in_virtual_time
-async def test_the_steps_of_a_command_that_comes_again_are_not_taken_for_the_first_ones() -> None:
+async def test_the_steps_of_a_command_that_comes_again_are_new_ones() -> None:
     async with World() as world:
         await world.process()
         worker = world.start_worker()

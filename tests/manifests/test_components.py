@@ -186,3 +186,12 @@ def _secret(workload: Workload, mount: Object) -> str | None:
     (volume,) = [one for one in workload.pod["volumes"] if one["name"] == mount["name"]]
     name: str | None = volume.get("secret", {}).get("secretName")
     return name
+
+
+def test_a_name_prefix_reaches_the_accounts_that_people_ask_tokens_for(tmp_path: Path) -> None:
+    objects = render(write_overlay(tmp_path, MANIFESTS / "overlays" / "one-cluster", namePrefix="blue-"))
+    accounts = of_kind(objects, "ServiceAccount")
+    roles = of_kind(objects, "Role").values()
+    named = {name for role in roles for rule in role["rules"] for name in rule.get("resourceNames", ())}
+    assert named == {"blue-eureka-drain-viewer", "blue-eureka-drain-operator"}
+    assert named <= accounts.keys()

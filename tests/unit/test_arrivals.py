@@ -13,7 +13,7 @@ from controller.domain.arrivals import EARLIER, Arrival, arrivals_of
 from controller.domain.rollouts import Rollout, rollouts_of
 from controller.errors import RegistryError
 from controller.eureka.registry_decoder import NonsenseError, decode_arrivals
-from controller.ops.shared_arrivals import MAX_APPS_OF_A_ROLLOUT, PATIENCE, Arrivals
+from controller.ops.shared_arrivals import MAX_APPS_OF_A_ROLLOUT, NODE_TIMEOUT, Arrivals
 from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.unit.building import at
 from tests.unit.test_registry_decoder import REGISTERED, registration
@@ -86,13 +86,13 @@ async def test_nothing_is_shown_of_regions_that_do_not_answer_or_are_not_known()
 async def test_a_page_waits_for_no_slow_node_and_the_next_one_has_its_answer() -> None:
     class Slow(Asked):
         async def arrivals(self, app: str) -> tuple[Arrival, ...]:
-            await asyncio.sleep(2 * PATIENCE)
+            await asyncio.sleep(2 * NODE_TIMEOUT)
             return await super().arrivals(app)
 
     arrivals = Arrivals({"eu": Slow()})
     assert await arrivals.of(the_rollout()) == []
-    assert elapsed() == pytest.approx(PATIENCE)
-    await asyncio.sleep(PATIENCE)
+    assert elapsed() == pytest.approx(NODE_TIMEOUT)
+    await asyncio.sleep(NODE_TIMEOUT)
     assert [one.id for _, one in await arrivals.of(the_rollout())] == ["new"]
 
 
