@@ -162,9 +162,11 @@ class _SettingsLoader(yaml.SafeLoader):
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                first, line = lines.setdefault(key.value, key.start_mark.line + 1), key.start_mark.line + 1
-                if first != line:
-                    raise TwiceError(f"{key.value[:60]!r} is there twice, in lines {first} and {line}: only one counts")
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    both = f"lines {lines[key.value]} and {line}"
+                    raise TwiceError(f"{key.value[:60]!r} is there twice, in {both}: only one counts")
+                lines[key.value] = line
         return super().construct_mapping(node, deep)
 
 

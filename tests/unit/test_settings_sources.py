@@ -343,6 +343,7 @@ def test_a_password_that_is_written_as_it_should_be_is_taken(tmp_path: Path) -> 
             "1 and 3",
         ),
         ("regions:\n  eu: {nodes: [http://a/eureka]}\n  eu: {nodes: [http://b/eureka]}\n", "eu", "2 and 3"),
+        ("regions: {eu: {nodes: [http://a/eureka]}, eu: {nodes: [http://b/eureka]}}\n", "eu", "1 and 1"),
     ],
 )
 def test_a_name_that_is_there_twice_is_an_error(tmp_path: Path, content: str, name: str, lines: str) -> None:
