@@ -33,11 +33,9 @@ from controller.ops.auth.session import SessionPages
 from controller.ops.metrics import Metrics
 from controller.ops.shared_answer import SharedAnswer
 from controller.ops.shared_arrivals import Arrivals
-from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
-from controller.ops.web.pages import Pages, mistake_page, sign_in_page
-from controller.ops.web.rendering import Renderer
-from controller.ops.web.rollout_pages import RolloutPages
+from controller.ops.web.pages import mistake_page, sign_in_page
+from controller.ops.web.routes import routes_of
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.rabbit.counts import QueueCounter
@@ -108,9 +106,7 @@ class OpsRole:
 
         session = SessionPages(self._authorizer, partial(sign_in_page, templates))
         self.application = application(partial(mistake_page, templates), settings.ops)
-        renderer = Renderer(templates, site.authorizer, site.clock)
-        pages = (Pages(site, session, renderer), RolloutPages(site, renderer), Api(site))
-        self.application.add_routes([route for one in pages for route in one.routes()])
+        self.application.add_routes(routes_of(site, session, templates))
 
     def rotate_credentials(self, settings: Settings) -> None:
         """Use settings that were rotated: our tokens, and how the broker is reached when somebody asks."""

@@ -15,7 +15,7 @@ import msgspec
 from controller.bounds import KIB, MAX_INSTANCE_BYTES, MAX_POD_UID_LENGTH, MAX_STATUS_PAGE_LENGTH, MAX_TEXT_LENGTH
 from controller.domain.addressing import canonical_address
 from controller.domain.arrivals import Arrival
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, UP, Instance
+from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
 
@@ -107,14 +107,14 @@ def decode_arrivals(body: bytes, clock_ahead: timedelta = timedelta(0)) -> tuple
     found = decoded(_one_app, body).application.instance
     arrivals = []
     for one in found if isinstance(found, list) else [found]:
-        if one.status.upper() == UP:
-            lease = one.lease_info or _Lease()
-            registered_at, up_at = _time(lease.registration_timestamp), _time(lease.service_up_timestamp)
+        instance = _instance(one, clock_ahead)
+        if instance.is_up:
+            up_at = _time(one.lease_info.service_up_timestamp) if one.lease_info else None
             arrivals.append(
                 Arrival(
-                    app=_cut(one.app.upper()),
-                    id=_cut(one.instance_id or one.host_name),
-                    registered_at=registered_at - clock_ahead if registered_at else None,
+                    app=instance.app,
+                    id=instance.id,
+                    registered_at=instance.registered_at,
                     up_at=up_at - clock_ahead if up_at else None,
                 )
             )

@@ -35,11 +35,9 @@ from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns, ReplayState
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.session import SessionPages
-from controller.ops.web.api import Api
 from controller.ops.web.markup import environment
-from controller.ops.web.pages import Pages, mistake_page, sign_in_page
-from controller.ops.web.rendering import Renderer
-from controller.ops.web.rollout_pages import RolloutPages
+from controller.ops.web.pages import mistake_page, sign_in_page
+from controller.ops.web.routes import routes_of
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.settings import OpsSettings, Settings
@@ -115,9 +113,7 @@ class SiteApp:
         )
         self.application = application(partial(mistake_page, templates), ops)
         session = SessionPages(authorizer, partial(sign_in_page, templates))
-        renderer = Renderer(templates, site.authorizer, site.clock)
-        pages = (Pages(site, session, renderer), RolloutPages(site, renderer), Api(site))
-        self.application.add_routes([route for one in pages for route in one.routes()])
+        self.application.add_routes(routes_of(site, session, templates))
         self.client: Client
 
     async def by_hand(self, key: tuple[str, str], requester: Requester) -> list[str]:

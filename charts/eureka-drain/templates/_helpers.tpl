@@ -70,9 +70,6 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if regexMatch ":[^/]*$" .Values.image.repository -}}
 {{- fail "image.repository ends with a tag: put that into image.tag" -}}
 {{- end -}}
-{{- if and (hasKey .Values.settings "watch") (not (kindIs "map" .Values.settings.watch)) -}}
-{{- fail "settings.watch is a group: leave it out, or write names with values below it" -}}
-{{- end -}}
 {{- $watch := .Values.settings.watch | default dict -}}
 {{- if and $watch.namespaces (not (kindIs "slice" $watch.namespaces)) -}}
 {{- fail "settings.watch.namespaces: write a list, [shop]" -}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -19,7 +18,7 @@ def node_shutdown_notes(lets: Mapping[str, timedelta], window: Window) -> tuple[
 
     ``lets``: by node, how long its kubelet lets such a pod serve once the node shuts down; zero is not at all.
     """
-    needed = timedelta(seconds=math.ceil(window.length.total_seconds()))
+    needed = timedelta(seconds=window.whole_seconds)
     short: dict[timedelta, list[str]] = {}
     for node, lasts in sorted(lets.items()):
         if lasts < needed:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from aiohttp import web
 
-from controller.domain.rollouts import rollouts_of
+from controller.domain.rollouts import Rollout, rollouts_of
 from controller.domain.selection import ROLLOUT_FILTERS, Selection, SelectionError
 from controller.ops.auth.authorizer import Permission
 from controller.ops.web.drain_groups import query_of
 from controller.ops.web.markup import picture_style
 from controller.ops.web.queries import RolloutsQuery, given_in, read, selection_of
 from controller.ops.web.rendering import REFRESH_SECONDS, Renderer
-from controller.ops.web.rollout_chart import rollout_picture, trends_of
+from controller.ops.web.rollout_chart import RolloutPicture, rollout_picture, trends_of
 from controller.ops.web.site import Site
 
 MAX_ROLLOUTS = 20
@@ -46,13 +48,7 @@ class RolloutPages:
             found = rollouts_of(await self._site.select(selection))
         except SelectionError as error:
             problem = str(error)
-        shown = found[::-1][:MAX_ROLLOUTS]
-        newest = {
-            (one.cluster, one.name): one for one in reversed(shown)
-        }  # what came up beside an older one may have gone since
-        came_up = await asyncio.gather(*map(self._site.arrivals, newest.values()))
-        arrivals = {id(one): which for one, which in zip(newest.values(), came_up, strict=True)}
-        pictures = [rollout_picture(one, now, arrivals.get(id(one), ())) for one in shown]
+        pictures = await self._pictures(found[::-1][:MAX_ROLLOUTS], found, now)
         facts = {
             "pictures": pictures,
             "query": query_of(given),
@@ -80,9 +76,19 @@ class RolloutPages:
         if found is None:
             raise web.HTTPNotFound(reason="no rollout with this drain: does since reach back to it?")
         template = self._render.templates.get_template("rollout.svg")
-        last = [one for one in every if (one.cluster, one.name) == (found.cluster, found.name)][-1]
-        picture = rollout_picture(found, now, await self._site.arrivals(found) if found is last else ())
+        [picture] = await self._pictures([found], every, now)
         text = template.render(picture=picture, style=picture_style(), now=now)
         name = f"{_NOT_IN_A_NAME.sub('-', found.workload)[:80]}-{found.began_at:%Y%m%dT%H%M%SZ}.svg"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(text=text, content_type="image/svg+xml", headers=headers)
+
+    async def _pictures(
+        self, shown: Sequence[Rollout], every: Sequence[Rollout], now: datetime
+    ) -> list[RolloutPicture]:
+        """Draw rollouts. Only a workload's newest has what came up: beside an older one it may have gone since."""
+        newest = {id(one) for one in {(one.cluster, one.name): one for one in every}.values()}
+
+        async def draw(one: Rollout) -> RolloutPicture:
+            return rollout_picture(one, now, await self._site.arrivals(one) if id(one) in newest else ())
+
+        return await asyncio.gather(*map(draw, shown))
