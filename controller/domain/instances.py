@@ -10,6 +10,7 @@ from enum import StrEnum
 from controller.domain.reason import Reason, ReasonCode, combine
 
 OUT_OF_SERVICE = "OUT_OF_SERVICE"
+DOWN = "DOWN"
 UP = "UP"
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
@@ -80,6 +81,11 @@ class Instance:
         return self.status == UP
 
     @property
+    def is_kept_down(self) -> bool:
+        """Whether an override to DOWN keeps it from callers: never ours, a person's or a hook's."""
+        return self.override == DOWN and self.status == DOWN
+
+    @property
     def out_of_service(self) -> bool:
         """Whether no client is given this instance, and an override keeps it so."""
         return self.has_override and not self.is_up
@@ -144,12 +150,12 @@ def present(readings: Iterable[Reading]) -> list[Instance]:
 
 
 def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
-    """Return whether it is OUT_OF_SERVICE wherever it is held, by its own word or by an override.
+    """Return whether it is out of service wherever it is held, by its own word or by an override.
 
     An override is there also while the process beneath it says STARTING, and shows as that.
     """
     shown = present(readings)
-    return bool(shown) and all(one.status == OUT_OF_SERVICE or one.out_of_service for one in shown)
+    return bool(shown) and all(one.status == OUT_OF_SERVICE or one.out_of_service or one.is_kept_down for one in shown)
 
 
 def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Instance:
@@ -167,7 +173,21 @@ def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Insta
 
 def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
     """Return whether some node shows an override that it was given before that time."""
-    return any(one.has_override and one.updated_at is not None and one.updated_at < at for one in present(readings))
+    overridden = (one for one in present(readings) if one.has_override or one.is_kept_down)
+    return any(one.updated_at is not None and one.updated_at < at for one in overridden)
+
+
+def is_kept_down(readings: Iterable[Reading]) -> bool:
+    """Return whether some node shows an override to DOWN."""
+    return any(one.is_kept_down for one in present(readings))
+
+
+def as_left_down(readings: Readings) -> Readings:
+    """Return the readings with what an override keeps DOWN as out: whoever set it keeps it from callers as well."""
+    return tuple(
+        replace(one, condition=Condition.out) if one.instance is not None and one.instance.is_kept_down else one
+        for one in readings
+    )
 
 
 def overridden_at(readings: Iterable[Reading]) -> datetime | None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import aiohttp
 
 from controller.domain.arrivals import Arrival
-from controller.domain.instances import OUT_OF_SERVICE, UP, Instance, Reading, Readings, disagree, present
+from controller.domain.instances import DOWN, OUT_OF_SERVICE, UP, Instance, Reading, Readings, disagree, present
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
 from controller.domain.region_state import NodeState
@@ -148,7 +148,7 @@ class EurekaRegion:
 
         async def write(node: Node) -> None:
             if node.url in stubborn:
-                await node.put_status(app, instance_id, "DOWN")
+                await node.put_status(app, instance_id, DOWN)
             await node.put_status(app, instance_id)
 
         return await self._at_once([one.node for one in at], write)

@@ -19,7 +19,7 @@ from typing import assert_never
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
 from controller.domain.events import FOUND_SO, Outcome, make_event
-from controller.domain.instances import Instance, Readings, is_out_at_every_node, present, trouble_of
+from controller.domain.instances import Instance, Readings, as_left_down, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.ownership import names_the_pod
 from controller.domain.reason import Reason
@@ -141,9 +141,10 @@ class DrainLifecycle:
         if urgent:
             await self._access.wait_until_idle()
         if isinstance(decision, TakeOut):
+            was_up = any(one.is_up for one in present(seen.readings))
             async with self._access.slot():
                 seen = await self._read_back(seen, decision, refused=refused)
-            decision = proof_of(seen, decide(seen))
+            decision = proof_of(seen, decide(seen)) if was_up else decide(seen)
         return self._result(seen, decision, refused)
 
     async def _read(self, command: DrainCommand, target: Target) -> tuple[Target, Readings]:
@@ -151,7 +152,8 @@ class DrainLifecycle:
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
             await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
         heard = unless_unheard(target, readings, self._clock())
-        return self._log.with_overrides(command, heard, readings), readings
+        noted = self._log.with_overrides(command, heard, readings)
+        return noted, as_left_down(readings) if noted.was_out else readings
 
     async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
         target, readings = await self._read(command, target)

@@ -16,6 +16,7 @@ from loguru import logger
 
 from controller.domain.commands import RestoreCommand, WorkItem
 from controller.domain.events import FINAL
+from controller.domain.instances import DOWN, OUT_OF_SERVICE
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.node_trouble import Trouble
 from tests.fakes.outbox import Refusal
@@ -220,14 +221,15 @@ class Histories(RuleBasedStateMachine):
         self.play(self.cluster.stranger_dies(pick(alive, which)))
 
     @precondition(lambda self: any(map(self.people.may_take_out, self.cluster.living)))
-    @rule(which=WHICH)
-    def person_takes_out(self, which: int) -> None:
-        self.play(self.people.take_out(pick(list(filter(self.people.may_take_out, self.cluster.living)), which)))
+    @rule(which=WHICH, status=st.sampled_from([OUT_OF_SERVICE, DOWN]))
+    def person_takes_out(self, which: int, status: str) -> None:
+        member = pick(list(filter(self.people.may_take_out, self.cluster.living)), which)
+        self.play(self.people.take_out(member, status))
 
     @precondition(lambda self: Extra.people in EXTRAS and self.meanwhile())
-    @rule(which=WHICH)
-    def person_takes_out_meanwhile(self, which: int) -> None:
-        self.play(self.people.take_out(pick(self.meanwhile(), which)))
+    @rule(which=WHICH, status=st.sampled_from([OUT_OF_SERVICE, DOWN]))
+    def person_takes_out_meanwhile(self, which: int, status: str) -> None:
+        self.play(self.people.take_out(pick(self.meanwhile(), which), status))
 
     def meanwhile(self) -> list[Member]:
         return list(filter(self.people.may_take_out_meanwhile, self.cluster.members))

@@ -1,4 +1,4 @@
-"""People in the model, who set an instance OUT_OF_SERVICE and lift that again, and what stands of their word."""
+"""People in the model, who take an instance out by hand and lift that again, and what stands of their word."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ModelPeople:
     def __init__(self, cluster: ModelCluster, broker: ModelBroker) -> None:
         self._cluster = cluster
         self._broker = broker
-        self.out: set[tuple[str, str]] = set()
-        """What a person took out of service, and must stay so."""
+        self.out: dict[tuple[str, str], str] = {}
+        """What a person took out of service, and must stay so: with the status that was set."""
         self.unclear: set[tuple[str, str]] = set()
         """What a person took out, and who knows what became of it."""
         self.set_at: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
@@ -34,7 +34,7 @@ class ModelPeople:
 
     def expected(self, key: tuple[str, str]) -> tuple[str, str]:
         """Status and override of a process that says UP."""
-        return (OUT_OF_SERVICE, OUT_OF_SERVICE) if key in self.out else ("UP", UNKNOWN)
+        return (self.out[key], self.out[key]) if key in self.out else ("UP", UNKNOWN)
 
     def may_take_out(self, member: Member) -> bool:
         """Alive, UP everywhere, and nothing of ours is under way or left under its id."""
@@ -48,25 +48,25 @@ class ModelPeople:
         )
         return member.going and is_first and self._is_up_everywhere(member.process)
 
-    async def take_out(self, member: Member) -> None:
-        """Somebody sets OUT_OF_SERVICE by hand, at every node."""
+    async def take_out(self, member: Member, status: str = OUT_OF_SERVICE) -> None:
+        """Somebody sets a status by hand, at every node."""
         self.unclear.discard(member.process.key)
-        self.out.add(member.process.key)
+        self.out[member.process.key] = status
         self.set_at[member.process.key].append(self._cluster.now())
         for node in self._cluster.nodes:
-            await node.put_status(*member.process.key, OUT_OF_SERVICE)
+            await node.put_status(*member.process.key, status)
         await asyncio.sleep(MOMENT)
 
     def may_lift(self, member: Member) -> bool:
         """It is out everywhere, for whatever reason, and every node answers."""
         held = [node.held(*member.process.key) for node in self._cluster.nodes]
         return all(node.trouble is None for node in self._cluster.nodes) and all(
-            one is not None and one.out_of_service for one in held
+            one is not None and (one.out_of_service or one.is_kept_down) for one in held
         )
 
     async def lift(self, member: Member) -> None:
         """Somebody lifts the override by hand, at every node."""
-        self.out.discard(member.process.key)
+        self.out.pop(member.process.key, None)
         for node in self._cluster.nodes:
             await node.delete_status(*member.process.key, "UP")
         await asyncio.sleep(MOMENT)
@@ -88,7 +88,7 @@ class ModelPeople:
     def override_may_go(self, key: tuple[str, str]) -> None:
         """It is deleted with the instance."""
         if key in self.out:
-            self.out.discard(key)
+            del self.out[key]
             self.unclear.add(key)
 
     def id_is_used_again(self, key: tuple[str, str]) -> None:

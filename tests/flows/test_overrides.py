@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from controller.domain.events import Outcome, make_event
-from controller.domain.instances import OUT_OF_SERVICE
+from controller.domain.instances import DOWN, OUT_OF_SERVICE
 from controller.domain.ledger import Ledger
 from controller.domain.pods import Pod
 from controller.domain.reason import ReasonCode
@@ -20,10 +20,10 @@ from tests.flows.world import APP, ID, World
 from tests.unit.building import POD_IP, a_command, a_pod, a_progress, a_target, at, terminating
 
 
-async def take_out_by_hand(world: World, instance_id: str = ID) -> None:
+async def take_out_by_hand(world: World, instance_id: str = ID, *, status: str = OUT_OF_SERVICE) -> None:
     """Set the override at every node, as a person does."""
     for node in world.nodes:
-        await node.put_status(APP, instance_id, OUT_OF_SERVICE)
+        await node.put_status(APP, instance_id, status)
 
 
 @pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
@@ -45,6 +45,47 @@ async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_it
         ledger = Ledger()
         assert [ledger.apply(entry) for entry in world.broker.entries] == [None] * len(world.broker.entries)
         assert Outcome.restored not in world.broker.outcomes
+        newer.die()
+
+
+@in_virtual_time
+async def test_what_a_person_set_down_long_before_stays_down_for_the_next_one() -> None:
+    async with World() as world:
+        own = await world.process()
+        await take_out_by_hand(world, status=DOWN)
+        await asyncio.sleep(120)
+        going = terminating(a_pod(), asked_at=at(120))
+        await world.send(a_command(going, observed_at=at(120), since_at=at(120), end_at=at(150)))
+        event = await world.until(Outcome.out_of_service)
+        assert code_of(event) is ReasonCode.already_out
+        own.die()
+        newer = await world.process(ip=HEIR_IP)
+        await asyncio.sleep(600)
+        assert world.everywhere() == [DOWN, DOWN]
+        assert Outcome.restored not in world.broker.outcomes
+        newer.die()
+
+
+@pytest.mark.parametrize("late", [0.0, 10.0], ids=["before our look", "after our write"])
+@in_virtual_time
+async def test_what_its_own_hook_set_down_does_not_keep_the_next_one_down(late: float) -> None:
+    async with World() as world:
+        own = await world.process()
+        if late:
+            await world.send()
+            await world.until(Outcome.out_of_service)
+            await asyncio.sleep(late)
+        await take_out_by_hand(world, status=DOWN)
+        if not late:
+            await world.send()
+            await world.until(Outcome.out_of_service)
+        await asyncio.sleep(20)
+        assert world.everywhere() == OUT
+        own.die()
+        newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        assert Outcome.retrying not in world.broker.outcomes  # callers were never given it again
         newer.die()
 
 
