@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from controller.domain.ownership import CLOCK_SKEW
 from tests.e2e.case_scene import RENEWAL_SECONDS, Case
-from tests.faults.street import OUT
+from tests.stack.eureka_client import Client
 from tests.stack.observing import end_of
 from tests.stack.pod_process import PodProcess
 from tests.stack.waiting import until
@@ -16,6 +17,7 @@ LOOKED_FOR = 40.0
 COMES_AFTER = 10.0
 """Seconds from the old pod's deletion until the new one registers."""
 OUT_FOR = 30.0
+NOTES = {"eureka.drain/retention": "60s"}
 
 
 async def a_shared_id_is_given_back_while_its_holders_renew_it(case: Case) -> None:
@@ -67,23 +69,53 @@ async def _use_address_again(case: Case, app: str, namespace: str) -> None:
 
 
 async def what_a_person_took_out_is_left_out_when_its_pod_is_replaced(case: Case) -> None:
-    notes = {"eureka.drain/retention": "60s"}
-    old = await case.place.pod("kept-0", notes)
-    client = await case.registered(old, app="kept")
+    await _replace_what_was_set(case, "kept", "OUT_OF_SERVICE")
+
+
+async def what_a_person_set_down_is_left_down_when_its_pod_is_replaced(case: Case) -> None:
+    await _replace_what_was_set(case, "kept-down", "DOWN", stands_for=CLOCK_SKEW.total_seconds() + 5)
+
+
+async def _replace_what_was_set(case: Case, app: str, status: str, *, stands_for: float = 0) -> None:
+    old = await case.place.pod(f"{app}-0", NOTES)
+    client = await case.registered(old, app=app)
     own = client.registration
-    await asyncio.gather(*(node.put_status(own.app, own.instance_id, "OUT_OF_SERVICE") for node in case.place.nodes))
+    await _set_everywhere(case, client, status)
     async with case.never(own.app, own.instance_id, lambda sample: sample.served):
+        await asyncio.sleep(stands_for)
         await case.delete(old, client)
         event = await case.running.log.wait_for(old.name, "out_of_service")
         assert event["reason"]["code"] == "already_out"
         await case.gone(old)
-        successor = case.client(await case.place.pod("kept-0", notes), app="kept")
-        await successor.say("STARTING")
-        await asyncio.sleep(1)
-        await successor.say("UP")
+        await _say_up(case.client(await case.place.pod(old.name, NOTES), app=app))
         await asyncio.sleep(OUT_FOR)
-    assert {*(await case.place.look(own.app, own.instance_id)).seen} == {OUT}
+    assert {*(await case.place.look(own.app, own.instance_id)).seen} == {f"{status}, override {status}"}
     assert "restored" not in case.running.log.outcomes(old.name)
+
+
+async def what_a_hook_set_down_is_up_again_for_the_next_pod(case: Case) -> None:
+    old = await case.place.pod("hooked-0", NOTES)
+    client = await case.registered(old, app="hooked")
+    own = client.registration
+    async with asyncio.TaskGroup() as group:
+        group.create_task(case.delete(old, client))
+        group.create_task(_set_everywhere(case, client, "DOWN"))
+    await case.running.log.wait_for(old.name, "out_of_service")
+    await case.gone(old)
+    await _say_up(case.client(await case.place.pod(old.name, NOTES), app="hooked"))
+    await case.shown(own.app, own.instance_id, lambda sample: sample.serves, "UP at every node")
+    await case.running.log.wait_for(old.name, "restored")
+
+
+async def _set_everywhere(case: Case, client: Client, status: str) -> None:
+    own = client.registration
+    await asyncio.gather(*(node.put_status(own.app, own.instance_id, status) for node in case.place.nodes))
+
+
+async def _say_up(client: Client) -> None:
+    await client.say("STARTING")
+    await asyncio.sleep(1)
+    await client.say("UP")
 
 
 LOOK_ALIKES = (
@@ -91,4 +123,6 @@ LOOK_ALIKES = (
     a_watched_pod_at_an_address_that_is_looked_for_is_never_out,
     an_unwatched_pod_at_an_address_that_is_looked_for_is_never_out,
     what_a_person_took_out_is_left_out_when_its_pod_is_replaced,
+    what_a_person_set_down_is_left_down_when_its_pod_is_replaced,
+    what_a_hook_set_down_is_up_again_for_the_next_pod,
 )
