@@ -4,7 +4,7 @@ RUN = $(UV) run --locked --quiet
 # The image's Python. Not by a file .python-version: pyenv's python3 would not start where pyenv has another version.
 export UV_PYTHON ?= 3.11
 
-.PHONY: help install check test unit faults matrix demo try cluster versions bench headline plugin format docs site clean
+.PHONY: help install check test unit faults matrix kyverno demo try cluster versions bench headline plugin format docs site clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -38,6 +38,9 @@ faults: install  ## Break everything in every way, on the real servers: over an 
 
 matrix: install  ## Try every way to register with every way to end, on the real servers: ten minutes; makes docs/matrix.md
 	FAULTS=all MATRIX_TABLE=docs/matrix.md $(RUN) pytest tests/e2e/test_matrix.py
+
+kyverno: install  ## Try the window and the quick caches with Kyverno's engine, on a real API server: ten minutes to build it
+	KYVERNO=1 $(RUN) pytest tests/manifests/test_drain_window.py tests/manifests/test_eureka_clients.py
 
 demo: install  ## Show a rolling restart on real servers, live (KEEP=1 leaves it running)
 	@$(RUN) python -m tests.demo
@@ -76,6 +79,7 @@ docs: install  ## Make the pages that are made from the code
 	$(RUN) python -m tests.metrics_page >docs/metrics.md
 	$(RUN) python -m controller.settings.reference >docs/configuration.md
 	$(RUN) python -m controller.settings.yaml_file >config/controller.yaml
+	$(RUN) python -m tests.manifests.kyverno_policies
 
 clean:
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

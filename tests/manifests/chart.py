@@ -37,7 +37,8 @@ ALL_OFF: Object = LEAST | {
     "priorityClass": {"create": False},
     "networkPolicies": {"enabled": False},
 }
-CORNERS = {"least": LEAST, "all on": ALL_ON, "all off": ALL_OFF}
+BY_KYVERNO: Object = LEAST | {"drainWindow": True, "eurekaClients": True, "policyEngine": "kyverno"}
+CORNERS = {"least": LEAST, "all on": ALL_ON, "all off": ALL_OFF, "by kyverno": BY_KYVERNO}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from tests.manifests.applying import may
 from tests.manifests.rendering import MANIFESTS, Object, write_overlay
 from tests.manifests.topology_operator import PLURALS, topology_operator_crds
 from tests.stack.cluster import Cluster
+from tests.stack.definitions import KYVERNO, PROMETHEUS_OPERATOR
 from tests.stack.eureka_nodes import EurekaNode
 from tests.stack.parts import kube_score as built_kube_score
-from tests.stack.parts import prometheus_operator_crds
 from tests.stack.prerequisites import KUBECTL, ReportProgress, require
 from tests.stack.waiting import until
 
@@ -42,15 +42,15 @@ async def kube_score(report_progress: ReportProgress) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def crds(cluster: Cluster, report_progress: ReportProgress) -> None:
-    """What the Prometheus operator and RabbitMQ's topology operator read is known to the API server."""
-    folder = await prometheus_operator_crds(report_progress)
-    await cluster.kubectl("apply", "--server-side", "-f", str(folder))
+    """What the Prometheus operator, Kyverno and RabbitMQ's topology operator read is known to the API server."""
+    for definitions in (PROMETHEUS_OPERATOR, KYVERNO):
+        await cluster.kubectl("apply", "--server-side", "-f", str(await definitions.folder(report_progress)))
     words = ("apply", "--server-side", "-f", "-")
     status, _, output = await run_kubectl(cluster.kubeconfig, *words, reads=topology_operator_crds())
     assert status == 0, output
-    for plural in PLURALS.values():
-        where = f"/apis/rabbitmq.com/v1beta1/namespaces/default/{plural}"
-        await until(partial(_is_served, cluster, where), f"{plural} served")
+    where = [f"/apis/rabbitmq.com/v1beta1/namespaces/default/{plural}" for plural in PLURALS.values()]
+    for one in (*where, "/apis/policies.kyverno.io/v1beta1/mutatingpolicies"):
+        await until(partial(_is_served, cluster, one), f"{one} served")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

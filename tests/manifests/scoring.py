@@ -16,7 +16,7 @@ from tests.manifests.rendering import Object
 from tests.manifests.topology_operator import PLURALS
 
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
-CUSTOM = {"PodMonitor", "PrometheusRule", *PLURALS}
+CUSTOM = {"PodMonitor", "PrometheusRule", "MutatingPolicy", *PLURALS}
 """Not of Kubernetes: the API server checks them, in test_applied.py, by their operators' definitions."""
 SINCE = {"MutatingAdmissionPolicy": "1.36", "MutatingAdmissionPolicyBinding": "1.36"}
 """Kinds that are younger than the oldest version; kubernetes-validate knows their API version from there on."""

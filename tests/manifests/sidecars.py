@@ -12,10 +12,9 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.manifests.rendering import Object
+from tests.manifests.webhooks import asked_about_pods
 from tests.stack.authority import Authority
 from tests.stack.cluster import Cluster
-
-WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
 @asynccontextmanager
@@ -47,22 +46,9 @@ async def adding(cluster: Cluster, namespace: str, sidecar: Object, folder: Path
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     _, port, *_ = runner.addresses[0]
-    webhook = {
-        "name": "sidecar.tests.example",
-        "clientConfig": {
-            "url": f"https://127.0.0.1:{port}/",
-            "caBundle": base64.b64encode(authority.pem).decode(),
-        },
-        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": "IfNeeded",
-    }
-    await cluster.client.create(WEBHOOKS, {"metadata": {"name": namespace}, "webhooks": [webhook]}, None)
+    labels = {"kubernetes.io/metadata.name": namespace}
     try:
-        yield seen
+        async with asked_about_pods(cluster, namespace, f"127.0.0.1:{port}", authority.pem, labels=labels):
+            yield seen
     finally:
-        await cluster.client.delete(WEBHOOKS, namespace, None)
         await runner.cleanup()

@@ -11,7 +11,19 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.manifests.chart import ALL_OFF, ALL_ON, CHART, CORNERS, LEAST, REGIONS, Helm, compared, key_of, labels_of
+from tests.manifests.chart import (
+    ALL_OFF,
+    ALL_ON,
+    BY_KYVERNO,
+    CHART,
+    CORNERS,
+    LEAST,
+    REGIONS,
+    Helm,
+    compared,
+    key_of,
+    labels_of,
+)
 from tests.manifests.rendering import MANIFESTS, Object, of_kind, ours, overlay, settings_of, workloads
 from tests.manifests.scoring import CRITICAL, VERSIONS, score, validate_all
 from tests.stack.cluster import Cluster
@@ -86,6 +98,14 @@ async def test_its_switches_add_the_components_objects(helm: Helm) -> None:
     )
 
 
+async def test_kyverno_is_given_its_own_policies_and_the_api_server_none(helm: Helm) -> None:
+    rendered = await helm.render(BY_KYVERNO)
+    added = [one for one in rendered if key_of(one) not in {key_of(least) for least in await helm.render(LEAST)}]
+    files = (COMPONENTS / "kyverno" / f"{name}.yaml" for name in ("drain-window", "eureka-clients"))
+    assert sorted(map(key_of, added)) == sorted(key_of(yaml.safe_load(file.read_text())) for file in files)
+    assert {one["kind"] for one in added} == {"MutatingPolicy"}
+
+
 @pytest.mark.parametrize("name", CORNERS)
 async def test_helm_has_nothing_to_say_of_it(helm: Helm, name: str) -> None:
     ended = await helm.run("lint", "--strict", str(CHART), values=CORNERS[name])
@@ -158,6 +178,7 @@ async def test_other_settings_are_other_pods_and_the_same_ones_are_not(helm: Hel
         ({}, "settings.regions is empty"),
         (LEAST | {"wach": {}}, "wach"),
         (LEAST | {"rbac": {"scope": "cluster-wide"}}, "scope"),
+        (LEAST | {"policyEngine": "gatekeeper"}, "policyEngine"),
         (LEAST | {"watch": {"replicas": 0}}, "replicas"),
         ({"settings": {"regions": {"EU": REGIONS["eu"]}}}, "EU"),
         (LEAST | {"image": {"digest": "sha256:short"}}, "digest"),

@@ -41,6 +41,7 @@ def with_components(folder: Path, *names: str) -> tuple[Object, ...]:
         ("drain-window", {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}),
         ("eureka-clients", {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}),
         ("grafana-dashboard", {"ConfigMap"}),
+        ("kyverno", {"MutatingPolicy"}),
         ("namespace", {"Namespace"}),
         ("priority", {"PriorityClass"}),
         ("prometheus", {"PodMonitor", "PrometheusRule"}),

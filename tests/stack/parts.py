@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.stack.built_once import cached, go_programs, run_logged
 from tests.stack.prerequisites import GO, JAVA, JAVAC, MAVEN, ReportProgress, require
-from tests.stack.processes import ProcessError, output_of
+from tests.stack.processes import output_of
 
 _HERE = Path(__file__).parent
 KUBERNETES_MODULE = _HERE / "kubernetes"
@@ -20,6 +20,7 @@ _TOXIPROXY = _HERE / "toxiproxy_server"
 _PROMTOOL = _HERE / "promtool"
 _KUBE_SCORE = _HERE / "kube_score"
 _HELM = _HERE / "helm"
+_KYVERNO = _HERE / "kyverno_engine"
 EVERYDAY_KUBERNETES = "v1.36.3"
 KUBERNETES_VERSION = os.environ.get("KUBERNETES_VERSION", EVERYDAY_KUBERNETES)
 """Another one is built by `python -m tests.versions` only, and by `make cluster` where it is asked for one."""
@@ -28,10 +29,6 @@ SPRING_BOOT, SPRING_CLOUD = os.environ.get("SPRING_VERSIONS", "3.5.3 2025.0.0").
 EUREKA_SERVER = os.environ.get("EUREKA_SERVER", "spring")
 """`netflix`: the nodes are Netflix's own; likewise."""
 EVERYDAY_SPRING = ("3.5.3", "2025.0.0")
-_PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
-_PROMETHEUS_OPERATOR_SUM = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
-"""As a go.sum has it; without one, since a module of ours that required it would need all that it requires."""
-_CRDS = ("podmonitors", "prometheusrules")
 
 _MAJOR, _MINOR = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
 VERSION_FLAGS = " ".join(
@@ -122,23 +119,13 @@ async def helm(report_progress: ReportProgress) -> Path:
     return await go_programs("Helm", _HELM, flags, programs, report_progress, recipe=recipe, estimate="about 3 minutes")
 
 
-async def prometheus_operator_crds(report_progress: ReportProgress) -> Path:
-    """The folder with the definitions of PodMonitor and PrometheusRule, from the operator's source."""
-
-    async def build(folder: Path, log: Path) -> None:
-        await require(GO, report_progress=report_progress)
-        download = ["go", "mod", "download", "-json", _PROMETHEUS_OPERATOR]
-        await run_logged("go", download, folder, log)
-        # Again, now that nothing is told of the download itself.
-        module = json.loads(await output_of(*download))
-        if module["Sum"] != _PROMETHEUS_OPERATOR_SUM:
-            raise ProcessError(f"{_PROMETHEUS_OPERATOR} has the sum {module['Sum']}, not {_PROMETHEUS_OPERATOR_SUM}")
-        for name in _CRDS:
-            file = f"monitoring.coreos.com_{name}.yaml"
-            shutil.copyfile(Path(module["Dir"]) / "example" / "prometheus-operator-crd" / file, folder / file)
-
-    recipe = [one.encode() for one in (_PROMETHEUS_OPERATOR, _PROMETHEUS_OPERATOR_SUM, *_CRDS)]
-    return await cached("the Prometheus operator's resources", recipe, build, report_progress, "a few seconds")
+async def kyverno_engine(report_progress: ReportProgress) -> Path:
+    """The folder with `kyverno_engine`, Kyverno's own engine for MutatingPolicies behind a webhook."""
+    recipe = [(_KYVERNO / "main.go").read_bytes()]
+    flags = ["-ldflags", "-s -w"]
+    return await go_programs(
+        "Kyverno's engine", _KYVERNO, flags, ["."], report_progress, recipe=recipe, estimate="about 10 minutes"
+    )
 
 
 async def eureka_jars(report_progress: ReportProgress) -> Path:

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from tests.stack.parts import kube_score, prometheus_operator_crds
+from tests.stack.definitions import KYVERNO, PROMETHEUS_OPERATOR, Definitions
+from tests.stack.parts import kube_score
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.processes import output_of
 
@@ -14,8 +15,13 @@ async def test_kube_score_can_be_built_and_lists_its_checks(report_progress: Rep
     assert "pod-networkpolicy,Pod" in await output_of(str(await kube_score(report_progress) / "kube-score"), "list")
 
 
-async def test_the_operators_resources_are_definitions(report_progress: ReportProgress) -> None:
-    found = [
-        yaml.safe_load(file.read_text()) for file in (await prometheus_operator_crds(report_progress)).glob("*.yaml")
-    ]
-    assert {one["spec"]["names"]["kind"] for one in found} == {"PodMonitor", "PrometheusRule"}
+@pytest.mark.parametrize(
+    ("definitions", "kinds"),
+    [(PROMETHEUS_OPERATOR, {"PodMonitor", "PrometheusRule"}), (KYVERNO, {"MutatingPolicy"})],
+    ids=lambda given: given.what if isinstance(given, Definitions) else "",
+)
+async def test_other_projects_resources_are_definitions(
+    report_progress: ReportProgress, definitions: Definitions, kinds: set[str]
+) -> None:
+    files = (await definitions.folder(report_progress)).glob("*.yaml")
+    assert {yaml.safe_load(file.read_text())["spec"]["names"]["kind"] for file in files} == kinds
