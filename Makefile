@@ -39,7 +39,7 @@ faults: install  ## Break everything in every way, on the real servers: over an 
 matrix: install  ## Try every way to register with every way to end, on the real servers: ten minutes; makes docs/matrix.md
 	FAULTS=all MATRIX_TABLE=docs/matrix.md $(RUN) pytest tests/e2e/test_matrix.py
 
-kyverno: install  ## Try the window and the quick caches with Kyverno's engine, on a real API server: ten minutes to build it
+kyverno: install  ## Try the window and the quick caches with Kyverno's engine, on a real API server: five minutes to build it
 	KYVERNO=1 $(RUN) pytest tests/manifests/test_drain_window.py tests/manifests/test_eureka_clients.py
 
 demo: install  ## Show a rolling restart on real servers, live (KEEP=1 leaves it running)

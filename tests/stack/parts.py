@@ -124,7 +124,7 @@ async def kyverno_engine(report_progress: ReportProgress) -> Path:
     recipe = [(_KYVERNO / "main.go").read_bytes()]
     flags = ["-ldflags", "-s -w"]
     return await go_programs(
-        "Kyverno's engine", _KYVERNO, flags, ["."], report_progress, recipe=recipe, estimate="about 10 minutes"
+        "Kyverno's engine", _KYVERNO, flags, ["."], report_progress, recipe=recipe, estimate="about 5 minutes"
     )
 
 

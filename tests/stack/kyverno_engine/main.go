@@ -35,11 +35,13 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	kubeconfig := flag.String("kubeconfig", "", "the cluster whose namespaces and schema count")
-	certificate := flag.String("certificate", "", "what the webhook shows")
-	key := flag.String("key", "", "its key")
-	flag.Parse()
-	policies, err := read(flag.Args())
+	// Libraries have put flags of their own into the usual set.
+	flags := flag.NewFlagSet(os.Args[0], flag.ExitOnError)
+	kubeconfig := flags.String("kubeconfig", "", "the cluster whose namespaces and schema count")
+	certificate := flags.String("certificate", "", "what the webhook shows")
+	key := flags.String("key", "", "its key")
+	flags.Parse(os.Args[1:])
+	policies, err := read(flags.Args())
 	if err != nil {
 		log.Fatal(err)
 	}
