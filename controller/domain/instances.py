@@ -12,6 +12,8 @@ from controller.domain.reason import Reason, ReasonCode, combine
 OUT_OF_SERVICE = "OUT_OF_SERVICE"
 DOWN = "DOWN"
 UP = "UP"
+UNKNOWN = "UNKNOWN"
+"""No override, where one would stand."""
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
 STOCK_LEASE = timedelta(seconds=90)
@@ -32,8 +34,8 @@ class Instance:
     """The TLS port; 0 where it is disabled."""
     pod_uid: str = ""
     """The pod's uid that its metadata tell: lower case, without ``-``, ``_`` and ``.``; empty where they tell none."""
-    status: str = "UNKNOWN"
-    override: str = "UNKNOWN"
+    status: str = UNKNOWN
+    override: str = UNKNOWN
     registered_at: datetime | None = None
     """The lease's, as the answering node gave it; on our clock, if the node's differs."""
     dirty_at: datetime | None = None
@@ -81,9 +83,9 @@ class Instance:
         return self.status == UP
 
     @property
-    def is_kept_down(self) -> bool:
-        """Whether an override to DOWN keeps it from callers: never ours, a person's or a hook's."""
-        return self.override == DOWN and self.status == DOWN
+    def is_kept_otherwise(self) -> bool:
+        """Whether an override that is never ours keeps it from callers: DOWN, say, by a person or a hook."""
+        return self.override not in (OUT_OF_SERVICE, UP, UNKNOWN) and not self.is_up
 
     @property
     def out_of_service(self) -> bool:
@@ -155,7 +157,9 @@ def is_out_at_every_node(readings: Iterable[Reading]) -> bool:
     An override is there also while the process beneath it says STARTING, and shows as that.
     """
     shown = present(readings)
-    return bool(shown) and all(one.status == OUT_OF_SERVICE or one.out_of_service or one.is_kept_down for one in shown)
+    return bool(shown) and all(
+        one.status == OUT_OF_SERVICE or one.out_of_service or one.is_kept_otherwise for one in shown
+    )
 
 
 def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Instance:
@@ -173,19 +177,19 @@ def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Insta
 
 def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
     """Return whether some node shows an override that it was given before that time."""
-    overridden = (one for one in present(readings) if one.has_override or one.is_kept_down)
+    overridden = (one for one in present(readings) if one.has_override or one.is_kept_otherwise)
     return any(one.updated_at is not None and one.updated_at < at for one in overridden)
 
 
-def is_kept_down(readings: Iterable[Reading]) -> bool:
-    """Return whether some node shows an override to DOWN."""
-    return any(one.is_kept_down for one in present(readings))
+def is_overridden(readings: Iterable[Reading]) -> bool:
+    """Return whether some node shows an override that keeps it from callers, whoever has set it."""
+    return any(one.has_override or one.is_kept_otherwise for one in present(readings))
 
 
-def as_left_down(readings: Readings) -> Readings:
-    """Return the readings with what an override keeps DOWN as out: whoever set it keeps it from callers as well."""
+def as_left_out(readings: Readings) -> Readings:
+    """Return the readings with what another override keeps from callers as out: for whom its status is left alone."""
     return tuple(
-        replace(one, condition=Condition.out) if one.instance is not None and one.instance.is_kept_down else one
+        replace(one, condition=Condition.out) if one.instance is not None and one.instance.is_kept_otherwise else one
         for one in readings
     )
 

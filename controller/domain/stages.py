@@ -76,6 +76,8 @@ def take_out(seen: Observation) -> StageDecision:
         due_at=now + FIRST_HEARTBEAT_CHECK_INTERVAL,
         renewals=renewals(seen.readings),
         silent_since=now,
+        # What the pod's own hook has set would keep a successor out for good: it is the drain's to lift.
+        may_have_override=not target.was_out,
         attempt=1,
     )
     return Continue(target=later, report=report)

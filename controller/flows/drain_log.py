@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.events import Event, LogEntry
-from controller.domain.instances import Readings, is_kept_down, is_out_at_every_node, present, was_out_before
+from controller.domain.instances import Readings, is_out_at_every_node, is_overridden, present, was_out_before
 from controller.domain.ledger import Ledger
-from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.ownership import END_TOLERANCE
 from controller.domain.silence import is_silent
 from controller.domain.stage_decisions import Observation
 from controller.flows.ports import EventLog
@@ -70,10 +70,11 @@ class DrainLog:
         ours = target.may_have_override or held
         was_out = target.was_out
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
-            # Another handling's write is known only when the log has it, and to have come after the drain began. DOWN
-            # that came after it is the pod's own hook, as a rule, and would keep a successor down: it is written over.
-            was_out = was_out or not (ours or is_kept_down(readings))
-            was_out = was_out or was_out_before(readings, command.since_at - CLOCK_SKEW)
+            if is_overridden(readings):
+                # What was set since the drain began is another handling's doing, or that of the pod's own hook.
+                was_out = was_out or was_out_before(readings, command.since_at - END_TOLERANCE)
+            else:
+                was_out = was_out or not ours
             was_out = was_out or self._was_found_out(command, target)
         was_out = was_out and not held
         target = target.written(self.ledger.written_at(*place))

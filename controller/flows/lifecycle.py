@@ -19,7 +19,7 @@ from typing import assert_never
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
 from controller.domain.events import FOUND_SO, Outcome, make_event
-from controller.domain.instances import Instance, Readings, as_left_down, is_out_at_every_node, present, trouble_of
+from controller.domain.instances import Instance, Readings, as_left_out, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.ownership import names_the_pod
 from controller.domain.reason import Reason
@@ -153,7 +153,7 @@ class DrainLifecycle:
             await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
         heard = unless_unheard(target, readings, self._clock())
         noted = self._log.with_overrides(command, heard, readings)
-        return noted, as_left_down(readings) if noted.was_out else readings
+        return noted, as_left_out(readings) if noted.was_out else readings
 
     async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
         target, readings = await self._read(command, target)

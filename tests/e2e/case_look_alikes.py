@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.ownership import END_TOLERANCE
 from tests.e2e.case_scene import RENEWAL_SECONDS, Case
 from tests.stack.eureka_client import Client
 from tests.stack.observing import end_of
@@ -17,6 +17,8 @@ LOOKED_FOR = 40.0
 COMES_AFTER = 10.0
 """Seconds from the old pod's deletion until the new one registers."""
 OUT_FOR = 30.0
+STANDS_FOR = END_TOLERANCE.total_seconds() + 2
+"""Seconds from what a person sets until the pod is deleted."""
 NOTES = {"eureka.drain/retention": "60s"}
 
 
@@ -73,16 +75,16 @@ async def what_a_person_took_out_is_left_out_when_its_pod_is_replaced(case: Case
 
 
 async def what_a_person_set_down_is_left_down_when_its_pod_is_replaced(case: Case) -> None:
-    await _replace_what_was_set(case, "kept-down", "DOWN", stands_for=CLOCK_SKEW.total_seconds() + 5)
+    await _replace_what_was_set(case, "kept-down", "DOWN")
 
 
-async def _replace_what_was_set(case: Case, app: str, status: str, *, stands_for: float = 0) -> None:
+async def _replace_what_was_set(case: Case, app: str, status: str) -> None:
     old = await case.place.pod(f"{app}-0", NOTES)
     client = await case.registered(old, app=app)
     own = client.registration
     await _set_everywhere(case, client, status)
     async with case.never(own.app, own.instance_id, lambda sample: sample.served):
-        await asyncio.sleep(stands_for)
+        await asyncio.sleep(STANDS_FOR)
         await case.delete(old, client)
         event = await case.running.log.wait_for(old.name, "out_of_service")
         assert event["reason"]["code"] == "already_out"
@@ -94,15 +96,23 @@ async def _replace_what_was_set(case: Case, app: str, status: str, *, stands_for
 
 
 async def what_a_hook_set_down_is_up_again_for_the_next_pod(case: Case) -> None:
-    old = await case.place.pod("hooked-0", NOTES)
-    client = await case.registered(old, app="hooked")
+    await _replace_what_its_hook_set(case, "hooked-down", "DOWN")
+
+
+async def what_a_hook_took_out_first_serves_again_for_the_next_pod(case: Case) -> None:
+    await _replace_what_its_hook_set(case, "hooked", "OUT_OF_SERVICE")
+
+
+async def _replace_what_its_hook_set(case: Case, app: str, status: str) -> None:
+    old = await case.place.pod(f"{app}-0", NOTES)
+    client = await case.registered(old, app=app)
     own = client.registration
     async with asyncio.TaskGroup() as group:
         group.create_task(case.delete(old, client))
-        group.create_task(_set_everywhere(case, client, "DOWN"))
+        group.create_task(_set_everywhere(case, client, status))
     await case.running.log.wait_for(old.name, "out_of_service")
     await case.gone(old)
-    await _say_up(case.client(await case.place.pod(old.name, NOTES), app="hooked"))
+    await _say_up(case.client(await case.place.pod(old.name, NOTES), app=app))
     await case.shown(own.app, own.instance_id, lambda sample: sample.serves, "UP at every node")
     await case.running.log.wait_for(old.name, "restored")
 
@@ -125,4 +135,5 @@ LOOK_ALIKES = (
     what_a_person_took_out_is_left_out_when_its_pod_is_replaced,
     what_a_person_set_down_is_left_down_when_its_pod_is_replaced,
     what_a_hook_set_down_is_up_again_for_the_next_pod,
+    what_a_hook_took_out_first_serves_again_for_the_next_pod,
 )

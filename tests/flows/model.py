@@ -123,7 +123,6 @@ class Model:
     async def crash(self, replica: Replica, within: int) -> None:
         """A process dies at so many side effects from now on; at none: here and now."""
         self._keep_from_knowing()
-        self.people.is_handled_again = True
         if within:
             replica.fate.doom(within)
         else:
@@ -132,7 +131,6 @@ class Model:
 
     async def lose_channel(self, replica: WorkerReplica) -> None:
         """The broker gives to somebody else what this worker has not acknowledged."""
-        self.people.is_handled_again = True
         replica.lose_channel()
         await asyncio.sleep(MOMENT)
 
@@ -170,7 +168,6 @@ class Model:
 
     async def repeat(self, item: WorkItem) -> None:
         """It comes once more."""
-        self.people.is_handled_again = True
         self.broker.repeat(item)
         await asyncio.sleep(MOMENT)
 

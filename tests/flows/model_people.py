@@ -9,7 +9,7 @@ from datetime import datetime
 from controller.domain.clock_offset import TOLERANCE
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
-from controller.domain.ownership import CLOCK_SKEW
+from controller.domain.ownership import END_TOLERANCE
 from tests.fakes.eureka_node import UNKNOWN
 from tests.flows.model_broker import ModelBroker
 from tests.flows.model_cluster import MOMENT, ModelCluster
@@ -29,8 +29,6 @@ class ModelPeople:
         """What a person took out, and who knows what became of it."""
         self.set_at: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
         """When a person took it out, each time."""
-        self.is_handled_again = False
-        """Some message came to somebody who does not know what was read the first time."""
 
     def expected(self, key: tuple[str, str]) -> tuple[str, str]:
         """Status and override of a process that says UP."""
@@ -61,7 +59,7 @@ class ModelPeople:
         """It is out everywhere, for whatever reason, and every node answers."""
         held = [node.held(*member.process.key) for node in self._cluster.nodes]
         return all(node.trouble is None for node in self._cluster.nodes) and all(
-            one is not None and (one.out_of_service or one.is_kept_down) for one in held
+            one is not None and (one.out_of_service or one.is_kept_otherwise) for one in held
         )
 
     async def lift(self, member: Member) -> None:
@@ -74,11 +72,13 @@ class ModelPeople:
     def is_unclear(self, key: tuple[str, str]) -> bool:
         """Whether nobody can know what is right under an id.
 
-        ASSUMED: who set it just before a drain began, or while a first handling did not come to its end, is not known.
+        ASSUMED: who set it just before a drain began, or during it, is not known: it may be the pod's own hook.
         """
         began = [one.asked_at for one in self._cluster.under(key) if one.asked_at is not None]
-        late = [at for at in self.set_at.get(key, ()) for asked_at in began if at > asked_at - CLOCK_SKEW - TOLERANCE]
-        return key in self.unclear or (self.is_handled_again and bool(late))
+        late = [
+            at for at in self.set_at.get(key, ()) for asked_at in began if at > asked_at - END_TOLERANCE - TOLERANCE
+        ]
+        return key in self.unclear or bool(late)
 
     def memory_is_lost(self) -> None:
         """A node may have forgotten what was set by hand."""
