@@ -47,8 +47,8 @@ the node first, and a running pod only when the kubelet brings it, a minute or t
 MAX_DELETES = 3
 """DELETEs after which an instance that is still there is said to come back."""
 MAX_LEASE_WAIT = timedelta(hours=1)
-"""How long what is not to be deleted is looked at once it is silent: leases end after 90 s, but where a server preserves
-itself, which may last, they do not end at all."""
+"""How long what is not to be deleted is looked at once it is silent. Leases end after 90 s; not at all, and perhaps for
+long, where a server preserves itself."""
 
 
 def take_out(seen: Observation) -> StageDecision:
