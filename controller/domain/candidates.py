@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -72,8 +72,7 @@ def resolve(
                 continue  # no more than a namesake
             case Foreign(reason=reason) | TakenOver(reason=reason):
                 rejected[instance.app, instance.id] = Rejected(instance=instance, reason=reason)
-    found = command.progress.found if command.progress else ()
-    for key, reason in _contradicted(own, command.pod, annotations, {app for app, _ in found}).items():
+    for key, reason in _contradicted(own, command, annotations).items():
         rejected[key] = Rejected(instance=own.pop(key), reason=reason)
     if len(own) > MAX_INSTANCES:
         detail = f"the pod would own {len(own)} instances; more than {MAX_INSTANCES} is not believed"
@@ -85,22 +84,25 @@ def resolve(
 
 
 def _contradicted(
-    own: Mapping[tuple[str, str], Instance], pod: Pod, annotations: PodAnnotations, found_apps: Set[str]
+    own: Mapping[tuple[str, str], Instance], command: DrainCommand, annotations: PodAnnotations
 ) -> dict[tuple[str, str], Reason]:
     """Return which of them cannot be the pod's beside the others: one process of a pod holds a port.
 
     Of several at its address and one port, those that nothing else speaks for yield to those that fit the pod: pod
-    networks of clusters overlap. The same holds for what shows when the pod's own (``found_apps``) has gone. Where no
-    address speaks for any of them, nobody can say which one is the pod's.
+    networks of clusters overlap. The same holds for what shows at a port when the pod's own there, which was found
+    before, has gone. Where no address speaks for any of them, nobody can say which one is the pod's.
     """
-    claims = {key: claim_of(one, pod, annotations) for key, one in own.items()}
+    progress = command.progress
+    found_apps = {app for app, _ in progress.found} if progress else set()
+    found_ports = progress.found_ports if progress else ()
+    claims = {key: claim_of(one, command.pod, annotations) for key, one in own.items()}
     holders = Counter(port for one in own.values() for port in set(one.ports))
     fitting = Counter(port for key, one in own.items() if claims[key].fits for port in set(one.ports))
     found = {}
     for key, one in own.items():
         if claims[key].strength >= Strength.pod_name:
             continue
-        is_late = found_apps and one.app not in found_apps
+        is_late = found_apps and one.app not in found_apps and not set(one.ports).isdisjoint(found_ports)
         if not claims[key].fits and (is_late or any(fitting[port] for port in one.ports)):
             detail = "another registration at its address and port fits the pod better"
             found[key] = Reason(code=ReasonCode.not_its_own, detail=detail)

@@ -120,6 +120,8 @@ class Progress:
     """The first look into the index; None where the targets came with the command."""
     found: tuple[tuple[str, str], ...] = ()
     """App and id of each instance that was found to be the pod's, whatever has become of it since."""
+    found_ports: tuple[int, ...] = ()
+    """The ports of those."""
     found_all: bool = False
     """Nothing more of the pod's can appear."""
     targets: tuple[Target, ...] = ()

@@ -5,8 +5,8 @@
     pod uid     its metadata state this pod's uid       they state another one                     silent
     pod name    id or host name hold its generated      they hold another pod's generated name     silent
                 name, which no other pod can have
-    address     it is one of the pod's; on its node's   it is neither the pod's nor its node's;    silent
-                network: with a port of the pod         on its node's network: no port of the pod
+    address     it is one of the pod's; or its node's   it is neither the pod's nor its node's;    silent
+                with a port that the pod has there      on its node's network: no port of the pod
     host name   it is one that the pod may have         it is some other name                      silent
     port        an enabled port is one of the pod's     all its containers declare others          silent
     app         it is like the pod's label or name      it is not                                  silent
@@ -188,6 +188,8 @@ def _address(instance: Instance, pod: Pod, annotations: PodAnnotations) -> Evide
         return Evidence(Sign.address, Voice.against, text)
     if own:
         return Evidence(Sign.address, Voice.in_favour, "its address is the pod's")
+    if at_node and not set(instance.ports).isdisjoint(pod.host_ports):
+        return Evidence(Sign.address, Voice.in_favour, "its address is the node's, with the pod's host port")
     if at_node:
         return Evidence(Sign.address, Voice.silent, "its address is the node's")
     # Any machine may say of itself that it is at a loopback address.
@@ -226,7 +228,8 @@ def _port(instance: Instance, pod: Pod, annotations: PodAnnotations) -> Evidence
 
 
 def _ports_of(pod: Pod, annotations: PodAnnotations) -> tuple[int, ...]:
-    return pod.ports if annotations.port is None else (*pod.ports, annotations.port)
+    ports = (*pod.ports, *pod.host_ports)
+    return ports if annotations.port is None else (*ports, annotations.port)
 
 
 def _app(instance: Instance, pod: Pod, annotations: PodAnnotations) -> Evidence:

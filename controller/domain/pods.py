@@ -47,6 +47,8 @@ class Pod:
     """It stands for a static pod: its deletion ends nothing, the kubelet's process goes on."""
     ports: tuple[int, ...] = ()
     """The container ports that the pod declares; a declaration, not a proof."""
+    host_ports: tuple[int, ...] = ()
+    """The ports of its node that lead to it (``hostPort``), and to nobody else; none of a pod on its node's network."""
     declares_ports: bool = True
     """Each of its containers declares a port. Else one, beside a mesh's proxy say, may listen at any."""
     phase: str = ""

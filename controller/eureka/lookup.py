@@ -83,10 +83,11 @@ class Lookup:
         """Return what stands at the pod's addresses, bears its name, or tells its uid; the latest registration last."""
         names = {name.lower() for name in (pod.name, pod.hostname, *pod.host_names) if name}
         uid = plain_uid(pod.uid)
+        addresses = (*pod.addresses, *(pod.host_ips if pod.host_ports else ()))
         found = {
             id(instance): instance
             for index, keys in (
-                (self._by_address, {address_in(address) for address in pod.addresses}),
+                (self._by_address, {address_in(address) for address in addresses}),
                 (self._by_name, names),
                 (self._by_pod_uid, {uid}),
             )

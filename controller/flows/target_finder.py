@@ -22,6 +22,8 @@ from controller.flows.worker_policy import WorkerPolicy
 
 NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region is the pod's")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
+MAX_PORTS = 2 * MAX_INSTANCES
+"""That a message keeps: a plain and a secure one of each."""
 LATE_AFTER = timedelta(minutes=1)
 """How long after ``end_at`` a command is not urgent any more: it comes once more, or after long trouble. Meanwhile the
 id may have come into other hands, of which the log says more than the registry."""
@@ -77,7 +79,14 @@ class TargetFinder:
         if resolution.missing and not targets and not progress.found:
             raise RegistryError.of(combine(resolution.missing))
         found = dict.fromkeys((*progress.found, *((target.app, target.id) for target in targets)))
-        progress = replace(progress, first_look_at=first_look_at, found=tuple(found)[-MAX_INSTANCES:])
+        shown = (instance for instance in resolution.own if (instance.app, instance.id) in found)
+        ports = {*progress.found_ports, *(port for instance in shown for port in instance.ports)}
+        progress = replace(
+            progress,
+            first_look_at=first_look_at,
+            found=tuple(found)[-MAX_INSTANCES:],
+            found_ports=tuple(sorted(ports))[:MAX_PORTS],
+        )
         is_answered = bool(rejected and annotations.instance_id)  # the only one that is looked for is somebody else's
         progress = self._until_next_look(progress, until, resolution, is_answered=is_answered)
         if progress.found_all and not found and not rejected and not self._log.ledger.has_any_ended(command.drain_id):

@@ -190,6 +190,7 @@ def pod_of(pod: PodObject) -> Pod:
     ips = _addresses(status.pod_ip, status.pod_ips)
     disruption = _disruption(status)
     node_lost = disruption in NODE_LOST or status.phase == "Unknown"
+    declared = [port for container in spec.containers or () for port in container.ports or ()]
     found = Pod(
         namespace=meta.namespace,
         name=meta.name,
@@ -202,12 +203,8 @@ def pod_of(pod: PodObject) -> Pod:
         node=spec.node_name,
         host_network=spec.host_network,
         mirror=meta.annotations is not None and meta.annotations.mirror is not None,
-        ports=tuple(
-            port.container_port
-            for container in spec.containers or ()
-            for port in container.ports or ()
-            if 0 < port.container_port < 65_536
-        )[:MAX_PORTS],
+        ports=_ports(port.container_port for port in declared),
+        host_ports=() if spec.host_network else _ports(port.host_port for port in declared),
         declares_ports=all(container.ports for container in spec.containers or ()),
         phase=status.phase,
         app_label=meta.labels.app_label if meta.labels else "",
@@ -223,6 +220,10 @@ def pod_of(pod: PodObject) -> Pod:
     )
     ended_at = proved_end(pod, found) if found.started else None
     return replace(found, ended_at=ended_at) if ended_at else found
+
+
+def _ports(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(number for number in numbers if 0 < number < 65_536)[:MAX_PORTS]
 
 
 @lru_cache(maxsize=16_384)

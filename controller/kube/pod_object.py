@@ -89,6 +89,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 class _ContainerPort(msgspec.Struct, rename="camel"):
     container_port: int = 0
+    host_port: int = 0
 
 
 class _Lifecycle(msgspec.Struct, rename="camel"):

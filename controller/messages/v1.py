@@ -41,6 +41,7 @@ class PodV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host_network: bool = False
     mirror: bool = False
     ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
+    host_ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
     declares_ports: bool = True
     phase: Short = ""
     app_label: Short = ""
@@ -114,6 +115,7 @@ class ProgressV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble_since: Time | None = None
     first_look_at: Time | None = None
     found: Annotated[tuple[tuple[Text, Text], ...], Meta(max_length=256)] = ()
+    found_ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
     found_all: bool = False
     targets: Annotated[tuple[TargetV1, ...], Meta(max_length=64)] = ()
 

@@ -6,16 +6,20 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from controller.domain.drain_record import new_record
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.flows.handler_result import Proceed, Wait
 from tests.fakes.node_trouble import Trouble
 from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.flows.restoring import going
 from tests.flows.world import APP, ID, REPLICATED, World
 from tests.unit.building import NOON, POD_IP, a_command, a_living_pod, a_pod, a_progress, at, terminating
 
 OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
+UP = ["UP", "UP"]
 
 
 def fill_the_caches(world: World) -> None:
@@ -222,3 +226,41 @@ async def test_many_pods_share_one_look_into_the_index() -> None:
         await world.until_idle()
         assert len(set(world.broker.outcomes)) == 1
         assert len(world.broker.events) == 20
+
+
+@pytest.mark.parametrize("during_grace", [False, True], ids=["younger than the cache", "during the grace"])
+@in_virtual_time
+async def test_a_second_app_of_the_pod_at_another_port_goes_out_when_it_shows(during_grace: bool) -> None:
+    orders, billing = f"{POD_IP}:orders:8080", f"{POD_IP}:billing:8081"
+    pod = a_pod(ports=(8080, 8081), app_label="shop", name="shop-0")
+    async with World() as world:
+        first = await world.process("ORDERS", orders, host=POD_IP)
+        fill_the_caches(world)
+        if during_grace:
+            await world.send(going(pod, grace=300))
+            await asyncio.sleep(40)
+        second = await world.process("BILLING", billing, host=POD_IP, port=8081)
+        await asyncio.sleep(20)
+        if not during_grace:
+            await world.send(going(pod, grace=300))
+        await asyncio.sleep(60)
+        assert world.everywhere("ORDERS", orders) == OUT
+        assert world.everywhere("BILLING", billing) == OUT
+        first.die()
+        second.die()
+
+
+@in_virtual_time
+async def test_what_is_behind_a_host_port_of_the_pod_goes_out_at_its_node() -> None:
+    node, instance_id = "192.168.1.5", "192.168.1.5:orders:31080"
+    pod = a_pod(name="orders-7cd9c4fbcc-nlttw", host_ips=(node,), host_ports=(31080,))
+    async with World() as world:
+        own = await world.process(APP, instance_id, ip=node, host=node, port=31080)
+        beside = await world.process(APP, f"{node}:orders:31081", ip=node, host=node, port=31081)
+        await world.send(going(pod))
+        await world.until(Outcome.out_of_service)
+        assert world.everywhere(APP, instance_id) == OUT
+        await asyncio.sleep(60)
+        assert world.everywhere(APP, f"{node}:orders:31081") == UP
+        own.die()
+        beside.die()

@@ -34,6 +34,7 @@ pods = st.builds(
     host_network=st.booleans(),
     mirror=st.booleans(),
     ports=ports,
+    host_ports=ports,
     declares_ports=st.booleans(),
     phase=words,
     app_label=words,
@@ -94,6 +95,7 @@ progresses = st.builds(
     trouble_since=st.none() | times,
     first_look_at=st.none() | times,
     found=st.lists(st.tuples(words, words), max_size=3).map(tuple),
+    found_ports=ports,
     found_all=st.booleans(),
     targets=st.lists(targets, max_size=3).map(tuple),
 )

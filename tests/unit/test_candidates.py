@@ -47,9 +47,12 @@ def test_once_its_own_was_found_another_app_there_is_left_alone() -> None:
     other = an_instance(app="PAYMENTS", id=f"{POD_IP}:payments:8080", host_name=POD_IP)
     facts: dict[str, Any] = {
         "pod": a_pod(app_label="orders"),
-        "progress": replace(a_progress(), found=((own.app, own.id),)),
+        "progress": replace(a_progress(), found=((own.app, own.id),), found_ports=own.ports),
     }
     assert resolved(other, **facts).own == ()
+    elsewhere = replace(other, port=8081)
+    both = a_pod(app_label="orders", ports=(8080, 8081))
+    assert resolved(elsewhere, **facts | {"pod": both}).own == (elsewhere,), "no port is held twice"
     again = replace(own, id="orders-again")
     assert resolved(again, **facts).own == (again,)
 

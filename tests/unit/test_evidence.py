@@ -38,6 +38,10 @@ OWN: dict[str, tuple[Instance, Pod]] = {
     ),
     "a second network interface": (replace(STOCK, ip="172.16.0.3", host_name="172.16.0.3"), POD),
     "a NodePort": (replace(STOCK, ip="192.168.0.4", host_name="node-a.example.com", port=30080), POD),
+    "its node's address and a host port of the pod": (
+        an_instance(app="BASKET", id="192.168.0.4:basket:31080", ip="192.168.0.4", host_name="192.168.0.4", port=31080),
+        replace(POD, host_ips=("192.168.0.4",), host_ports=(31080,)),
+    ),
     "its address, app and port": (an_instance(id=f"{POD_IP}:orders:8080", host_name=POD_IP), POD),
     "its address, and an app that is like its label": (
         an_instance(app="ORDER-SERVICE", id=f"{POD_IP}:1", host_name=POD_IP, port=9999),

@@ -77,9 +77,19 @@ def test_a_running_pod_is_read() -> None:
     assert whole.metadata.resource_version == "42"
     assert (pod.namespace, pod.name, pod.uid, pod.ip, pod.node) == ("shop", "orders-0", "uid-1", "10.1.0.7", "node-a")
     assert not pod.declares_ports, "the sidecar may listen at any"
+    assert pod.host_ports == ()
     assert (pod.hostname, pod.ports, pod.phase, pod.app_label) == ("orders-0", (8080,), "Running", "orders")
     assert pod.created_at == NOON - timedelta(hours=1)
     assert cause_of(pod) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"), [({}, (31_080,)), ({"hostNetwork": True}, ())], ids=["its own", "its node's"]
+)
+def test_a_host_port_leads_to_a_pod_on_its_own_network(spec: dict[str, Any], expected: tuple[int, ...]) -> None:
+    ports = [{"containerPort": 8080, "hostPort": 31_080}, {"containerPort": 8081}, {"hostPort": 99_999}]
+    spec = {"containers": [{"name": "main", "ports": ports}], **spec}
+    assert pod_of(an_object(spec=spec)).host_ports == expected
 
 
 def a_reference(**facts: Any) -> dict[str, Any]:
