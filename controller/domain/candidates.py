@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 
 from controller.domain.addressing import unaddressable
@@ -143,9 +144,19 @@ def _strangers(
     """Return the apps in which each id is not the pod's. Each holder is judged once: there may be hundreds."""
     found: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for holder in holders:
-        if not isinstance(ownership_of(holder, command, annotations), Owned | Unsettled):
+        if not (
+            isinstance(ownership_of(holder, command, annotations), Owned | Unsettled) or _is_over(holder, command.pod)
+        ):
             found[holder.id][holder.app] = None
     return found
+
+
+def _is_over(holder: Instance, pod: Pod) -> bool:
+    """Return whether it is left of a pod that had the address before this one, and has not renewed since."""
+    if pod.host_network or pod.created_at is None or addresses_of(holder).isdisjoint(pod.addresses):
+        return False
+    is_older = holder.registered_at is not None and holder.registered_at < pod.created_at
+    return is_older and not holder.has_renewed_since(pod.created_at, timedelta(0))
 
 
 def _why_ambiguous(instance: Instance, strangers: Mapping[str, Mapping[str, None]]) -> Reason | None:

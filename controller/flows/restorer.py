@@ -10,7 +10,7 @@ from typing import assert_never
 from loguru import logger
 
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
-from controller.domain.commands import RestoreCommand, new_progress
+from controller.domain.commands import MAX_HELD, RestoreCommand, new_progress
 from controller.domain.events import make_restored_event, make_takeover_event
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import Readings, present
@@ -18,6 +18,7 @@ from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.restore import LookAgain, Restored, decide_restore
 from controller.domain.stage_decisions import GiveBack, Obstructed
+from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResults
 from controller.flows.instance_access import InstanceAccess
@@ -56,6 +57,7 @@ class Restorer:
             return (Delay(item=command, after=LOG_RETRY_INTERVAL),)
         if not progress.step:
             await self._record_takeover(command)
+        command = await self._with_other_apps(command)
         annotations = _annotations_of(command)
         decisions = await asyncio.gather(*(self._restore(command, annotations, held) for held in command.held))
         pairs = zip(command.held, decisions, strict=True)
@@ -85,6 +87,20 @@ class Restorer:
         for held in command.held:
             if not self._log.ledger.is_cleared(held.key, held.out_at):
                 await self._log.record(make_takeover_event(command, held, self._clock()))
+
+    async def _with_other_apps(self, command: RestoreCommand) -> RestoreCommand:
+        """Add what the pod bears our override on in another app: an override is keyed by the id alone."""
+        held_at = {held.id: held for held in command.held if held.ip in command.pod.addresses}
+        if not held_at:
+            return command
+        try:
+            shown = await self._access.registry.find(command.pod, not_before=self._clock() - self._policy.index_age)
+        except RegistryError:
+            return command  # what is known of goes on
+        known = {(held.app, held.id) for held in command.held}
+        others = {(one.app, one.id) for one in shown.candidates if one.id in held_at and one.has_override} - known
+        added = tuple(replace(held_at[instance_id], app=app) for app, instance_id in sorted(others))
+        return replace(command, held=(*command.held, *added)[:MAX_HELD])
 
     async def _restore(
         self, command: RestoreCommand, annotations: PodAnnotations, held: HeldInstance
