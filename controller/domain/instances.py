@@ -176,14 +176,11 @@ def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Insta
 
 
 def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
-    """Return whether some node shows an override that it was given before that time."""
-    overridden = (one for one in present(readings) if one.has_override or one.is_kept_otherwise)
-    return any(one.updated_at is not None and one.updated_at < at for one in overridden)
-
-
-def is_overridden(readings: Iterable[Reading]) -> bool:
-    """Return whether some node shows an override that keeps it from callers, whoever has set it."""
-    return any(one.has_override or one.is_kept_otherwise for one in present(readings))
+    """Return whether some node has kept it from callers since before that time: by an override, or by its own word."""
+    out = (
+        one for one in present(readings) if one.has_override or one.is_kept_otherwise or one.status == OUT_OF_SERVICE
+    )
+    return any(one.updated_at is not None and one.updated_at < at for one in out)
 
 
 def as_left_out(readings: Readings) -> Readings:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.events import Event, LogEntry
-from controller.domain.instances import Readings, is_out_at_every_node, is_overridden, present, was_out_before
+from controller.domain.instances import Readings, is_out_at_every_node, present, was_out_before
 from controller.domain.ledger import Ledger
 from controller.domain.ownership import END_TOLERANCE
 from controller.domain.silence import is_silent
@@ -70,11 +70,8 @@ class DrainLog:
         ours = target.may_have_override or held
         was_out = target.was_out
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
-            if is_overridden(readings):
-                # What was set since the drain began is another handling's doing, or that of the pod's own hook.
-                was_out = was_out or was_out_before(readings, command.since_at - END_TOLERANCE)
-            else:
-                was_out = was_out or not ours
+            # What was set since the drain began is another handling's doing, or that of the pod's own hook.
+            was_out = was_out or was_out_before(readings, command.since_at - END_TOLERANCE)
             was_out = was_out or self._was_found_out(command, target)
         was_out = was_out and not held
         target = target.written(self.ledger.written_at(*place))

@@ -71,6 +71,27 @@ async def test_every_status_that_a_person_has_set_before_stays(status: str, says
         newer.die()
 
 
+@in_virtual_time
+async def test_what_its_hook_made_the_application_say_ends_with_it() -> None:
+    async with World() as world:
+        own = await world.process(status="STARTING")
+        await asyncio.sleep(100)
+        command = going()
+        own.die()
+        own = await world.process(status=OUT_OF_SERVICE)  # a client registers anew when its status changes
+        await asyncio.sleep(5)
+        await world.send(command)
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(20)
+        assert world.everywhere() == OUT
+        own.die()
+        await world.end()
+        newer = await world.process(ip=HEIR_IP)
+        await world.until(Outcome.restored)
+        assert world.everywhere() == UP
+        newer.die()
+
+
 @pytest.mark.parametrize("status", [OUT_OF_SERVICE, DOWN])
 @pytest.mark.parametrize("late", [0.0, 10.0], ids=["before our look", "after our write"])
 @in_virtual_time
