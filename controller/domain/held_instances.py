@@ -34,6 +34,8 @@ class HeldInstance:
     """When the drained pod is over at the latest, as far as was known then."""
     dirty_at: datetime | None = None
     """The drained registration's ``lastDirtyTimestamp``: a copy of it has the same."""
+    was: str = ""
+    """The status of that registration, where it was DOWN or STARTING."""
 
     @property
     def key(self) -> InstanceKey:

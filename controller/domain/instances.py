@@ -11,6 +11,7 @@ from controller.domain.reason import Reason, ReasonCode, combine
 
 OUT_OF_SERVICE = "OUT_OF_SERVICE"
 DOWN = "DOWN"
+STARTING = "STARTING"
 UP = "UP"
 UNKNOWN = "UNKNOWN"
 """No override, where one would stand."""
@@ -112,6 +113,8 @@ class Reading:
     condition: Condition
     instance: Instance | None = None
     detail: str = ""
+    was: str = ""
+    """The status that it showed before we set it, where that was DOWN or STARTING: our write hides it."""
 
     @property
     def answered(self) -> bool:
@@ -200,6 +203,14 @@ def overridden_at(readings: Iterable[Reading]) -> datetime | None:
 def dirty_at(readings: Iterable[Reading]) -> datetime | None:
     """Return the newest ``lastDirtyTimestamp`` that a node showed."""
     return max((one.dirty_at for one in present(readings) if one.dirty_at is not None), default=None)
+
+
+def with_former_status(readings: Readings, before: Readings) -> Readings:
+    """Return the readings after a write, with the status that each node showed before it and callers were not given."""
+    former = {one.node: one.instance.status for one in before if one.instance is not None}
+    return tuple(
+        replace(one, was=former[one.node]) if former.get(one.node) in (DOWN, STARTING) else one for one in readings
+    )
 
 
 def trouble_of(readings: Readings) -> Reason:

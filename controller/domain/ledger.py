@@ -146,6 +146,7 @@ class Ledger:
             out_at=event.at,
             end_at=event.end_at,
             dirty_at=event.dirty_at,
+            was=next((one.was for one in event.nodes if one.was), ""),
         )
         for oldest in self._held.put(key, held):
             self._forget(oldest)

@@ -6,6 +6,7 @@ only where the event log says that we set it, and only while the living pod itse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from controller.domain.annotations import PodAnnotations
 from controller.domain.causes import REVERSIBLE
 from controller.domain.evidence import Strength, claim_of
 from controller.domain.held_instances import HeldInstance
-from controller.domain.instances import Instance, Readings, disagree, present, trouble_of
+from controller.domain.instances import UP, Instance, Readings, disagree, present, trouble_of
 from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pod_names import without_random_part
 from controller.domain.pods import Pod
@@ -77,12 +78,18 @@ def decide_restore(
     if any(not instance.says_up_beneath for instance in overridden):
         return LookAgain(has_override=True)
     if overridden:
-        return GiveBack()
+        return GiveBack(status=_status_beneath(held, pod, instances))
     if any(not reading.answered for reading in readings):
         return Obstructed(reason=trouble_of(readings))
     if disagree(instances):
         return GiveBack()
     return Restored() if len(instances) == len(readings) else LookAgain()
+
+
+def _status_beneath(held: HeldInstance, pod: Pod, instances: Sequence[Instance]) -> str:
+    """Return what the process had said before it was taken out: without a new registration it says that still."""
+    is_same = held.uid == pod.uid and all(one.dirty_at == held.dirty_at for one in instances)
+    return held.was or UP if is_same else UP
 
 
 def _is_the_pods(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from controller.domain.annotations import PodAnnotations
 from controller.domain.commands import DrainCommand, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import Instance, Readings, as_first_registered, present
+from controller.domain.instances import UP, Instance, Readings, as_first_registered, present
 from controller.domain.ownership import Owned, Ownership, Unsettled, ownership_of
 from controller.domain.reason import Reason
 
@@ -92,6 +92,9 @@ class TakeOut:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveBack:
     """Lift our override at every node: a newer process says UP and is kept out of service by it."""
+
+    status: str = UP
+    """What it shows then: another status where our override hides what the very process had said before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

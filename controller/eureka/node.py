@@ -164,10 +164,10 @@ class Node:
         with span("eureka.put_status", node=self.url, app=app, instance=instance_id, status=status):
             await self._write("PUT", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
 
-    async def lift(self, app: str, instance_id: str) -> None:
-        """Lift the override and show UP. To be sent to every node at once: one after the other splits them."""
+    async def lift(self, app: str, instance_id: str, status: str) -> None:
+        """Lift the override and show this status. To be sent to every node at once: one after the other splits them."""
         with span("eureka.lift", node=self.url, app=app, instance=instance_id):
-            await self._write("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value=UP")
+            await self._write("DELETE", f"/apps/{_segment(app.upper())}/{_segment(instance_id)}/status?value={status}")
 
     async def delete(self, app: str, instance_id: str) -> None:
         """Delete the instance and its override. A registry's 404 is as good."""

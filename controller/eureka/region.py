@@ -153,15 +153,15 @@ class EurekaRegion:
 
         return await self._at_once([one.node for one in at], write)
 
-    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
-        """Lift the override at these nodes at once; return those that refused."""
+    async def restore(self, app: str, instance_id: str, at: Readings, *, status: str = UP) -> Readings:
+        """Lift the override at these nodes at once, to this status; return those that refused."""
         nodes, instances = [one.node for one in at], present(at)
         if disagree(instances) and not any(instance.has_override for instance in instances):
             # Split, with no override left: a node lifts only what it holds, so UP is set first.
             refused = await self._at_once(nodes, lambda node: node.put_status(app, instance_id, UP))
             if refused:
                 return refused
-        return await self._at_once(nodes, lambda node: node.lift(app, instance_id))
+        return await self._at_once(nodes, lambda node: node.lift(app, instance_id, status))
 
     async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:
         """Delete at these nodes at once; return those that refused."""

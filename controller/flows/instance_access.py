@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.annotations import annotated_window
 from controller.domain.commands import DrainCommand, Target
-from controller.domain.instances import Readings
+from controller.domain.instances import Readings, with_former_status
 from controller.domain.shutdown.window import Windows
 from controller.domain.stage_decisions import Finish, Obstructed
 from controller.errors import RegistryError
@@ -84,11 +84,12 @@ class InstanceAccess:
             fresh = {one.node: one for one in await self.registry.read(app, instance_id, nodes)}
             readings = tuple(fresh.get(reading.node, reading) for reading in before)
             if until(tuple(fresh.values())):
-                return readings
+                return with_former_status(readings, before)
         why = {reading.node: reading for reading in refused}
-        return tuple(
+        shown = (
             replace(why[reading.node], instance=reading.instance)
             if reading.node in why and not reading.settled
             else reading
             for reading in readings
         )
+        return with_former_status(tuple(shown), before)

@@ -186,8 +186,8 @@ class DrainLifecycle:
                     written_at=self._clock(),
                 )
                 return replace(seen, target=written), refused
-            case GiveBack():
-                return seen, await registry.restore(target.app, target.id, seen.readings)
+            case GiveBack(status=status):
+                return seen, await registry.restore(target.app, target.id, seen.readings, status=status)
             case Delete():
                 return seen, await registry.remove(target.app, target.id, seen.nodes)
             case Continue() | Finish() | Conclude() | Obstructed():

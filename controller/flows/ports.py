@@ -12,7 +12,7 @@ from controller.domain.causes import Cause
 from controller.domain.commands import WorkItem
 from controller.domain.dead_messages import DeadMessage
 from controller.domain.events import Event, LogEntry
-from controller.domain.instances import Instance, Readings
+from controller.domain.instances import UP, Instance, Readings
 from controller.domain.kubernetes_events import KubernetesEvent
 from controller.domain.nodes import ClusterNode
 from controller.domain.pods import Pod
@@ -250,8 +250,8 @@ class Registry(Protocol):
         """
         ...
 
-    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
-        """Put the instance back in service at these nodes, all at once; return those that refused."""
+    async def restore(self, app: str, instance_id: str, at: Readings, *, status: str = UP) -> Readings:
+        """Lift the override at these nodes, all at once, and show this status; return those that refused."""
         ...
 
     async def remove(self, app: str, instance_id: str, nodes: Sequence[str]) -> Readings:

@@ -125,7 +125,7 @@ class Restorer:
             if not command.requested_by and self._is_drained_anew(command, held, readings):
                 return Restored()
             if isinstance(decision, GiveBack):
-                await registry.restore(held.app, held.id, readings)
+                await registry.restore(held.app, held.id, readings, status=decision.status)
                 readings = await self._access.read_back(
                     held.app,
                     held.id,

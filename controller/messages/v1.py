@@ -157,6 +157,7 @@ class HeldInstanceV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     out_at: Time
     end_at: Time | None = None
     dirty_at: Time | None = None
+    was: Literal["", "DOWN", "STARTING"] = ""
 
 
 class RestoreV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -190,6 +191,7 @@ class NodeV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     node: Text
     condition: Literal["out", "in_service", "absent", "unreachable", "failing", "denied"]
     detail: str = ""
+    was: Literal["", "DOWN", "STARTING"] = ""
 
 
 class EventV1(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Readings, present
 from tests.contract.regions import IP, RegionUnderTest, clock, fresh_app
 from tests.stack.waiting import until
@@ -164,6 +166,24 @@ async def test_restoring_lifts_the_override_at_every_node_for_good(region: Regio
     await region.take_out(app, id_of(app))
     assert await region.port.restore(app, id_of(app), await region.port.read(app, id_of(app))) == ()
     await asyncio.sleep(2)
+    assert shown(await region.port.read(app, id_of(app))) == [(Condition.in_service, UP, "UNKNOWN")] * 2
+
+
+@pytest.mark.parametrize("status", ["DOWN", "STARTING"])
+async def test_restoring_to_what_it_said_before_shows_that_until_it_says_up(
+    region: RegionUnderTest, status: str
+) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app), status=status)
+    await region.take_out(app, id_of(app))
+    out = await region.port.read(app, id_of(app))
+    assert conditions(out) == [Condition.out] * 2
+    assert await region.port.restore(app, id_of(app), out, status=status) == ()
+    for node in region.nodes:
+        assert await node.registry.heartbeat(app, id_of(app))
+    await asyncio.sleep(2)
+    assert shown(await region.port.read(app, id_of(app))) == [(Condition.in_service, status, "UNKNOWN")] * 2
+    await region.register_everywhere(app, id_of(app))
     assert shown(await region.port.read(app, id_of(app))) == [(Condition.in_service, UP, "UNKNOWN")] * 2
 
 

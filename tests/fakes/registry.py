@@ -15,6 +15,7 @@ from functools import partial
 from controller.domain.addressing import unaddressable
 from controller.domain.instances import (
     OUT_OF_SERVICE,
+    UP,
     Condition,
     Instance,
     Reading,
@@ -153,8 +154,8 @@ class FakeRegistry:
 
         return await self._at_once("take_out", app, instance_id, list(said), write)
 
-    async def restore(self, app: str, instance_id: str, at: Readings) -> Readings:
-        """Lift the override at these nodes at once; return those that refused."""
+    async def restore(self, app: str, instance_id: str, at: Readings, *, status: str = UP) -> Readings:
+        """Lift the override at these nodes at once, to this status; return those that refused."""
         instances = present(at)
         split = disagree(instances) and not any(instance.has_override for instance in instances)
 
@@ -162,8 +163,8 @@ class FakeRegistry:
             if split:
                 request = f"PUT apps/{app}/{instance_id}/status?value=UP"
                 await node.write(request, partial(node.put_status, app, instance_id, "UP"))
-            request = f"DELETE apps/{app}/{instance_id}/status?value=UP"
-            await node.write(request, partial(node.delete_status, app, instance_id, "UP"))
+            request = f"DELETE apps/{app}/{instance_id}/status?value={status}"
+            await node.write(request, partial(node.delete_status, app, instance_id, status))
 
         return await self._at_once("restore", app, instance_id, [one.node for one in at], write)
 
