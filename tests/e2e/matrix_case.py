@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.e2e.event_log import EventLog, reason_of
 from tests.e2e.matrix_endings import Ending
-from tests.e2e.matrix_ways import Home, Place, Sharing, Way
+from tests.e2e.matrix_ways import HOST_PORTS, Home, Place, Sharing, Way
 from tests.faults.street import LINGERS, Sample, Street, changes
 from tests.stack.eureka_client import Client
 from tests.stack.node import IP_ANNOTATION, Node
@@ -297,6 +297,8 @@ class Case:
         way = self.way
         one = container(lifecycle={"preStop": {"sleep": {"seconds": LINGERS}}})
         one["ports"] = [{"containerPort": port or 9_000 + self.number} for port in way.ports]
+        if way.host_port:
+            one["ports"] = [{"containerPort": 8080, "hostPort": HOST_PORTS + self.number}]
         spec = pod_spec(one, host_network=way.host_network)
         spec |= {"nodeName": node} if node else {}
         spec |= {"hostname": way.host_name.format(app=self.app)} if way.host_name else {}

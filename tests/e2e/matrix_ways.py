@@ -13,6 +13,8 @@ from enum import StrEnum
 from tests.stack.eureka_client import Registration
 
 RENEWAL_SECONDS = 2
+HOST_PORTS = 32_000
+"""Where those of the ways begin."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Way:
     host_name: str = ""
     """`spec.hostname`; {app} stands for the app."""
     host_network: bool = False
+    host_port: bool = False
+    """Its port is a port of its node, too."""
     dual_stack: bool = False
     ordinal: bool = False
     """The pod's name is a StatefulSet's: its successor has it, too."""
@@ -123,6 +127,11 @@ def _shared(at: Place) -> Registration:
 
 def _node_port(at: Place, port: int = 30_000) -> Registration:
     return _registration(at.app, f"{at.pod}:{at.app}:{port + at.number}", at.node_ip, port=port + at.number)
+
+
+def _host_port(at: Place, port: int = HOST_PORTS) -> Registration:
+    number = port + at.number
+    return _registration(at.app, f"{at.node_ip}:{at.app}:{number}", at.node_ip, port=number)
 
 
 def _secure(at: Place) -> Registration:
@@ -251,6 +260,15 @@ WAYS = (
         "id `{pod}:{app}:{nodePort}`, address and host name the node's",
         lambda _, at: _node_port(at, 31_000),
         "the same app behind another port of the node",
+    ),
+    Way(
+        "hostPort",
+        _host_port,
+        "id `{node's IP}:{app}:{hostPort}`, address and host name the node's",
+        lambda _, at: _host_port(at, HOST_PORTS + 500),
+        "the same app behind another port of the node",
+        host_port=True,
+        same_id=True,
     ),
     Way(
         "https only",
