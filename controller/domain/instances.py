@@ -178,12 +178,22 @@ def as_first_registered(instance: Instance, others: Iterable[Instance]) -> Insta
     return replace(instance, registered_at=at, renewed_at=first.renewed_at, clock_ahead=first.clock_ahead)
 
 
-def was_out_before(readings: Iterable[Reading], at: datetime) -> bool:
-    """Return whether some node has kept it from callers since before that time: by an override, or by its own word."""
-    out = (
-        one for one in present(readings) if one.has_override or one.is_kept_otherwise or one.status == OUT_OF_SERVICE
-    )
-    return any(one.updated_at is not None and one.updated_at < at for one in out)
+def was_out_before(readings: Iterable[Reading], at: datetime) -> bool | None:
+    """Return whether some node has kept it from callers since before that time; None where no node shows since when."""
+    times = [since for one in present(readings) if (since := _out_since(one)) is not None]
+    return any(since < at for since in times) if times else None
+
+
+def _out_since(instance: Instance) -> datetime | None:
+    """Return since when an override, or its own word, keeps it from callers, as far as its node shows that.
+
+    A registration under an override hides when that was set: it is itself the last update.
+    """
+    if not (instance.has_override or instance.is_kept_otherwise):
+        return instance.updated_at if instance.status == OUT_OF_SERVICE else None
+    if instance.updated_at is None or instance.registered_at is None:
+        return None
+    return instance.updated_at if instance.updated_at > instance.registered_at + timedelta(seconds=1) else None
 
 
 def as_left_out(readings: Readings) -> Readings:

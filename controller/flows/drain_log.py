@@ -71,8 +71,8 @@ class DrainLog:
         was_out = target.was_out
         if target.stage is Stage.take_out and is_out_at_every_node(readings):
             # What was set since the drain began is another handling's doing, or that of the pod's own hook.
-            was_out = was_out or was_out_before(readings, command.since_at - END_TOLERANCE)
-            was_out = was_out or self._was_found_out(command, target)
+            before = was_out_before(readings, command.since_at - END_TOLERANCE)
+            was_out = was_out or (not ours if before is None else before) or self._was_found_out(command, target)
         was_out = was_out and not held
         target = target.written(self.ledger.written_at(*place))
         return replace(target, may_have_override=ours, was_out=was_out)

@@ -21,7 +21,8 @@ from tests.unit.building import POD_IP, a_command, a_pod, a_progress, a_target, 
 
 
 async def take_out_by_hand(world: World, instance_id: str = ID, *, status: str = OUT_OF_SERVICE) -> None:
-    """Set the override at every node, as a person does."""
+    """Set the override at every node, as a person does, or a hook: not in the moment in which it registers."""
+    await asyncio.sleep(2)
     for node in world.nodes:
         await node.put_status(APP, instance_id, status)
 
@@ -68,6 +69,25 @@ async def test_every_status_that_a_person_has_set_before_stays(status: str, says
         newer = await world.process(ip=HEIR_IP)
         await asyncio.sleep(600)
         assert world.everywhere() == [status, status]
+        newer.die()
+
+
+@in_virtual_time
+async def test_a_young_registration_under_a_persons_override_is_not_ours() -> None:
+    async with World() as world:
+        first = await world.process()
+        await take_out_by_hand(world)
+        await asyncio.sleep(60)
+        first.die()
+        own = await world.process()
+        await asyncio.sleep(2)
+        await world.send(going())
+        event = await world.until(Outcome.out_of_service)
+        assert code_of(event) is ReasonCode.already_out
+        own.die()
+        newer = await world.process(ip=HEIR_IP)
+        await asyncio.sleep(600)
+        assert world.everywhere() == OUT
         newer.die()
 
 
