@@ -153,10 +153,11 @@ def _strangers(
 
 def _is_over(holder: Instance, pod: Pod) -> bool:
     """Return whether it is left of a pod that had the address before this one, and has not renewed since."""
-    if pod.host_network or pod.created_at is None or addresses_of(holder).isdisjoint(pod.addresses):
+    born_at, registered_at = pod.created_at, holder.registered_at
+    if pod.host_network or born_at is None or registered_at is None or holder.renewed_at is None:
         return False
-    is_older = holder.registered_at is not None and holder.registered_at < pod.created_at
-    return is_older and not holder.has_renewed_since(pod.created_at, timedelta(0))
+    was_there = not addresses_of(holder).isdisjoint(pod.addresses) and registered_at < born_at
+    return was_there and not holder.has_renewed_since(born_at, timedelta(0))
 
 
 def _why_ambiguous(instance: Instance, strangers: Mapping[str, Mapping[str, None]]) -> Reason | None:
