@@ -216,7 +216,7 @@ def dirty_at(readings: Iterable[Reading]) -> datetime | None:
 
 
 def with_former_status(readings: Readings, before: Readings) -> Readings:
-    """Return the readings after a write, with the status that each node showed before it and callers were not given."""
+    """Return the readings after a write, with the status that it hides at each node: DOWN or STARTING."""
     former = {one.node: one.instance.status for one in before if one.instance is not None}
     return tuple(
         replace(one, was=former[one.node]) if former.get(one.node) in (DOWN, STARTING) else one for one in readings

@@ -84,12 +84,13 @@ class InstanceAccess:
             fresh = {one.node: one for one in await self.registry.read(app, instance_id, nodes)}
             readings = tuple(fresh.get(reading.node, reading) for reading in before)
             if until(tuple(fresh.values())):
-                return with_former_status(readings, before)
-        why = {reading.node: reading for reading in refused}
-        shown = (
-            replace(why[reading.node], instance=reading.instance)
-            if reading.node in why and not reading.settled
-            else reading
-            for reading in readings
-        )
-        return with_former_status(tuple(shown), before)
+                break
+        else:
+            why = {reading.node: reading for reading in refused}
+            readings = tuple(
+                replace(why[reading.node], instance=reading.instance)
+                if reading.node in why and not reading.settled
+                else reading
+                for reading in readings
+            )
+        return with_former_status(readings, before)

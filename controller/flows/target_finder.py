@@ -22,7 +22,7 @@ from controller.flows.worker_policy import WorkerPolicy
 
 NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region is the pod's")
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
-MAX_PORTS = 2 * MAX_INSTANCES
+MAX_FOUND_PORTS = 2 * MAX_INSTANCES
 """That a message keeps: a plain and a secure one of each."""
 LATE_AFTER = timedelta(minutes=1)
 """How long after ``end_at`` a command is not urgent any more: it comes once more, or after long trouble. Meanwhile the
@@ -85,7 +85,7 @@ class TargetFinder:
             progress,
             first_look_at=first_look_at,
             found=tuple(found)[-MAX_INSTANCES:],
-            found_ports=tuple(sorted(ports))[:MAX_PORTS],
+            found_ports=tuple(sorted(ports))[:MAX_FOUND_PORTS],
         )
         is_answered = bool(rejected and annotations.instance_id)  # the only one that is looked for is somebody else's
         progress = self._until_next_look(progress, until, resolution, is_answered=is_answered)

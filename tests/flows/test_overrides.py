@@ -27,6 +27,17 @@ async def take_out_by_hand(world: World, instance_id: str = ID, *, status: str =
         await node.put_status(APP, instance_id, status)
 
 
+async def it_stays_out_for_the_next_one(world: World, own: FakeClient) -> None:
+    """The drain finds it out before, its process ends, and the next one under the id is left out of service."""
+    event = await world.until(Outcome.out_of_service)
+    assert code_of(event) is ReasonCode.already_out
+    own.die()
+    newer = await world.process(ip=HEIR_IP)
+    await asyncio.sleep(600)
+    assert world.everywhere() == OUT
+    newer.die()
+
+
 @pytest.mark.parametrize("by_itself", [False, True], ids=["by a person", "by its own word"])
 @in_virtual_time
 async def test_what_was_out_before_the_drain_is_left_to_whoever_has_set_it(by_itself: bool) -> None:
@@ -82,13 +93,7 @@ async def test_a_young_registration_under_a_persons_override_is_not_ours() -> No
         own = await world.process()
         await asyncio.sleep(2)
         await world.send(going())
-        event = await world.until(Outcome.out_of_service)
-        assert code_of(event) is ReasonCode.already_out
-        own.die()
-        newer = await world.process(ip=HEIR_IP)
-        await asyncio.sleep(600)
-        assert world.everywhere() == OUT
-        newer.die()
+        await it_stays_out_for_the_next_one(world, own)
 
 
 @in_virtual_time
@@ -144,14 +149,8 @@ async def test_a_persons_override_is_left_also_by_a_handling_that_is_repeated() 
         await asyncio.sleep(120)
         going = terminating(a_pod(), asked_at=at(120))
         await world.send(a_command(going, observed_at=at(120), since_at=at(120), end_at=at(150)))
-        event = await world.until(Outcome.out_of_service)
+        await it_stays_out_for_the_next_one(world, own)
         assert world.consumer.restarts == 1
-        assert code_of(event) is ReasonCode.already_out
-        own.die()
-        newer = await world.process(ip=HEIR_IP)
-        await asyncio.sleep(600)
-        assert world.everywhere() == OUT
-        newer.die()
 
 
 @in_virtual_time

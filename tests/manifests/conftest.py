@@ -14,6 +14,7 @@ import pytest_asyncio
 from tests.manifests import demo_eureka
 from tests.manifests.applying import kubectl as run_kubectl
 from tests.manifests.applying import may
+from tests.manifests.enforcing import ENGINES, Enforce
 from tests.manifests.rendering import MANIFESTS, Object, write_overlay
 from tests.manifests.topology_operator import PLURALS, topology_operator_crds
 from tests.stack.cluster import Cluster
@@ -51,6 +52,17 @@ async def crds(cluster: Cluster, report_progress: ReportProgress) -> None:
     where = [f"/apis/rabbitmq.com/v1beta1/namespaces/default/{plural}" for plural in PLURALS.values()]
     for one in (*where, "/apis/policies.kyverno.io/v1beta1/mutatingpolicies"):
         await until(partial(_is_served, cluster, one), f"{one} served")
+
+
+@pytest.fixture(params=[*ENGINES.values()], ids=[*ENGINES], scope="module")
+def enforce(
+    request: pytest.FixtureRequest,
+    cluster: Cluster,
+    report_progress: ReportProgress,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Enforce:
+    """Puts a policy's file in force, by one engine after the other."""
+    return lambda policy: request.param(cluster, policy, tmp_path_factory.mktemp("engine"), report_progress)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -17,8 +17,10 @@ from tests.stack.parts import kyverno_engine
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.processes import Process
 
-Enforce = Callable[[Cluster, Path, Path, ReportProgress], AbstractAsyncContextManager[None]]
+Engine = Callable[[Cluster, Path, Path, ReportProgress], AbstractAsyncContextManager[None]]
 """A cluster, the policy's file, a folder for what is made, and where progress is told."""
+Enforce = Callable[[Path], AbstractAsyncContextManager[None]]
+"""The policy's file; it is in force while this is open."""
 
 
 @asynccontextmanager
@@ -72,6 +74,6 @@ async def by_both(cluster: Cluster, policy: Path, folder: Path, report_progress:
         yield
 
 
-ENGINES: dict[str, Enforce] = {"API server": by_the_api_server}
+ENGINES: dict[str, Engine] = {"API server": by_the_api_server}
 if os.environ.get("KYVERNO"):
     ENGINES |= {"Kyverno": by_kyverno, "both": by_both}

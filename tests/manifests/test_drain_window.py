@@ -18,12 +18,11 @@ from controller.domain.shutdown.findings import WindowCoverage
 from controller.settings import Settings
 from tests.contract.following import connected
 from tests.manifests.conftest import RESTRICTED
-from tests.manifests.enforcing import ENGINES
+from tests.manifests.enforcing import Enforce
 from tests.manifests.policed_pods import a_container, a_pod, a_spec, made
 from tests.manifests.rendering import MANIFESTS, Object
 from tests.manifests.sidecars import adding
 from tests.stack.cluster import Cluster
-from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 from tests.stack.workloads import deployment, job
 
@@ -85,15 +84,10 @@ def looks(pod: Object) -> tuple[dict[str, Any], int]:
     return {one["name"]: one.get("lifecycle") for one in spec["containers"]}, spec["terminationGracePeriodSeconds"]
 
 
-@pytest_asyncio.fixture(params=ENGINES.values(), ids=ENGINES, scope="module", loop_scope="session", autouse=True)
-async def policy(
-    request: pytest.FixtureRequest,
-    cluster: Cluster,
-    report_progress: ReportProgress,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[None]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def policy(enforce: Enforce) -> AsyncIterator[None]:
     """The component as it is."""
-    async with request.param(cluster, POLICY, tmp_path_factory.mktemp("policy"), report_progress):
+    async with enforce(POLICY):
         yield
 
 

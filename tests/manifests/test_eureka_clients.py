@@ -13,12 +13,11 @@ import pytest
 import pytest_asyncio
 
 from tests.manifests.conftest import RESTRICTED
-from tests.manifests.enforcing import ENGINES
+from tests.manifests.enforcing import Enforce
 from tests.manifests.policed_pods import a_container, a_pod, a_spec, made
 from tests.manifests.rendering import MANIFESTS, Object
 from tests.manifests.sidecars import adding
 from tests.stack.cluster import Cluster
-from tests.stack.prerequisites import ReportProgress
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -55,19 +54,13 @@ def env(**values: str) -> list[Object]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
-@pytest_asyncio.fixture(params=ENGINES.values(), ids=ENGINES, scope="module", loop_scope="session", autouse=True)
-async def policy(
-    request: pytest.FixtureRequest,
-    cluster: Cluster,
-    report_progress: ReportProgress,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[None]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def policy(enforce: Enforce, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
     """The component, but that its errors are told: one that is ignored does nothing, and says nothing."""
     told = POLICY.read_text(encoding="utf-8").replace("failurePolicy: Ignore", "failurePolicy: Fail")
-    folder = tmp_path_factory.mktemp("policy")
-    file = folder / "policy.yaml"
+    file = tmp_path_factory.mktemp("policy") / "policy.yaml"
     file.write_text(told, encoding="utf-8")
-    async with request.param(cluster, file, folder, report_progress):
+    async with enforce(file):
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.stack.built_once import cached, run_logged
@@ -24,10 +25,10 @@ class Definitions:
     async def folder(self, report_progress: ReportProgress) -> Path:
         """Where the files are, and nothing else."""
         recipe = [one.encode() for one in (self.module, self.checksum, *self.files)]
-        await require(GO, report_progress=report_progress)
-        return await cached(self.what, recipe, self._copy, report_progress, "a few seconds")
+        return await cached(self.what, recipe, partial(self._copy, report_progress), report_progress, "a few seconds")
 
-    async def _copy(self, folder: Path, log: Path) -> None:
+    async def _copy(self, report_progress: ReportProgress, folder: Path, log: Path) -> None:
+        await require(GO, report_progress=report_progress)
         download = ["go", "mod", "download", "-json", self.module]
         await run_logged("go", download, folder, log)
         # Again, now that nothing is told of the download itself.
