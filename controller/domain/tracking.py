@@ -201,8 +201,12 @@ class Tracker:
         return Cause.node_shutdown if cause is None and pod.node in self._shutting_down else cause
 
     def _end(self, pod: Pod, cause: Cause, now: datetime, *, seen_until: datetime | None) -> None:
-        gone = self._note_gone(pod, gone_of(pod, cause, now, seen_until=seen_until))
-        self._set_due(pod, cause, now, known=self._pods.get(pod.uid), gone=gone)
+        known = self._pods.get(pod.uid)
+        gone = gone_of(pod, cause, now, seen_until=seen_until)
+        if known is None and gone is not None and not gone.proved:
+            # A removal that is told once more is no later end.
+            gone = self._gone.get(pod.uid, gone)
+        self._set_due(pod, cause, now, known=known, gone=self._note_gone(pod, gone))
         self._forget(pod.uid)
 
     def _set_due(self, pod: Pod, cause: Cause, now: datetime, *, known: Pod | None, gone: Gone | None) -> None:

@@ -102,6 +102,16 @@ def test_a_pod_removed_without_its_address_is_drained_at_the_one_it_had() -> Non
     assert due.pod.ip == ALIVE.ip
 
 
+@pytest.mark.parametrize("again", [terminating(ALIVE), replace(terminating(ALIVE), ip="")])
+def test_a_removal_that_is_told_once_more_is_no_later_end(again: Pod) -> None:
+    tracker = Tracker()
+    tracker.changed(terminating(ALIVE), at(0))
+    tracker.removed(terminating(ALIVE), at(1))
+    tracker.removed(again, at(60))
+    [due] = tracker.due()
+    assert due.gone == tracker.gone(ALIVE.uid) == Gone(at=at(1), proved=False)
+
+
 def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
     tracker = Tracker()
     tracker.changed(ALIVE, at(0))

@@ -219,7 +219,9 @@ class Cluster(RuleBasedStateMachine):
         self.addressed |= {pod.uid} if pod.ip else set()
         if not pod.mirror or pod.finished or pod.ended_at:
             # Once it was removed, a repetition of that is no news: but it is due until the broker has it.
-            self.over_at[pod.uid] = over_at
+            if pod.uid in self.seen:
+                self.over_at[pod.uid] = over_at
+            self.over_at.setdefault(pod.uid, over_at)
             self._owe_for_good(pod.uid)
         self.seen.pop(pod.uid, None)
 
