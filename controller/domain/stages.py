@@ -46,6 +46,9 @@ MAX_DENIED_ATTEMPTS = 12
 the node first, and a running pod only when the kubelet brings it, a minute or two later: they take two minutes."""
 MAX_DELETES = 3
 """DELETEs after which an instance that is still there is said to come back."""
+MAX_LEASE_WAIT = timedelta(hours=1)
+"""How long what is not to be deleted is looked at once it is silent. Leases end after 90 s; not at all, and perhaps for
+long, where a server preserves itself."""
 
 
 def take_out(seen: Observation) -> StageDecision:
@@ -69,8 +72,6 @@ def take_out(seen: Observation) -> StageDecision:
     ends_at = max(seen.command.end_at, now) + seen.retention if ends else None
     reason = ALREADY_OUT if target.was_out else None
     report = Report(outcome=Outcome.out_of_service, reason=reason, retention_ends_at=ends_at, safe_at=safe_at)
-    if not seen.remove and names_the_pod(target.id, seen.command.pod):
-        return Finish(report=report)
     later = target.carried_on(
         stage=Stage.retain,
         due_at=now + FIRST_HEARTBEAT_CHECK_INTERVAL,
@@ -106,13 +107,17 @@ def retain(seen: Observation) -> StageDecision:
         return Conclude() if isinstance(gone, Finish) and not seen.remove else gone
     longest = timedelta.max if names_the_pod(target.id, seen.command.pod) else UNNAMED_ID_INTERVAL
     if target.silent_since is None or target.renewals != renewals(seen.readings):
+        if not seen.remove and _outlives_its_pod(seen):
+            return Conclude()
         return _watch_heartbeats(seen, min(HEARTBEAT_CHECK_INTERVAL, longest))
     silence = silence_needed(target, seen.readings)
     silent_at = target.silent_since + silence
     if now < silent_at:
         return _hold(seen, min(silent_at - now, HEARTBEAT_CHECK_INTERVAL, longest))
     if not seen.remove:
-        return Conclude()  # nobody else has heartbeated under the id
+        # Whoever registers under the id before its lease is over inherits our override.
+        left = silent_at + MAX_LEASE_WAIT - now
+        return _hold(seen, min(left, HEARTBEAT_CHECK_INTERVAL, longest)) if left > timedelta(0) else Conclude()
     delete_at = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
     if now < delete_at:
         return _hold(seen, min(delete_at - now, silence, longest))
@@ -214,6 +219,13 @@ def _gone(seen: Observation) -> Continue | Finish:
             **({} if stage is Stage.take_out else {"attempt": 1}),
         )
     )
+
+
+def _outlives_its_pod(seen: Observation) -> bool:
+    """Return whether what heartbeats under an id that others hardly get does so for long beyond its pod's end."""
+    target = seen.target
+    settled_at = (target.written_at or seen.command.observed_at) + silence_needed(target, seen.readings)
+    return names_the_pod(target.id, seen.command.pod) and not seen.may_register and seen.now >= settled_at
 
 
 def _watch_heartbeats(seen: Observation, wait: timedelta) -> Continue:

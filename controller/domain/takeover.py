@@ -10,11 +10,18 @@ from datetime import datetime
 
 from controller.domain.commands import LOST_NODE_TIMEOUT, Stage, Target
 from controller.domain.events import Outcome
-from controller.domain.instances import Instance, dirty_at, disagree, overridden_at, present, trouble_of
+from controller.domain.instances import UP, Instance, dirty_at, disagree, overridden_at, present, trouble_of
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, REPLICATION_TIMEOUT, TAKEOVER_INTERVAL
 from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, address_used_again_at, is_after_end
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.silence import is_complete, may_note_renewals, note_silence, renewals, renews_after_end
+from controller.domain.silence import (
+    is_complete,
+    is_silent,
+    may_note_renewals,
+    note_silence,
+    renewals,
+    renews_after_end,
+)
 from controller.domain.stage_decisions import Continue, Finish, GiveBack, Observation, Obstructed, Report, StageDecision
 
 GIVEN_BACK = Finish(
@@ -63,25 +70,27 @@ def _is_somebody_elses(seen: Observation) -> bool:
 def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
     """Leave the id to whoever holds it now, without the override that we set on it: our override sticks to it.
 
-    Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP.
+    Under an override a process that says STARTING or DOWN shows as such: OUT_OF_SERVICE means that it has said UP. One
+    that falls silent before it does is left with its last word.
     While any node still shows the old process, lifting the override would put that one back in service there, and what
     serves there already would be left to callers: a newer process that lives makes itself known to that node, too.
     """
     target, instances = seen.target, present(seen.readings)
     if other_hands.report.outcome is Outcome.refused or seen.drained_anew:
         return other_hands
-    noted = note_silence(target, seen.readings, seen.now) if seen.is_divided else target
-    later = Continue(target=replace(noted, due_at=seen.now + TAKEOVER_INTERVAL))
     overridden = [instance for instance in instances if instance.has_override]
+    # What a dead process said last does not change any more, and is no word of those that live under a shared id.
+    heard = [one for one in overridden if not (target.shared_id and seen.is_its_own(one))]
+    words = [one.status for one in heard if not one.says_up_beneath]
+    noted = note_silence(target, seen.readings, seen.now) if seen.is_divided or words else target
+    later = Continue(target=replace(noted, due_at=seen.now + TAKEOVER_INTERVAL))
     shows_the_old = not target.shared_id and (seen.is_divided or any(map(seen.is_its_own, instances)))
     if overridden:
         if shows_the_old:
             return later
         if target.was_out or not target.may_have_override:
             return other_hands  # it is not ours to lift
-        # What a dead process said last does not change any more, and is no word of those that live under a shared id.
-        heard = [one for one in overridden if not (target.shared_id and seen.is_its_own(one))]
-        if any(not instance.says_up_beneath for instance in heard):
+        if words and not is_silent(noted, seen.readings, seen.now):
             return later
     elif seen.unanswered:
         return Obstructed(reason=trouble_of(seen.readings))
@@ -97,8 +106,8 @@ def leave_to_successor(seen: Observation, other_hands: Finish) -> StageDecision:
         return later  # to end here would leave an override that no drain holds
     if target.stage is not Stage.give_back:
         # Written down before it is done: a crash in between is then no other outcome.
-        return Continue(target=target.carried_on(stage=Stage.give_back, due_at=seen.now, attempt=1))
-    return GiveBack()
+        return Continue(target=noted.carried_on(stage=Stage.give_back, due_at=seen.now, attempt=1))
+    return GiveBack(status=words[0] if words else UP)
 
 
 def note_registration(seen: Observation) -> Target:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from controller.domain.causes import REVERSIBLE
 from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.events import Event, LogEntry
 from controller.domain.instances import Readings, is_out_at_every_node, present, was_out_before
@@ -20,6 +21,9 @@ MAX_LIVING = 64
 """Living pods that a message holds."""
 LOG_TIMEOUT = 5.0
 """Seconds. A log is read in a moment after a start."""
+LATE_AFTER = timedelta(minutes=1)
+"""How long after ``end_at`` a command is not urgent any more: it comes once more, or after long trouble. Meanwhile the
+id may have come into other hands, of which the log says more than the registry."""
 
 
 async def wait_for_log(log: EventLog) -> bool:
@@ -52,16 +56,30 @@ class DrainLog:
         """Wait for the log to be read, but not for ever: a broker that keeps it from us must not keep up a drain."""
         return await wait_for_log(self._follower)
 
-    def with_what_is_known(self, command: DrainCommand) -> DrainCommand:
-        """Add the living pods that the log has named since the watch sent the command, and the pod's end."""
-        uid = command.pod.uid
+    async def with_what_is_known(self, command: DrainCommand, now: datetime) -> DrainCommand:
+        """Add the living pods that the log has named since the watch sent the command, and the pod's end.
+
+        A first PUT waits for no log. Whatever is late or has been written to does.
+        """
+        progress, uid = command.progress, command.pod.uid
+        is_late = now > command.end_at + LATE_AFTER
+        if is_late or any(not _is_untouched(target) for target in (progress.targets if progress else ())):
+            await self.wait()
         known = {pod.uid: pod for pod in command.living}
         known |= {pod.uid: pod for pod in self.ledger.successors(command.drain_id, uid)}
         command = replace(command, living=tuple(known.values())[-MAX_LIVING:])
         end = self.ledger.gone(uid)
+        if end is None and command.gone_at is None and is_late and self.caught_up and self._is_forgotten(command):
+            # The log was deleted, and the pod's end with it: what registers beyond its deadline may be anybody's.
+            return replace(command, gone_at=command.end_at)
         if end is None or command.end_proved:
             return command
         return replace(command, gone_at=min(end.gone_at, command.gone_at or end.gone_at), end_proved=end.proved)
+
+    def _is_forgotten(self, command: DrainCommand) -> bool:
+        """Return whether the log has nothing of what every drain of a pod that goes for good begins with."""
+        is_for_good = command.cause not in REVERSIBLE and not command.requested_by
+        return is_for_good and not self.ledger.is_going(command.pod.uid, command.observed_at)
 
     def with_overrides(self, command: DrainCommand, target: Target, readings: Readings) -> Target:
         """Add whose override an instance bears: ours, by any handling that the log knows of, or somebody else's."""
@@ -143,3 +161,9 @@ class DrainLog:
     def count_retry(self, region: str) -> None:
         """Count a step that is to be taken again because something stands in its way."""
         self._publisher.count_retry(region)
+
+
+def _is_untouched(target: Target) -> bool:
+    """Return whether it was noted and nothing more: its first PUT waits for no log."""
+    is_new = target.silent_since is None and target.trouble is None and target.attempt == 1
+    return target.stage is Stage.take_out and is_new and not target.may_have_override

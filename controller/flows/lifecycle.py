@@ -69,13 +69,14 @@ class DrainLifecycle:
         """
         now = self._clock()
         progress = command.progress or new_progress(now)
-        command = self._log.with_what_is_known(replace(command, progress=progress))
+        command = replace(command, progress=progress)
         try:
             annotations = read_annotations(command.pod)
         except AnnotationError as error:
             return await self.conclude(command, Outcome.refused, error.reason)
         if progress.due_at > now + EARLY_TOLERANCE:
             return (Delay(item=command, after=progress.due_at - now),)
+        command = await self._log.with_what_is_known(command, now)
         try:
             found = await self._finder.find(command, annotations, redelivered=redelivered)
         except RegistryError as error:

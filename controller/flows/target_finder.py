@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
@@ -24,9 +24,6 @@ NOT_FOUND = Reason(code=ReasonCode.not_found, detail="no instance in the region 
 NONE_FITS = Reason(code=ReasonCode.not_found, detail="no instance of the pod in the region fits its annotations")
 MAX_FOUND_PORTS = 2 * MAX_INSTANCES
 """That a message keeps: a plain and a secure one of each."""
-LATE_AFTER = timedelta(minutes=1)
-"""How long after ``end_at`` a command is not urgent any more: it comes once more, or after long trouble. Meanwhile the
-id may have come into other hands, of which the log says more than the registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +59,6 @@ class TargetFinder:
         """Return what is still to be drained. RegistryError when no node answers, or one that may hold it."""
         progress, now = command.progress, self._clock()
         assert progress is not None
-        is_late = now > command.end_at + LATE_AFTER
-        if is_late or any(not _is_untouched(target) for target in progress.targets):
-            await self._log.wait()
         known = self._still_open(command, progress.targets, perhaps_written=redelivered)
         if progress.found_all or (progress.targets and progress.first_look_at is None):
             return Found(targets=known, progress=replace(progress, found_all=True))
@@ -259,9 +253,3 @@ class TargetFinder:
             if not has_ended:
                 still_open.append(one)
         return tuple(still_open)
-
-
-def _is_untouched(target: Target) -> bool:
-    """Return whether it was noted and nothing more: its first PUT waits for no log."""
-    is_new = target.silent_since is None and target.trouble is None and target.attempt == 1
-    return target.stage is Stage.take_out and is_new and not target.may_have_override

@@ -58,7 +58,11 @@ class FakeConsumer:
         while self._keeps_waiting and isinstance(wait := results[0], Wait):
             self._broker.crashes.reach("before wait")
             self._broker.waits.append(wait.after.total_seconds())
-            await asyncio.sleep(wait.after.total_seconds())
+            self._broker.kept.append(wait.item)
+            try:
+                await asyncio.sleep(wait.after.total_seconds())
+            finally:
+                self._broker.kept.remove(wait.item)
             self._broker.crashes.reach("after wait")
             results = await _until_confirmed(wait.go_on)
         for result in results:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
+from controller.domain.commands import DrainCommand, RestoreCommand, Stage, WorkItem
 from controller.domain.events import Event, LogEntry, Outcome
 from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
@@ -79,6 +79,8 @@ class FakeBroker:
         self.dead: list[tuple[WorkItem, Reason]] = []
         self.queues: defaultdict[str, asyncio.Queue[Delivery]] = defaultdict(asyncio.Queue)
         self.unacknowledged: list[Delivery] = []
+        self.kept: list[WorkItem] = []
+        """What workers keep waiting, as far as they have come."""
         self._on_the_ladder: list[WorkItem] = []
         self._recorded = asyncio.Event()
 
@@ -87,6 +89,13 @@ class FakeBroker:
         """True when no message is left anywhere but among the dead letters."""
         waiting = any(not queue.empty() for queue in self.queues.values())
         return not (waiting or self.unacknowledged or self._on_the_ladder)
+
+    @property
+    def holds_only(self) -> bool:
+        """True when nothing is under way but looks at what is out: all of a pod's instances are found and retained."""
+        waiting = any(not queue.empty() for queue in self.queues.values())
+        in_hand = len(self.unacknowledged) > len(self.kept)
+        return not (waiting or in_hand) and all(map(_is_held, (*self.kept, *self._on_the_ladder)))
 
     @property
     def events(self) -> list[Event]:
@@ -195,3 +204,8 @@ class FakeBroker:
             await asyncio.sleep(self.timeout)
             raise BrokerError("the broker did not confirm (TimeoutError)")
         self.crashes.reach(f"after {what}")
+
+
+def _is_held(item: WorkItem) -> bool:
+    progress = item.progress if isinstance(item, DrainCommand) else None
+    return progress is not None and progress.found_all and {one.stage for one in progress.targets} == {Stage.retain}

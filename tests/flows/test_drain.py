@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from controller.domain.causes import Cause
 from controller.domain.commands import Progress
 from controller.domain.events import LogEntry, Outcome, make_event
@@ -150,11 +152,10 @@ async def test_a_duplicate_command_changes_nothing() -> None:
         await world.process()
         await world.send()
         await world.until_idle()
-        requests = list(world.registry.requests)
         await world.send()
         await world.send()
         await world.until_idle()
-        assert world.registry.requests == requests
+        assert len(world.registry.writes) == len(world.nodes)
         assert world.broker.outcomes == [Outcome.out_of_service]
 
 
@@ -202,17 +203,35 @@ async def test_a_later_cause_of_the_same_drain_is_handled_too() -> None:
         assert world.everywhere() == OUT
 
 
+@pytest.mark.parametrize("lease_ends", [True, False], ids=["its lease ends", "the servers preserve themselves"])
 @in_virtual_time
-async def test_without_removal_the_drain_ends_once_the_instance_is_out() -> None:
+async def test_without_removal_it_is_looked_at_until_no_node_holds_it(lease_ends: bool) -> None:
     async with World(remove=False) as world:
         app = await world.process()
         await world.send()
-        await world.until_idle()
+        await world.until(Outcome.out_of_service)
         app.die()
-        await asyncio.sleep(3600)
-        assert world.everywhere() == OUT
-        assert len(world.broker.delays) <= 5, "looks for further instances, until the pod has ended"
+        await asyncio.sleep(120)
+        assert not world.broker.idle, "whoever registers under the id would be out"
+        if lease_ends:
+            await world.nodes[0].delete(APP, ID)
+        await asyncio.sleep(90 if lease_ends else 3700)
+        assert world.broker.idle
+        assert world.everywhere() == ([None, None] if lease_ends else OUT)
+        assert not any(write.startswith("DELETE") for write in world.registry.writes)
         assert world.broker.outcomes == [Outcome.out_of_service]
+
+
+@in_virtual_time
+async def test_without_removal_what_outlives_its_pod_is_left_out_of_service() -> None:
+    async with World(remove=False) as world:
+        app = await world.process()
+        await world.send()
+        await asyncio.sleep(120)
+        assert world.broker.idle
+        assert world.everywhere() == OUT
+        assert world.broker.outcomes == [Outcome.out_of_service]
+        app.die()
 
 
 @in_virtual_time

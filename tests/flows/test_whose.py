@@ -13,6 +13,7 @@ from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.reason import ReasonCode
 from tests.fakes.client import FakeClient
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
+from tests.flows.restoring import going
 from tests.flows.test_restoring import item
 from tests.flows.world import APP, World
 from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, at, terminating
@@ -270,7 +271,61 @@ async def test_a_shared_id_is_given_back_while_a_node_is_away() -> None:
 
 
 @in_virtual_time
-async def test_without_removal_a_silent_id_is_left_alone() -> None:
+async def test_without_removal_an_id_that_another_cluster_has_too_is_given_back() -> None:
+    async with World(remove=False) as world:
+        twin = await world.process(ip="10.2.0.9")
+        await asyncio.sleep(20)
+        own = await world.process()
+        await asyncio.sleep(60)
+        await world.send(going())
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(20)
+        own.die()
+        await world.end()
+        await asyncio.sleep(300)
+        assert world.everywhere() == UP
+        twin.die()
+
+
+@pytest.mark.parametrize("instance_id", ["orders-main", f"{POD_IP}:orders:8080"], ids=["a fixed id", "an address"])
+@in_virtual_time
+async def test_without_removal_whoever_registers_a_minute_later_serves(instance_id: str) -> None:
+    at_address = instance_id.startswith(POD_IP)
+    async with World(remove=False) as world:
+        own = await world.process(APP, instance_id, host=POD_IP)
+        await world.send(going())
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(20)
+        own.die()
+        await world.end()
+        await asyncio.sleep(60)
+        ip = POD_IP if at_address else HEIR_IP
+        newer = await world.process(APP, instance_id, ip=ip, host=ip)  # its pod is not watched
+        await asyncio.sleep(600)
+        assert world.everywhere(APP, instance_id) == UP
+        newer.die()
+
+
+@in_virtual_time
+async def test_without_removal_a_node_that_restarts_does_not_serve_the_dying_one() -> None:
+    async with World(remove=False) as world:
+        own = await world.process()
+        await asyncio.sleep(60)
+        await world.send(going(grace=120))
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(5)
+        await world.nodes[0].kill()
+        world.nodes[0].trouble = None  # it copies from its peer what is UP there
+        served = 0
+        for _ in range(90):
+            await asyncio.sleep(1)
+            served += "UP" in world.everywhere()
+        assert served < 20
+        own.die()
+
+
+@in_virtual_time
+async def test_without_removal_a_silent_id_is_left_to_its_lease() -> None:
     async with World(remove=False) as world:
         own = await world.process(APP, SHARED, host="orders")
         await world.send(a_command(terminating(a_pod(hostname="orders"))))
@@ -312,3 +367,35 @@ async def test_a_living_pod_that_was_taken_for_its_predecessor_is_given_back() -
         await world.until_idle()
         assert world.everywhere(APP, instance_id) == UP
         living.die()
+
+
+@in_virtual_time
+async def test_without_a_log_what_registers_after_the_deadline_is_left_alone() -> None:
+    async with World() as world:
+        await asyncio.sleep(120)
+        stranger = await world.process("JOBS", f"{POD_IP}:jobs:8080", host=POD_IP)  # its pod is not watched
+        await asyncio.sleep(30)
+        await world.send()  # once more, by a worker that died; the pod's end was in the log
+        await world.until_idle()
+        assert world.everywhere("JOBS", f"{POD_IP}:jobs:8080") == UP
+        assert not world.registry.writes
+        stranger.die()
+
+
+@in_virtual_time
+async def test_an_heir_that_dies_while_it_starts_holds_no_drain() -> None:
+    async with World() as world:
+        own = await world.process(APP, SHARED)
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        own.die()
+        await world.end()
+        heir = await world.process(APP, SHARED, ip=HEIR_IP, host="orders", status="STARTING")
+        await asyncio.sleep(20)
+        heir.die()
+        await world.until_idle(hours=0.2)
+        assert world.broker.outcomes[-1] is Outcome.restored
+        assert world.everywhere(APP, SHARED) == ["STARTING", "STARTING"]
+        newer = await world.process(APP, SHARED, ip=HEIR_IP, host="orders")
+        assert world.everywhere(APP, SHARED) == UP
+        newer.die()

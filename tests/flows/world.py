@@ -116,8 +116,12 @@ class World:
         return make_event(command, outcome, virtual_clock())
 
     async def until_idle(self, *, hours: float = 3) -> None:
-        """Wait until every command has come to its end."""
-        await until(lambda: self.broker.idle, "an idle broker", timeout=hours * 3600, interval=1)
+        """Wait until every command has come to its end; without removal, until all that is left is to be looked at."""
+
+        def is_idle() -> bool:
+            return self.broker.idle or (not self.policy.remove and self.broker.holds_only)
+
+        await until(is_idle, "an idle broker", timeout=hours * 3600, interval=1)
 
     async def until(self, outcome: Outcome, *, count: int = 1) -> Event:
         """Wait for the event of this outcome, and return the last one."""

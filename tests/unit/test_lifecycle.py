@@ -192,9 +192,10 @@ async def test_an_instance_is_taken_out_where_it_serves_and_read_back() -> None:
 
 
 @in_virtual_time
-async def test_without_removal_it_ends_out_of_service() -> None:
+async def test_without_removal_it_is_looked_at_further() -> None:
     step = await advance(holding(out()), policy=WorkerPolicy(retention=timedelta(0), remove=False))
-    assert step.onward is None
+    assert step.onward is not None
+    assert step.onward.stage is Stage.retain
 
 
 @in_virtual_time

@@ -99,9 +99,10 @@ def test_what_is_out_at_every_node_is_reported_and_retained() -> None:
         assert decision.report.safe_at == at(10 + 95)
 
 
-def test_without_removal_the_drain_ends_when_it_is_out() -> None:
+def test_without_removal_it_is_out_without_an_end_of_retention() -> None:
     decision = decide(a_target(), out(), remove=False)
-    assert isinstance(decision, Finish)
+    assert isinstance(decision, Continue)
+    assert decision.report is not None
     assert decision.report.outcome is Outcome.out_of_service
     assert decision.report.retention_ends_at is None
 
