@@ -98,6 +98,8 @@ def retain(seen: Observation) -> StageDecision:
     if target.shared_id or is_shared(seen):
         return leave_to_successor(replace(seen, target=replace(target, shared_id=True)), GIVEN_BACK)
     if serving := nodes_in_service(seen.readings):
+        if not seen.remove and _was_put_back(seen):
+            return Conclude()
         # A node restarted, or a flip back: the drain is still in force.
         return _until_settled(seen) or TakeOut(nodes=serving)
     if seen.unanswered:
@@ -219,6 +221,16 @@ def _gone(seen: Observation) -> Continue | Finish:
             **({} if stage is Stage.take_out else {"attempt": 1}),
         )
     )
+
+
+def _was_put_back(seen: Observation) -> bool:
+    """Return whether somebody has lifted our override where only the pod can have the id, and nothing is to be deleted.
+
+    A node that has restarted shows another registration; what serves without one was put back by hand, which counts.
+    """
+    serving = [instance for instance in present(seen.readings) if instance.is_up]
+    is_old = all(one.registered_at is not None and one.registered_at <= seen.command.since_at for one in serving)
+    return is_old and names_the_pod(seen.target.id, seen.command.pod)
 
 
 def _outlives_its_pod(seen: Observation) -> bool:

@@ -14,6 +14,7 @@ from controller.domain.instances import OUT_OF_SERVICE, Condition
 from tests.fakes.node_trouble import READ_TIMEOUT, Trouble
 from tests.fakes.outbox import Refusal
 from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
+from tests.flows.restoring import going
 from tests.flows.world import APP, ID, World
 from tests.stack.waiting import until
 from tests.unit.building import a_command, a_pod, a_target, terminating
@@ -231,6 +232,21 @@ async def test_without_removal_what_outlives_its_pod_is_left_out_of_service() ->
         assert world.broker.idle
         assert world.everywhere() == OUT
         assert world.broker.outcomes == [Outcome.out_of_service]
+        app.die()
+
+
+@in_virtual_time
+async def test_without_removal_what_a_person_puts_back_serves() -> None:
+    async with World(remove=False) as world:
+        app = await world.process()
+        await asyncio.sleep(60)
+        await world.send(going())
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(7)
+        for node in world.nodes:
+            await node.delete_status(APP, ID, "UP")
+        await asyncio.sleep(600)
+        assert world.everywhere() == ["UP", "UP"]
         app.die()
 
 
