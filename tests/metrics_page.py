@@ -12,6 +12,7 @@ from controller.domain.causes import Cause
 from controller.domain.drain_record import DrainRecord
 from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.domain.shutdown.verdict import Shutdown, ShutdownVerdict
+from controller.domain.sweep_report import SweepReport
 from controller.ops.metrics.process_metrics import Metrics
 
 ROLES: dict[str, dict[str, Any]] = {"watch": {"watch": True}, "work": {"work": ["eu"]}, "ops": {"ops": True}}
@@ -73,6 +74,7 @@ def _shown(role: str, metrics: Metrics) -> Iterable[Measure]:
     now = datetime.now(UTC)
     metrics.surveyed(RegionState(region="eu", looked_at=now, work=counted, dead=counted, nodes=nodes))
     metrics.unrouted(counted)
+    metrics.swept(SweepReport(cluster="", region="eu", at=now))
     metrics.shut_down(_a_record(now), Shutdown(verdict=ShutdownVerdict.not_graceful, short_by=timedelta(0)))
     for family in metrics.registry.collect():
         labels = {name: None for sample in family.samples for name in sample.labels if name != "le"}

@@ -16,6 +16,7 @@ from controller.domain.pods import Pod
 from controller.domain.routing import Routing
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.window import Window, WindowOverride, Windows
+from controller.domain.sweep_report import SweepReport
 from controller.domain.tracking import Tracker
 from controller.domain.watch_position import Position
 from controller.errors import BrokerError, KubernetesError
@@ -26,7 +27,7 @@ from controller.flows.replay_planner import LivingPods, ReplayPlanner
 from controller.flows.worker_policy import WorkerPolicy
 from controller.kube.client import KubeApi
 from controller.kube.listing import Census
-from controller.messages.codec import decode_end, decode_entry, decode_position
+from controller.messages.codec import SWEEP_TYPE, decode_end, decode_entry, decode_position, decode_sweep
 from controller.rabbit import names
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import Entry, StreamFollower
@@ -89,10 +90,25 @@ def windows_of(settings: WindowSettings) -> Windows:
 
 
 def event_log(
-    settings: Settings, *, look_back: timedelta, wanted: Callable[[bytes], bool] | None = None
+    settings: Settings,
+    *,
+    look_back: timedelta,
+    wanted: Callable[[bytes], bool] | None = None,
+    on_sweep: Callable[[SweepReport], object] | None = None,
 ) -> StreamFollower[LogEntry]:
-    """Return a follower of the event log; ``wanted`` is a cheap first look at an entry's bytes."""
-    return _follower(settings, names.EVENTS, decode_entry, look_back, wanted)
+    """Return a follower of the event log; ``wanted`` is a cheap first look at an entry's bytes.
+
+    ``on_sweep`` is told what passes of the sweep came to: they are in the same log, and nothing of a drain.
+    """
+
+    def decode(body: bytes, type_: str | None) -> LogEntry | None:
+        if type_ != SWEEP_TYPE:
+            return decode_entry(body, type_)
+        if on_sweep is not None:
+            on_sweep(decode_sweep(body))
+        return None
+
+    return _follower(settings, names.EVENTS, decode, look_back, wanted)
 
 
 def mentions(texts: Iterable[str]) -> Callable[[bytes], bool] | None:
@@ -116,7 +132,7 @@ def positions_log(settings: Settings, *, look_back: timedelta) -> StreamFollower
 def _follower(
     settings: Settings,
     stream: str,
-    decode: Callable[[bytes, str | None], Entry],
+    decode: Callable[[bytes, str | None], Entry | None],
     look_back: timedelta,
     wanted: Callable[[bytes], bool] | None,
 ) -> StreamFollower[Entry]:

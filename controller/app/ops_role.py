@@ -21,6 +21,7 @@ from controller.domain.replay_plan import ReplayItem, Requester
 from controller.domain.selection import Selection
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
+from controller.domain.sweep_report import LatestSweeps
 from controller.errors import BrokerError, DeclinedError, KubernetesError
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
@@ -60,6 +61,7 @@ class OpsRole:
         log: StreamFollower[LogEntry],
         ends: StreamFollower[PodEnd],
         drains: DrainIndex,
+        sweeps: LatestSweeps,
         verdicts: ShutdownVerdicts,
         outbox: RabbitOutbox,
         metrics: Metrics,
@@ -91,6 +93,7 @@ class OpsRole:
             settings=settings,
             authorizer=self._authorizer,
             drains=drains,
+            sweeps=sweeps,
             overview=self.overview,
             live=self._live,
             replay_runs=self._replay_runs,

@@ -27,6 +27,7 @@ from controller.app.assembly import (
 from controller.app.exit_status import run_to_exit_status
 from controller.app.memory import memory_limit
 from controller.app.ops_role import MAX_DRAINS, OpsRole, api_of, has_tokens
+from controller.app.role_settings import check_regions
 from controller.app.watch_parts import build_watch
 from controller.app.worker_parts import build_worker
 from controller.bounds import ledger_entries
@@ -35,7 +36,7 @@ from controller.domain.events import LogEntry
 from controller.domain.guard_policy import RecentTakeOuts
 from controller.domain.ledger import Ledger
 from controller.domain.shutdown.pod_end import PodEnd
-from controller.errors import SettingsError
+from controller.domain.sweep_report import LatestSweeps
 from controller.eureka.room import IndexRoom
 from controller.flows.priority import PriorityGate
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
@@ -78,6 +79,7 @@ class Process:
     log: StreamFollower[LogEntry]
     ends: StreamFollower[PodEnd]
     drains: DrainIndex
+    sweeps: LatestSweeps
     verdicts: ShutdownVerdicts
     tasks: dict[str, Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=dict)
     checks: Checks = field(default_factory=dict)
@@ -123,33 +125,23 @@ def start(
     return run_to_exit_status(run_roles(settings, rotation, watch=watch, work=work, ops=ops))
 
 
-def check_regions(settings: Settings, *, watch: bool, work: Sequence[str]) -> None:
-    """Refuse roles that the settings give nothing to do."""
-    problems = [
-        f"--region {name}: no such region in the settings; known: {', '.join(settings.regions) or '(none)'}"
-        for name in work
-        if name not in settings.regions
-    ]
-    if watch and not (settings.regions or settings.routing.default_regions or settings.routing.namespaces):
-        problems.append("regions: none is configured; name at least one with its nodes, or routing.default_regions")
-    if problems:
-        raise SettingsError(problems)
-
-
 async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work: Sequence[str], ops: bool) -> None:
     """Run the watch, the work of these regions, and the page, until a signal."""
     # A watch, or the page, may start before the first worker of a region.
     declared = list(settings.regions) if watch or ops else list(work)
     drains = DrainIndex(timelines=ops, limit=MAX_DRAINS if ops else MAX_DRAINS_WITHOUT_OPS)
+    metrics = Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops)
+    sweeps = LatestSweeps(metrics.swept)
     async with AsyncExitStack() as opened:
         process = Process(
             settings=settings,
             opened=opened,
-            metrics=Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops),
+            metrics=metrics,
             outbox=RabbitOutbox(settings=settings.broker, regions=declared),
-            log=event_log(settings, look_back=settings.broker.event_lookback),
+            log=event_log(settings, look_back=settings.broker.event_lookback, on_sweep=sweeps.apply if ops else None),
             ends=ends_log(settings, look_back=settings.broker.event_lookback),
             drains=drains,
+            sweeps=sweeps,
             verdicts=ShutdownVerdicts(drains),
         )
         process.log.declares = process.ends.declares = True
@@ -280,6 +272,7 @@ async def _add_ops(process: Process, *, alone: bool) -> None:
         log=process.log,
         ends=process.ends,
         drains=process.drains,
+        sweeps=process.sweeps,
         verdicts=process.verdicts,
         outbox=process.outbox,
         metrics=process.metrics,

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from loguru import logger
 
+from controller.bounds import MAX_TEXT_LENGTH
 from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Readings
 from controller.domain.orphans import (
     LivingAddresses,
@@ -21,6 +22,7 @@ from controller.domain.orphans import (
 )
 from controller.domain.pods import Pod
 from controller.domain.silence import silence_of
+from controller.domain.sweep_report import SweepFinding, SweepReport, named
 from controller.errors import RegistryError
 from controller.flows.ports import Clock, Registry
 from controller.flows.publisher import Publisher
@@ -34,9 +36,14 @@ class SweepResult:
     """What one pass came to."""
 
     findings: list[Orphan] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
+    incomplete: Mapping[str, str] = field(default_factory=dict)
     """Regions about which nothing can be concluded, and why."""
     looked_at: datetime
+
+    @property
+    def silent(self) -> list[Orphan]:
+        """Findings that nothing speaks for."""
+        return [finding for finding in self.findings if not finding.doubt]
 
 
 Place = tuple[str, str, str]
@@ -90,7 +97,7 @@ class Sweeper:
         ]
         return SweepResult(
             findings=orphans,
-            incomplete=[f"region {name}: {why}" for name, why in incomplete.items()],
+            incomplete=incomplete,
             looked_at=looked_at,
         )
 
@@ -106,14 +113,29 @@ class Sweeper:
 
     async def send(self, done: SweepResult, publisher: Publisher) -> int:
         """Send the drain of each finding that nothing speaks for; gives their number."""
-        commands = [
-            command_of(finding, self._cluster, done.looked_at, self._clock())
-            for finding in done.findings
-            if not finding.doubt
-        ]
+        commands = [command_of(finding, self._cluster, done.looked_at, self._clock()) for finding in done.silent]
         for command in commands:
             await publisher.send(command)
         return len(commands)
+
+    def reports(self, done: SweepResult, *, drained: bool) -> list[SweepReport]:
+        """Return what the pass came to, region by region, for the event log. ``drained``: whether drains were sent."""
+        return [self._report(name, done, drained=drained) for name in self._regions]
+
+    def _report(self, region: str, done: SweepResult, *, drained: bool) -> SweepReport:
+        # What is to be looked at comes first, for not all may be named.
+        found = sorted((one for one in done.findings if one.suspect.region == region), key=lambda one: bool(one.doubt))
+        silent = sum(not one.doubt for one in found)
+        return SweepReport(
+            cluster=self._cluster,
+            region=region,
+            at=done.looked_at,
+            silent=silent,
+            doubtful=len(found) - silent,
+            drained=drained,
+            incomplete=done.incomplete.get(region, "")[:MAX_TEXT_LENGTH],
+            findings=named(map(_finding_of, found)),
+        )
 
     async def _read(self, suspected: Sequence[Suspect]) -> list[Readings]:
         async def read(suspect: Suspect) -> Readings:
@@ -121,6 +143,20 @@ class Sweeper:
                 return await self._regions[suspect.region].read(suspect.instance.app, suspect.instance.id)
 
         return list(await asyncio.gather(*(read(suspect) for suspect in suspected)))
+
+
+def _finding_of(orphan: Orphan) -> SweepFinding:
+    suspect = orphan.suspect
+    return SweepFinding(
+        app=suspect.instance.app,
+        instance_id=suspect.instance.id,
+        ip=suspect.instance.ip,
+        status=suspect.instance.status,
+        namespace=suspect.namespace,
+        pod=suspect.pod,
+        evidence=suspect.evidence[:MAX_TEXT_LENGTH],
+        doubt=orphan.doubt[:MAX_TEXT_LENGTH],
+    )
 
 
 def _place(suspect: Suspect) -> Place:

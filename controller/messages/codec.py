@@ -12,9 +12,10 @@ from controller.bounds import MAX_BODY_BYTES
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem
 from controller.domain.events import Event, LogEntry, PodGoneEvent, TakeoverEvent
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.sweep_report import SweepReport
 from controller.domain.watch_position import Position
 from controller.errors import MessageError
-from controller.messages import v1
+from controller.messages import v1, v1_reports
 
 COMMAND_TYPE = "drain.command"
 RESTORE_TYPE = "drain.restore"
@@ -23,11 +24,14 @@ TAKEOVER_TYPE = "drain.takeover"
 GONE_TYPE = "drain.gone"
 POSITION_TYPE = "drain.position"
 END_TYPE = "drain.end"
+SWEEP_TYPE = "drain.sweep"
 CONTENT_TYPE = "application/json"
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What is raised of a body that is none of ours."""
 
-Message = TypeVar("Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, PodGoneEvent, Position, PodEnd)
+Message = TypeVar(
+    "Message", DrainCommand, RestoreCommand, Event, TakeoverEvent, PodGoneEvent, Position, PodEnd, SweepReport
+)
 
 
 class _Versioned(msgspec.Struct):
@@ -42,7 +46,8 @@ _event_decoder = msgspec.json.Decoder(v1.EventV1)
 _takeover_decoder = msgspec.json.Decoder(v1.TakeoverV1)
 _gone_decoder = msgspec.json.Decoder(v1.PodGoneV1)
 _position_decoder = msgspec.json.Decoder(v1.PositionV1)
-_end_decoder = msgspec.json.Decoder(v1.PodEndV1)
+_end_decoder = msgspec.json.Decoder(v1_reports.PodEndV1)
+_sweep_decoder = msgspec.json.Decoder(v1_reports.SweepReportV1)
 
 
 def encode_item(item: WorkItem) -> bytes:
@@ -75,12 +80,22 @@ def decode_position(body: bytes, _: str | None = None) -> Position:
 
 def encode_end(end: PodEnd) -> bytes:
     """Write a pod's end in the newest version."""
-    return _encode(end, v1.PodEndV1)
+    return _encode(end, v1_reports.PodEndV1)
 
 
 def decode_end(body: bytes, _: str | None = None) -> PodEnd:
     """Read a pod's end; MessageError says why it is none of ours."""
     return _decode(body, CONTENT_TYPE, END_TYPE, _end_decoder, PodEnd)
+
+
+def encode_sweep(report: SweepReport) -> bytes:
+    """Write what a pass of the sweep came to in the newest version."""
+    return _encode(report, v1_reports.SweepReportV1)
+
+
+def decode_sweep(body: bytes) -> SweepReport:
+    """Read what a pass of the sweep came to; MessageError says why it is none of ours."""
+    return _decode(body, CONTENT_TYPE, SWEEP_TYPE, _sweep_decoder, SweepReport)
 
 
 def type_of(message: WorkItem | LogEntry) -> str:
@@ -139,7 +154,7 @@ def _why_unreadable(body: bytes, type_: str, error: Exception) -> str:
     return f"not a valid {type_}: {str(error)[:300]}"
 
 
-def _encode(message: WorkItem | LogEntry | Position | PodEnd, wire: type[msgspec.Struct]) -> bytes:
+def _encode(message: WorkItem | LogEntry | Position | PodEnd | SweepReport, wire: type[msgspec.Struct]) -> bytes:
     fields = msgspec.to_builtins(message, builtin_types=(datetime,))
     return _encoder.encode(msgspec.convert({"version": 1, **fields}, wire, strict=False))
 

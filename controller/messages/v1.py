@@ -265,21 +265,3 @@ class PodGoneV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     uid: Short
     gone_at: Time
     proved: bool = False
-
-
-class PodEndV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Type ``drain.end``: a drained pod has ended serving."""
-
-    version: Literal[1]
-    cluster: Short
-    drain_ids: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=256)]
-    namespace: Short
-    pod: Short
-    uid: Short
-    kind: Short
-    workload: Short
-    template: Short = ""
-    at: Time
-    ended_at: Time | None = None
-    end_cause: Literal["no_hook", "hook", "grace", "killed", "by_itself", "unknown"] = "unknown"
-    why: Text = ""

@@ -17,15 +17,18 @@ from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.events import LogEntry
 from controller.domain.reason import Reason
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.sweep_report import SweepReport
 from controller.domain.watch_position import Position
 from controller.messages.codec import (
     CONTENT_TYPE,
     END_TYPE,
     POSITION_TYPE,
+    SWEEP_TYPE,
     encode_end,
     encode_entry,
     encode_item,
     encode_position,
+    encode_sweep,
     type_of,
 )
 from controller.rabbit import delay, names
@@ -129,6 +132,10 @@ class RabbitOutbox:
     async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""
         await self._publish("", names.ENDS, encode_end(end), END_TYPE, f"{end.uid}.end")
+
+    async def record_sweep(self, report: SweepReport) -> None:
+        """Append what a pass of the sweep came to to the event stream."""
+        await self._publish("", names.EVENTS, encode_sweep(report), SWEEP_TYPE, None)
 
     async def record_position(self, position: Position) -> None:
         """Append to the stream of positions."""

@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractChannel
 
 from controller.domain.events import Outcome, make_event
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.sweep_report import SweepReport
 from controller.domain.watch_position import Position
 from controller.errors import BrokerError
 from controller.messages.codec import decode_end, decode_entry, decode_position
@@ -155,14 +156,15 @@ async def ops(settings: BrokerSettings) -> None:
 
 
 async def sweep_report(settings: BrokerSettings) -> None:
-    """Read the event log."""
-    async with events(settings):
-        pass
+    """Read the event log, and append what was found."""
+    async with an_outbox(settings, *REGIONS) as outbox, events(settings):
+        await outbox.record_sweep(SweepReport(cluster="test", region=REGIONS[0], at=datetime.now(UTC)))
 
 
 async def sweep_drain(settings: BrokerSettings) -> None:
-    """Command every region."""
-    async with an_outbox(settings, *REGIONS) as outbox, events(settings):
+    """The same, and command every region."""
+    await sweep_report(settings)
+    async with an_outbox(settings, *REGIONS) as outbox:
         for region in REGIONS:
             await outbox.send(command_for(region))
 

@@ -29,6 +29,7 @@ from controller.app.assembly import event_log as follow_log
 from controller.app.ops_role import OpsRole
 from controller.domain.drain_index import DrainIndex
 from controller.domain.events import Outcome, make_event
+from controller.domain.sweep_report import LatestSweeps
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.ops.auth.credentials import COOKIE
 from controller.ops.auth.refusals import TooManyAttemptsError
@@ -334,6 +335,7 @@ def every_route(settings: Settings) -> list[tuple[str, str]]:
     role = OpsRole(
         settings,
         drains=drains,
+        sweeps=LatestSweeps(),
         verdicts=ShutdownVerdicts(drains),
         log=follow_log(settings, look_back=timedelta(0)),
         ends=ends_log(settings, look_back=timedelta(0)),

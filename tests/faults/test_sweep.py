@@ -3,8 +3,14 @@
 import asyncio
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+from controller.app.assembly import event_log as follow_log
+from controller.app.assembly import read_log
+from controller.domain.sweep_report import LatestSweeps, SweepReport
+from controller.settings import Settings
+from controller.signals import beside
 from tests.e2e.product import APART, product
 from tests.faults.population import Population
 from tests.faults.sampling import Sampler
@@ -99,8 +105,21 @@ async def test_only_what_died_while_nobody_watched_is_named_and_drained(
             assert reported == set(dead)
             assert {event["requested_by"] for event in running.log.events} == {"sweep"}
             haunting.cancel()
+            [recorded] = await recorded_sweeps(broker, running.region)
+            named = sorted(one.instance_id for one in recorded.findings if one.app in OURS and not one.doubt)
+            assert (named, recorded.drained, recorded.incomplete) == (dead, True, "")
         finally:
             await pods.close()
+
+
+async def recorded_sweeps(broker: RabbitMq, cluster: str) -> list[SweepReport]:
+    """The newest passes that the event log holds of this cluster, as ``ops`` reads them."""
+    sweeps = LatestSweeps()
+    settings = Settings.model_validate({"broker": {"url": broker.url}})
+    log = follow_log(settings, look_back=timedelta(hours=1), on_sweep=sweeps.apply)
+    async with beside(log.link.run):
+        await read_log(log)
+    return [one for one in sweeps.all() if one.cluster == cluster]
 
 
 async def _haunt(eureka: EurekaNodes, app: str, instance_id: str) -> None:

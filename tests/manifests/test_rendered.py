@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import typer
 
-from controller.app.process import check_regions
+from controller.app.role_settings import check_regions
 from controller.cli import app
 from controller.domain.causes import Cause
 from controller.domain.roles import DESTINATIONS, Destination, Role

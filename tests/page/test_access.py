@@ -91,6 +91,7 @@ async def pages(scene: Scene) -> dict[str, str]:
         "a drain": f"/drains/{await scene.drain_id('orders-gone')}",
         "a refused drain": f"/drains/{await scene.drain_id('markup-annotated')}",
         "dead letters": "/dead",
+        "sweep": "/sweep",
         "replay": "/replays?app=orders",
         "sign in": "/sign-in",
     }

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page
 from controller.domain.events import Outcome, make_event
 from controller.domain.replay_plan import Requester, requested
 from controller.domain.requests import request_id
-from tests.page.test_site import command_of, site_app
+from tests.page.test_site import a_sweep, command_of, site_app
 from tests.page.test_widths import roll_out
 from tests.unit.authorizer_app import OPERATOR
 from tests.unit.building import at
@@ -25,6 +25,7 @@ PAGES = {
     "one drain": "/drains/id-failed",
     "rollouts": "/rollouts?since=2h",
     "dead letters": "/dead",
+    "sweep": "/sweep",
     "replays": "/replays",
     "asked for": f"/requests/{request_id(ASKED)}",
     "nothing found": "/?app=nosuch",
@@ -40,6 +41,8 @@ async def served() -> AsyncIterator[str]:
     async with site_app() as app:
         roll_out(app, "5d4c8f7b6", -3_600, pods=3, served=3)
         roll_out(app, "9f8e7d6c5", 20, pods=3, served=14, left=1)
+        app.sweeps.apply(a_sweep("eu"))
+        app.sweeps.apply(a_sweep("us", incomplete="no answer in time"))
         app.drains.apply(make_event(requested(command_of("failed"), ASKED), Outcome.requested, ASKED.at))
         server = app.client.server
         assert isinstance(server, TestServer)

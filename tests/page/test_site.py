@@ -29,6 +29,7 @@ from controller.domain.region_state import NodeState, QueueState, RegionState
 from controller.domain.replay_plan import ReplayAction, ReplayDecision, ReplayItem, Requester, requested
 from controller.domain.rollouts import Rollout
 from controller.domain.selection import FILTERS, Selection
+from controller.domain.sweep_report import LatestSweeps, SweepFinding, SweepReport
 from controller.errors import BusyError, DeclinedError
 from controller.flows import replay_runs
 from controller.flows.publisher import Publisher
@@ -79,6 +80,7 @@ class SiteApp:
                     )
                 )
         self.drains = of or self.drains
+        self.sweeps = LatestSweeps()
         self.messages = [
             DeadMessage(number=1, region="eu", reason=f"HTTP 403 {HOSTILE}", item=command_of("failed"), died_at=at(9)),
             DeadMessage(number=2, region="eu", reason="odd", problem=f"no JSON {HOSTILE}", message_id=HOSTILE),
@@ -99,6 +101,7 @@ class SiteApp:
             settings=settings,
             authorizer=authorizer,
             drains=self.drains,
+            sweeps=self.sweeps,
             overview=cast("Any", SimpleNamespace(states={"eu": state})),
             live=Live(),
             replay_runs=self.runs,
@@ -202,6 +205,35 @@ async def test_every_page_can_be_rendered_and_holds_no_markup_from_outside() -> 
         assert rollouts.count('<section class="rollout"') == len(Outcome)
         assert rollouts.count("New instance UP:") == len(Outcome)
         assert "This filter cannot be followed" in await app.page("/rollouts?since=soon")
+
+
+def a_sweep(region: str, **facts: Any) -> SweepReport:
+    certain = SweepFinding(app="ORDERS", instance_id=f"left {HOSTILE}", ip="10.1.0.5", status="UP", evidence="its log")
+    doubtful = replace(certain, instance_id="ghost", doubt=f"it heartbeats {HOSTILE}")
+    usual: dict[str, Any] = {"at": at(50), "silent": 301, "doubtful": 1, "findings": (certain, doubtful)}
+    return SweepReport(cluster=f"test {HOSTILE}", region=region, **{**usual, **facts})
+
+
+async def test_what_the_newest_sweeps_found_is_on_a_page_and_in_the_api() -> None:
+    async with site_app() as app:
+        assert "holds no pass" in await app.page("/sweep")
+        app.sweeps.apply(a_sweep("eu"))
+        page = await app.page("/sweep")
+        assert "301, only named (sweep.policy: report)" in page
+        assert "300 more are not shown" in page
+        assert "sweep.policy=drain" in page
+        app.sweeps.apply(a_sweep("eu", at=at(55), drained=True))
+        app.sweeps.apply(a_sweep("us", incomplete=f"no answer {HOSTILE}", silent=0, doubtful=0, findings=()))
+        page = await app.page("/sweep")
+        assert "301, drained" in page
+        assert "could not be completed" in page
+        assert "What to run" not in page
+        document, answer = await app.json("/api/v1/openapi.json"), await app.json("/api/v1/sweeps")
+        is_as_described(document, "/api/v1/sweeps", answer)
+        assert [(one["region"], one["silent"], one["more"]) for one in answer["sweeps"]] == [
+            ("eu", 301, 300),
+            ("us", None, 0),
+        ]
 
 
 async def test_a_rollouts_picture_can_be_saved() -> None:

@@ -13,7 +13,8 @@ from playwright.async_api import Browser, Page
 from controller.domain.events import Outcome, make_event, make_gone_event
 from controller.domain.pods import Owner
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
-from tests.page.test_site import SiteApp
+from controller.domain.sweep_report import SweepFinding
+from tests.page.test_site import SiteApp, a_sweep
 from tests.unit.authorizer_app import OPERATOR
 from tests.unit.building import a_command, a_pod, a_target, at, terminating
 
@@ -72,7 +73,22 @@ def a_site() -> SiteApp:
         app.drains.apply(make_event(command, Outcome.out_of_service, at(1), target=target, safe_at=at(95)))
         if number % 2:
             app.drains.apply(make_gone_event(command, at(20), at(21), proved=True))
+    app.sweeps.apply(a_sweep("eu", findings=tuple(left_behind(number) for number in range(200))))
+    app.sweeps.apply(a_sweep("us", incomplete=f"http://{LONG}.example.com:8761/eureka: unreachable", findings=()))
     return app
+
+
+def left_behind(number: int) -> SweepFinding:
+    return SweepFinding(
+        app=f"{LONG}-service".upper(),
+        instance_id=f"{LONG}-7c9d8f6b5-{number:05d}:{LONG}:8080",
+        ip=f"fd00:10:244::{number:x}",
+        status="OUT_OF_SERVICE",
+        namespace=f"shop-{LONG}",
+        pod=f"{LONG}-7c9d8f6b5-{number:05d}",
+        evidence=f"event log: shop-{LONG}/{LONG}-7c9d8f6b5-{number:05d} out_of_service",
+        doubt="it heartbeats: a process without a pod" if number > 150 else "",
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -101,7 +117,15 @@ async def test_nothing_is_wider_than_the_window_and_no_column_too_narrow(
     browser: Browser, site: str, width: int
 ) -> None:
     async with signed_in(browser, site, width) as page:
-        for path in ("/", "/rollouts", "/drains/long-1", "/drains/id-failed", "/dead", "/replays?pod=shop/failed"):
+        for path in (
+            "/",
+            "/rollouts",
+            "/drains/long-1",
+            "/drains/id-failed",
+            "/dead",
+            "/sweep",
+            "/replays?pod=shop/failed",
+        ):
             await page.goto(path)
             assert await page.evaluate(WIDER) <= 0, path
         await page.goto("/")

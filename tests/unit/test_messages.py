@@ -30,6 +30,7 @@ from controller.domain.instances import Condition
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.shutdown.pod_end import EndCause, PodEnd
+from controller.domain.sweep_report import SweepFinding, SweepReport
 from controller.errors import MessageError
 from controller.messages import v1
 from controller.messages.codec import (
@@ -42,9 +43,11 @@ from controller.messages.codec import (
     decode_end,
     decode_entry,
     decode_item,
+    decode_sweep,
     encode_end,
     encode_entry,
     encode_item,
+    encode_sweep,
     type_of,
 )
 from tests.unit.building import (
@@ -217,6 +220,29 @@ def full_end() -> PodEnd:
     )
 
 
+def full_sweep() -> SweepReport:
+    finding = SweepFinding(
+        app="ORDERS",
+        instance_id="10.1.0.5:orders:8080",
+        ip="10.1.0.5",
+        status="UP",
+        namespace="shop",
+        pod="orders-0",
+        evidence="event log: shop/orders-0 requested",
+        doubt="it heartbeats: a process without a pod",
+    )
+    return SweepReport(
+        cluster="test",
+        region="eu",
+        at=at(70),
+        silent=3,
+        doubtful=1,
+        drained=True,
+        incomplete="http://eureka-1:8761/eureka: unreachable",
+        findings=(finding,),
+    )
+
+
 def first_event() -> Event:
     """How a drain begins: with all that a replay needs."""
     return make_event(full_command(), Outcome.requested, at(0), published_at=at(0.1))
@@ -253,6 +279,7 @@ def full_gone() -> PodGoneEvent:
         ("takeover.v1.json", encode_entry(full_takeover())),
         ("gone.v1.json", encode_entry(full_gone())),
         ("end.v1.json", encode_end(full_end())),
+        ("sweep.v1.json", encode_sweep(full_sweep())),
     ],
 )
 def test_the_bytes_of_version_1_are_frozen(name: str, body: bytes) -> None:
@@ -271,6 +298,7 @@ def test_what_the_first_release_has_written_is_still_read() -> None:
     assert decode_entry(golden("takeover"), TAKEOVER_TYPE) == full_takeover()
     assert decode_entry(golden("gone"), GONE_TYPE) == full_gone()
     assert decode_end(golden("end")) == full_end()
+    assert decode_sweep(golden("sweep")) == full_sweep()
     nodes = tuple(replace(reading, instance=None) for reading in full_event().nodes)
     assert decode_entry(golden("event")) == replace(full_event(), nodes=nodes), "instances stay with the worker"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from ipaddress import ip_network
 
@@ -9,12 +10,14 @@ from loguru import logger
 
 from controller.app.assembly import event_log, now, open_outbox, open_regions, read_log, see_written
 from controller.domain.orphans import Provenance
-from controller.errors import SettingsError
+from controller.domain.sweep_report import SweepReport
+from controller.errors import BrokerError, SettingsError
 from controller.flows.publisher import Publisher
 from controller.flows.sweeper import Sweeper, SweepResult
 from controller.kube.client import KubeApi
 from controller.kube.listing import Census
 from controller.ops.tables import orphans_table
+from controller.rabbit.outbox import RabbitOutbox
 from controller.settings import Settings
 from controller.signals import beside
 from controller.terminal import report, terminal_width
@@ -26,18 +29,17 @@ async def sweep(settings: Settings, *, dry_run: bool) -> int:
     if not settings.regions:
         raise SettingsError(["regions: none is configured; there is nothing to sweep"])
     access_to(settings, settings.regions)  # a file that cannot be used is reported before anything is waited for
-    done, sent = await _pass(settings, dry_run=dry_run)
-    found = [finding for finding in done.findings if not finding.doubt]
+    done, sent, is_recorded = await _pass(settings, dry_run=dry_run)
     print(orphans_table(done.findings, width=terminal_width()), end="")
     changes = "nothing was changed" if sent is None else f"{sent} drains sent"
-    report(f"{len(done.findings)} without a living pod, {len(found)} of them to be drained; {changes}")
-    for gap in done.incomplete:
-        report(f"not complete, nothing concluded: {gap}")
-    return 1 if done.incomplete else 0
+    report(f"{len(done.findings)} without a living pod, {len(done.silent)} of them to be drained; {changes}")
+    for region, why in done.incomplete.items():
+        report(f"not complete, nothing concluded: region {region}: {why}")
+    return 1 if done.incomplete or not is_recorded else 0
 
 
-async def _pass(settings: Settings, *, dry_run: bool) -> tuple[SweepResult, int | None]:
-    """Return what one pass found, and how many drains were sent (None: none were to be)."""
+async def _pass(settings: Settings, *, dry_run: bool) -> tuple[SweepResult, int | None, bool]:
+    """Return what one pass found; how many drains were sent (None: none were to be); and whether the log has it."""
     evidence = Provenance(settings.watch.cluster, [ip_network(text) for text in settings.sweep.pod_cidrs])
     log = event_log(settings, look_back=settings.broker.events_kept)
     log.readers.append(evidence.apply)
@@ -57,9 +59,28 @@ async def _pass(settings: Settings, *, dry_run: bool) -> tuple[SweepResult, int 
             logger.warning("pods of other namespaces cannot be listed: pod_cidrs is not used, only the event log")
             evidence.distrust_addresses()
         done = await sweep.look()
-        if dry_run or settings.sweep.policy != "drain":
-            return done, None
+        if dry_run:
+            return done, None, True
         outbox = await open_outbox(settings, opened)
-        publisher = Publisher(outbox=outbox, clock=now)
-        opened.push_async_callback(see_written, publisher)
-        return done, await sweep.send(done, publisher)
+        drains = settings.sweep.policy == "drain"
+        sent = await _send(sweep, done, outbox) if drains else None
+        return done, sent, await _record(sweep.reports(done, drained=drains), outbox)
+
+
+async def _send(sweep: Sweeper, done: SweepResult, outbox: RabbitOutbox) -> int:
+    publisher = Publisher(outbox=outbox, clock=now)
+    try:
+        return await sweep.send(done, publisher)
+    finally:
+        await see_written(publisher)
+
+
+async def _record(reports: Iterable[SweepReport], outbox: RabbitOutbox) -> bool:
+    """Append what was found to the event log, for the page and the metrics of ``ops``; return whether it has all."""
+    try:
+        for one in reports:
+            await outbox.record_sweep(one)
+    except BrokerError as error:
+        report(f"the event log does not take what was found, so the page of ops does not show it: {error}")
+        return False
+    return True

@@ -8,6 +8,7 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry, Gauge
 
 from controller.domain.region_state import QueueState, RegionState
+from controller.domain.sweep_report import SweepReport
 
 
 class RegionMetrics:
@@ -60,6 +61,28 @@ class RegionMetrics:
             registry=registry,
         )
 
+        of_sweep = ["cluster", "region"]
+        self._silent = Gauge(
+            "eureka_drain_sweep_silent",
+            "Instances without a living pod and without a heartbeat, as the newest sweep found them: it drains them "
+            "with sweep.policy: drain, and only names them otherwise. From ops.",
+            of_sweep,
+            registry=registry,
+        )
+        self._doubtful = Gauge(
+            "eureka_drain_sweep_doubtful",
+            "Instances without a living pod that the newest sweep left alone, since something speaks for them. "
+            "From ops.",
+            of_sweep,
+            registry=registry,
+        )
+        self._swept_at = Gauge(
+            "eureka_drain_sweep_timestamp_seconds",
+            "When the newest sweep that came to its end looked, in seconds since 1970. From ops.",
+            of_sweep,
+            registry=registry,
+        )
+
     def surveyed(self, state: RegionState) -> None:
         """Show a region's newest state; what could not be counted is not shown."""
         _show(self._waiting, state.region, state.work.messages if state.work else None)
@@ -70,6 +93,17 @@ class RegionMetrics:
             self._reachable.labels(state.region, node.node).set(int(node.reachable))
         differing = state.looked_at - state.differ_since if state.differ_since else None
         self._differing.labels(state.region).set(_seconds(differing))
+
+    def swept(self, report: SweepReport) -> None:
+        """Show what the newest sweep came to; no numbers where nothing can be concluded."""
+        place = (report.cluster, report.region)
+        if report.incomplete:
+            for gauge in (self._silent, self._doubtful):
+                gauge.remove(*place)
+            return
+        self._silent.labels(*place).set(report.silent)
+        self._doubtful.labels(*place).set(report.doubtful)
+        self._swept_at.labels(*place).set(report.at.timestamp())
 
     def unrouted(self, queue: QueueState | None) -> None:
         """Show what waits for nobody; no number while it cannot be counted."""

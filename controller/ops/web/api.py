@@ -33,6 +33,7 @@ from controller.ops.request_answers import (
 )
 from controller.ops.rollout_answers import RolloutsAnswer, rollout_answer
 from controller.ops.rollout_tables import rollouts_text
+from controller.ops.sweep_answers import SweepsAnswer, sweep_answer
 from controller.ops.tables import drain_text, drains_table
 from controller.ops.web.openapi import PREFIX, Operation, document
 from controller.ops.web.plain_text import dead_text, plain_text_wanted, plan_text, replay_text, with_rest
@@ -82,6 +83,7 @@ class Api:
             Operation("/replays/{id}", self.run, {200: ReplayAnswer}, text=True, refusals=(404,)),
             Operation("/requests", self.requests, {200: RequestsAnswer}),
             Operation("/requests/{id}", self.request, {200: RequestedDrainsAnswer}, refusals=(404,)),
+            Operation("/sweeps", self.sweeps, {200: SweepsAnswer}),
             Operation("/openapi.json", self.openapi, {}),
         ]
         self._document = json.dumps(document(self._operations))
@@ -208,6 +210,11 @@ class Api:
         await self._site.authorizer.authorize(request, Permission.READ)
         found = self._site.request(request.match_info["id"])
         return json_response(requested_drains_answer(found, self._site.clock()))
+
+    async def sweeps(self, request: web.Request) -> web.Response:
+        """Show what is in Eureka without a living pod behind it, by the newest pass of the sweep over each region."""
+        await self._site.authorizer.authorize(request, Permission.READ)
+        return json_response(SweepsAnswer(sweeps=[sweep_answer(one) for one in self._site.sweeps.all()]))
 
 
 def requester_of(user: User, body: Signed, now: datetime) -> Requester:

@@ -52,6 +52,7 @@ class Pages:
             web.get("/", self.index),
             web.get("/drains/{id}", self.drain),
             web.get("/dead", self.dead),
+            web.get("/sweep", self.sweep),
             web.get("/replays", self.replays),
             web.post("/replays", self.replay),
             web.get("/replays/{id}", self.run),
@@ -124,6 +125,12 @@ class Pages:
             "most": MAX_MESSAGES,
         }
         return await self._render.page(request, "dead.html", user=user, **facts)
+
+    async def sweep(self, request: web.Request) -> web.Response:
+        """Show what the newest passes of the sweep came to."""
+        user = await self._site.authorizer.authorize(request, Permission.READ)
+        facts: dict[str, Any] = {"sweeps": self._site.sweeps.all(), "is_read": self._site.is_read()}
+        return await self._render.page(request, "sweep.html", user=user, **facts)
 
     async def replays(self, request: web.Request) -> web.Response:
         """Choose what to replay."""

@@ -18,6 +18,7 @@ from controller.domain.replay_plan import Requester
 from controller.domain.requests import Request, requests_of
 from controller.domain.rollouts import Rollout
 from controller.domain.selection import Selection, SelectionError
+from controller.domain.sweep_report import LatestSweeps
 from controller.errors import BusyError, DeclinedError, DrainControllerError
 from controller.flows.overview import Overview
 from controller.flows.ports import Clock
@@ -42,6 +43,7 @@ class Site:
     settings: Settings
     authorizer: Authorizer
     drains: DrainIndex
+    sweeps: LatestSweeps
     overview: Overview
     live: Live
     replay_runs: ReplayRuns
