@@ -228,8 +228,8 @@ def _was_put_back(seen: Observation) -> bool:
 
     A node that has restarted shows another registration; what serves without one was put back by hand, which counts.
     """
-    serving = [instance for instance in present(seen.readings) if instance.is_up]
-    is_old = all(one.registered_at is not None and one.registered_at <= seen.command.since_at for one in serving)
+    lifted = present(reading for reading in seen.readings if reading.condition is Condition.in_service)
+    is_old = all(one.registered_at is not None and one.registered_at <= seen.command.since_at for one in lifted)
     return is_old and names_the_pod(seen.target.id, seen.command.pod)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import islice
 
@@ -35,12 +35,7 @@ class SweepFinding:
     @property
     def characters(self) -> int:
         """How much room it takes in a report."""
-        return sum(
-            map(
-                len,
-                (self.app, self.instance_id, self.ip, self.status, self.namespace, self.pod, self.evidence, self.doubt),
-            )
-        )
+        return sum(len(getattr(self, field.name)) for field in fields(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

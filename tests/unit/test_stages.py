@@ -17,7 +17,16 @@ from controller.domain.events import Outcome
 from controller.domain.instances import Condition, Instance
 from controller.domain.reason import ReasonCode
 from controller.domain.silence import renewals
-from controller.domain.stage_decisions import Continue, Delete, Finish, Observation, Obstructed, StageDecision, TakeOut
+from controller.domain.stage_decisions import (
+    Conclude,
+    Continue,
+    Delete,
+    Finish,
+    Observation,
+    Obstructed,
+    StageDecision,
+    TakeOut,
+)
 from controller.domain.stages import MAX_DENIED_ATTEMPTS, STAGES, is_hopeless
 from controller.domain.takeover import check_ownership
 from tests.unit.building import NODES, POD_IP, a_command, a_living_pod, a_target, an_instance, at, out, readings
@@ -97,6 +106,20 @@ def test_what_is_out_at_every_node_is_reported_and_retained() -> None:
         assert decision.report is not None
         assert decision.report.outcome is Outcome.out_of_service
         assert decision.report.safe_at == at(10 + 95)
+
+
+@pytest.mark.parametrize("status", ["UP", "DOWN"])
+@pytest.mark.parametrize(
+    ("instance_id", "registered_at", "kind"),
+    [("orders-0:orders:8080", -60, Conclude), ("orders-0:orders:8080", 5, TakeOut), ("orders-main", -60, TakeOut)],
+    ids=["put back by hand", "the node has restarted", "others may have the id"],
+)
+def test_without_removal_only_what_a_person_puts_back_is_left(
+    instance_id: str, registered_at: float, kind: type[Any], status: str
+) -> None:
+    target = a_target(id=instance_id, stage=Stage.retain)
+    shown = an_instance(id=instance_id, status=status, registered_at=at(registered_at))
+    assert type(decide(target, out(id=instance_id), shown, remove=False)) is kind
 
 
 def test_without_removal_it_is_out_without_an_end_of_retention() -> None:
