@@ -131,7 +131,7 @@ async def run_roles(settings: Settings, rotation: Rotation, *, watch: bool, work
     declared = list(settings.regions) if watch or ops else list(work)
     drains = DrainIndex(timelines=ops, limit=MAX_DRAINS if ops else MAX_DRAINS_WITHOUT_OPS)
     metrics = Metrics(regions=routing_of(settings).regions, watch=watch, work=work, ops=ops)
-    sweeps = LatestSweeps(metrics.swept)
+    sweeps = LatestSweeps(metrics)
     async with AsyncExitStack() as opened:
         process = Process(
             settings=settings,

@@ -149,6 +149,8 @@ def confirm_suspect(suspect: Suspect, first: Readings, second: Readings, living:
     instances = present(second)
     if all(reading.condition is Condition.absent for reading in second):
         doubt = "gone meanwhile"
+    elif instances and all(instance.has_override for instance in instances) and all(one.answered for one in second):
+        doubt = "out of service already"
     elif suspect.held:
         doubt = "being drained"
     elif why := unaddressable(suspect.instance.app) or unaddressable(suspect.instance.id):
@@ -162,8 +164,6 @@ def confirm_suspect(suspect: Suspect, first: Readings, second: Readings, living:
         doubt = "its address has changed meanwhile"
     elif renewals(first) != renewals(second):
         doubt = "it heartbeats: a process without a pod"
-    elif all(instance.has_override for instance in instances):
-        doubt = "out of service already"
     return Orphan(suspect=suspect, renewals=renewals(second), doubt=doubt)
 
 

@@ -103,7 +103,7 @@ def retain(seen: Observation) -> StageDecision:
         # A node restarted, or a flip back: the drain is still in force.
         return _until_settled(seen) or TakeOut(nodes=serving)
     if seen.unanswered:
-        return Obstructed(reason=trouble_of(seen.readings), target=target)
+        return Obstructed(reason=trouble_of(seen.readings), target=target) if seen.remove else _wait_for_node(seen)
     if is_absent(seen.readings):
         gone = _gone(seen)
         return Conclude() if isinstance(gone, Finish) and not seen.remove else gone
@@ -119,7 +119,7 @@ def retain(seen: Observation) -> StageDecision:
     if not seen.remove:
         # Whoever registers under the id before its lease is over inherits our override.
         left = silent_at + MAX_LEASE_WAIT - now
-        return _hold(seen, min(left, HEARTBEAT_CHECK_INTERVAL, longest)) if left > timedelta(0) else Conclude()
+        return _hold(seen, min(left, silence, longest)) if left > timedelta(0) else Conclude()
     delete_at = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
     if now < delete_at:
         return _hold(seen, min(delete_at - now, silence, longest))
@@ -224,13 +224,20 @@ def _gone(seen: Observation) -> Continue | Finish:
 
 
 def _was_put_back(seen: Observation) -> bool:
-    """Return whether somebody has lifted our override where only the pod can have the id, and nothing is to be deleted.
+    """Return whether somebody has lifted the override where only the pod can have the id, and nothing is to be deleted.
 
-    A node that has restarted shows another registration; what serves without one was put back by hand, which counts.
+    A node that has restarted shows another registration than the one that it held when the drain began. Where that one
+    serves again, a person has put it back, which counts.
     """
     lifted = present(reading for reading in seen.readings if reading.condition is Condition.in_service)
-    is_old = all(one.registered_at is not None and one.registered_at <= seen.command.since_at for one in lifted)
+    is_old = any(one.registered_at is not None and one.registered_at <= seen.command.since_at for one in lifted)
     return is_old and names_the_pod(seen.target.id, seen.command.pod)
+
+
+def _wait_for_node(seen: Observation) -> Continue | Conclude:
+    """Look again at what is out and is not to be deleted, while a node is away: that is no trouble of the drain's."""
+    over_at = max(seen.command.may_register_until, seen.target.written_at or seen.command.observed_at) + MAX_LEASE_WAIT
+    return _hold(seen, HEARTBEAT_CHECK_INTERVAL) if seen.now < over_at else Conclude()
 
 
 def _outlives_its_pod(seen: Observation) -> bool:

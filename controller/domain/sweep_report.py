@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import islice
+from typing import Protocol
 
 from controller.domain.bounded_map import BoundedMap
 
@@ -13,8 +14,8 @@ MAX_FINDINGS = 200
 """Findings of one region that a report names; its counts are of all."""
 MAX_CHARACTERS = 40_000
 """Of these together, so that a report is never too large for a message, whatever people register."""
-MAX_REPORTS = 1_000
-"""Clusters times regions."""
+MAX_REPORTS = 200
+"""Clusters times regions; one takes 100 kB at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class SweepReport:
     @property
     def left_out(self) -> int:
         """How many findings are counted, and not named."""
-        return self.silent + self.doubtful - len(self.findings)
+        return max(0, self.silent + self.doubtful - len(self.findings))
 
 
 def named(findings: Iterable[SweepFinding]) -> tuple[SweepFinding, ...]:
@@ -73,21 +74,38 @@ def named(findings: Iterable[SweepFinding]) -> tuple[SweepFinding, ...]:
     return tuple(chosen)
 
 
+class SweepWatcher(Protocol):
+    """Whoever shows passes of the sweep as metrics."""
+
+    def swept(self, report: SweepReport) -> None:
+        """Take a region's newest pass."""
+        ...
+
+    def sweep_dropped(self, report: SweepReport) -> None:
+        """Take it that there are too many, and this one is not kept."""
+        ...
+
+
 class LatestSweeps:
     """The newest report of each cluster and region."""
 
-    def __init__(self, show: Callable[[SweepReport], object] = lambda _: None) -> None:
-        """``show`` is told of each that is newer than the one before."""
-        self._show = show
+    def __init__(self, watcher: SweepWatcher | None = None) -> None:
+        """``watcher`` is told of each that is newer than the one before, and of what is dropped for it."""
+        self._watcher = watcher
         self._reports: BoundedMap[tuple[str, str], SweepReport] = BoundedMap(MAX_REPORTS)
 
     def apply(self, report: SweepReport) -> None:
         """Take the next report of the log, in whichever order they come."""
         key = (report.region, report.cluster)
         known = self._reports.get(key)
-        if known is None or known.at < report.at:
-            self._reports[key] = report
-            self._show(report)
+        if known is not None and known.at >= report.at:
+            return
+        # Whoever wrote it may not have kept to the bound.
+        dropped = self._reports.put(key, replace(report, findings=named(report.findings)))
+        if self._watcher is not None:
+            self._watcher.swept(report)
+            for one in dropped:
+                self._watcher.sweep_dropped(one)
 
     def all(self) -> list[SweepReport]:
         """Return them by region and cluster."""

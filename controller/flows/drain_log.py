@@ -70,16 +70,20 @@ class DrainLog:
         command = replace(command, living=tuple(known.values())[-MAX_LIVING:])
         end = self.ledger.gone(uid)
         if end is None and command.gone_at is None and is_late and self.caught_up and self._is_forgotten(command):
-            # The log was deleted, and the pod's end with it: what registers beyond its deadline may be anybody's.
             return replace(command, gone_at=command.end_at)
         if end is None or command.end_proved:
             return command
         return replace(command, gone_at=min(end.gone_at, command.gone_at or end.gone_at), end_proved=end.proved)
 
     def _is_forgotten(self, command: DrainCommand) -> bool:
-        """Return whether the log has nothing of what every drain of a pod that goes for good begins with."""
+        """Return whether the log was deleted, and with it the pod's end: then its deadline is taken for that.
+
+        What registers later may be anybody's. It has nothing of what the drain of a pod that goes for good begins with.
+        What this message has found already was the pod's, whose process may go on beyond the deadline.
+        """
+        has_found = command.progress is not None and bool(command.progress.found)
         is_for_good = command.cause not in REVERSIBLE and not command.requested_by
-        return is_for_good and not self.ledger.is_going(command.pod.uid, command.observed_at)
+        return is_for_good and not has_found and not self.ledger.is_going(command.pod.uid, command.observed_at)
 
     def with_overrides(self, command: DrainCommand, target: Target, readings: Readings) -> Target:
         """Add whose override an instance bears: ours, by any handling that the log knows of, or somebody else's."""

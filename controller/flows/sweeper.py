@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from loguru import logger
@@ -96,7 +96,7 @@ class Sweeper:
             confirm_suspect(one, before, now, living) for (one, before), now in zip(first.values(), second, strict=True)
         ]
         return SweepResult(
-            findings=orphans,
+            findings=[_unless_incomplete(one, incomplete) for one in orphans],
             incomplete=incomplete,
             looked_at=looked_at,
         )
@@ -143,6 +143,16 @@ class Sweeper:
                 return await self._regions[suspect.region].read(suspect.instance.app, suspect.instance.id)
 
         return list(await asyncio.gather(*(read(suspect) for suspect in suspected)))
+
+
+def _unless_incomplete(orphan: Orphan, incomplete: Mapping[str, str]) -> Orphan:
+    """Leave alone what stands in a region about which nothing can be concluded."""
+    is_incomplete = orphan.suspect.region in incomplete
+    return (
+        replace(orphan, doubt=orphan.doubt or "not proved: its region was not read completely")
+        if is_incomplete
+        else orphan
+    )
 
 
 def _finding_of(orphan: Orphan) -> SweepFinding:

@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 from controller.messages.v1 import Short, Text, Time
 
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
 
 class PodEndV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Type ``drain.end``: a drained pod has ended serving."""
@@ -47,8 +49,8 @@ class SweepReportV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cluster: Short
     region: Short
     at: Time
-    silent: Annotated[int, Meta(ge=0)] = 0
-    doubtful: Annotated[int, Meta(ge=0)] = 0
+    silent: Count = 0
+    doubtful: Count = 0
     drained: bool = False
     incomplete: Text = ""
     findings: Annotated[tuple[SweepFindingV1, ...], Meta(max_length=200)] = ()

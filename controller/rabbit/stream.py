@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -175,11 +174,9 @@ class StreamFollower(Generic[Entry]):
         newest = await self._first(stream, "last")
         if newest is None:
             return None
-        with suppress(MessageError):
-            entry = self._decode(newest.body, newest.header.properties.message_type)
-            if entry is not None and entry.at < self._from:
-                return None
-        return _offset(newest)
+        # Whatever it is, and whoever wants it: what is older than all that is asked for is not delivered.
+        written_at = newest.header.properties.timestamp
+        return None if written_at is not None and written_at < self._from else _offset(newest)
 
     async def _first(self, stream: Underlay, offset: int | str) -> DeliveredMessage | None:
         """Return the first entry from this offset on, if there is one."""

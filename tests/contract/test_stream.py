@@ -8,14 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from loguru import logger
 
+from controller.app.assembly import event_log as followed_event_log
+from controller.app.assembly import mentions
 from controller.domain.commands import make_restore
 from controller.domain.events import Event, LogEntry, Outcome, TakeoverEvent, make_event, make_takeover_event
 from controller.domain.held_instances import HeldInstance
 from controller.domain.shutdown.pod_end import PodEnd
+from controller.domain.sweep_report import LatestSweeps, SweepFinding, SweepReport
 from controller.domain.watch_position import Position
 from controller.messages.codec import END_TYPE, decode_end, decode_entry, decode_position
 from controller.rabbit import names
 from controller.rabbit.stream import StreamFollower
+from controller.settings import Settings
 from controller.signals import beside
 from tests.contract.brokers import a_channel, an_outbox, fresh_region, kept_up, settings_for
 from tests.stack.rabbitmq import RabbitMq
@@ -139,6 +143,37 @@ async def test_a_log_without_anything_young_enough_is_read_at_once(broker: Rabbi
         async with kept_up(log.link):
             await asyncio.wait_for(log.wait_until_read(), 10)
             assert log.caught_up
+
+
+@pytest.mark.parametrize("newest", ["a sweep", "another drain's"])
+async def test_a_log_whose_newest_entry_is_old_and_unwanted_is_read_at_once(broker: RabbitMq, newest: str) -> None:
+    region = fresh_region()
+    settings = Settings.model_validate({"broker": {"url": broker.url}})
+    wanted = None if newest == "a sweep" else mentions(["the only drain that is wanted"])
+    async with an_outbox(broker, region) as outbox:
+        if newest == "a sweep":
+            await outbox.record_sweep(SweepReport(cluster="test", region=region, at=now()))
+        else:
+            await outbox.record(make_event(a_command(region=region), Outcome.requested, now()))
+        await asyncio.sleep(1.5)
+        log = followed_event_log(settings, look_back=timedelta(seconds=0.1), wanted=wanted)
+        async with kept_up(log.link):
+            await asyncio.wait_for(log.wait_until_read(), 10)
+
+
+async def test_only_who_asks_for_it_is_told_what_a_sweep_came_to(broker: RabbitMq) -> None:
+    region, settings = fresh_region(), Settings.model_validate({"broker": {"url": broker.url}})
+    sweeps, read = LatestSweeps(), list[LogEntry]()
+    finding = SweepFinding(app="ORDERS", instance_id="left", ip="10.1.0.5")
+    told = followed_event_log(settings, look_back=timedelta(hours=1), on_sweep=sweeps.apply)
+    untold = followed_event_log(settings, look_back=timedelta(hours=1))
+    untold.readers.append(read.append)
+    async with an_outbox(broker, region) as outbox, kept_up(told.link), kept_up(untold.link):
+        report = SweepReport(cluster="test", region=region, at=now(), silent=1, findings=(finding,))
+        await outbox.record_sweep(report)
+        await outbox.record(make_event(a_command(region=region), Outcome.requested, now()))
+        await until(lambda: [one for one in sweeps.all() if one.region == region] == [report], "the sweep")
+        await until(lambda: any(one.region == region for one in read), "the event")
 
 
 @pytest.mark.parametrize("declares", [False, True])

@@ -251,6 +251,46 @@ async def test_without_removal_what_a_person_puts_back_serves() -> None:
 
 
 @in_virtual_time
+async def test_without_removal_a_person_counts_though_a_node_has_restarted() -> None:
+    async with World(remove=False) as world:
+        app = await world.process()
+        await asyncio.sleep(60)
+        await world.send(going(grace=600))
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(7)
+        await world.nodes[1].kill()
+        await asyncio.sleep(10)
+        await world.nodes[1].start()
+        await asyncio.sleep(60)
+        assert world.everywhere() == OUT
+        for node in world.nodes:
+            await node.delete_status(APP, ID, "UP")
+        await asyncio.sleep(60)
+        assert world.everywhere() == ["UP", "UP"]
+        app.die()
+
+
+@pytest.mark.parametrize("away", [30, 7200], ids=["a while", "for good"])
+@in_virtual_time
+async def test_without_removal_a_node_that_goes_later_is_no_trouble(away: float) -> None:
+    async with World(remove=False) as world:
+        app = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(20)
+        app.die()
+        await world.end()
+        world.nodes[1].trouble = Trouble.down
+        await asyncio.sleep(away)
+        world.nodes[1].trouble = None
+        await asyncio.sleep(120)
+        await world.nodes[0].delete(APP, ID)
+        await asyncio.sleep(300)
+        assert world.broker.idle
+        assert world.broker.outcomes == [Outcome.out_of_service]
+
+
+@in_virtual_time
 async def test_every_instance_of_a_pod_is_drained_in_whichever_app() -> None:
     async with World(remove=False) as world:
         await world.process()

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
 from controller.bounds import MAX_BODY_BYTES, MAX_TEXT_LENGTH
+from controller.domain.instances import Instance
 from controller.domain.orphans import Orphan, Provenance, Suspect
-from controller.domain.sweep_report import MAX_FINDINGS, SweepReport
+from controller.domain.reason import Reason, ReasonCode
+from controller.domain.sweep_report import MAX_CHARACTERS, MAX_FINDINGS, LatestSweeps, SweepFinding, SweepReport
+from controller.errors import MessageError, RegistryError
 from controller.flows.sweeper import Sweeper, SweepResult
-from controller.messages.codec import encode_sweep
+from controller.messages.codec import decode_sweep, encode_sweep
+from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.flows.world import World
 from tests.unit.building import an_instance, at
 
 
@@ -16,18 +28,15 @@ def an_orphan(instance_id: str, *, region: str = "eu", doubt: str = "") -> Orpha
     return Orphan(suspect=suspect, doubt=doubt)
 
 
-def reports(*found: Orphan, drained: bool = False, **incomplete: str) -> dict[str, SweepReport]:
+def a_sweeper(regions: Mapping[str, Any], provenance: Provenance) -> Sweeper:
     async def nobody() -> tuple[()]:
         return ()
 
-    regions = dict.fromkeys(("eu", "us"))
-    sweeper = Sweeper(
-        census=nobody,
-        regions=regions,  # type: ignore[arg-type]
-        provenance=Provenance("test", []),
-        clock=lambda: at(0),
-        cluster="test",
-    )
+    return Sweeper(census=nobody, regions=regions, provenance=provenance, clock=virtual_clock, cluster="test")
+
+
+def reports(*found: Orphan, drained: bool = False, **incomplete: str) -> dict[str, SweepReport]:
+    sweeper = a_sweeper(dict.fromkeys(("eu", "us")), Provenance("test", []))
     done = SweepResult(findings=list(found), incomplete=incomplete, looked_at=at(70))
     return {one.region: one for one in sweeper.reports(done, drained=drained)}
 
@@ -47,3 +56,42 @@ def test_a_report_fits_a_message_whatever_people_register() -> None:
     assert len(encode_sweep(hostile["eu"])) < MAX_BODY_BYTES
     assert hostile["eu"].left_out + len(hostile["eu"].findings) == 1_000
     assert len(encode_sweep(hostile["us"])) < MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize("count", ["-1", str(10**400)])
+def test_a_count_that_cannot_be_is_no_report(count: str) -> None:
+    body = f'{{"version":1,"cluster":"t","region":"eu","at":"2025-06-01T12:00:00Z","silent":{count}}}'
+    with pytest.raises(MessageError):
+        decode_sweep(body.encode())
+
+
+def test_what_is_read_is_bounded_as_what_is_written() -> None:
+    long = SweepFinding(app="A", instance_id="i" * MAX_TEXT_LENGTH, ip="", evidence="e" * MAX_TEXT_LENGTH)
+    sweeps = LatestSweeps()
+    sweeps.apply(SweepReport(cluster="test", region="eu", at=at(0), findings=(long,) * MAX_FINDINGS))
+    [kept] = sweeps.all()
+    assert sum(one.characters for one in kept.findings) <= MAX_CHARACTERS
+    assert kept.left_out == 0
+
+
+@in_virtual_time
+async def test_nothing_is_to_be_drained_where_nothing_can_be_concluded() -> None:
+    async with World() as world:
+        own = await world.process()
+        own.die()
+        await asyncio.sleep(60)
+        lists = 0
+
+        async def everything() -> tuple[Instance, ...]:
+            nonlocal lists
+            lists += 1
+            if lists > 1:
+                raise RegistryError.of(Reason(code=ReasonCode.unreachable, detail="the second list timed out"))
+            return tuple(await type(world.registry).everything(world.registry))
+
+        world.registry.everything = everything  # type: ignore[method-assign]
+        sweeper = a_sweeper({"eu": world.registry}, Provenance("test", [ip_network("10.1.0.0/16")]))
+        done = await sweeper.look()
+        assert list(done.incomplete) == ["eu"]
+        assert [one.doubt for one in done.findings] == ["not proved: its region was not read completely"]
+        assert done.silent == []

@@ -390,6 +390,7 @@ async def test_an_heir_that_dies_while_it_starts_holds_no_drain() -> None:
         await world.until(Outcome.out_of_service)
         own.die()
         await world.end()
+        await asyncio.sleep(5)
         heir = await world.process(APP, SHARED, ip=HEIR_IP, host="orders", status="STARTING")
         await asyncio.sleep(20)
         heir.die()
@@ -399,3 +400,21 @@ async def test_an_heir_that_dies_while_it_starts_holds_no_drain() -> None:
         newer = await world.process(APP, SHARED, ip=HEIR_IP, host="orders")
         assert world.everywhere(APP, SHARED) == UP
         newer.die()
+
+
+@in_virtual_time
+async def test_without_a_log_what_runs_beyond_its_deadline_is_not_given_back() -> None:
+    async with World() as world:
+        own = await world.process()
+        await asyncio.sleep(60)
+        await world.send(going())
+        await world.until(Outcome.out_of_service)
+        await asyncio.sleep(100)
+        for node in world.nodes:
+            await node.kill()
+            node.trouble = None
+        await asyncio.sleep(60)  # it has registered anew, and was taken out anew
+        for _ in range(600):
+            await asyncio.sleep(1)
+            assert "UP" not in world.everywhere()
+        own.die()

@@ -225,7 +225,7 @@ async def test_what_the_newest_sweeps_found_is_on_a_page_and_in_the_api() -> Non
         app.sweeps.apply(a_sweep("eu", at=at(55), drained=True))
         app.sweeps.apply(a_sweep("us", incomplete=f"no answer {HOSTILE}", silent=0, doubtful=0, findings=()))
         page = await app.page("/sweep")
-        assert "301, drained" in page
+        assert "301, drains sent" in page
         assert "could not be completed" in page
         assert "What to run" not in page
         document, answer = await app.json("/api/v1/openapi.json"), await app.json("/api/v1/sweeps")

@@ -15,7 +15,7 @@ from controller.domain.commands import DrainCommand
 from controller.domain.events import CODES, Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.region_state import NodeState, QueueState, RegionState
-from controller.domain.sweep_report import LatestSweeps, SweepReport
+from controller.domain.sweep_report import MAX_REPORTS, LatestSweeps, SweepReport
 from controller.ops.metrics import Metrics
 from tests.metrics_page import measures, rendered
 from tests.unit.building import NOON, a_command, a_target, at
@@ -146,7 +146,7 @@ def test_what_can_no_longer_be_counted_is_no_longer_shown() -> None:
 
 def test_the_newest_sweep_is_shown_without_numbers_it_could_not_have() -> None:
     metrics = Metrics(ops=True)
-    sweeps = LatestSweeps(metrics.swept)
+    sweeps = LatestSweeps(metrics)
     sweeps.apply(SweepReport(cluster="test", region="eu", at=at(70), silent=3, doubtful=1))
     sweeps.apply(SweepReport(cluster="test", region="eu", at=at(10), silent=9))
     assert shown(metrics)["eureka_drain_sweep_silent", "eu", "test"] == 3
@@ -154,6 +154,17 @@ def test_the_newest_sweep_is_shown_without_numbers_it_could_not_have() -> None:
     sweeps.apply(SweepReport(cluster="test", region="eu", at=at(900), incomplete="no answer"))
     assert not {"eureka_drain_sweep_silent", "eureka_drain_sweep_doubtful"} & names(metrics)
     assert shown(metrics)["eureka_drain_sweep_timestamp_seconds", "eu", "test"] == at(70).timestamp()
+
+
+def test_a_sweep_that_drains_leaves_nothing_and_too_many_are_not_shown() -> None:
+    metrics = Metrics(ops=True)
+    sweeps = LatestSweeps(metrics)
+    for number in range(MAX_REPORTS + 1):
+        sweeps.apply(SweepReport(cluster="test", region=f"eu-{number}", at=at(70), silent=3, drained=True))
+    samples = shown(metrics)
+    assert samples["eureka_drain_sweep_silent", f"eu-{MAX_REPORTS}", "test"] == 0
+    assert sum(name == "eureka_drain_sweep_silent" for name, *_ in samples) == len(sweeps.all()) == MAX_REPORTS
+    assert ("eureka_drain_sweep_silent", "eu-0", "test") not in samples
 
 
 def test_a_regions_nodes_are_shown_one_by_one_and_for_how_long_they_differ() -> None:

@@ -68,6 +68,8 @@ def test_what_a_drain_holds_is_shown_as_such_and_not_drained() -> None:
     held = make_event(a_command(a_pod(ip="10.1.0.50")), Outcome.out_of_service, at(0), target=target)
     [suspect] = suspects("eu", (LEFT,), (), evidence(held))
     assert confirm_suspect(suspect, readings(LEFT), readings(LEFT), NOBODY).doubt == "being drained"
+    let_go = readings(out(id="left", ip="10.1.0.50"))
+    assert confirm_suspect(suspect, let_go, let_go, NOBODY).doubt == "out of service already"
 
 
 @pytest.mark.parametrize(

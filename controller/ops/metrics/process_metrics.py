@@ -68,7 +68,7 @@ class Metrics:
         self.pods_too_large = watched.too_large
         regions_seen = RegionMetrics(self.registry if ops else None)
         self.surveyed, self.unrouted = regions_seen.surveyed, regions_seen.unrouted
-        self.swept = regions_seen.swept
+        self.swept, self.sweep_dropped = regions_seen.swept, regions_seen.sweep_dropped
         self.shut_down = ShutdownMetrics(self.registry if ops else None).shut_down
 
     def readiness(self, checks: Mapping[str, Callable[[], bool]]) -> None:

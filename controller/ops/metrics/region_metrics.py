@@ -64,8 +64,8 @@ class RegionMetrics:
         of_sweep = ["cluster", "region"]
         self._silent = Gauge(
             "eureka_drain_sweep_silent",
-            "Instances without a living pod and without a heartbeat, as the newest sweep found them: it drains them "
-            "with sweep.policy: drain, and only names them otherwise. From ops.",
+            "Instances without a living pod and without a heartbeat that the newest sweep has only named; 0 after one "
+            "that drains them (sweep.policy: drain). From ops.",
             of_sweep,
             registry=registry,
         )
@@ -101,9 +101,14 @@ class RegionMetrics:
             for gauge in (self._silent, self._doubtful):
                 gauge.remove(*place)
             return
-        self._silent.labels(*place).set(report.silent)
+        self._silent.labels(*place).set(0 if report.drained else report.silent)
         self._doubtful.labels(*place).set(report.doubtful)
         self._swept_at.labels(*place).set(report.at.timestamp())
+
+    def sweep_dropped(self, report: SweepReport) -> None:
+        """Show nothing of this cluster and region any more."""
+        for gauge in (self._silent, self._doubtful, self._swept_at):
+            gauge.remove(report.cluster, report.region)
 
     def unrouted(self, queue: QueueState | None) -> None:
         """Show what waits for nobody; no number while it cannot be counted."""
