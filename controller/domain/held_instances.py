@@ -43,9 +43,9 @@ class HeldInstance:
         return self.drain_id, self.app, self.id
 
 
-def claim_of_held(held: HeldInstance, since: datetime) -> tuple[bool, datetime, str]:
-    """Order the drains that hold what was registered at ``since``: no two are equal."""
-    return held.since_at > since and held.cause not in REVERSIBLE, held.out_at, held.drain_id
+def claim_of_held(held: HeldInstance, out_at: datetime, since: datetime) -> tuple[bool, datetime, str]:
+    """Order the drains that hold what was registered at ``since``, and took it out at ``out_at``: no two are equal."""
+    return held.since_at > since and held.cause not in REVERSIBLE, out_at, held.drain_id
 
 
 def index_keys(held: HeldInstance) -> tuple[IndexKey, ...]:

@@ -226,9 +226,10 @@ class Ledger:
         Of several that have, those go first whose cause came after ``since`` and does not pass by itself: the others
         took it for a predecessor's, or wait for a node. Of these the last one holds it; all others leave it alone.
         """
-        drain_id, app, instance_id = key
-        after = [held for held in self._at(("instance", region, app, instance_id)) if held.out_at > since]
-        return bool(after) and max(after, key=lambda held: claim_of_held(held, since)).drain_id != drain_id
+        there = self._at(("instance", region, *key[1:]))
+        claims = [claim_of_held(one, self._out_at.get(one.key, one.out_at), since) for one in there]
+        after = [claim for claim in claims if claim[1] > since]
+        return bool(after) and max(after)[2] != key[0]
 
     def is_registered_since_end(self, drain_id: str, instance: Instance) -> bool:
         """Return whether this instance's drain has ended, and its pod has registered it anew after that.

@@ -94,6 +94,16 @@ def test_a_drained_successor_keeps_its_own_drains_override() -> None:
     assert not asked.is_asked_to_go(heir, at(50) + SETTLE_TIMEOUT + timedelta(seconds=1))
 
 
+def test_who_took_a_registration_out_once_more_since_then_holds_it() -> None:
+    first = an_event(Outcome.out_of_service, 30, drain_id="theirs")
+    back = a_reason(code=ReasonCode.back_in_service)
+    again = an_event(Outcome.retrying, 50, drain_id="theirs", reason=back)
+    ours = an_event(Outcome.out_of_service, 35)
+    assert not ledger_of(first, ours).is_held_by_another(KEY, "eu", at(40))
+    assert ledger_of(first, ours, again).is_held_by_another(KEY, "eu", at(40))
+    assert not ledger_of(first, ours, again).is_held_by_another(("theirs", *KEY[1:]), "eu", at(40))
+
+
 @pytest.mark.parametrize("theirs_at", [45, 50, 55])
 def test_of_two_drains_that_hold_one_successor_one_gives_it_back(theirs_at: int) -> None:
     ours, theirs = an_event(Outcome.out_of_service, 50), an_event(Outcome.out_of_service, theirs_at, drain_id="theirs")
