@@ -143,8 +143,10 @@ def suspects(region: str, registry: Iterable[Instance], pods: Sequence[Pod], evi
     return found
 
 
-def confirm_suspect(suspect: Suspect, first: Readings, second: Readings, living: LivingAddresses) -> Orphan:
-    """Compare two looks."""
+def confirm_suspect(
+    suspect: Suspect, first: Readings, second: Readings, living: LivingAddresses, *, whole: bool = True
+) -> Orphan:
+    """Compare two looks. ``whole``: whether the region's registry was read completely."""
     doubt = ""
     instances = present(second)
     if all(reading.condition is Condition.absent for reading in second):
@@ -164,6 +166,8 @@ def confirm_suspect(suspect: Suspect, first: Readings, second: Readings, living:
         doubt = "its address has changed meanwhile"
     elif renewals(first) != renewals(second):
         doubt = "it heartbeats: a process without a pod"
+    elif not whole:
+        doubt = "not proved: its region was not read completely"
     return Orphan(suspect=suspect, renewals=renewals(second), doubt=doubt)
 
 

@@ -116,13 +116,13 @@ def retain(seen: Observation) -> StageDecision:
     silent_at = target.silent_since + silence
     if now < silent_at:
         return _hold(seen, min(silent_at - now, HEARTBEAT_CHECK_INTERVAL, longest))
+    # Without removal, whoever registers under the id before its lease is over inherits our override.
+    retained = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
+    over_at = retained if seen.remove else silent_at + MAX_LEASE_WAIT
+    if now < over_at:
+        return _hold(seen, min(over_at - now, silence, longest))
     if not seen.remove:
-        # Whoever registers under the id before its lease is over inherits our override.
-        left = silent_at + MAX_LEASE_WAIT - now
-        return _hold(seen, min(left, silence, longest)) if left > timedelta(0) else Conclude()
-    delete_at = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
-    if now < delete_at:
-        return _hold(seen, min(delete_at - now, silence, longest))
+        return Conclude()
     # Written down before it is done: a crash in between is then no other outcome.
     return Continue(target=target.carried_on(stage=Stage.delete, due_at=now, attempt=1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from loguru import logger
@@ -93,10 +93,11 @@ class Sweeper:
         second = await self._read(suspected)
         living = LivingAddresses(await self._census())
         orphans = [
-            confirm_suspect(one, before, now, living) for (one, before), now in zip(first.values(), second, strict=True)
+            confirm_suspect(one, before, now, living, whole=one.region not in incomplete)
+            for (one, before), now in zip(first.values(), second, strict=True)
         ]
         return SweepResult(
-            findings=[_unless_incomplete(one, incomplete) for one in orphans],
+            findings=orphans,
             incomplete=incomplete,
             looked_at=looked_at,
         )
@@ -143,16 +144,6 @@ class Sweeper:
                 return await self._regions[suspect.region].read(suspect.instance.app, suspect.instance.id)
 
         return list(await asyncio.gather(*(read(suspect) for suspect in suspected)))
-
-
-def _unless_incomplete(orphan: Orphan, incomplete: Mapping[str, str]) -> Orphan:
-    """Leave alone what stands in a region about which nothing can be concluded."""
-    is_incomplete = orphan.suspect.region in incomplete
-    return (
-        replace(orphan, doubt=orphan.doubt or "not proved: its region was not read completely")
-        if is_incomplete
-        else orphan
-    )
 
 
 def _finding_of(orphan: Orphan) -> SweepFinding:

@@ -243,8 +243,7 @@ async def test_without_removal_what_a_person_puts_back_serves() -> None:
         await world.send(going())
         await world.until(Outcome.out_of_service)
         await asyncio.sleep(7)
-        for node in world.nodes:
-            await node.delete_status(APP, ID, "UP")
+        await world.put_back()
         await asyncio.sleep(600)
         assert world.everywhere() == ["UP", "UP"]
         app.die()
@@ -263,8 +262,7 @@ async def test_without_removal_a_person_counts_though_a_node_has_restarted() -> 
         await world.nodes[1].start()
         await asyncio.sleep(60)
         assert world.everywhere() == OUT
-        for node in world.nodes:
-            await node.delete_status(APP, ID, "UP")
+        await world.put_back()
         await asyncio.sleep(60)
         assert world.everywhere() == ["UP", "UP"]
         app.die()

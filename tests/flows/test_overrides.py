@@ -235,8 +235,7 @@ async def test_what_a_person_lifts_and_the_drain_takes_out_is_given_back() -> No
         await take_out_by_hand(world)
         await world.send()
         await world.until(Outcome.out_of_service)
-        for node in world.nodes:
-            await node.delete_status(APP, ID, "UP")
+        await world.put_back()
         await asyncio.sleep(30)
         assert world.everywhere() == OUT
         own.die()

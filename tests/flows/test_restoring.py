@@ -72,8 +72,7 @@ async def test_what_waited_at_a_worker_that_died_says_that_it_was_given_back() -
         old.die()
         await asyncio.sleep(12)
         newer = await world.process(ip=HEIR_IP)
-        for node in world.nodes:  # as a restore does, which has not said so yet
-            await node.delete_status(APP, ID, "UP")
+        await world.put_back()  # as a restore does, which has not said so yet
         world.crashes.crash_next()
         await world.until_idle()
         assert world.consumer.restarts == 1

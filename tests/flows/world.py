@@ -127,6 +127,11 @@ class World:
         """Wait for the event of this outcome, and return the last one."""
         return await asyncio.wait_for(self.broker.recorded(outcome, count=count), 3 * 3600)
 
+    async def put_back(self) -> None:
+        """Lift the override at every node, as a person does by hand."""
+        for node in self.nodes:
+            await node.delete_status(APP, ID, "UP")
+
     def everywhere(self, app: str = APP, instance_id: str = ID) -> list[str | None]:
         """The status at each node."""
         return self.registry.everywhere(app, instance_id)

@@ -62,17 +62,12 @@ async def _pass(settings: Settings, *, dry_run: bool) -> tuple[SweepResult, int 
         if dry_run:
             return done, None, True
         outbox = await open_outbox(settings, opened)
-        drains = settings.sweep.policy == "drain"
-        sent = await _send(sweep, done, outbox) if drains else None
-        return done, sent, await _record(sweep.reports(done, drained=drains), outbox)
-
-
-async def _send(sweep: Sweeper, done: SweepResult, outbox: RabbitOutbox) -> int:
-    publisher = Publisher(outbox=outbox, clock=now)
-    try:
-        return await sweep.send(done, publisher)
-    finally:
-        await see_written(publisher)
+        sent = None
+        if settings.sweep.policy == "drain":
+            publisher = Publisher(outbox=outbox, clock=now)
+            opened.push_async_callback(see_written, publisher)
+            sent = await sweep.send(done, publisher)
+        return done, sent, await _record(sweep.reports(done, drained=sent is not None), outbox)
 
 
 async def _record(reports: Iterable[SweepReport], outbox: RabbitOutbox) -> bool:
