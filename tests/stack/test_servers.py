@@ -59,6 +59,20 @@ async def test_a_paused_broker_answers_nobody_until_it_goes_on(broker: RabbitMq)
     await (await aio_pika.connect(broker.url, timeout=10)).close()
 
 
+async def test_what_a_broker_has_can_be_listed_while_a_queue_is_deleted(empty_broker: RabbitMq) -> None:
+    async def come_and_go() -> None:
+        async with await aio_pika.connect(empty_broker.url) as connection:
+            channel = await connection.channel()
+            for _ in range(10):
+                await channel.declare_queue("passing", durable=True, arguments={"x-queue-type": "stream"})
+                await channel.queue_delete("passing")
+
+    passing = asyncio.create_task(come_and_go())
+    while not passing.done():
+        assert (await empty_broker.call("GET", "definitions", "empty"))["exchanges"] == []
+    await passing
+
+
 async def test_eureka_nodes_replicate_and_one_survives_without_the_other(eureka_pair: EurekaNodes) -> None:
     app, instance = f"pair-{secrets.token_hex(4)}", "1:2:3"
     first, second = eureka_pair.nodes
