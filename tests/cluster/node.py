@@ -1,5 +1,7 @@
 """A node: containerd, kubelet, kube-proxy and kube-router in a machine of their own, beside the hub's bridge.
 
+Of systemd it has what a kubelet asks at a shutdown: a bus with logind's name on it.
+
 Traps, each of which costs an hour: without CAP_SYS_RESOURCE nobody lowers an oom_score_adj, so containerd must not try;
 with control groups of version 1 the kubelet wants to be asked twice, and its root must be there in every hierarchy, the
 cpuset's filled; it sets sysctls of the whole machine unless they are so already, so it reads files of ours.
@@ -8,8 +10,11 @@ cpuset's filled; it sets sysctls of the whole machine unless they are so already
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from signal import SIGUSR1
 
+from tests.cluster import logind
 from tests.cluster.ability import hierarchies
 from tests.cluster.home import (
     API_SERVICE,
@@ -26,6 +31,9 @@ from tests.cluster.keys import KEYS
 from tests.cluster.machine import Machine, run, wait_until
 from tests.stack.processes import ProcessError
 
+_HERE = Path(__file__).parent
+SHUTDOWN_GRACE = 110
+"""Seconds that a kubelet takes for a shutdown of its node, 10 of them for critical pods."""
 PAUSE_IMAGE = "cluster.test/pause:1"
 _FOLDERS = {
     "kubelet": "/var/lib/kubelet",
@@ -90,7 +98,7 @@ class Node(Machine):
     def start_containerd(self) -> None:
         """Start it, and wait until it answers."""
         self.start_program("containerd")
-        wait_until(f"containerd of {self.name} answers", self._has_containerd)
+        wait_until(f"containerd of {self.name} answers", lambda: self._succeeds("ctr", "version"))
 
     def restart_containerd(self) -> None:
         """Restart it, and what has ended for want of it, as the service manager of a node does."""
@@ -100,14 +108,23 @@ class Node(Machine):
 
     def begin_kubelet(self) -> None:
         """Start what needs the first images."""
+        self._begin_logind()
         for program in ("kubelet", "proxy", "policies"):
             self.start_program(program)
 
+    def shut_down(self) -> None:
+        """Do as `systemctl poweroff` does: the machine is off when nobody delays it any more."""
+        self.send("logind", SIGUSR1)
+        wait_until(f"{self.name} may be switched off", lambda: not self.runs("logind"), logind.LONGEST_DELAY + 10)
+        self.end()
+
     def start_program(self, name: str) -> None:
-        """Start one of containerd, kubelet, proxy, policies."""
+        """Start one of containerd, bus, logind, kubelet, proxy, policies."""
         flags = f"--kubeconfig={KEYS}/policies.kubeconfig --hostname-override={self.name}"
         commands = {
             "containerd": ["containerd", "--config", str(self.folder / "containerd.toml")],
+            "bus": ["dbus-daemon", "--nofork", f"--config-file={_HERE}/bus.conf"],
+            "logind": [sys.executable, logind.__file__],
             "kubelet": [
                 "kubelet",
                 f"--config={self.folder}/kubelet.yaml",
@@ -146,11 +163,24 @@ class Node(Machine):
         """Leave that to kube-proxy again; connections that are open stay where they are."""
         self.script(f"iptables -t nat -D {_API_CONNECTIONS} -j DNAT --to-destination {api_server}:6443 || true")
 
-    def _has_containerd(self) -> bool:
+    def _begin_logind(self) -> None:
+        """A kubelet that finds none when it starts asks no more."""
+        self.script("mkdir -p /run/dbus")
+        self.start_program("bus")
+        wait_until(
+            f"the bus of {self.name} is there", lambda: self._succeeds("test", "-S", "/run/dbus/system_bus_socket")
+        )
+        self.start_program("logind")
+        asked = ("org.freedesktop.DBus.GetNameOwner", f"string:{logind.NAME}")
+        call = ("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/", *asked)
+        wait_until(f"logind of {self.name} is on its bus", lambda: self._succeeds(*call))
+
+    def _succeeds(self, *command: str) -> bool:
         try:
-            return "server" in self.run("ctr", "version").lower()
+            self.run(*command)
         except ProcessError:
             return False
+        return True
 
     def _make_folders(self) -> None:
         for name in (*_FOLDERS, "etc-cni/net.d", "log", "sysctl"):
@@ -239,6 +269,8 @@ class Node(Machine):
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{CONTROL_GROUP}/{self.name}",
             "failSwapOn": False,
+            "shutdownGracePeriod": f"{SHUTDOWN_GRACE}s",
+            "shutdownGracePeriodCriticalPods": "10s",
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
             "evictionHard": {"memory.available": "200Mi", "nodefs.available": "1Gi", "imagefs.available": "1Gi"},

@@ -36,6 +36,8 @@ DEBIAN = (
     Prerequisite("socat", "socat"),
     Prerequisite("buildah", "buildah"),
     Prerequisite("debootstrap", "debootstrap"),
+    Prerequisite("dbus-daemon", "dbus-daemon"),
+    Prerequisite("dbus-send", "dbus-bin"),
     Prerequisite("/usr/lib/cni/bridge", "containernetworking-plugins"),
 )
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from controller.domain.nodes import SHUTTING_DOWN
 from tests.cluster.ending import (
     OUT,
     OUT_TIMEOUT,
@@ -90,6 +91,22 @@ async def test_a_node_that_is_cut_off_is_out_and_stays_out_when_it_is_back(shop:
     table.add("node cut off, and back", len(ids), f"{took:.1f} s", len(others))
 
 
+async def test_a_node_that_shuts_down_loses_its_pods_and_nobody_else(shop: Scene, table: Table) -> None:
+    node = await prepared(shop)
+    leaving = await on(shop, node)
+    name, uids = f"node/{node.name}", {one["metadata"]["uid"] for one in leaving}
+    async with ending(shop, table, "node shut down, with a grace period for its pods", leaving) as watched:
+        off = asyncio.create_task(asyncio.to_thread(node.shut_down))
+        await until(lambda: says_it_shuts_down(shop, node), f"{name} says that it shuts down", interval=0.3)
+        watched.since = time.monotonic()
+        await off
+        assert {one["status"]["phase"] for one in await shop.pods(SHOP) if one["metadata"]["uid"] in uids} == {"Failed"}
+        await asyncio.to_thread(node.begin)
+        await asyncio.to_thread(node.begin_kubelet)
+        await shop.kubectl("wait", "--for=condition=Ready", name, "--timeout=200s", timeout=220)
+        await everything_is_there(shop)
+
+
 async def test_a_machine_that_is_gone_takes_nobody_along(shop: Scene, table: Table) -> None:
     node = await prepared(shop)
     leaving = await on(shop, node)
@@ -106,6 +123,13 @@ async def test_a_machine_that_is_gone_takes_nobody_along(shop: Scene, table: Tab
 
 async def on(scene: Scene, node: Node) -> list[Object]:
     return [one for one in await living(scene) if one["spec"]["nodeName"] == node.name]
+
+
+async def says_it_shuts_down(scene: Scene, node: Node) -> bool:
+    said = await scene.kubectl(
+        "get", "node", node.name, "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].message}"
+    )
+    return SHUTTING_DOWN in said
 
 
 async def is_known(scene: Scene, node: Node) -> bool:
