@@ -77,6 +77,10 @@ MAX_POD_UID_LENGTH = 128
 # The broker.
 MAX_BODY_BYTES = 256 * KIB
 """Of a message. A command with 64 instances and 64 living pods stays below it."""
+MAX_GROUPED = 50
+"""Entries of the event log in one message: so many share what a message costs."""
+MAX_GROUP_BYTES = 32 * KIB
+"""Of these together, unless one alone has more. A reader holds 400 messages."""
 MAX_HELD_BYTES = 16 * MIB
 """Of the messages of one region that a worker holds at a time: 8,000 usual ones, or 64 of the largest; the others go
 back until there is room. Decoded, they take some times as much."""

@@ -23,11 +23,12 @@ from loguru import logger
 
 from controller.errors import MessageError, StreamMissingError
 from controller.flows.ports import Clock
+from controller.messages.groups import parts_of
 from controller.rabbit.link import Link
 from controller.rabbit.topology import count_messages, declare, streams
 from controller.settings import BrokerSettings
 
-PREFETCH = 1_000
+PREFETCH = 400
 ACKNOWLEDGE_EVERY = 100
 """A stream's acknowledgements are credit only: one for many."""
 QUIET_TIMEOUT = 0.25
@@ -51,7 +52,7 @@ Entry = TypeVar("Entry", bound=Dated)
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """An entry that was read, as far as it takes to know it again."""
+    """A message that was read, as far as it takes to know it again."""
 
     offset: int
     digest: int
@@ -134,21 +135,33 @@ class StreamFollower(Generic[Entry]):
 
     async def _on_message(self, message: DeliveredMessage) -> None:
         mark = _mark_of(message)
-        self.entries_read += 1
         try:
-            entry = self._decode(message.body, message.header.properties.message_type)
+            parts = parts_of(message.body, message.header.properties.message_type)
         except MessageError as error:
-            logger.bind(stream=self.stream, offset=mark.offset, reason=str(error)).debug("an entry is passed over")
+            self._pass_over(mark, error)
         else:
-            if entry is not None:
-                for read in self.readers:
-                    read(entry)
+            for body, type_ in parts:
+                self._read_one(mark, body, type_)
         self._mark = mark
         if not self._caught_up:
             self._wait_for_quiet()
         if self._caught_up or mark.offset % ACKNOWLEDGE_EVERY == 0:
             assert message.delivery_tag is not None
             await message.channel.basic_ack(message.delivery_tag, multiple=True)
+
+    def _read_one(self, mark: _Mark, body: bytes, type_: str | None) -> None:
+        self.entries_read += 1
+        try:
+            entry = self._decode(body, type_)
+        except MessageError as error:
+            self._pass_over(mark, error)
+            return
+        if entry is not None:
+            for read in self.readers:
+                read(entry)
+
+    def _pass_over(self, mark: _Mark, error: MessageError) -> None:
+        logger.bind(stream=self.stream, offset=mark.offset, reason=str(error)).debug("an entry is passed over")
 
     def _wait_for_quiet(self) -> None:
         """Start waiting anew: something has come."""

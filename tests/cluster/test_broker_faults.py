@@ -24,6 +24,7 @@ from controller.domain.events import Outcome, make_event
 from controller.errors import BrokerError
 from controller.flows.handler_result import Ack, HandlerResults
 from controller.messages.codec import decode_entry
+from controller.messages.groups import parts_of
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.outbox import RabbitOutbox
@@ -93,7 +94,7 @@ class Load:
             await channel.set_qos(prefetch_count=500)
 
             async def note(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-                found.add(decode_entry(message.body, message.type).drain_id)
+                found.update(decode_entry(*part).drain_id for part in parts_of(message.body, message.type))
                 await message.ack()
 
             queue = await channel.get_queue(names.EVENTS, ensure=False)

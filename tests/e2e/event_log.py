@@ -8,6 +8,8 @@ import aio_pika
 import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 
+from controller.messages.codec import EVENT_TYPE
+from controller.messages.groups import parts_of
 from tests.stack.waiting import until
 
 Told = dict[str, Any]
@@ -53,9 +55,10 @@ async def event_log(url: str, region: str, *, also: Iterable[str] = ("",)) -> As
         await until(lambda: _declared(connection), "the event stream")
 
         async def note(message: AbstractIncomingMessage) -> None:
-            event = msgspec.json.decode(message.body)
-            if message.type == "drain.event" and event["region"] in regions:
-                log.events.append(event)
+            events = [
+                msgspec.json.decode(body) for body, type_ in parts_of(message.body, message.type) if type_ == EVENT_TYPE
+            ]
+            log.events += [event for event in events if event["region"] in regions]
             await message.ack()
 
         queue = await channel.get_queue("drain.events", ensure=False)

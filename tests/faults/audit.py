@@ -12,6 +12,8 @@ import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError
 
+from controller.messages.codec import EVENT_TYPE
+from controller.messages.groups import parts_of
 from tests.e2e.event_log import reason_of
 from tests.faults.population import Subject
 
@@ -21,7 +23,7 @@ _TROUBLE = (*CONNECTION_EXCEPTIONS, AMQPError, TimeoutError, OSError)
 
 
 class Audit:
-    """Every event once, by its id, in order of arrival. RestoreDispatcher, which are no outcome, are left out."""
+    """Every event once, by its id, in order of arrival. Takeovers, which are no outcome, are left out."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -51,9 +53,10 @@ class Audit:
         offset = message.headers.get("x-stream-offset")
         assert isinstance(offset, int)
         self._next = offset + 1
-        if message.type == "drain.event":
-            event = msgspec.json.decode(message.body)
-            self._events.setdefault(event["event_id"], event)
+        for body, type_ in parts_of(message.body, message.type):
+            if type_ == EVENT_TYPE:
+                event = msgspec.json.decode(body)
+                self._events.setdefault(event["event_id"], event)
         with suppress(*_TROUBLE):
             await message.ack()
 

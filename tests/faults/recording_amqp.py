@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from controller.messages.groups import parts_of
 from tests.faults.recording_units import Effect, Piece, Unit
 
 _PREFACE = b"AMQP\x00\x00\x09\x01"
@@ -229,11 +230,12 @@ def _place(where: str) -> str:
 
 
 def _subject(where: str, publish: _Publish) -> str:
-    """What the message is about: an event's outcome, a command's next stage, else its type."""
+    """What the message is about: the outcome of its first event, a command's next stage, else its type."""
     try:
-        body = json.loads(publish.body)
         if where == EVENTS:
-            return str(body.get("outcome", publish.type))
+            first, type_ = parts_of(publish.body, publish.type)[0]
+            return str(json.loads(first).get("outcome", type_))
+        body = json.loads(publish.body)
         targets = (body.get("progress") or {}).get("targets") or []
         if targets:
             return f"{publish.type} → {', '.join(sorted({target['stage'] for target in targets}))}"

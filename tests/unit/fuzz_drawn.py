@@ -46,6 +46,7 @@ from controller.flows.worker_policy import WorkerPolicy
 from controller.logs import configure
 from controller.messages import v1
 from controller.messages.codec import COMMAND_TYPE, CONTENT_TYPE, EVENT_TYPE, RESTORE_TYPE, decode_item
+from controller.messages.groups import parts_of
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
 from controller.rabbit.delay import LEVELS
@@ -447,7 +448,8 @@ class RecordedOutbox(RabbitOutbox):
     @property
     def events(self) -> list[v1.EventV1]:
         """What the event log says."""
-        return [_event.decode(one.message.body) for one in self.at(names.EVENTS)]
+        written = (part for one in self.at(names.EVENTS) for part in parts_of(one.message.body, one.message.type))
+        return [_event.decode(body) for body, _ in written]
 
     async def _publish(
         self,

@@ -57,6 +57,7 @@ from controller.messages.codec import (
     decode_item,
     decode_position,
 )
+from controller.messages.groups import GROUP_TYPE, parts_of
 from tests.fakes.held_loop import MAX_HELD, yardstick
 from tests.unit.building import a_pod
 from tests.unit.registries import PLENTY
@@ -171,6 +172,12 @@ def read_entry(body: bytes) -> None:
             decode_entry(body, type_)
 
 
+def read_group(body: bytes) -> None:
+    with suppress(MessageError):
+        for part, _ in parts_of(body, GROUP_TYPE):
+            read_entry(part)
+
+
 def read_status(body: bytes) -> None:
     decode_failure(body)
     decode_causes(body)
@@ -219,6 +226,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], Any], tuple[Any, ...]]] = {
     "reviews": (read_review, (REVIEW,)),
     "commands and dead letters": (read_item, (golden("command"), golden("restore"))),
     "the event log": (read_entry, (golden("event"), golden("takeover"), golden("gone"))),
+    "the event log's groups": (read_group, (golden("entries"),)),
     "ends": (decode_end, (golden("end"),)),
     "positions": (decode_position, ({"version": 1, "cluster": "a", "scope": "", "resource_version": "7"},)),
 }

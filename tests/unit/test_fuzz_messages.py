@@ -31,6 +31,7 @@ from controller.messages.codec import (
     encode_item,
     type_of,
 )
+from controller.messages.groups import GROUP_TYPE, encode_group
 from controller.rabbit import names
 from controller.rabbit.stream import StreamFollower
 from controller.settings import BrokerSettings
@@ -215,12 +216,17 @@ def some_entries() -> list[tuple[str, str]]:
     ]
     restores = [a_drawn_restore(draw) for draw in draws[:20]]
     entries += [make_takeover_event(restore, restore.held[0], at(3)) for restore in restores]
-    return [(encode_entry(entry).decode(), type_of(entry)) for entry in entries]
+    alone = [(encode_entry(entry).decode(), type_of(entry)) for entry in entries]
+    groups = [alone[begin : begin + 5] for begin in range(0, len(alone), 20)]
+    return [
+        *alone,
+        *((encode_group([(body.encode(), type_) for body, type_ in one]).decode(), GROUP_TYPE) for one in groups),
+    ]
 
 
 def test_every_entry_of_the_event_log_is_applied_or_passed_over() -> None:
     entries = some_entries()
-    assert {type_ for _, type_ in entries} == {EVENT_TYPE, TAKEOVER_TYPE}
+    assert {type_ for _, type_ in entries} == {EVENT_TYPE, TAKEOVER_TYPE, GROUP_TYPE}
     noted: list[LogEntry] = []
 
     async def read(draw: Draw) -> str:
