@@ -25,7 +25,6 @@ from controller.messages.codec import (
     POSITION_TYPE,
     SWEEP_TYPE,
     encode_end,
-    encode_entry,
     encode_item,
     encode_position,
     encode_sweep,
@@ -33,6 +32,7 @@ from controller.messages.codec import (
 )
 from controller.rabbit import delay, names
 from controller.rabbit.link import Link, as_broker_error
+from controller.rabbit.log_writer import LogWriter
 from controller.rabbit.topology_keeper import TopologyKeeper
 from controller.settings import BrokerSettings
 from controller.tracing import HEADER, carried, span
@@ -56,6 +56,7 @@ class RabbitOutbox:
         """Commands do not wait for a place behind a log that takes nothing."""
         self._silent_since: dict[str, float] = {}
         """By exchange: since when it has been published to, and nothing was confirmed."""
+        self._log = LogWriter(self._append)
         self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self.link = Link(name="publish", settings=settings, set_up=self._set_up)
@@ -127,7 +128,10 @@ class RabbitOutbox:
 
     async def record(self, entry: LogEntry) -> None:
         """Append to the event stream."""
-        await self._publish("", names.EVENTS, encode_entry(entry), type_of(entry), entry.event_id)
+        await self._log.write(entry)
+
+    async def _append(self, body: bytes, type_: str, message_id: str | None) -> None:
+        await self._publish("", names.EVENTS, body, type_, message_id)
 
     async def publish_end(self, end: PodEnd) -> None:
         """Append to the stream of pods' ends."""
@@ -135,7 +139,7 @@ class RabbitOutbox:
 
     async def record_sweep(self, report: SweepReport) -> None:
         """Append what a pass of the sweep came to to the event stream."""
-        await self._publish("", names.EVENTS, encode_sweep(report), SWEEP_TYPE, None)
+        await self._append(encode_sweep(report), SWEEP_TYPE, None)
 
     async def record_position(self, position: Position) -> None:
         """Append to the stream of positions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from loguru import logger
@@ -16,12 +17,20 @@ from controller.domain.held_instances import HeldInstance
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.sweep_report import LatestSweeps, SweepFinding, SweepReport
 from controller.domain.watch_position import Position
-from controller.messages.codec import END_TYPE, decode_end, decode_entry, decode_position
+from controller.messages.codec import (
+    END_TYPE,
+    EVENT_TYPE,
+    decode_end,
+    decode_entry,
+    decode_position,
+    encode_entry,
+)
+from controller.messages.groups import GROUP_TYPE, encode_group
 from controller.rabbit import names
 from controller.rabbit.stream import StreamFollower
 from controller.settings import Settings
 from controller.signals import beside
-from tests.contract.brokers import a_channel, an_outbox, fresh_region, kept_up, settings_for
+from tests.contract.brokers import a_channel, an_outbox, fresh_region, kept_up, settings_for, until_confirmed
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
 from tests.unit.building import NOON, a_command, a_pod
@@ -113,6 +122,27 @@ async def test_the_log_is_read_in_order_and_goes_on_after_a_lost_link(broker: Ra
     assert list(dict.fromkeys(ours)) == [*(f"d{number}" for number in range(50)), "later"]
 
 
+async def test_a_burst_of_entries_is_fewer_messages_and_read_in_order(broker: RabbitMq) -> None:
+    region = fresh_region()
+    events = [
+        make_event(a_command(region=region, drain_id=f"d{number}"), Outcome.requested, now()) for number in range(500)
+    ]
+    read: list[LogEntry] = []
+    offsets: set[int] = set()
+    log = event_log(broker, read)
+    async with an_outbox(broker, region) as outbox, kept_up(log.link):
+        await asyncio.wait_for(log.wait_until_read(), 10)
+        log.readers.append(lambda entry: offsets.add(log._mark.offset if log._mark else -1))
+        await asyncio.gather(*map(outbox.record, events))
+        await until(lambda: len([entry for entry in read if entry.region == region]) >= len(events), "all of them")
+        await outbox._append(
+            encode_group([(b"{}", EVENT_TYPE), (encode_entry(events[0]), EVENT_TYPE)]), GROUP_TYPE, None
+        )
+        await until(lambda: read[-1] == events[0], "what stands beside an entry that is none of ours")
+    assert [entry for entry in read if entry.region == region] == [*events, events[0]]
+    assert len(offsets) < 50, "so many messages"
+
+
 async def test_a_takeover_is_read_between_the_events_as_it_was_written(broker: RabbitMq) -> None:
     region = fresh_region()
     command = a_command(region=region)
@@ -198,7 +228,7 @@ async def test_a_log_that_was_deleted_is_followed_from_its_new_beginning(
         async with a_channel(broker) as channel:
             await channel.queue_delete(names.EVENTS)
         for number in range(later):
-            await outbox.record(event(f"new-{number}"))
+            await until_confirmed(partial(outbox.record, event(f"new-{number}")))
         # A link that comes up when all of it is there, and one that was up before.
         await until(lambda: len(read) >= 10 + later, "the new log", timeout=15)
         await outbox.record(event("last"))
@@ -228,7 +258,8 @@ async def test_a_log_deleted_while_the_link_was_lost_is_known_as_another(broker:
         async with a_channel(broker) as channel:
             await channel.queue_delete(names.EVENTS)
         for number in range(later):
-            await outbox.record(make_event(a_command(region=region, drain_id=f"n{number}"), Outcome.requested, now()))
+            event = make_event(a_command(region=region, drain_id=f"n{number}"), Outcome.requested, now())
+            await until_confirmed(partial(outbox.record, event))
         read.clear()
         async with kept_up(log.link):
             await until(lambda: log.caught_up, "caught up")

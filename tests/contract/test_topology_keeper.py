@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.contract.brokers import (
     command_for,
     kept_up,
     next_of,
+    until_confirmed,
 )
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
@@ -127,7 +129,7 @@ async def write(outbox: RabbitOutbox, stream: str) -> None:
 async def test_what_is_written_to_a_deleted_stream_is_in_the_new_one(broker: RabbitMq, stream: str) -> None:
     async with an_outbox(broker, REGION) as outbox, a_channel(broker) as channel:
         await channel.queue_delete(stream)
-        await asyncio.gather(*(write(outbox, stream) for _ in range(20)))
+        await asyncio.gather(*(until_confirmed(partial(write, outbox, stream)) for _ in range(20)))
         assert (await channel.declare_queue(stream, passive=True)).name == stream
 
 
