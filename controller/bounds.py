@@ -80,7 +80,9 @@ MAX_BODY_BYTES = 256 * KIB
 MAX_GROUPED = 50
 """Entries of the event log in one message: so many share what a message costs."""
 MAX_GROUP_BYTES = 32 * KIB
-"""Of these together, unless one alone has more. A reader holds 400 messages."""
+"""Of these together, unless one alone has more."""
+MAX_READ_AHEAD = 48
+"""Messages of a stream that are on their way to a reader at a time."""
 MAX_HELD_BYTES = 16 * MIB
 """Of the messages of one region that a worker holds at a time: 8,000 usual ones, or 64 of the largest; the others go
 back until there is room. Decoded, they take some times as much."""
@@ -152,7 +154,10 @@ _PROCESS = {
     "a message, and the lines of the log": 1 * MIB,
     "requests and answers of the HTTP port": MAX_PORT_BYTES,
 }
-_EVENTS = {"events that wait for the event log: 20,000 of 1 kB": 20 * MIB}
+_EVENTS = {
+    "events that wait for the event log: 20,000 of 1 kB": 20 * MIB,
+    "what comes of the event log: 48 messages of 32 kB": MAX_READ_AHEAD * MAX_GROUP_BYTES,
+}
 _LEDGER = {"what the event log says of drains": int(LEDGER_SHARE * USUAL_MEMORY)}
 _INDEX = {"the indexes of all regions, while they are made anew": INDEX_ROOM}
 _OPS_INDEX = dict.fromkeys(_INDEX, int(INDEX_SHARE * USUAL_OPS_MEMORY))

@@ -21,6 +21,7 @@ from aiormq.abc import AbstractChannel as Underlay
 from aiormq.abc import DeliveredMessage
 from loguru import logger
 
+from controller.bounds import MAX_READ_AHEAD
 from controller.errors import MessageError, StreamMissingError
 from controller.flows.ports import Clock
 from controller.messages.groups import parts_of
@@ -28,9 +29,8 @@ from controller.rabbit.link import Link
 from controller.rabbit.topology import count_messages, declare, streams
 from controller.settings import BrokerSettings
 
-PREFETCH = 400
-ACKNOWLEDGE_EVERY = 100
-"""A stream's acknowledgements are credit only: one for many."""
+ACKNOWLEDGE_EVERY = 12
+"""A stream's acknowledgements are credit only: one for many, long before no more comes."""
 QUIET_TIMEOUT = 0.25
 """Seconds without an entry after which a log is taken to be read: the broker shows where the newest chunk begins, at
 the time that it last looked, and neither where it ends nor what is just being written."""
@@ -104,7 +104,7 @@ class StreamFollower(Generic[Entry]):
     async def _set_up(self, channel: AbstractChannel) -> None:
         self._caught_up = False
         await self._find()
-        await channel.set_qos(prefetch_count=PREFETCH)
+        await channel.set_qos(prefetch_count=MAX_READ_AHEAD)
         count = (await channel.get_queue(self.stream)).declaration_result.message_count
         stream = await channel.get_underlay_channel()
         if self._mark is not None and not await self._is_the_same(stream, self._mark):
