@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 MAX_SEGMENT_LENGTH = 512
 """Characters; real instance ids stay below 200, a servlet container's request line ends at 8,192 bytes."""
@@ -57,6 +58,7 @@ def canonical_address(text: str) -> str:
     return (address_in(text) or text) if ":" in text else text
 
 
+@lru_cache(MAX_REMEMBERED)
 def address_in(text: str) -> str:
     """Return the IP address that a text is, in its short form; empty where it is none, such as a host name.
 
@@ -81,6 +83,7 @@ def address_spelled_by(host_name: str) -> str:
     return address_in(found[1].replace("-", ".")) if found else ""
 
 
+@lru_cache(MAX_REMEMBERED)
 def is_local_address(text: str) -> bool:
     """Return true for an empty, unspecified or loopback address: any machine may say that of itself."""
     try:

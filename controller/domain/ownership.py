@@ -7,7 +7,7 @@ that live, and with the pod's time. Every doubt ends without a write.
 
 from __future__ import annotations
 
-import re
+import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from controller.domain.intervals import REPLICATION_TIMEOUT
 from controller.domain.pods import LivingPod, Pod
 from controller.domain.reason import Reason, ReasonCode
 
+_IN_WORDS = frozenset(string.ascii_lowercase + string.digits)
 CLOCK_SKEW = timedelta(seconds=30)
 """How much older than its pod a registration may look: a pod's clock, the cluster's and the registry's differ."""
 END_TOLERANCE = timedelta(seconds=3)
@@ -165,5 +166,15 @@ def names_the_pod(instance_id: str, pod: Pod) -> bool:
     """
     if pod.host_network:
         return False
-    names = "|".join(re.escape(name.lower()) for name in (pod.name, *pod.addresses))
-    return re.search(rf"(?<![0-9a-z])(?:{names})(?![0-9a-z])", instance_id.lower()) is not None
+    return any(_stands_in(name.lower(), instance_id.lower()) for name in (pod.name, *pod.addresses))
+
+
+def _stands_in(name: str, text: str) -> bool:
+    """Return whether a text holds a name as a whole. A pattern of each pod's own would be compiled for each drain."""
+    at = text.find(name)
+    while at >= 0:
+        before, after = text[at - 1 : at] if at else "", text[at + len(name) : at + len(name) + 1]
+        if before not in _IN_WORDS and after not in _IN_WORDS:
+            return True
+        at = text.find(name, at + 1)
+    return False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, ownership_of
+from controller.domain.ownership import Foreign, Owned, TakenOver, Unsettled, names_the_pod, ownership_of
 from controller.domain.reason import ReasonCode
 from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_target, an_instance, at, terminating
 
@@ -191,3 +194,10 @@ def test_a_reason_is_given_for_each_refusal() -> None:
     assert isinstance(newer, TakenOver)
     assert newer.reason.code is ReasonCode.taken_over
     assert newer.reason.detail
+
+
+@given(name=st.text("ab1-.", min_size=1, max_size=4), instance_id=st.text("aAb1-.:é", max_size=12))
+def test_an_id_names_a_pod_by_its_name_as_a_whole(name: str, instance_id: str) -> None:
+    whole = rf"(?<![0-9a-z]){re.escape(name)}(?![0-9a-z])"
+    found = names_the_pod(instance_id, a_pod(name=name, ip="10.9.9.9"))
+    assert found == bool(re.search(whole, instance_id.lower()))
