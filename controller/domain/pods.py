@@ -89,7 +89,7 @@ class Pod:
     def host_names(self) -> tuple[str, ...]:
         """Every host name, lower case, under which the pod itself may have registered."""
         if self.host_network or not self.hostname:
-            return (self.node.lower(),) if self.node else ()
+            return (_lower(self.node),) if self.node else ()
         # The kubelet cuts a pod's name to what one label of a domain name may have.
         label = (
             self.hostname if len(self.hostname) <= MAX_LABEL_LENGTH else self.hostname[:MAX_LABEL_LENGTH].rstrip("-.")
@@ -98,7 +98,7 @@ class Pod:
         if self.subdomain:
             service = f"{label}.{self.subdomain}.{self.namespace}"
             names += [f"{label}.{self.subdomain}", service, f"{service}.svc", f"{service}.svc.cluster.local"]
-        return tuple(name.lower() for name in names)
+        return tuple(map(_lower, names))
 
     @property
     def deletion_asked_at(self) -> datetime | None:
@@ -149,3 +149,9 @@ def living_of(pod: Pod) -> LivingPod:
         ports=pod.ports,
         created_at=pod.created_at,
     )
+
+
+def _lower(name: str) -> str:
+    """Return the very same text where it is lower case already, as names of Kubernetes are: a watch keeps it."""
+    lower = name.lower()
+    return name if lower == name else lower

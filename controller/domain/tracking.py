@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.bounds import MAX_ADDRESSES
+from controller.domain.address_index import AddressIndex
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.causes import REVERSIBLE, Cause, cause_of, has_run, is_worth_draining, outlives_its_object
 from controller.domain.gone import REMOVED, Gone, gone_of
@@ -41,7 +42,7 @@ class Tracker:
 
     def __init__(self) -> None:
         self._pods: dict[str, Pod] = {}
-        self._by_address: dict[str, set[str]] = {}
+        self._by_address = AddressIndex()
         self._due: dict[str, Due] = {}
         self._drained: dict[str, Cause] = {}
         self._shown_at: dict[str, datetime] = {}
@@ -131,7 +132,7 @@ class Tracker:
         """Return the pods on their way out whose address this living one has by now: they do not run any more."""
         if pod.host_network or self._cause_of(pod) is not None:
             return []
-        uids = {uid for address in pod.addresses for uid in self._by_address.get(address, ())}
+        uids = self._by_address.at(*pod.addresses)
         others = [self._pods[uid] for uid in uids if uid != pod.uid and uid not in self._gone]
         displaced = [other for other in others if cause_of(other) is not None and not other.host_network]
         for other in displaced:
@@ -171,7 +172,7 @@ class Tracker:
 
     def living_at(self, *names: str) -> list[Pod]:
         """Return the living pods at these addresses or host names."""
-        uids = {uid for name in names for uid in self._by_address.get(name, ())}
+        uids = self._by_address.at(*names)
         return [self._pods[uid] for uid in uids if self._cause_of(self._pods[uid]) is None]
 
     def alive_at(self, uid: str) -> datetime | None:
@@ -237,26 +238,17 @@ class Tracker:
     def _remember(self, pod: Pod) -> None:
         old = self._pods.get(pod.uid)
         if old is not None and self._addresses(old) != self._addresses(pod):
-            self._unindex(old)
+            self._by_address.discard(old.uid, self._addresses(old))
             old = None
         self._pods[pod.uid] = pod
         if old is None:
-            for name in self._addresses(pod):
-                self._by_address.setdefault(name, set()).add(pod.uid)
+            self._by_address.add(pod.uid, self._addresses(pod))
 
     def _forget(self, uid: str) -> None:
         pod = self._pods.pop(uid, None)
         self._shown_at.pop(uid, None)
         if pod is not None:
-            self._unindex(pod)
-
-    def _unindex(self, pod: Pod) -> None:
-        for name in self._addresses(pod):
-            holders = self._by_address.get(name)
-            if holders is not None:
-                holders.discard(pod.uid)
-                if not holders:
-                    del self._by_address[name]
+            self._by_address.discard(uid, self._addresses(pod))
 
     @staticmethod
     def _addresses(pod: Pod) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
@@ -18,6 +19,8 @@ from controller.errors import KubernetesError
 from controller.kube.pod_end_decoder import finished_at, proved_end, unready_at
 from controller.kube.pod_object import ContainerStatus, OwnerReference, PodAddress, PodObject, PodStatus, Version
 
+_NO_ANNOTATIONS: dict[str, str] = {}
+"""Of most pods; never changed."""
 _HEAD = re.compile(
     rb'{"type":"([A-Z]+)","object":{(?:"kind":"\w+",)?(?:"apiVersion":"[\w/.]+",)?"metadata":{"name":"([^"\\]{1,253})",'
     rb'(?:"generateName":"[^"\\]*",)?"namespace":"([^"\\]{1,63})",(?:"selfLink":"[^"\\]*",)?'
@@ -183,31 +186,34 @@ def decoded(decoder: Any, body: bytes, what: str) -> Any:
 
 
 def pod_of(pod: PodObject) -> Pod:
-    """Take out what a drain needs; KubernetesError when it is no pod."""
+    """Take out what a drain needs; KubernetesError when it is no pod.
+
+    Every living pod is kept in memory, so what many have alike is one object for all of them.
+    """
     meta, spec, status = pod.metadata, pod.spec, pod.status
     if not (meta.uid and meta.name and meta.namespace):
         raise KubernetesError("the answer is not a pod (it has no name, namespace or uid)")
-    ips = _addresses(status.pod_ip, status.pod_ips)
+    ips = _addresses(_texts(status.pod_ip, status.pod_ips))
     disruption = _disruption(status)
     node_lost = disruption in NODE_LOST or status.phase == "Unknown"
     declared = [port for container in spec.containers or () for port in container.ports or ()]
     found = Pod(
-        namespace=meta.namespace,
+        namespace=sys.intern(meta.namespace),
         name=meta.name,
         uid=meta.uid,
         ip=ips[0] if ips else "",
         ips=ips,
-        host_ips=_addresses(status.host_ip, status.host_ips),
+        host_ips=_shared_addresses(_texts(status.host_ip, status.host_ips)),
         hostname=spec.hostname or meta.name,
         subdomain=spec.subdomain,
-        node=spec.node_name,
+        node=sys.intern(spec.node_name),
         host_network=spec.host_network,
         mirror=meta.annotations is not None and meta.annotations.mirror is not None,
         ports=_ports(port.container_port for port in declared),
         host_ports=() if spec.host_network else _ports(port.host_port for port in declared),
         declares_ports=all(container.ports for container in spec.containers or ()),
-        phase=status.phase,
-        app_label=meta.labels.app_label if meta.labels else "",
+        phase=sys.intern(status.phase),
+        app_label=sys.intern(meta.labels.app_label) if meta.labels else "",
         created_at=meta.creation_timestamp,
         deletion_at=meta.deletion_timestamp,
         grace_seconds=meta.deletion_grace_period_seconds or 0,
@@ -215,7 +221,7 @@ def pod_of(pod: PodObject) -> Pod:
         unready_at=unready_at(status) if node_lost else None,
         started=any(_has_run(one) for one in status.container_statuses or ()),
         disruption=disruption,
-        annotations=meta.annotations.ours if meta.annotations else {},
+        annotations=(meta.annotations.ours if meta.annotations else {}) or _NO_ANNOTATIONS,
         owner=_owner(meta.owner_references or ()),
     )
     ended_at = proved_end(pod, found) if found.started else None
@@ -223,18 +229,25 @@ def pod_of(pod: PodObject) -> Pod:
 
 
 def _ports(numbers: Iterable[int]) -> tuple[int, ...]:
-    return tuple(number for number in numbers if 0 < number < 65_536)[:MAX_PORTS]
+    return _shared_ports(tuple(number for number in numbers if 0 < number < 65_536)[:MAX_PORTS])
 
 
-@lru_cache(maxsize=16_384)
-def _shared_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Make one tuple for all pods of a node: every living pod's are kept in memory."""
+@lru_cache(maxsize=1_024)
+def _shared_ports(ports: tuple[int, ...]) -> tuple[int, ...]:
+    return ports
+
+
+def _texts(first: str, all_of_them: Iterable[PodAddress] | None) -> tuple[str, ...]:
+    return (first, *(one.ip for one in all_of_them or ()))
+
+
+def _addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
     addresses = dict.fromkeys(canonical_address(text) for text in texts if text)
     return tuple(addresses)[:MAX_ADDRESSES]
 
 
-def _addresses(first: str, all_of_them: Iterable[PodAddress] | None) -> tuple[str, ...]:
-    return _shared_addresses((first, *(one.ip for one in all_of_them or ())))
+_shared_addresses = lru_cache(maxsize=16_384)(_addresses)
+"""One tuple for all pods of a node."""
 
 
 def _owner(references: Iterable[OwnerReference]) -> Owner | None:

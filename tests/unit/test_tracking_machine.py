@@ -292,7 +292,7 @@ class Cluster(RuleBasedStateMachine):
         for scope in SCOPES:
             self.tracker.listed(scope, [], self.now)
         assert len(self.tracker) == 0
-        assert not self.tracker._by_address
+        assert len(self.tracker._by_address) == 0
         for uid, pod in self.seen.items():
             if uid in self.addressed and not (pod.mirror and not pod.finished and not pod.ended_at):
                 assert self.handed_over.get(uid) or uid in {entry.pod.uid for entry in self.tracker.due()}
