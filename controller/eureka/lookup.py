@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from controller.bounds import INDEX_ROOM, MAX_CANDIDATES
@@ -22,7 +21,34 @@ _NUMBERS = re.compile(r"[\d.]+", re.ASCII)
 """Ports, and IPv4 addresses, which have an index of their own."""
 
 _Facts = tuple[str, str, str, str, str]
-_Index = defaultdict[str, list[Instance]]
+
+
+class _Index:
+    """Registrations by a text. Nearly always there is one for a text: it stands alone, without a list of its own."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Instance | list[Instance]] = {}
+
+    def add(self, key: str, instance: Instance) -> None:
+        known = self._found.setdefault(key, instance)
+        if isinstance(known, list):
+            known.append(instance)
+        elif known is not instance:
+            self._found[key] = [known, instance]
+
+    def at(self, key: str) -> Sequence[Instance]:
+        found = self._found.get(key, ())
+        return (found,) if isinstance(found, Instance) else found
+
+    def everything(self) -> Iterator[Sequence[Instance]]:
+        for key in self._found:
+            yield self.at(key)
+
+    def several(self) -> Iterator[list[Instance]]:
+        """Yield the lists of those that share a text, to be put in order."""
+        for found in self._found.values():
+            if isinstance(found, list):
+                yield found
 
 
 class Lookup:
@@ -33,10 +59,10 @@ class Lookup:
         self.cost = 0
         """Bytes that it takes while another one is made."""
         self._held: dict[_Facts, Instance] = {}
-        self._by_address: _Index = defaultdict(list)
-        self._by_name: _Index = defaultdict(list)
-        self._by_pod_uid: _Index = defaultdict(list)
-        self._by_id: _Index = defaultdict(list)
+        self._by_address = _Index()
+        self._by_name = _Index()
+        self._by_pod_uid = _Index()
+        self._by_id = _Index()
 
     def add(self, instances: Iterable[Instance]) -> Iterator[None]:
         """Add what a node shows; yields now and then. RegistryError when it is more than there is room for.
@@ -64,18 +90,17 @@ class Lookup:
         """Make what was added findable; yields now and then, since a large registry takes a while."""
         instances, self._held = self._held, {}
         for number, instance in enumerate(instances.values()):
-            self._by_id[instance.id].append(instance)
+            self._by_id.add(instance.id, instance)
             for address in _addresses(instance):
-                self._by_address[address].append(instance)
+                self._by_address.add(address, instance)
             for name in _names(instance):
-                self._by_name[name].append(instance)
+                self._by_name.add(name, instance)
             if instance.pod_uid:
-                self._by_pod_uid[instance.pod_uid].append(instance)
+                self._by_pod_uid.add(instance.pod_uid, instance)
             if number % TOGETHER == TOGETHER - 1:
                 yield
-        for number, holders in enumerate(self._by_id.values()):
-            if len(holders) > 1:
-                holders.sort(key=_registered)
+        for number, holders in enumerate(self._by_id.several()):
+            holders.sort(key=_registered)
             if number % TOGETHER == TOGETHER - 1:
                 yield
 
@@ -92,20 +117,18 @@ class Lookup:
                 (self._by_pod_uid, {uid}),
             )
             for key in keys
-            for instance in islice(index.get(key, ()), MAX_CANDIDATES)
+            for instance in islice(index.at(key), MAX_CANDIDATES)
         }
         return tuple(sorted(found.values(), key=_registered))
 
     def holders(self, candidates: Iterable[Instance]) -> tuple[Instance, ...]:
         """Return every registration under the candidates' ids, in any app."""
         ids = {candidate.id for candidate in candidates}
-        return tuple(
-            holder for instance_id in ids for holder in islice(self._by_id.get(instance_id, ()), MAX_CANDIDATES)
-        )
+        return tuple(holder for instance_id in ids for holder in islice(self._by_id.at(instance_id), MAX_CANDIDATES))
 
     def everything(self) -> Iterator[Instance]:
         """Return one registration of each app and id: the latest, where nodes differ."""
-        for holders in self._by_id.values():
+        for holders in self._by_id.everything():
             yield from {holder.app: holder for holder in holders}.values()
 
 
