@@ -5,13 +5,14 @@ python -m tests.cluster up         only up; what is up already stays
 python -m tests.cluster in WORD…   run a command in its network, with its kubectl
 python -m tests.cluster down       end it
 
-`make cluster KEEP=1` leaves it for looking around.
+`make cluster KEEP=1` leaves it for looking around; CLUSTER_TESTS names files of tests, CLUSTER_ARGS is for pytest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from tests.cluster.programs import programs
 from tests.cluster.real_cluster import RealCluster, leftovers
 from tests.stack.parts import eureka_jars, helm
 
-_TESTS = ("-p", "no:cacheprovider", "tests/cluster")
+_PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider")
 
 
 def main(words: Sequence[str]) -> int:
@@ -50,7 +51,8 @@ def main(words: Sequence[str]) -> int:
 def _test() -> int:
     cluster = _up()
     try:
-        return _inside(cluster, [sys.executable, "-m", "pytest", *_TESTS, *os.environ.get("CLUSTER_ARGS", "").split()])
+        tests, more = os.environ.get("CLUSTER_TESTS", "tests/cluster"), os.environ.get("CLUSTER_ARGS", "")
+        return _inside(cluster, [*_PYTEST, *shlex.split(tests), *shlex.split(more)])
     finally:
         if os.environ.get("KEEP") == "1":
             _report("left up: look with `python -m tests.cluster in kubectl get pods -A`, end it with `… down`")

@@ -6,12 +6,14 @@ once, and minutes to try it.
 
     python -m tests.versions             all of them
     python -m tests.versions 1.33 2021   those whose versions begin so; the other rows stay as they are
+    python -m tests.versions cluster     those of the real cluster, which needs what `make cluster` needs
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -46,6 +48,11 @@ EUREKA_TESTS = (
     "tests/stack/test_stack.py",
     "tests/e2e/test_rollout.py",
 )
+CLUSTER_TESTS = (
+    "tests/cluster/test_lost_nodes.py",
+    "tests/cluster/test_other_ways.py",
+    "tests/cluster/test_ways_to_end.py",
+)
 NETFLIX_TESTS = tuple(file for file in EUREKA_TESTS if file != "tests/contract/test_region_caches.py")
 """What that one asks for, a node's settings, only Spring's has."""
 OPENED = " ".join(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in ("lang", "util"))
@@ -63,14 +70,26 @@ class Row:
     lacks: tuple[str, ...] = ()
     """Names of tests of what this version does not have; the page says so."""
     remark: str = ""
+    in_cluster: bool = False
+    """The tests are those of the real cluster, whose kubelets have the version, too."""
 
     @property
     def title(self) -> str:
         return f"{self.what} {self.version}"
 
+    def is_meant_by(self, word: str) -> bool:
+        """Whether a word of the command line chooses it."""
+        return self.in_cluster if word == "cluster" else self.version.startswith(word)
+
 
 def kubernetes(version: str, *lacks: str, remark: str = "") -> Row:
     return Row("Kubernetes", version, KUBERNETES_TESTS, {"KUBERNETES_VERSION": f"v{version}"}, lacks, remark)
+
+
+def cluster(version: str) -> Row:
+    remark = "API server, kubelets, scheduler, kube-proxy and kubectl, in the [real cluster](cluster.md)"
+    environment = {"KUBERNETES_VERSION": f"v{version}"}
+    return Row("A cluster of Kubernetes", version, CLUSTER_TESTS, environment, remark=remark, in_cluster=True)
 
 
 def spring(cloud: str, boot: str, *lacks: str, remark: str = "", **more: str) -> Row:
@@ -86,6 +105,9 @@ ROWS = (
     kubernetes("1.33.13", *NO_WINDOW, remark=WINDOW),
     kubernetes("1.34.4", *NO_WINDOW, remark=WINDOW),
     kubernetes("1.35.4", *NO_WINDOW, remark=WINDOW),
+    cluster("1.33.13"),
+    cluster("1.34.4"),
+    cluster("1.35.4"),
     spring("Hoxton.SR12", "2.3.12.RELEASE", "real_servers_cache_age", remark=NO_AGE, JAVA_TOOL_OPTIONS=OPENED),
     # What Boot 2.7 hides by itself is other than what that test takes for hidden.
     spring("2021.0.9", "2.7.18", "real_servers_cache_age", JAVA_TOOL_OPTIONS=OPENED),
@@ -124,7 +146,7 @@ def main(wanted: list[str]) -> int:
     lines = _lines_of(PAGE.read_text()) if PAGE.exists() else {}
     failed = 0
     for row in ROWS:
-        if wanted and not any(row.version.startswith(one) for one in wanted):
+        if wanted and not any(row.is_meant_by(one) for one in wanted):
             continue
         print(f"{row.title}: {len(row.tests)} files of tests", flush=True)
         passed, bad, skipped = _run(row)
@@ -147,11 +169,16 @@ def _run(row: Row) -> tuple[int, int, int]:
     chosen = ["-k", " and ".join(f"not {name}" for name in row.lacks)] if row.lacks else []
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, f"--junitxml={report}"]
+        words = ["-q", "-p", "no:cacheprovider", *chosen, f"--junitxml={report}"]
         log = Path(tempfile.gettempdir()) / f"versions-{row.what}-{row.version}.log".replace(" ", "-")
         with log.open("wb") as output:
             environment = {**os.environ, **row.environment}
-            subprocess.run([*words, *row.tests], cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
+            if row.in_cluster:
+                environment |= {"CLUSTER_TESTS": shlex.join(row.tests), "CLUSTER_ARGS": shlex.join(words)}
+                command = [sys.executable, "-m", "tests.cluster"]
+            else:
+                command = [sys.executable, "-m", "pytest", *words, *row.tests]
+            subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
         print(f"  its output: {log}", flush=True)
         [suite] = ET.parse(report).getroot().iter("testsuite")
     total, skipped = int(suite.attrib["tests"]), int(suite.attrib["skipped"])
