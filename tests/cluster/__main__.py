@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 
 from tests.cluster.ability import why_not
+from tests.cluster.home import TABLE
 from tests.cluster.images import Images
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.programs import programs
@@ -50,10 +51,13 @@ def main(words: Sequence[str]) -> int:
 
 def _test() -> int:
     cluster = _up()
+    TABLE.unlink(missing_ok=True)
     try:
         tests, more = os.environ.get("CLUSTER_TESTS", "tests/cluster"), os.environ.get("CLUSTER_ARGS", "")
         return _inside(cluster, [*_PYTEST, *shlex.split(tests), *shlex.split(more)])
     finally:
+        if TABLE.exists():
+            _report(f"\n{TABLE.read_text()}\n(also in {TABLE})")
         if os.environ.get("KEEP") == "1":
             _report("left up: look with `python -m tests.cluster in kubectl get pods -A`, end it with `… down`")
         elif _down(cluster):

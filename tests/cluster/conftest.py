@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,7 +13,7 @@ import pytest_asyncio
 from tests.cluster import manifests
 from tests.cluster.brokers import certify_brokers
 from tests.cluster.ending import Table
-from tests.cluster.home import INFRA, INSTALLATION, IS_INSTALLED, SHOP
+from tests.cluster.home import INFRA, INSTALLATION, IS_INSTALLED, SHOP, TABLE
 from tests.cluster.keys import ADMIN_KUBECONFIG
 from tests.cluster.programs import programs
 from tests.cluster.real_cluster import RealCluster
@@ -81,9 +80,7 @@ async def shop(scene: Scene, installed: Desk) -> Scene:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def table() -> AsyncIterator[Table]:
-    """What came of each way to end; with CLUSTER_TABLE=file it is written there."""
+    """What came of each way to end: `make cluster` shows it at the end."""
     made = Table()
     yield made
-    print(f"\n{made}")
-    if file := os.environ.get("CLUSTER_TABLE"):
-        await asyncio.to_thread(Path(file).write_text, f"{made}\n")
+    await asyncio.to_thread(TABLE.write_text, f"{made}\n")
