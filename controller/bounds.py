@@ -130,8 +130,8 @@ MAX_GOING_PODS = 20_000
 MAX_GOING_BYTES = 24 * MIB
 """Of these together: 10,000 usual ones, or 1,500 with as many hooks as are read. The oldest are forgotten, and get a
 verdict without its reason."""
-USUAL_PODS = 40_000
-"""That a watch of the usual memory is planned for, of 0.7 kB each. There is no bound: a pod that is not kept would not
+USUAL_PODS = 30_000
+"""That a watch of the usual memory is planned for, of 0.9 kB each. There is no bound: a pod that is not kept would not
 be drained. ``eureka_drain_watched_pods`` shows how many there are."""
 
 
@@ -163,7 +163,7 @@ _INDEX = {"the indexes of all regions, while they are made anew": INDEX_ROOM}
 _OPS_INDEX = dict.fromkeys(_INDEX, int(INDEX_SHARE * USUAL_OPS_MEMORY))
 _WATCH = {
     "a page or an event, and its copy while it is decoded": 2 * MAX_OBJECT_BYTES,
-    "pods: 40,000 of 0.7 kB": USUAL_PODS * 700,
+    "pods: 30,000 of 0.9 kB": USUAL_PODS * 900,
     "pods on their way out": MAX_GOING_BYTES,
     "ends that wait for the broker: 20,000 of 1 kB": 20 * MIB,
     "commands that no worker has answered: 20,000 of 1 kB": 20 * MIB,
@@ -177,7 +177,7 @@ _WORK = {
 _OPS = {
     "drains with their timelines: 10,000 of 6 kB": 60 * MIB,
     "plans of replays": 16 * MIB,
-    "living pods, while a plan is made or somebody drains by hand: 40,000 of 0.7 kB": USUAL_PODS * 700,
+    "living pods, while a plan is made or somebody drains by hand: 30,000 of 0.9 kB": USUAL_PODS * 900,
     "dead letters, and the next": 2 * MAX_DEAD_BATCH_BYTES,
 }
 

@@ -40,9 +40,9 @@ class _Index:
         found = self._found.get(key, ())
         return (found,) if isinstance(found, Instance) else found
 
-    def everything(self) -> Iterator[Sequence[Instance]]:
-        for key in self._found:
-            yield self.at(key)
+    def everything(self) -> Iterable[Instance | list[Instance]]:
+        """Return each of them, or the list of those that share a text."""
+        return self._found.values()
 
     def several(self) -> Iterator[list[Instance]]:
         """Yield the lists of those that share a text, to be put in order."""
@@ -129,7 +129,10 @@ class Lookup:
     def everything(self) -> Iterator[Instance]:
         """Return one registration of each app and id: the latest, where nodes differ."""
         for holders in self._by_id.everything():
-            yield from {holder.app: holder for holder in holders}.values()
+            if isinstance(holders, Instance):
+                yield holders
+            else:
+                yield from {holder.app: holder for holder in holders}.values()
 
 
 def _addresses(instance: Instance) -> set[str]:

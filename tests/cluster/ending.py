@@ -38,10 +38,13 @@ class Table:
     def __str__(self) -> str:
         head = "| how | pods that ended | all out after | pods that lived on | of them ever out |"
         rolled = "| rolled out | times | pods that ended | calls | lost | each time | one took | verdicts |"
-        ends = [head, "|---|---|---|---|---|", *self.lines]
-        rollouts = [rolled, "|---|---|---|---|---|---|---|---|", *self.rollouts]
         kept = "| brokers | commands confirmed | events confirmed | not confirmed | longest wait | lost |"
-        return "\n".join([*ends, "", *rollouts, "", kept, "|---|---|---|---|---|---|", *self.brokers])
+        tables = ((head, self.lines), (rolled, self.rollouts), (kept, self.brokers))
+        return "\n\n".join("\n".join((title, _ruler(title), *lines)) for title, lines in tables if lines)
+
+
+def _ruler(title: str) -> str:
+    return "|" + "---|" * (title.count("|") - 1)
 
 
 async def living(scene: Scene, app: str = "", *, namespace: str = SHOP) -> list[Object]:
