@@ -78,7 +78,7 @@ MAX_POD_UID_LENGTH = 128
 MAX_BODY_BYTES = 256 * KIB
 """Of a message. A command with 64 instances and 64 living pods stays below it."""
 MAX_GROUPED = 50
-"""Entries of the event log in one message: so many share what a message costs."""
+"""Entries of the event log in one message: so many share its cost. Readers refuse more, so it never shrinks."""
 MAX_GROUP_BYTES = 32 * KIB
 """Of these together, unless one alone has more."""
 MAX_READ_AHEAD = 48

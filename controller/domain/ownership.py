@@ -166,7 +166,8 @@ def names_the_pod(instance_id: str, pod: Pod) -> bool:
     """
     if pod.host_network:
         return False
-    return any(_stands_in(name.lower(), instance_id.lower()) for name in (pod.name, *pod.addresses))
+    text = instance_id.lower()
+    return any(_stands_in(name.lower(), text) for name in (pod.name, *pod.addresses))
 
 
 def _stands_in(name: str, text: str) -> bool:

@@ -44,12 +44,6 @@ class _Index:
         """Return each of them, or the list of those that share a text."""
         return self._found.values()
 
-    def several(self) -> Iterator[list[Instance]]:
-        """Yield the lists of those that share a text, to be put in order."""
-        for found in self._found.values():
-            if isinstance(found, list):
-                yield found
-
 
 class Lookup:
     """Registrations by what may link them to a pod."""
@@ -99,8 +93,9 @@ class Lookup:
                 self._by_pod_uid.add(instance.pod_uid, instance)
             if number % TOGETHER == TOGETHER - 1:
                 yield
-        for number, holders in enumerate(self._by_id.several()):
-            holders.sort(key=_registered)
+        for number, holders in enumerate(self._by_id.everything()):
+            if isinstance(holders, list):
+                holders.sort(key=_registered)
             if number % TOGETHER == TOGETHER - 1:
                 yield
 

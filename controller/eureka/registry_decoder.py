@@ -173,7 +173,7 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
     interval = whole_number(lease.renewal_interval_in_secs)
     registered_at, updated_at = _time(lease.registration_timestamp), _time(found.last_updated_timestamp)
     return Instance(
-        app=sys.intern(_cut(found.app.upper())),
+        app=_upper(found.app),
         # A client that sets no id is known by its host name.
         id=_cut(found.instance_id or found.host_name),
         ip=_cut(canonical_address(found.ip_addr)),
@@ -182,8 +182,8 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
         port=_port(found.port, is_usual=True),
         secure_port=_port(found.secure_port, is_usual=False),
         pod_uid=pod_uid_of(found.metadata),
-        status=sys.intern(_cut(found.status.upper())),
-        override=sys.intern(_cut((found.overridden_status or found.lower_case_override or "UNKNOWN").upper())),
+        status=_upper(found.status),
+        override=_upper(found.overridden_status or found.lower_case_override or "UNKNOWN"),
         registered_at=registered_at - clock_ahead if registered_at else None,
         dirty_at=_time(found.last_dirty_timestamp),
         updated_at=updated_at - clock_ahead if updated_at else None,
@@ -196,6 +196,11 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
 @lru_cache(64)
 def _seconds(interval: int) -> timedelta:
     return timedelta(seconds=interval)
+
+
+def _upper(text: str) -> str:
+    """Write what many have alike in upper case, bounded."""
+    return sys.intern(_cut(text.upper()))
 
 
 def _cut(text: str) -> str:

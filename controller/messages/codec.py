@@ -133,13 +133,18 @@ def decode_entry(body: bytes, type_: str | None = EVENT_TYPE) -> LogEntry:
     return _decode(body, CONTENT_TYPE, EVENT_TYPE, _event_decoder, Event)
 
 
+def check_size(body: bytes) -> None:
+    """Raise MessageError where a body is longer than any of ours."""
+    if len(body) > MAX_BODY_BYTES:
+        raise MessageError(f"the body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
+
+
 def _decode(
     body: bytes, content_type: str | None, type_: str, decoder: msgspec.json.Decoder[Any], meant: type[Message]
 ) -> Message:
     if content_type != CONTENT_TYPE:
         raise MessageError(f"content type {_shown(content_type)} is not {CONTENT_TYPE!r}")
-    if len(body) > MAX_BODY_BYTES:
-        raise MessageError(f"the body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
+    check_size(body)
     try:
         return msgspec.convert(decoder.decode(body), meant, from_attributes=True)
     except UNREADABLE as error:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from controller.bounds import MAX_BODY_BYTES, MAX_GROUPED
+from controller.bounds import MAX_GROUPED
 from controller.errors import MessageError
+from controller.messages.codec import UNREADABLE, check_size
 from controller.messages.v1 import Short
 
 GROUP_TYPE = "drain.entries"
@@ -48,10 +49,9 @@ def parts_of(body: bytes, type_: str | None) -> Sequence[Part]:
     """
     if type_ != GROUP_TYPE:
         return ((body, type_),)
-    if len(body) > MAX_BODY_BYTES:
-        raise MessageError(f"the body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
+    check_size(body)
     try:
         group = _decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MessageError(f"not a valid {GROUP_TYPE}: {str(error)[:300]}") from error
     return [(bytes(one.entry), one.type) for one in group.entries]

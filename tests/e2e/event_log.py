@@ -45,6 +45,12 @@ def reason_of(event: Told) -> str:
     return event["reason"].get("detail", "") if event["reason"] else ""
 
 
+def events_in(message: AbstractIncomingMessage) -> list[Told]:
+    """Return the events that a message of the log holds; takeovers and the like are left out."""
+    parts = parts_of(message.body, message.type)
+    return [msgspec.json.decode(body) for body, type_ in parts if type_ == EVENT_TYPE]
+
+
 @asynccontextmanager
 async def event_log(url: str, region: str, *, also: Iterable[str] = ("",)) -> AsyncIterator[EventLog]:
     """Follow the log. `also` are other regions whose events are kept: "" is that of refusals before routing."""
@@ -55,10 +61,7 @@ async def event_log(url: str, region: str, *, also: Iterable[str] = ("",)) -> As
         await until(lambda: _declared(connection), "the event stream")
 
         async def note(message: AbstractIncomingMessage) -> None:
-            events = [
-                msgspec.json.decode(body) for body, type_ in parts_of(message.body, message.type) if type_ == EVENT_TYPE
-            ]
-            log.events += [event for event in events if event["region"] in regions]
+            log.events += [event for event in events_in(message) if event["region"] in regions]
             await message.ack()
 
         queue = await channel.get_queue("drain.events", ensure=False)

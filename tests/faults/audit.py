@@ -8,13 +8,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aio_pika
-import msgspec
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError
 
-from controller.messages.codec import EVENT_TYPE
-from controller.messages.groups import parts_of
-from tests.e2e.event_log import reason_of
+from tests.e2e.event_log import events_in, reason_of
 from tests.faults.population import Subject
 
 Told = dict[str, Any]
@@ -53,10 +50,8 @@ class Audit:
         offset = message.headers.get("x-stream-offset")
         assert isinstance(offset, int)
         self._next = offset + 1
-        for body, type_ in parts_of(message.body, message.type):
-            if type_ == EVENT_TYPE:
-                event = msgspec.json.decode(body)
-                self._events.setdefault(event["event_id"], event)
+        for event in events_in(message):
+            self._events.setdefault(event["event_id"], event)
         with suppress(*_TROUBLE):
             await message.ack()
 

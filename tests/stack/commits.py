@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LAST_RELEASE = "8f24d9dfa9f782694c4582076a403438f15d7365"
-"""To be the last release's; there is none yet, so a state of some days before."""
+"""To be the last release's; there is none yet, so an earlier state, which reads what this one writes."""
 
 
 def check_out(commit: str, folder: Path) -> None:
