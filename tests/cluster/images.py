@@ -8,6 +8,7 @@ Traps: a layer's RUN sees the machine's network and needs its certificates, wher
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -103,9 +104,13 @@ class Images:
         for image, jar in ((EUREKA_IMAGE, "server-1"), (SERVICE_IMAGE, "service-1"), (CALLER_IMAGE, "caller-1")):
             shutil.copy(jars / f"{jar}.jar", self._context)
             settings = "COPY application.properties /config/\n" if image == EUREKA_IMAGE else ""
-            java = '["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar"'
             files = f"COPY lib /lib\nCOPY {jar}.jar /\n{settings}"
-            text = f'FROM {_JRE}\n{files}USER 1002:1000\nENTRYPOINT {java}, "/{jar}.jar"]\n'
+            java, program = "java -XX:+UseSerialGC -XX:TieredStopAtLevel=1", f"-jar /{jar}.jar"
+            if image == SERVICE_IMAGE:  # its pods are restarted all the time: a third of a start is reading classes
+                files += f"RUN {java} -XX:ArchiveClassesAtExit=/classes -Dspring.context.exit=onRefresh {program}\n"
+                java += " -XX:SharedArchiveFile=/classes"
+            begun = json.dumps(f"{java} {program}".split())
+            text = f"FROM {_JRE}\n{files}USER 1002:1000\nENTRYPOINT {begun}\n"
             made.append(self._build(image, text))
         return made
 

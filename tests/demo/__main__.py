@@ -40,7 +40,7 @@ async def run(signals: Signals, report_progress: ReportProgress, *, keep: bool) 
         eureka = stack.eureka["eu"]
         report_progress("orders: starting 3 pods, which say goodbye to Eureka when they end")
         report_progress("payments: starting 2 pods, which end without a word")
-        await scene.deploy(stack.cluster, eureka, await parts.eureka_jars(lambda _: None) / "service-1.jar")
+        await scene.deploy(stack.cluster, eureka, await parts.sample_service(report_progress))
         await scene.registered(stack.cluster, eureka, report_progress)
         report_progress("controller: starting")
         controller = ControllerProcess(

@@ -8,8 +8,8 @@ which are up to 30 s old and are what callers (and the controller's index) are s
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
@@ -58,13 +58,13 @@ APPS = {
 RESTART = ("rollout", "restart", *(f"deployment/{app}" for app in APPS))
 
 
-async def deploy(cluster: Cluster, eureka: EurekaNodes, jar: Path) -> None:
+async def deploy(cluster: Cluster, eureka: EurekaNodes, program: Sequence[str]) -> None:
     """Create the Deployments."""
     for app in APPS.values():
         service = java_service(
             app.name,
             eureka.urls,
-            jar,
+            program,
             port=PORT,
             flags=[*_FLAGS, *app.flags],
             # Longer than the drain takes. In real life it covers the callers' caches, too.

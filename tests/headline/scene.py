@@ -111,11 +111,11 @@ async def _deploy(stack: Stack, report_progress: ReportProgress) -> None:
         if variant.quick:
             await until(partial(_given, stack, variant), f"the clients' policy in force in {variant.key}")
     report_progress("the policies are in force")
-    jar = await parts.eureka_jars(lambda _: None) / "service-1.jar"
+    program = await parts.sample_service(report_progress)
     for variant in VARIANTS:
         eureka = stack.eureka[variant.region]
         nodes = _nodes_as(SERVICE, variant, eureka)
-        service = java_service(variant.key, nodes, jar, port=PORT, lifecycle=variant.lifecycle(eureka.urls[0]))
+        service = java_service(variant.key, nodes, program, port=PORT, lifecycle=variant.lifecycle(eureka.urls[0]))
         spec = pod_spec(service, grace_seconds=variant.grace_seconds)
         made = deployment(variant.key, spec, replicas=REPLICAS, stock_strategy=True)
         await client.create("deployments", made, variant.key)

@@ -158,26 +158,36 @@ async def eureka_jars(report_progress: ReportProgress) -> Path:
 
 
 async def eureka_node(report_progress: ReportProgress) -> tuple[str, ...]:
-    """What `java` is started with for a Eureka node: server-1.jar, and its classes as the JVM has them in memory.
+    """What `java` is started with for a Eureka node."""
+    if EUREKA_SERVER != "spring":
+        return "-jar", str(await eureka_jars(report_progress) / "server-1.jar")
+    return await _java_program("server", "the Eureka node's classes", report_progress)
+
+
+async def sample_service(report_progress: ReportProgress) -> tuple[str, ...]:
+    """What `java` is started with for the sample service."""
+    return await _java_program("service", "the sample service's classes", report_progress)
+
+
+async def _java_program(module: str, what: str, report_progress: ReportProgress) -> tuple[str, ...]:
+    """Its jar, and its classes as the JVM has them in memory.
 
     Reading and checking them is a third of what a start costs. A JVM that the archive is not of goes without.
     """
-    jar = await eureka_jars(report_progress) / "server-1.jar"
+    jar = await eureka_jars(report_progress) / f"{module}-1.jar"
     program = ("-jar", str(jar))
-    if _is_other_spring() or EUREKA_SERVER != "spring":
+    if _is_other_spring():
         return program
 
     async def build(folder: Path, log: Path) -> None:
         # Of the jar where it stays: an archive is of these paths.
         begun_and_ended = ["-Dspring.context.exit=onRefresh", *program, "--server.port=0"]
         await run_logged(
-            "java", ["java", f"-XX:ArchiveClassesAtExit={folder}/server.jsa", *begun_and_ended], folder, log
+            "java", ["java", f"-XX:ArchiveClassesAtExit={folder}/{module}.jsa", *begun_and_ended], folder, log
         )
 
-    made = await cached(
-        "the Eureka node's classes", [b"CDS", str(jar).encode()], build, report_progress, "half a minute"
-    )
-    return (f"-XX:SharedArchiveFile={made}/server.jsa", *program)
+    made = await cached(what, [b"CDS", str(jar).encode()], build, report_progress, "half a minute")
+    return (f"-XX:SharedArchiveFile={made}/{module}.jsa", *program)
 
 
 def _is_other_spring() -> bool:

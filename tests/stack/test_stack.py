@@ -5,7 +5,7 @@ import pytest
 from tests.stack.cluster import Cluster
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.observing import end_of, ready_pods, running_pod, shown_everywhere
-from tests.stack.parts import eureka_jars
+from tests.stack.parts import sample_service
 from tests.stack.workloads import deployment, java_service, pod_spec, python_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,8 +47,8 @@ async def test_a_service_that_does_not_deregister_outlives_its_pod_in_eureka(
 
 
 async def test_the_java_service_registers_as_a_pod(cluster: Cluster, eureka_pair: EurekaNodes, namespace: str) -> None:
-    jar = await eureka_jars(lambda _: None) / "service-1.jar"
-    spec = pod_spec(java_service("orders", eureka_pair.urls, jar))
+    program = await sample_service(lambda _: None)
+    spec = pod_spec(java_service("orders", eureka_pair.urls, program))
     one = await running_pod(cluster, namespace, "orders", spec)
     await shown_everywhere(eureka_pair, "orders", f"{one.ip}:orders:8080", "UP")
     await cluster.client.delete("pods", "orders", namespace)

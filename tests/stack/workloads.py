@@ -66,13 +66,13 @@ def python_service(
 def java_service(
     app: str,
     eureka: Sequence[str],
-    jar: Path,
+    program: Sequence[str],
     *,
     port: int = 8080,
     flags: Sequence[str] = (),
     lifecycle: Object | None = None,
 ) -> Object:
-    """The sample service with the stock client.
+    """The sample service with the stock client; `program` is `parts.sample_service`'s.
 
     Its instance id is `{ip}:{app}:{port}`, as Spring Cloud's is with a host name.
     """
@@ -82,8 +82,7 @@ def java_service(
         "-XX:+UseSerialGC",
         "-Xmx128m",
         "-Xss512k",
-        "-jar",
-        str(jar),
+        *program,
         "--server.address=$(POD_IP)",
         f"--server.port={port}",
         f"--spring.application.name={app}",
