@@ -20,6 +20,8 @@ others. Whoever registers writes them: what is longer than ``bounds.MAX_TEXT_LEN
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 _SPELLED = re.compile(r"(?:ip-)?(\d{1,3}(?:-\d{1,3}){3})(?:\.|$)", re.ASCII)
+_IN_URL = re.compile(r"\[([^\[\]]*)\](?::\d+)?|([\d.]+):\d+", re.ASCII)
+_NOT_PLAIN = re.compile(r"[:\s]")
 _REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -55,18 +57,24 @@ def canonical_address(text: str) -> str:
     >>> canonical_address("FD00:0:0:0:0:0:1:7%eth0")
     'fd00::1:7'
     """
-    return (address_in(text) or text) if ":" in text else text
+    return (address_in(text) or text) if _NOT_PLAIN.search(text) else text
 
 
 @lru_cache(MAX_REMEMBERED)
 def address_in(text: str) -> str:
     """Return the IP address that a text is, in its short form; empty where it is none, such as a host name.
 
+    Brackets, blanks and a port count for nothing: they come from URLs, and from `hostname -I`.
+
     >>> address_in("FD00:0:0:0:0:0:1:7%eth0"), address_in("::ffff:10.1.0.7"), address_in("orders-0")
     ('fd00::1:7', '10.1.0.7', '')
+    >>> address_in("[fd00:10::7]:8080"), address_in("10.1.0.7 "), address_in("10.1.0.7:8080")
+    ('fd00:10::7', '10.1.0.7', '10.1.0.7')
     """
+    found = _IN_URL.fullmatch(text.strip())
+    bare = (found[1] or found[2]) if found else text.strip()
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
         return ""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

@@ -69,7 +69,8 @@ def read_annotations(pod: Pod) -> PodAnnotations:
     instance_id = ""
     if "instance-id" in notes:
         try:
-            instance_id = render(notes["instance-id"].strip(), pod, app=notes.get("app", "").strip(), port=port)
+            named = notes.get("app", "").strip() or pod.app_label
+            instance_id = render(notes["instance-id"].strip(), pod, app=named, port=port)
         except AnnotationError as error:
             raise AnnotationError(f"{_shown('instance-id', notes['instance-id'])}: {error}") from error
         if why := unaddressable(instance_id):

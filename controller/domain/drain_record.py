@@ -14,7 +14,7 @@ from controller.domain.durations import elapsed
 from controller.domain.events import ENDED, OPEN, Event, LogEntry, Outcome, PodGoneEvent
 from controller.domain.instances import Reading
 from controller.domain.pods import Pod
-from controller.domain.reason import Reason
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.shutdown.pod_end import PodEnd
 
 WHOLE_DRAIN = ("", "")
@@ -98,6 +98,8 @@ class DrainRecord:
     """The timeline, when it is kept."""
     left_out: int = 0
     """Events that the timeline leaves out in its middle."""
+    was_given_up: bool = False
+    """Whether it has failed before, as a whole or for an instance."""
     _applied: set[int] = field(default_factory=set)
 
     @property
@@ -197,10 +199,13 @@ class DrainRecord:
 
     def _apply_outcome(self, event: Event) -> None:
         is_trouble = event.outcome is Outcome.retrying
+        self.was_given_up |= event.outcome is Outcome.failed
         if not is_trouble:
             self.answered_at = max(self.answered_at or event.at, event.at)
             asked_at = self.requested_at
             self.answered |= asked_at is None or event.requested_at == asked_at or event.at >= asked_at
+        if event.reason is not None and event.reason.code is ReasonCode.ended_before:
+            return  # how it ended is known
         part = self._part_of(event)
         if part is None:
             self._note_late_proof(event)

@@ -29,7 +29,7 @@ from itertools import accumulate
 from controller.domain.addressing import MAX_REMEMBERED, address_in, address_spelled_by, is_local_address
 from controller.domain.annotations import PodAnnotations
 from controller.domain.instances import Instance
-from controller.domain.pod_names import is_generated, is_of_replica_set
+from controller.domain.pod_names import holds_name, is_generated, is_of_replica_set
 from controller.domain.pods import LivingPod, Pod
 
 _SEPARATORS = re.compile(r"[^0-9a-z.-]+")
@@ -145,7 +145,7 @@ def claim_of_living(instance: Instance, other: LivingPod) -> Strength:
     """Return how much of a living pod a registration shows: its address alone is enough to leave it alone."""
     if instance.pod_uid:
         return Strength.pod_uid if instance.pod_uid == plain_uid(other.uid) else Strength.none
-    if is_generated(other.name) and other.name in names_in(instance):
+    if is_generated(other.name) and any(holds_name(word, other.name) for word in names_in(instance)):
         return Strength.pod_name
     there = addresses_of(instance)
     is_there = not there.isdisjoint((other.ip, *other.ips))
@@ -167,11 +167,13 @@ def _pod_uid(instance: Instance, uid: str) -> Evidence:
 def _pod_name(instance: Instance, pod: Pod) -> Evidence:
     found, own = names_in(instance), pod.name.lower()  # a host name is chosen by a person, for all replicas
     # Nodes' names may be generated in the same way.
-    known = {own, pod.node.lower().partition(".")[0]}
-    others = sorted(name for name in found - known if is_of_replica_set(name))
+    known = (own, pod.node.lower().partition(".")[0], pod.hostname.lower())
+    others = sorted(
+        word for word in found if is_of_replica_set(word) and not any(holds_name(word, name) for name in known)
+    )
     if others:
         return Evidence(Sign.pod_name, Voice.against, f"it bears the name of another pod, {others[0][:80]}")
-    if own in found and is_generated(own):
+    if is_generated(own) and any(holds_name(word, own) for word in found):
         return Evidence(Sign.pod_name, Voice.in_favour, "it bears the pod's generated name")
     return Evidence(Sign.pod_name, Voice.silent, "it bears no pod's generated name")
 

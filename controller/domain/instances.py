@@ -18,7 +18,7 @@ UNKNOWN = "UNKNOWN"
 STOCK_RENEWAL_INTERVAL = timedelta(seconds=30)
 """How often a stock client renews its lease."""
 STOCK_LEASE = timedelta(seconds=90)
-"""How long a stock client's lease is: so far ahead is the renewal time that a server shows."""
+"""How long a stock client's lease is: a server shows each renewal as much later as the lease is long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class Instance:
     renewed_at: datetime | None = None
     """``lastRenewalTimestamp``: up to 90 s in the future, so good for comparing with itself only."""
     renewal_interval: timedelta = STOCK_RENEWAL_INTERVAL
+    lease: timedelta = STOCK_LEASE
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -66,7 +67,7 @@ class Instance:
         """Return whether that came so long after ``at``: it is no earlier one, which a peer has passed on late."""
         if self.renewed_at is None or at is None:
             return False
-        return self.renewed_at - self.clock_ahead - STOCK_LEASE > at + wait
+        return self.renewed_at - self.clock_ahead - self.lease > at + wait
 
     @property
     def has_override(self) -> bool:

@@ -97,13 +97,13 @@ class Ledger:
                 self._go(event)
             return None
         note_newest(self._answered, event.drain_id, event.at)
-        was_back = event.reason is not None and event.reason.code is ReasonCode.back_in_service
+        was_back = (code := event.reason and event.reason.code) is ReasonCode.back_in_service
         if event.outcome in WRITING or was_back:
             note_newest(self._written, (event.region, event.app, event.instance_id), event.at)
         key = (event.drain_id, event.app, event.instance_id)
         if event.outcome is Outcome.out_of_service or was_back or self._is_new_trouble(key, event):
             return self._hold(key, event)
-        if event.outcome in ENDED:
+        if event.outcome in ENDED and code is not ReasonCode.ended_before:
             self._end(key, event)
         return None
 
@@ -252,9 +252,9 @@ class Ledger:
         """Return whether this instance's drain has ended since then: it was removed, given back, or left alone."""
         return key in self._ended and self._ended[key][1] >= since
 
-    def is_over(self, key: InstanceKey) -> bool:
-        """Return whether this instance's drain has ended, and has not taken it out anew since."""
-        return key in self._ended
+    def ending(self, key: InstanceKey) -> tuple[Outcome, datetime] | None:
+        """Return how and when this instance's drain has ended; None while it goes on, or is out anew."""
+        return self._ended.get(key)
 
     def given_back_at(self, key: InstanceKey) -> datetime | None:
         """Return when this instance's drain has ended by giving it back, if it has: it serves from then on."""

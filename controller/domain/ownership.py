@@ -83,7 +83,8 @@ def ownership_of(
                 pass
     if claim.strength >= Strength.pod_name:
         return Owned()
-    if _is_older(registered_at, pod.created_at):
+    # The kubelet makes a static pod's object after its process, and anew where somebody has deleted it.
+    if not pod.mirror and _is_older(registered_at, pod.created_at):
         return _foreign("it was registered before the pod was created")
     if unsettled:
         return Unsettled()

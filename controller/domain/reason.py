@@ -63,6 +63,8 @@ class ReasonCode(StrEnum):
     """The region holds no instance of the pod."""
     absent = "absent"
     """No node holds the instance any more."""
+    ended_before = "ended_before"
+    """It had ended so before a person asked for it again."""
     other = "other"
     """A code of a newer version."""
 

@@ -15,6 +15,7 @@ from controller.domain.causes import REVERSIBLE
 from controller.domain.evidence import Strength, claim_of
 from controller.domain.held_instances import HeldInstance
 from controller.domain.instances import UP, Instance, Readings, disagree, present, trouble_of
+from controller.domain.intervals import REPLICATION_TIMEOUT
 from controller.domain.ownership import CLOCK_SKEW
 from controller.domain.pod_names import without_random_part
 from controller.domain.pods import Pod
@@ -66,14 +67,16 @@ def decide_restore(
     readings: Readings,
     *,
     ended_at: datetime | None = None,
+    written_at: datetime | None = None,
 ) -> RestoreDecision:
     """Decide about one id that we took out, for the living pod that may hold it now.
 
-    ``ended_at``: the drained pod's proved end. While any node shows somebody else under the id, it is left alone.
+    ``ended_at``: the drained pod's proved end. ``written_at``: when we last wrote to the id, as far as is known. While
+    any node shows somebody else under the id, it is left alone.
     """
     instances = present(readings)
     overridden = [instance for instance in instances if instance.has_override]
-    if any(not _is_the_pods(instance, held, pod, annotations, ended_at) for instance in instances):
+    if any(not _is_the_pods(instance, held, pod, annotations, ended_at, written_at) for instance in instances):
         return LookAgain(has_override=bool(overridden))
     if any(not instance.says_up_beneath for instance in overridden):
         return LookAgain(has_override=True)
@@ -93,7 +96,12 @@ def _status_beneath(held: HeldInstance, pod: Pod, instances: Sequence[Instance])
 
 
 def _is_the_pods(
-    instance: Instance, held: HeldInstance, pod: Pod, annotations: PodAnnotations, ended_at: datetime | None
+    instance: Instance,
+    held: HeldInstance,
+    pod: Pod,
+    annotations: PodAnnotations,
+    ended_at: datetime | None,
+    written_at: datetime | None,
 ) -> bool:
     """Return whether this registration is the living pod's, and no longer the drained one's."""
     claim = claim_of(instance, pod, annotations)
@@ -113,11 +121,14 @@ def _is_the_pods(
     # A pod may have lived for seconds only: then the old registration is hardly older than the new pod.
     if instance.registered_at <= max(held.since_at, pod.created_at - CLOCK_SKEW):
         return False
-    return _is_another_process(instance, held)
+    return _is_another_process(instance, held, written_at or held.out_at)
 
 
-def _is_another_process(instance: Instance, held: HeldInstance) -> bool:
+def _is_another_process(instance: Instance, held: HeldInstance, written_at: datetime) -> bool:
     """Return whether a process registered it anew: a node that starts copies dead ones, each with a new lease."""
-    if instance.dirty_at is not None and held.dirty_at is not None:
+    if instance.dirty_at is None or held.dirty_at is None:
+        return instance.has_renewed
+    if instance.dirty_at != held.dirty_at or instance.registered_at is None:
         return instance.dirty_at != held.dirty_at
-    return instance.has_renewed
+    # Some clients always send the same time. Then heartbeats tell, but for those that peers pass on late, and a write.
+    return instance.has_renewed_since(max(instance.registered_at, written_at), REPLICATION_TIMEOUT)

@@ -17,7 +17,7 @@ import msgspec
 from controller.bounds import KIB, MAX_INSTANCE_BYTES, MAX_POD_UID_LENGTH, MAX_STATUS_PAGE_LENGTH, MAX_TEXT_LENGTH
 from controller.domain.addressing import canonical_address
 from controller.domain.arrivals import Arrival
-from controller.domain.instances import STOCK_RENEWAL_INTERVAL, Instance
+from controller.domain.instances import STOCK_LEASE, STOCK_RENEWAL_INTERVAL, Instance
 from controller.domain.reason import ReasonCode
 from controller.errors import RegistryError
 
@@ -44,6 +44,7 @@ class _EurekaPort(msgspec.Struct):
 
 class _Lease(msgspec.Struct, rename="camel"):
     renewal_interval_in_secs: int | str | None = None
+    duration_in_secs: int | str | None = None
     registration_timestamp: int | str | None = None
     last_renewal_timestamp: int | str | None = None
     service_up_timestamp: int | str | None = None
@@ -170,7 +171,6 @@ def decoded(decoder: Any, body: bytes) -> Any:
 def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
     """Take out what a drain needs. An index holds very many: what they have alike is one object for all of them."""
     lease = found.lease_info or _Lease()
-    interval = whole_number(lease.renewal_interval_in_secs)
     registered_at, updated_at = _time(lease.registration_timestamp), _time(found.last_updated_timestamp)
     return Instance(
         app=_upper(found.app),
@@ -189,13 +189,16 @@ def _instance(found: _Instance, clock_ahead: timedelta) -> Instance:
         updated_at=updated_at - clock_ahead if updated_at else None,
         clock_ahead=clock_ahead,
         renewed_at=_time(lease.last_renewal_timestamp),
-        renewal_interval=_seconds(interval) if interval and 0 < interval < 86_400 else STOCK_RENEWAL_INTERVAL,
+        renewal_interval=_seconds(lease.renewal_interval_in_secs) or STOCK_RENEWAL_INTERVAL,
+        lease=_seconds(lease.duration_in_secs) or STOCK_LEASE,
     )
 
 
 @lru_cache(64)
-def _seconds(interval: int) -> timedelta:
-    return timedelta(seconds=interval)
+def _seconds(value: int | str | None) -> timedelta | None:
+    """Read what lasts less than a day; many have it alike."""
+    seconds = whole_number(value)
+    return timedelta(seconds=seconds) if seconds and 0 < seconds < 86_400 else None
 
 
 def _upper(text: str) -> str:
@@ -213,7 +216,8 @@ def _port(found: _EurekaPort | None, *, is_usual: bool) -> int:
     if found is None:
         return 0
     is_enabled = is_usual if found.enabled is None else str(found.enabled).lower() == "true"
-    return (whole_number(found.number) or 0) if is_enabled else 0
+    number = whole_number(found.number) or 0
+    return number if is_enabled and 0 < number < 65_536 else 0
 
 
 def pod_uid_of(metadata: Any) -> str:

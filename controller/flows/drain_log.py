@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.domain.causes import REVERSIBLE
 from controller.domain.commands import DrainCommand, Stage, Target
-from controller.domain.events import Event, LogEntry
+from controller.domain.events import Event, LogEntry, make_event
 from controller.domain.instances import Readings, is_out_at_every_node, present, was_out_before
 from controller.domain.ledger import Ledger
 from controller.domain.ownership import END_TOLERANCE
+from controller.domain.reason import Reason, ReasonCode
 from controller.domain.silence import is_silent
 from controller.domain.stage_decisions import Observation
 from controller.flows.ports import EventLog
@@ -34,6 +36,9 @@ async def wait_for_log(log: EventLog) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+ENDED_BEFORE = Reason(code=ReasonCode.ended_before, detail="it had ended so before this was asked for")
 
 
 class DrainLog:
@@ -116,7 +121,7 @@ class DrainLog:
             seen,
             is_held=self.ledger.is_held(key),
             has_ended=self.ledger.has_ended(key, command.observed_at),
-            is_over=self.ledger.is_over(key),
+            is_over=self.ledger.ending(key) is not None,
             turn=self.ledger.turn(key),
         )
         shown = present(seen.readings)
@@ -134,6 +139,15 @@ class DrainLog:
             ),
             asked_to_go=any(self.ledger.is_asked_to_go(one, now) for one in shown),
         )
+
+    def say_again(self, command: DrainCommand, now: datetime) -> Iterator[Event]:
+        """Compose the answers to a person who has asked for what had ended by then: nothing is left to be done."""
+        if command.requested_at is None or command.progress is None:
+            return
+        for app, instance_id in command.progress.found:
+            outcome, at = self.ledger.ending((command.drain_id, app, instance_id)) or (None, None)
+            if outcome is not None and at is not None and at <= command.requested_at:
+                yield make_event(command, outcome, now, reason=ENDED_BEFORE, app=app, instance_id=instance_id)
 
     async def record(self, entry: LogEntry) -> None:
         """Append an entry. An event may wait for the log; others read of a takeover first, or BrokerError is raised."""

@@ -92,6 +92,9 @@ class DrainLifecycle:
         if unnoted:
             targets += await asyncio.gather(*(self._as_first_read(command, one) for one in unnoted))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
+        if not targets and found.progress.found_all:
+            for event in self._log.say_again(command, now):
+                await self._log.record(event)
         steps = await asyncio.gather(*(self.step(command, annotations, target) for target in targets))
         # What is left alone is written down last: that must not hold up what callers still use.
         for rejected in found.rejected:

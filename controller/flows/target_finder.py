@@ -81,10 +81,12 @@ class TargetFinder:
             found=tuple(found)[-MAX_INSTANCES:],
             found_ports=tuple(sorted(ports))[:MAX_FOUND_PORTS],
         )
-        is_answered = bool(rejected and annotations.instance_id)  # the only one that is looked for is somebody else's
+        # The only one that is looked for is somebody else's; but a pod that still starts may take the id over.
+        is_answered = bool(rejected and annotations.instance_id) and now >= command.may_register_until
         progress = self._until_next_look(progress, until, resolution, is_answered=is_answered)
-        if progress.found_all and not found and not rejected and not self._log.ledger.has_any_ended(command.drain_id):
-            # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
+        # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
+        is_known_to_end = command.requested_at is None and self._log.ledger.has_any_ended(command.drain_id)
+        if progress.found_all and not found and not rejected and not is_known_to_end:
             narrowed = bool(annotations.app or annotations.instance_id or annotations.port)
             return Found(nothing=NONE_FITS if narrowed else NOT_FOUND, progress=progress)
         is_known = bool(targets) or progress.found_all or now - first_look_at >= CACHE_TIMEOUT
@@ -186,7 +188,7 @@ class TargetFinder:
         if command.requested_by:
             return ledger.has_ended(key, command.observed_at)
         given_back_at = ledger.given_back_at(key)
-        return ledger.is_over(key) and (given_back_at is None or given_back_at >= command.observed_at)
+        return ledger.ending(key) is not None and (given_back_at is None or given_back_at >= command.observed_at)
 
     async def _taken_over_meanwhile(
         self, command: DrainCommand, resolution: Resolution

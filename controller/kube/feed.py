@@ -167,9 +167,11 @@ class KubePodFeed:
         if kind != "DELETED":
             self._note(pod)
             return Changed(pod=pod, details=details_of(pod, whole) if cause_of(pod) else None)
-        self._selected.pop(pod.uid, None)
         self.too_large.pop(pod.uid, None)
-        return await self._still_there(pod) or Removed(pod=pod, details=details_of(pod, whole))
+        found = await self._still_there(pod)
+        # Not before: where nobody could say, the next list has to ask for it once more.
+        self._selected.pop(pod.uid, None)
+        return found or Removed(pod=pod, details=details_of(pod, whole))
 
     async def _with_unselected(self, listed: Listed) -> Listed:
         """Find the pods that are missing from a list because they have lost their label only."""

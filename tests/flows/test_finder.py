@@ -264,3 +264,19 @@ async def test_what_is_behind_a_host_port_of_the_pod_goes_out_at_its_node() -> N
         assert world.everywhere(APP, f"{node}:orders:31081") == UP
         own.die()
         beside.die()
+
+
+@in_virtual_time
+async def test_a_starting_pod_that_takes_an_annotated_id_over_is_out_later() -> None:
+    async with World() as world:
+        before = await world.process(APP, "orders-main", ip="10.1.0.5", host="10.1.0.5")
+        before.die()
+        starting = terminating(
+            a_pod("uid-b", ip="10.1.0.9", annotations={"instance-id": "orders-main"}, created_at=at(-15)), grace=130
+        )
+        await world.send(a_command(starting, end_at=at(130)))
+        await asyncio.sleep(45)
+        late = await world.process(APP, "orders-main", ip="10.1.0.9", host="10.1.0.9")
+        await asyncio.sleep(45)
+        assert world.everywhere(APP, "orders-main") == OUT
+        late.die()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from controller.domain.commands import DrainCommand
+from controller.domain.drain_index import DrainIndex
+from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.pods import Pod
+from controller.domain.replay_plan import Requester, signed
 from controller.flows.ports import IndexMatch
 from tests.fakes.node_trouble import Trouble
-from tests.fakes.virtual_time import elapsed, in_virtual_time
+from tests.fakes.virtual_time import elapsed, in_virtual_time, virtual_clock
 from tests.flows.world import APP, ID, World
 from tests.unit.building import a_command, a_pod, at, terminating
 
@@ -240,3 +245,49 @@ async def test_a_frozen_region_delays_no_proof_and_no_event_of_another() -> None
         await fast.send()
         await fast.until(Outcome.out_of_service)
         assert elapsed() - begun < 1
+
+
+def drain_of(world: World) -> DrainRecord:
+    index = DrainIndex()
+    for entry in world.broker.entries:
+        index.apply(entry)
+    (record,) = index
+    return record
+
+
+@pytest.mark.parametrize("found", [True, False])
+@in_virtual_time
+async def test_a_dead_letter_whose_drain_has_ended_meanwhile_is_answered(found: bool) -> None:
+    async with World(give_up_after=timedelta(minutes=1)) as world:
+        old = await world.process()
+        if found:
+            await world.send()
+            await world.until(Outcome.out_of_service)
+        else:
+            for node in world.nodes:
+                node.trouble = Trouble.down
+            await world.send()
+        for node in world.nodes:
+            node.trouble = Trouble.down
+        await world.until(Outcome.failed)
+        await world.until_idle()
+        for node in world.nodes:
+            node.trouble = None
+        old.die()
+        (letter, _) = world.broker.dead[0]
+        assert isinstance(letter, DrainCommand)
+        restored = world.an_event(letter, Outcome.restored)
+        await world.broker.record(replace(restored, app=APP, instance_id=ID, event_id="given-back"))
+        for node in world.nodes:
+            await node.delete(APP, ID)
+        await asyncio.sleep(60)
+        again = signed(letter, Requester(by="nina", at=virtual_clock(), why="INC-4711"))
+        await world.broker.record(world.an_event(again, Outcome.requested))
+        assert not drain_of(world).answered
+        await world.send(again)
+        await world.until_idle()
+        record = drain_of(world)
+        assert record.answered
+        assert record.state is Outcome.restored
+        assert record.reason == restored.reason
+        assert world.everywhere() == [None, None]

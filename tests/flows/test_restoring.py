@@ -9,11 +9,13 @@ import pytest
 
 from controller.domain.causes import Cause
 from controller.domain.commands import RestoreCommand, make_restore
-from controller.domain.events import Outcome, make_event
+from controller.domain.events import Outcome, make_event, make_gone_event
 from controller.domain.held_instances import HeldInstance
+from tests.fakes.client import FakeClient
 from tests.fakes.virtual_time import in_virtual_time, virtual_clock
+from tests.flows.restoring import going, restore
 from tests.flows.watching import GOING, watching
-from tests.flows.world import APP, ID, World
+from tests.flows.world import APP, ID, REPLICATED, World
 from tests.unit.building import POD_IP, a_command, a_pod, a_target, at, terminating
 
 HEIR_IP = "10.1.0.99"
@@ -179,3 +181,40 @@ async def test_a_watch_that_lags_sends_no_restore_for_a_pod_that_goes() -> None:
         await stage.broker.record(stage.an_event(Outcome.out_of_service, target=a_target()))
         await asyncio.sleep(5)
         assert stage.broker.restores == []
+
+
+@in_virtual_time
+async def test_a_successor_whose_client_always_sends_the_same_time_serves_again() -> None:
+    edge, where = {"name": "edge-x2k4q", "app_label": "orders", "host_network": True}, "192.168.0.4"
+    async with World() as world:
+
+        async def process() -> FakeClient:
+            made = Unchanging(world.nodes[0], APP, "node-a:orders:8080", ip=where, host="node-a")
+            await made.start()
+            await asyncio.sleep(REPLICATED)
+            return made
+
+        old = await process()
+        await asyncio.sleep(120)
+        command = going(a_pod("uid-1", ip=where, **edge))
+        await world.send(command)
+        await world.until(Outcome.out_of_service)
+        old.die()
+        await world.broker.record(make_gone_event(command, virtual_clock(), virtual_clock(), proved=False))
+        await asyncio.sleep(15)
+        young = process()
+        await restore(world, a_pod("uid-2", ip=where, created_at=virtual_clock(), **{**edge, "name": "edge-bbbbb"}))
+        new = await young
+        await asyncio.sleep(90)
+        assert world.everywhere(APP, "node-a:orders:8080") == ["UP", "UP"]
+        new.die()
+
+
+class Unchanging(FakeClient):
+    """A client whose `lastDirtyTimestamp` was written once, by whoever wrote its request."""
+
+    async def _register(self, status: str) -> None:
+        said = at(-(10**6))
+        await self._node.register(
+            self.app, self.id, ip=self._ip, host=self._host, port=self._port, status=status, dirty_at=said
+        )

@@ -162,3 +162,8 @@ def test_a_template_does_not_guess_among_several_ports_or_none(ports: tuple[int,
 
 def test_what_a_pod_writes_is_not_taken_for_a_template_again() -> None:
     assert render("{app}", a_pod(), app="{ip}", port=None) == "{ip}"
+
+
+def test_a_template_may_take_the_app_from_the_pods_label() -> None:
+    pod = a_pod(app_label="orders", annotations={"instance-id": "{hostname}:{app}:{port}"})
+    assert read_annotations(pod).instance_id == "orders-0:orders:8080"

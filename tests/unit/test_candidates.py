@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from controller.domain.candidates import MAX_INSTANCES, Resolution, resolve
 from controller.domain.evidence import plain_uid
 from controller.domain.instances import Instance
 from controller.domain.reason import ReasonCode
-from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_progress, an_instance, at
+from tests.unit.building import POD_IP, a_command, a_living_pod, a_pod, a_progress, an_instance, at, terminating
 
 
 def resolved(
@@ -153,3 +154,25 @@ def test_a_pod_with_too_many_registrations_is_not_believed(count: int, believed:
 
 def test_nothing_in_the_registry_is_nothing_found() -> None:
     assert resolved() == Resolution()
+
+
+BY_ADDRESS = an_instance(id=f"{POD_IP}:8080", host_name=POD_IP, registered_at=at(-50), dirty_at=at(-50))
+YOUNG = a_pod(name="orders-7cd9c4fbcc-nlttw", app_label="orders", created_at=at(-60))
+
+
+@pytest.mark.parametrize("seconds", [10, 30, 90])
+def test_who_heartbeats_in_another_app_lives_with_a_short_lease_too(seconds: int) -> None:
+    lease = timedelta(seconds=seconds)
+    billing = replace(BY_ADDRESS, app="BILLING", registered_at=at(-1200), renewed_at=at(seconds), lease=lease)
+    command = a_command(terminating(YOUNG))
+    both = (BY_ADDRESS, billing)
+    assert resolve(command, PodAnnotations(), both, both).own == ()
+
+
+@pytest.mark.parametrize("seconds", [90, 180, 300])
+def test_what_the_addresss_last_pod_left_is_dead_with_a_long_lease_too(seconds: int) -> None:
+    lease = timedelta(seconds=seconds)
+    left = replace(BY_ADDRESS, app="BILLING", registered_at=at(-1200), renewed_at=at(seconds - 90), lease=lease)
+    command = a_command(terminating(YOUNG))
+    both = (BY_ADDRESS, left)
+    assert resolve(command, PodAnnotations(), both, both).own == (BY_ADDRESS,)

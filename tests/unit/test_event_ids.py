@@ -53,7 +53,7 @@ def test_the_ledger_counts_how_often_an_instance_is_out_anew() -> None:
     ledger = Ledger()
     for turn in range(3):
         assert ledger.turn(KEY) == max(0, turn - 1)
-        known = {"is_over": ledger.is_over(KEY), "turn": ledger.turn(KEY)}
+        known = {"is_over": ledger.ending(KEY) is not None, "turn": ledger.turn(KEY)}
         out = said(Outcome.out_of_service, 100 * turn, stage=Stage.take_out, **known)
         for _ in range(2):
             ledger.apply(out)

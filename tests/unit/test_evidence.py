@@ -111,6 +111,23 @@ OWN: dict[str, tuple[Instance, Pod]] = {
         an_instance(id="o-1", host_name="orders.example.com"),
         replace(POD, ports=(15090,), declares_ports=False),
     ),
+    "its generated name behind its app's and a hyphen": (an_instance(id=f"orders-{NAME}", host_name=POD_IP), POD),
+    "its generated name behind its namespace and a dot, on a second network interface": (
+        an_instance(id=f"shop.{NAME}:8080", ip="172.16.0.3", host_name="172.16.0.3"),
+        POD,
+    ),
+    "its name within a virtual cluster, where its object has a longer one": (
+        STOCK,
+        replace(POD, name=f"{NAME}-x-shop-x-vc1", hostname=NAME),
+    ),
+    "on its node's network, its id the node's name behind a prefix": (
+        an_instance(ip="192.168.0.4", host_name="192.168.0.4", id=f"edge-{GENERATED_NODE}"),
+        a_pod(name="edge-x2k4q", ip="192.168.0.4", host_network=True, node=GENERATED_NODE),
+    ),
+    "its address in a URL's brackets": (
+        an_instance(id="o-1", ip="[fd00:10::7]", host_name="[fd00:10::7]"),
+        replace(POD, ip="fd00:10::7", ips=("fd00:10::7",)),
+    ),
     "its address, written as IPv6": (an_instance(id="o-1", ip="::ffff:10.1.0.7", host_name="::ffff:10.1.0.7"), POD),
 }
 FOREIGN: dict[str, tuple[Instance, Pod]] = {
@@ -156,6 +173,7 @@ FOREIGN: dict[str, tuple[Instance, Pod]] = {
         an_instance(app="PAYMENTS", id=f"{OTHER}:payments:9090", ip=ELSEWHERE, host_name=OTHER, port=9090),
         replace(POD, hostname=OTHER),
     ),
+    "another pod's generated name behind its own app's": (an_instance(id=f"orders-{OTHER}", host_name=POD_IP), POD),
     "a cloud's name of another address": (
         an_instance(app="PAYMENTS", id="i-0f0f", host_name="ip-172-16-0-4.ec2.internal"),
         POD,
@@ -198,6 +216,8 @@ def test_an_annotated_port_gives_no_power_over_a_neighbour_on_the_node(port: int
         (NAME, True),
         ("fluentd-x2k4q", True),
         (DIGITS, True),
+        (f"{'a-deployment-whose-name-kubernetes-has-cut':x<58}nlttw", True),
+        (f"{'a-pod-whose-name-is-no-longer-than-a-person-writes-it':x<57}nlttw", False),
         ("orders-0", False),
         ("orders-24567", False),
         ("orders", False),
@@ -206,6 +226,11 @@ def test_an_annotated_port_gives_no_power_over_a_neighbour_on_the_node(port: int
 )
 def test_a_generated_name_is_told_by_its_letters(name: str, generated: bool) -> None:
     assert is_generated(name) is generated
+
+
+def test_a_living_pods_name_behind_its_apps_is_its_own() -> None:
+    behind = an_instance(id=f"orders-{NAME}", host_name=POD_IP)
+    assert claim_of_living(behind, living_of(POD)) is Strength.pod_name
 
 
 def test_every_sign_has_its_line_in_the_table() -> None:

@@ -74,3 +74,45 @@ async def test_what_went_while_the_api_server_was_cut_off_did_not_go_just_now() 
     assert gone.at - cut_at < timedelta(seconds=15)
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+
+
+class RestartingApi:
+    """An API server that is away for one question, and has forgotten its history then; its pod has lost its labels."""
+
+    def __init__(self) -> None:
+        self.labelled = True
+        self.events: list[dict[str, Any]] = []
+        self.answers: list[bool] = []
+
+    async def get(self, path: str, _: dict[str, str], **__: Any) -> bytes:
+        if path.endswith("/orders-0"):
+            self.answers.append(bool(self.answers))
+            if not self.answers[-1]:
+                raise KubernetesError("the API server cannot be reached")
+            return json.dumps(a_body("11")).encode()
+        items = [a_body("9")] if self.labelled else []
+        return json.dumps({"kind": "PodList", "metadata": {"resourceVersion": "12"}, "items": items}).encode()
+
+    async def lines(self, _: str, query: dict[str, str], *, read_timeout: float) -> AsyncIterator[bytes]:
+        if self.answers == [False]:
+            status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            yield json.dumps({"type": "ERROR", "object": status}).encode()
+            return
+        while self.events:
+            yield json.dumps(self.events.pop(0)).encode()
+        await asyncio.sleep(float(query["timeoutSeconds"]))
+
+
+@in_virtual_time
+async def test_who_lost_the_watched_label_at_a_servers_restart_lives() -> None:
+    api, tracker = RestartingApi(), Tracker()
+    feed = KubePodFeed(cast("KubeApi", api), WatchSettings(label_selector="team=shop"), clock=virtual_clock)
+    watching = asyncio.create_task(Watch(feeds=[feed], tracker=tracker, listeners=[], clock=virtual_clock).run())
+    await asyncio.sleep(15)
+    api.labelled = False
+    api.events = [{"type": "DELETED", "object": a_body("11")}]
+    await asyncio.sleep(60)
+    assert api.answers[:2] == [False, True]
+    assert list(tracker.due()) == []
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

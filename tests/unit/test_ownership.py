@@ -201,3 +201,10 @@ def test_an_id_names_a_pod_by_its_name_as_a_whole(name: str, instance_id: str) -
     whole = rf"(?<![0-9a-z]){re.escape(name)}(?![0-9a-z])"
     found = names_the_pod(instance_id, a_pod(name=name, ip="10.9.9.9"))
     assert found == bool(re.search(whole, instance_id.lower()))
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_only_a_static_pod_may_be_older_than_its_object(mirror: bool) -> None:
+    pod = terminating(a_pod(name="edge-node-a", mirror=mirror, created_at=at(-600)))
+    own = an_instance(id="edge-node-a:edge:8080", app="EDGE", host_name="edge-node-a", registered_at=at(-3600))
+    assert isinstance(ownership_of(own, a_command(pod), PodAnnotations()), Owned) is mirror

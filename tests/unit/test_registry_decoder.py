@@ -284,3 +284,19 @@ def test_a_registration_is_dated_by_our_clock_and_a_renewal_by_the_nodes() -> No
 def test_a_list_without_its_applications_is_no_empty_registry(applications: Any) -> None:
     with pytest.raises(NonsenseError):
         read_all(json.dumps({"applications": applications}).encode())
+
+
+@pytest.mark.parametrize("number", [-1, 0, 65_536, 99_999, "-1"])
+def test_a_number_that_is_no_port_is_nobodys(number: Any) -> None:
+    assert one(port={"$": number, "@enabled": "true"}).ports == ()
+
+
+@pytest.mark.parametrize("text", ["[FD00:10:0::7]", " fd00:10::7", "[fd00:10::7]:8080", "fd00:10::7%eth0"])
+def test_an_address_is_read_however_it_is_written(text: str) -> None:
+    assert one(ipAddr=text).ip == "fd00:10::7"
+
+
+@pytest.mark.parametrize(("seconds", "lease"), [(10, 10), ("300", 300), (0, 90), (-5, 90), (None, 90), (10**9, 90)])
+def test_the_lease_is_as_long_as_the_client_says_or_a_stock_one(seconds: Any, lease: int) -> None:
+    found = one(leaseInfo={"durationInSecs": seconds, "lastRenewalTimestamp": RENEWED})
+    assert found.lease == timedelta(seconds=lease)

@@ -311,3 +311,19 @@ def test_with_one_of_two_instances_still_in_service_nothing_is_graceful() -> Non
         ShutdownVerdict.not_graceful,
         "it ended while callers were still given it",
     )
+
+
+def test_a_hook_that_is_long_enough_is_not_blamed_where_it_was_out_late() -> None:
+    late = record_of(begun(), out(62), an_end(95, why="its sleep hook waits 95 s"))
+    assert shutdown_of(late).short_seconds == 62
+    assert shutdown_of(late).reason == "it was out of service only 62 s after it was asked to go"
+    both = record_of(begun(), out(62), an_end(20, why="its sleep hook waits 20 s"))
+    assert shutdown_of(both).reason == "its sleep hook waits 20 s"
+
+
+def test_what_is_registered_no_more_after_it_was_given_up_is_no_proof() -> None:
+    failed = an_event(Outcome.failed, 60, reason=a_reason("unreachable", ReasonCode.unreachable))
+    again = an_event(Outcome.not_registered, 120, ANN)
+    shutdown = judged(begun(), failed, an_end(95), again)
+    assert shutdown.verdict is ShutdownVerdict.not_judged
+    assert "had been given up" in shutdown.reason

@@ -24,6 +24,8 @@ NEVER_TAKEN_OUT = {
     Outcome.superseded: "a newer process held its id",
 }
 
+WAS_GIVEN_UP = "its drain had been given up; it is not registered by now, and whether it was then is not known"
+
 
 class ShutdownVerdict(StrEnum):
     """How a pod's shutdown is judged; the values are what programs read."""
@@ -63,6 +65,8 @@ def shutdown_of(record: DrainRecord) -> Shutdown:
     """Judge it, as far as it can be judged by now."""
     end, state = record.end, record.state
     safe_at = record.safe_at
+    if safe_at is None and state is Outcome.not_registered and record.was_given_up:
+        return Shutdown(verdict=ShutdownVerdict.not_judged, reason=WAS_GIVEN_UP)
     if safe_at is None and state in NEVER_TAKEN_OUT:
         return Shutdown(verdict=ShutdownVerdict.not_judged, reason=NEVER_TAKEN_OUT[state])
     if end is None:
@@ -76,7 +80,15 @@ def shutdown_of(record: DrainRecord) -> Shutdown:
     missing = safe_at - end.ended_at
     if missing <= TOLERANCE:
         return Shutdown(verdict=ShutdownVerdict.graceful)
-    return Shutdown(verdict=ShutdownVerdict.not_graceful, short_by=missing, reason=end.why)
+    return Shutdown(verdict=ShutdownVerdict.not_graceful, short_by=missing, reason=_why_short(record, missing, end.why))
+
+
+def _why_short(record: DrainRecord, missing: timedelta, why: str) -> str:
+    """Return what made it too short: its end, unless that would have been late enough, had it been out at once."""
+    if record.out_at is None or record.since_at is None or missing - (record.out_at - record.since_at) > TOLERANCE:
+        return why
+    late = math.ceil((record.out_at - record.since_at).total_seconds())
+    return f"it was out of service only {late} s after it was asked to go"
 
 
 def safe_after(record: DrainRecord, now: datetime) -> datetime | None:
