@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import sys
+from contextlib import suppress
 
 from controller.domain.printable import printable
 
@@ -11,6 +14,26 @@ from controller.domain.printable import printable
 def terminal_width() -> int | None:
     """Return the terminal's columns; None where nobody looks and nothing is to be cut."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def prepare_streams() -> None:
+    """Let no standard stream fail: one that is closed leads nowhere, and a letter that a terminal lacks is replaced."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as we run
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def drop_output() -> None:
+    """Forget what nobody takes any more, so that the interpreter's end does not try once more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(text: str) -> None:

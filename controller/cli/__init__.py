@@ -12,9 +12,9 @@ import typer
 
 from controller.cli import doctor_command, read_commands, role_commands, write_commands
 from controller.cli.options import Assignments, ConfigFile
-from controller.domain.printable import printable
 from controller.errors import SettingsError
 from controller.plugin import command_line as plugin
+from controller.terminal import drop_output, prepare_streams, report
 
 app = typer.Typer(
     name="eureka-drain",
@@ -66,11 +66,18 @@ def main() -> None:
         # In a container. The kernel gives process 1 no default: what is sent before a role listens for it, or to a
         # command that never does, would be lost, and the pod would wait for its SIGKILL.
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+    prepare_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except SettingsError as error:
         for problem in error.problems:
-            print(printable(f"eureka-drain: {problem}"), file=sys.stderr)
+            report(f"eureka-drain: {problem}")
         sys.exit(2)
-    except BrokenPipeError:
+    except OSError as error:
+        drop_output()
+        if not isinstance(error, BrokenPipeError):
+            report(f"eureka-drain: {error.strerror or error}")
         sys.exit(1)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, partial
 
-from controller.domain.printable import printable
 from controller.domain.selection import FILTERS, ROLLOUT_FILTERS, Filter, split
 from controller.plugin.kubectl import Kubectl
 from controller.plugin.ops_api import OpsApi, TokenSource, find_ops, person_of, token_for
 from controller.plugin.plugin_commands import Asked, Commands
 from controller.plugin.problem import PluginError
+from controller.terminal import drop_output, prepare_streams, report
 
 TOKEN_VARIABLE = "KUBECTL_DRAINS_TOKEN"  # noqa: S105 - its name
 WRITES = frozenset({"replay", "drain", "restore"})
 DEFAULT_SINCE = "2h"
+MIN_RATE, MAX_RATE = 0.01, 1_000
+"""Drains to send in a second, as the API takes them."""
 SETTINGS_OPTIONS = ("--config", "--set")
 SETTINGS_PREFIX = "EUREKA_DRAIN_"
 
@@ -32,32 +34,29 @@ def names_settings(words: Sequence[str], environment: Mapping[str, str]) -> bool
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
+    prepare_streams()
     given = sys.argv[1:] if words is None else list(words)
     parser, commands = _parser()
     if not any(word in (*commands, "-h", "--help") for word in given[:1]):
         given = ["drains", *given]
     options = parser.parse_args(given)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows another one
     try:
         status = _run(options)
         sys.stdout.flush()
         return status
     except PluginError as error:
-        print(printable(f"kubectl drains: {error}"), file=sys.stderr)
+        report(f"kubectl drains: {error}")
         return error.status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        drop_output()
+        if not isinstance(error, BrokenPipeError):
+            report(f"kubectl drains: {error.strerror or error}")
         return 1
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"[:200]
-        print(
-            printable(f"kubectl drains: the answer is not understood; is ops another version? ({what})"),
-            file=sys.stderr,
-        )
+        report(f"kubectl drains: the answer is not understood; is ops another version? ({what})")
         return 1
 
 
@@ -118,7 +117,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     replay = command("replay", "Drain again what is still in service: the plan; with --yes its execution.", *FILTERS)
     replay.add_argument("--again", action="store_true", help="Also what a worker still has under way.")
     replay.add_argument(
-        "--rps", dest="per_second", type=float, default=50.0, metavar="N", help="Drains to send in a second."
+        "--rps", dest="per_second", type=_rate, default=50.0, metavar="N", help="Drains to send in a second."
     )
     replay.add_argument("--yes", action="store_true", help="Execute the plan.")
     drain = command("drain", "Take one living pod out of service, and wait until it is proved.")
@@ -128,6 +127,13 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     for one in (replay, drain, restore):
         one.add_argument("--reason", metavar="TEXT", default="", help="Why; kept in the event log.")
     return parser, commands.choices
+
+
+def _rate(text: str) -> float:
+    with suppress(ValueError):
+        if MIN_RATE <= float(text) <= MAX_RATE:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"write a number from {MIN_RATE} to {MAX_RATE}")
 
 
 def _add_filter(parser: argparse.ArgumentParser, one: Filter) -> None:

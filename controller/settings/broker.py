@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr, model_validator
 
 from controller.settings.group import SettingsGroup
-from controller.settings.values import BrokerUrl, Hosts, PositiveDuration, SecretUrl
+from controller.settings.values import BrokerUrl, Hosts, OptionalFile, PositiveDuration, SecretUrl
 
 AMQP_PORT, AMQPS_PORT = 5672, 5671
 
@@ -28,11 +27,11 @@ class BrokerSettings(SettingsGroup):
     """Likewise; best kept in a secret (``broker__password``)."""
     vhost: str = ""
     """Likewise: the virtual host. Empty: the URL's; with ``hosts``, ``/``."""
-    ca_file: Path | None = None
+    ca_file: OptionalFile = None
     """PEM file of the authorities that may sign the broker's certificate, for ``amqps://``. Unset: the system's."""
-    cert_file: Path | None = None
+    cert_file: OptionalFile = None
     """PEM file of our own certificate and its chain, for a broker that asks for one. Needs ``key_file``."""
-    key_file: Path | None = None
+    key_file: OptionalFile = None
     """PEM file of the private key of ``cert_file``, without a passphrase."""
     timeout: PositiveDuration = timedelta(seconds=5)
     """For connecting, and for the confirmation of one publish. During a broker's alarm there are none."""

@@ -7,7 +7,6 @@ The docstrings here and in ``page`` are the only text about settings: docs/confi
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
@@ -21,10 +20,12 @@ from controller.settings.values import (
     AppName,
     CollectorUrl,
     Duration,
-    Names,
+    NamespaceName,
+    NamespaceNames,
     Networks,
     NodeUrls,
     OptionalDuration,
+    OptionalFile,
     PositiveDuration,
     RegionName,
     RegionNames,
@@ -41,7 +42,7 @@ class RegionSettings(SettingsGroup):
     """For basic authentication at every node; may also stand in each node's URL."""
     password: SecretStr = SecretStr("")
     """Belongs to ``username``; best kept in a secret (``regions__eu__password``)."""
-    ca_file: Path | None = None
+    ca_file: OptionalFile = None
     """PEM file of the authorities that may sign the nodes' certificates, for ``https://``. Unset: the system's."""
     timeout: PositiveDuration = timedelta(seconds=3)
     """For one request to one node. A healthy node answers in milliseconds, a large registry in a second or two. A node
@@ -55,9 +56,9 @@ class WatchSettings(SettingsGroup):
 
     cluster: Annotated[str, Field(min_length=1, max_length=200)] = "default"
     """Part of every drain's id: clusters that share a broker need different names."""
-    namespaces: Names = []
+    namespaces: NamespaceNames = []
     """Empty: all."""
-    exclude_namespaces: Names = ["kube-system"]
+    exclude_namespaces: NamespaceNames = ["kube-system"]
     """Never watched, also where ``watch.namespaces`` names them."""
     label_selector: str = ""
     """As kubectl's ``--selector``; reduces the API server's load more than any other setting. Empty: all pods."""
@@ -89,7 +90,7 @@ class RoutingSettings(SettingsGroup):
 
     default_regions: RegionNames = []
     """Empty: every configured region."""
-    namespaces: Annotated[dict[str, RegionNames], Field(examples=[{"shop": ["eu"]}])] = {}
+    namespaces: Annotated[dict[NamespaceName, RegionNames], Field(examples=[{"shop": ["eu"]}])] = {}
     """The regions of the pods of one namespace."""
     other_regions: Literal["refuse", "send"] = "refuse"
     """What becomes of a drain for a region that only the pod's annotation names: ``refuse`` records why; ``send``

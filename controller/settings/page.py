@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, SecretStr, model_validator
+from pydantic import SecretStr, model_validator
 
 from controller.settings.group import SettingsGroup
-from controller.settings.values import Names, OptionalPort, Token
+from controller.settings.values import Names, OptionalPort, OwnHost, PageHosts, PageUrl, Port, Token
 
 
 class HttpSettings(SettingsGroup):
     """Health and metrics of every role, and the page of ``ops``."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a probe comes from the node
+    host: OwnHost = "0.0.0.0"  # noqa: S104 - a probe comes from the node
     """The address to listen at; 0.0.0.0 is every address of this machine."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    port: Port = 8080
     """0: any free one."""
     metrics_port: OptionalPort = None
     """Where ``/metrics`` is served, and nothing else; 0: any free port. Its labels name regions, namespaces and
@@ -33,11 +31,11 @@ class OpsSettings(SettingsGroup):
     """A Kubernetes token must be meant for one of these, as by ``kubectl create token NAME --audience eureka-drain``:
     it opens nothing else, wherever it gets to. Empty: for the API server itself, as an identity provider's are; then
     whoever reads such a token here could use it there."""
-    hosts: Names = []
+    hosts: PageHosts = []
     """Names that browsers reach the page by, such as an ingress's: ``drain.example.com``. Addresses, names without a
     dot, and those below ``.svc`` and ``.svc.cluster.local`` need not be named; what is sent to another name is refused
     with 421. ``*``: any name, which lets a page from elsewhere read what ``ops.anonymous_read`` shows."""
-    url: Annotated[str, Field(pattern=r"^(https?://[^\s?#@]{1,190})?$")] = ""
+    url: PageUrl = ""
     """Where people reach the page, for example ``https://drain.example.com``: each Kubernetes Event then links to its
     drain. Empty: no link."""
     viewer_token: Token = SecretStr("")

@@ -21,8 +21,10 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from controller.bounds import MAX_FILE_BYTES
 from controller.errors import SettingsError
+from controller.settings.mistakes import explain
 from controller.settings.model import Settings
 from controller.settings.tree import FREE_NAME, below, is_group, is_map, leaves
+from controller.settings.values import without_credentials
 
 PREFIX = "EUREKA_DRAIN_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -55,8 +57,8 @@ class Sources:
             if not problems:
                 return settings
         except ValidationError as error:
-            problems += _explain(error)
-        raise SettingsError([_one_line(problem) for problem in problems])
+            problems += explain(error)
+        raise SettingsError([without_credentials(_one_line(problem)) for problem in problems])
 
     def files(self) -> list[Path]:
         """Return the files among them that exist now."""
@@ -109,10 +111,10 @@ def _with_apps_folded(values: dict[str, Any]) -> dict[str, Any]:
 def _from_assignments(assignments: Sequence[str], problems: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            # What follows the name may be a secret with a wrong sign before it.
-            name = re.split(r"[^\w.-]", name, maxsplit=1)[0]
+        begin, equals, text = assignment.partition("=")
+        # What follows the name may be a secret with a wrong sign before it.
+        name = re.split(r"[^\w.-]", begin, maxsplit=1)[0]
+        if not equals or name != begin:
             problems.append(f"--set {name}: write it as NAME=VALUE, for example --set http.port=9090")
         else:
             _assign(values, name, text, f"--set {name}", problems, separator=".")
@@ -239,7 +241,7 @@ def _value(text: str, kind: Any) -> Any:
     if text[:1] in ("[", "{") and (is_group(kind) or is_map(kind) or get_origin(kind) is list):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 
@@ -257,38 +259,3 @@ def _suggestion(source: str, parts: list[str], separator: str) -> str:
     for meant in get_close_matches(separator.join(parts).lower(), sorted(known), n=1, cutoff=0.6):
         return f"; did you mean {PREFIX + meant.upper() if variable else meant}?"
     return f"; known are {', '.join(Settings.model_fields)}"
-
-
-_WORDS = {
-    "missing": "this must be set",
-    "model_type": "this is a group: write names with values below it",
-    "model_attributes_type": "this is a group: write names with values below it",
-    "dict_type": "this is a group: write names with values below it",
-    "list_type": "write a list: [a, b], or in the environment a,b",
-    "too_short": "this must not be empty",
-    "bool_parsing": "write true or false",
-    "bool_type": "write true or false",
-}
-"""In place of the library's own words, which name its types."""
-
-
-def _explain(error: ValidationError) -> list[str]:
-    problems = []
-    for mistake in error.errors(include_url=False, include_input=False, include_context=False):
-        where = ".".join(str(part) for part in mistake["loc"] if part != "[key]")
-        if mistake["type"] == "extra_forbidden":
-            known = _names_at(mistake["loc"][:-1])
-            meant = get_close_matches(str(mistake["loc"][-1]), known, n=1, cutoff=0.5)
-            problems.append(f"{where}: no such setting" + (f"; did you mean {meant[0]}?" if meant else ""))
-        else:
-            text = _WORDS.get(mistake["type"]) or mistake["msg"].removeprefix("Value error, ")
-            # A check of several settings together names them itself.
-            problems.append(f"{where}: {text}" if where else text)
-    return problems
-
-
-def _names_at(location: tuple[int | str, ...]) -> list[str]:
-    kind: Any = Settings
-    for part in location:
-        kind = below(kind, str(part))
-    return list(kind.model_fields) if is_group(kind) else []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from controller.domain.durations import format_duration, parse_duration
 _USERINFO = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @: a password with @ or / in it must not show its end."""
 _USERINFO_IN_TEXT = re.compile(r"//\S*@")
+MAX_PAGE_URL_LENGTH = 200
 MIN_TOKEN_LENGTH = 16
 """Characters: what cannot be guessed at the rate that a server answers."""
 MAX_STATIC_TOKEN_LENGTH = 3_500
@@ -54,6 +57,8 @@ def _read_duration(value: Any) -> Any:
 
 def _check_url(url: SecretUrl, schemes: tuple[str, ...]) -> SecretUrl:
     text = url.get_secret_value()
+    if re.search(r"[\x00-\x20\x7f]", text):  # the library would leave some of these out without a word
+        raise ValueError("a URL has no blank and no line break, nor at its end; several are divided by commas")
     try:
         parts = urlsplit(text)
         usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -94,6 +99,39 @@ def _check_collector(text: str) -> str:
         if "@" in text:
             raise ValueError("a collector's URL holds no user and no password")
     return text
+
+
+def _check_page(text: str) -> str:
+    if text and (len(text) > MAX_PAGE_URL_LENGTH or re.search(r"[?@]", text)):
+        raise ValueError("a page's URL is short, and holds no user, no password and no query")
+    if text:
+        _check_url(SecretUrl(text), ("http", "https"))
+    return text
+
+
+def _check_own_host(host: str) -> str:
+    usable = re.fullmatch(r"[\w.-]+", host, re.ASCII) is not None
+    if ":" in host:
+        with suppress(ValueError):
+            usable = bool(ip_address(host))
+    if not usable:
+        raise ValueError("write an address or a host's name alone: no port, and no brackets around an IPv6 address")
+    return host
+
+
+def _check_page_host(name: str) -> str:
+    if name != "*" and not re.fullmatch(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", name, re.ASCII | re.IGNORECASE):
+        raise ValueError("write each name alone, such as drain.example.com: no scheme, no port; * stands for any name")
+    return name
+
+
+def _check_namespace(name: str) -> str:
+    if name == "*":
+        raise ValueError("a list that is empty means all namespaces: write []")
+    if not is_region_name(name):  # by the same rule
+        rule = "lower-case letters, digits and inner hyphens, at most 63"
+        raise ValueError(f"{name[:63]!r} is not a namespace's name: {rule}")
+    return name
 
 
 def _check_region(name: str) -> str:
@@ -152,6 +190,12 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("write a whole number")  # which Python takes true and false for
+    return value
+
+
 Commas = BeforeValidator(_split)
 """Let a list come from the environment as ``a,b``."""
 AppKeys = BeforeValidator(_in_upper_case)
@@ -165,10 +209,16 @@ OptionalDuration = Annotated[
     BeforeValidator(lambda value: _read_duration(value) if value not in (None, "") else None),
     PlainSerializer(lambda value: None if value is None else format_duration(value), return_type=str | None),
 ]
-OptionalPort = Annotated[
-    Annotated[int, Field(ge=0, le=65_535)] | None, BeforeValidator(lambda value: None if value == "" else value)
-]
+EmptyAsUnset = BeforeValidator(lambda value: None if value == "" else value)
+Port = Annotated[int, BeforeValidator(_no_switch), Field(ge=0, le=65_535)]
+OptionalPort = Annotated[Port | None, EmptyAsUnset]
+OptionalFile = Annotated[Path | None, EmptyAsUnset]
 Names = Annotated[list[str], Commas]
+NamespaceName = Annotated[str, AfterValidator(_check_namespace)]
+NamespaceNames = Annotated[list[NamespaceName], Commas]
+OwnHost = Annotated[str, AfterValidator(_check_own_host)]
+PageHosts = Annotated[list[Annotated[str, AfterValidator(_check_page_host)]], Commas]
+PageUrl = Annotated[str, AfterValidator(_check_page)]
 RegionName = Annotated[str, AfterValidator(_check_region)]
 RegionNames = Annotated[
     list[Annotated[str, AfterValidator(lambda name: name if name == "*" else _check_region(name))]], Commas

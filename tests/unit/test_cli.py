@@ -47,6 +47,20 @@ def drain(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["topology", "move", "--from", "eu"], "--to"),
         (["topology", "show", "--from", "eu", "--to", "us"], "--from"),
         (["topology", "move", "--from", "eu", "--to", "us"], "--to us"),
+        (["config", "--set", "watch.namespaces=*"], "watch.namespaces.0: a list that is empty means all namespaces"),
+        (["config", "--set", "watch.exclude_namespaces=Bad_Name"], "'Bad_Name' is not a namespace's name"),
+        (["config", "--set", 'routing.namespaces={"Shop_X":["eu"]}'], "'Shop_X' is not a namespace's name"),
+        (["config", "--set", "watch.namespaces=" + "[" * 60_000], "watch.namespaces.0"),
+        (["config", "--set", "ops.hosts=https://drain.example.com"], "no scheme"),
+        (["config", "--set", "ops.hosts=*.example.com"], "no scheme"),
+        (["config", "--set", "ops.url=drain.example.com"], "ops.url: not a URL that starts with http://"),
+        (["config", "--set", "http.host=localhost:8080"], "http.host: write an address or a host's name alone"),
+        (["config", "--set", "http.host=[::]"], "no brackets around an IPv6 address"),
+        (["config", "--set", "regions.eu.nodes=http://a/e http://b/e"], "divided by commas"),
+        (["config", "--set", "retry.max_backoff=500ms"], "retry.max_backoff: must be at least 1s"),
+        (["config", "--set", "broker.timeout=0s"], "broker.timeout: must be more than 0s"),
+        (["config", "--set", "http.port=70000"], "http.port: must be at most 65535"),
+        (["config", "--set", "http.port=1.5"], "http.port: write a whole number"),
         (["config", "--colour"], "--colour"),
         (["config", "extra"], "extra"),
         (["--config"], "--config"),
@@ -319,3 +333,55 @@ def test_who_asks_at_a_command_line_is_the_systems_word_and_says_so() -> None:
     )
     user = pwd.getpwuid(os.getuid()).pw_name
     assert asked.stdout == f"{user}@{socket.gethostname()}, not authenticated\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--set", f"broker.password:{CANARY}=x"],
+        ["--set", f"broker.url:amqp://u:{CANARY}@h/?heartbeat=5"],
+        ["--config", f"regions: {{eu: {{http://u:{CANARY}@a/e, http://b/e}}}}"],
+        ["--config", f"http://u:{CANARY}@a/e: 1"],
+    ],
+    ids=str,
+)
+def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path, given: list[str]) -> None:
+    if given[0] == "--config":
+        (tmp_path / "settings.yaml").write_text(given[1])
+        given = ["--config", str(tmp_path / "settings.yaml")]
+    ended = drain("config", *given)
+    assert ended.returncode == 2
+    assert CANARY not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize("name", ["BROKER__CA_FILE", "REGIONS__EU__CA_FILE", "HTTP__METRICS_PORT"])
+def test_an_empty_variable_is_an_unset_one(name: str) -> None:
+    given = {"EUREKA_DRAIN_REGIONS__EU__NODES": "http://eureka-0:8761/eureka", f"EUREKA_DRAIN_{name}": ""}
+    ended = drain("config", **given)
+    assert ended.returncode == 0, ended.stderr
+    key = name.rpartition("__")[2].lower()
+    assert f"{key}: null" in ended.stdout
+
+
+@pytest.mark.parametrize("written", ["true", "yes", "on"])
+def test_a_switch_is_no_port(tmp_path: Path, written: str) -> None:
+    (tmp_path / "settings.yaml").write_text(f"http: {{port: {written}}}")
+    ended = drain("config", "--config", str(tmp_path / "settings.yaml"))
+    assert (ended.returncode, ended.stderr) == (2, "eureka-drain: http.port: write a whole number\n")
+
+
+@pytest.mark.parametrize("shell", ["{} config >/dev/full", "{} --version >/dev/full", "{} config >&-", "{} config <&-"])
+def test_a_stream_that_takes_nothing_costs_no_traceback(shell: str) -> None:
+    command = shell.format(f"{sys.executable} -m controller")
+    ended = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    if "full" in shell:
+        assert (ended.returncode, ended.stderr) == (1, "eureka-drain: No space left on device\n")
+    else:
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_letter_that_the_terminal_lacks_is_replaced() -> None:
+    ended = drain("doctor", "--set", "regions.eu.nodes=http://ü.invalid/eureka", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 1
+    assert "http://?.invalid/eureka" in ended.stdout
+    assert "Unicode" not in ended.stderr

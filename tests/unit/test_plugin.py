@@ -118,7 +118,15 @@ def test_a_dead_port_is_an_answer_of_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["show"], ["drain"], ["drains", "--stat", "failed"], ["replay", "--rps", "many"], ["-o", "xml"]]
+    "words",
+    [
+        ["show"],
+        ["drain"],
+        ["drains", "--stat", "failed"],
+        ["replay", "--rps", "many"],
+        ["replay", "--rps", "nan"],
+        ["-o", "xml"],
+    ],
 )
 def test_bad_usage_is_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

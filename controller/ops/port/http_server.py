@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -93,13 +95,21 @@ async def _listen(application: web.Application, connections: Connections, host: 
     try:
         assert runner.server is not None
         factory = connections.factory(runner.server)
-        listening = await asyncio.get_running_loop().create_server(factory, host, port, backlog=BACKLOG)
+        listening = await _bind(factory, host, port)
         try:
             yield int(listening.sockets[0].getsockname()[1])
         finally:
             listening.close()
     finally:
         await runner.cleanup()
+
+
+async def _bind(factory: Callable[[], asyncio.Protocol], host: str, port: int) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(factory, host, port, backlog=BACKLOG)
+    except OSError as error:
+        what = "the name is not known" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise OSError(f"http.host, http.port: cannot listen at {host}, port {port}: {what}") from error
 
 
 def note_requests(connections: Connections) -> Middleware:
