@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.reason import ReasonCode
@@ -34,6 +35,13 @@ class DeadMessage:
         return self.item.drain_id if self.item else None
 
     @property
+    def kind(self) -> str:
+        """What it is: ``drain``, ``restore``, or ``foreign`` when it is no message of ours."""
+        if self.item is None:
+            return "foreign"
+        return "drain" if isinstance(self.item, DrainCommand) else "restore"
+
+    @property
     def apps(self) -> tuple[str, ...]:
         """The apps that it names; none when its drain had not found its instance yet."""
         if self.item is None:
@@ -44,12 +52,15 @@ class DeadMessage:
         return tuple(dict.fromkeys(held.app for held in self.item.held))
 
     def fits(self, selection: Selection) -> bool:
-        """Return whether the filters choose it. What cannot be read fits only its region's and reason's."""
+        """Return whether the filters choose it. What cannot be read fits by region, reason, and its message's id."""
         if selection.reason_codes and self.reason_code not in selection.reason_codes:
             return False
         if self.item is None:
-            others = replace(selection, region="", since=None, until=None, states=frozenset(), reason_codes=frozenset())
-            return others == Selection() and selection.region in ("", self.region)
+            none = frozenset[Any]()
+            of_region = replace(selection, region="", since=None, until=None)
+            others = replace(of_region, states=none, reason_codes=none, ids=none)
+            is_meant = not selection.ids or self.message_id in selection.ids
+            return others == Selection() and is_meant and selection.region in ("", self.region)
         return selection.fits(
             region=self.region,
             namespace=self.item.pod.namespace,

@@ -131,11 +131,11 @@ FILTERS = (
     Filter(name="region", field="region", label="Region", about="Of this region.", example="eu"),
     Filter(
         name="since", field="since", label="Since", needs_record=True,
-        about="Not before: 2h, 30m, 7d ago, or a time such as 2026-01-31T22:00:00Z.",
+        about="With news since then: 2h, 30m, 7d ago, or a time such as 2026-01-31T22:00:00Z.",
         metavar=AGO, example="2h, 7d, or a time", read=_read_moment,
     ),
     Filter(
-        name="until", field="until", label="Until", needs_record=True, about="Not after: written like since.",
+        name="until", field="until", label="Until", needs_record=True, about="Begun before then: written like since.",
         metavar=AGO, example="30m, or a time", read=_read_moment,
     ),
     Filter(

@@ -78,7 +78,9 @@ def _of(record: DrainRecord, event: LogEntry) -> Moment:
     if event.outcome is Outcome.requested:
         why = f": {event.requested_why}" if asked and event.requested_why else ""
         what = "requested" if asked else "seen by the watch"
-        return _at(record, event.at, what, f"{asked}{why}", outcome=event.outcome)
+        # The event of a message that is sent again bears the time of its pod.
+        at = max(event.at, event.requested_at or event.at)
+        return _at(record, at, what, f"{asked}{why}", outcome=event.outcome)
     nodes = ", ".join(
         f"{short_node(one.node)}: {one.condition}{f' ({one.detail})' if one.detail else ''}" for one in event.nodes
     )

@@ -26,6 +26,7 @@ async def inspect(
     wishes: Sequence[Need] = (),
     useful: Sequence[Need] = (),
     scopes: Sequence[str],
+    label_selector: str = "",
     clock: Clock,
 ) -> list[Check]:
     """Look at everything.
@@ -49,7 +50,7 @@ async def inspect(
         allowed = all(
             granted.get(Need(verb=verb, resource="pods", namespace=scope), True) for verb in ("list", "watch")
         )
-        checks.append(await _first_event(api, scope, allowed=allowed))
+        checks.append(await _first_event(api, scope, label_selector, allowed=allowed))
     return checks
 
 
@@ -90,13 +91,14 @@ async def _right(api: KubeApi, need: Need, *, needed: bool, wished: bool) -> Che
     )
 
 
-async def _first_event(api: KubeApi, scope: str, *, allowed: bool) -> Check:
+async def _first_event(api: KubeApi, scope: str, label_selector: str, *, allowed: bool) -> Check:
     what = f"first event{f' in {scope}' if scope else ''}"
     if not allowed:
         return Check(area=AREA, what=what, severity=Severity.skipped, found="pods may not be listed and watched")
     begun = time.monotonic()
     # From the server's cache: from "now" on, an API server with an old etcd may not find its own version yet.
     query = {"watch": "true", "resourceVersion": "0", "timeoutSeconds": str(WATCHED_FOR)}
+    query |= {"labelSelector": label_selector} if label_selector else {}
     try:
         async for line in api.lines(pods_path(scope), query, read_timeout=READ_TIMEOUT):
             kind, body = decode_event(line)
@@ -106,5 +108,12 @@ async def _first_event(api: KubeApi, scope: str, *, allowed: bool) -> Check:
             return Check(area=AREA, what=what, severity=Severity.ok, found=found)
     except KubernetesError as error:
         fix = "a proxy before the API server must let watches stream; see its logs"
+        if label_selector and "HTTP 400" in str(error):
+            fix = "correct watch.label_selector: it is written as kubectl's --selector is"
         return Check(area=AREA, what=what, severity=Severity.wrong, found=f"the watch failed: {error}", fix=fix)
-    return Check(area=AREA, what=what, severity=Severity.ok, found="a watch was opened; there are no pods yet")
+    found = "a watch was opened; there are no pods yet"
+    if not (scope or label_selector):
+        return Check(area=AREA, what=what, severity=Severity.ok, found=found)
+    # A namespace or a label that nobody has looks the same as one that has no pods yet.
+    fix = "correct watch.namespaces or watch.label_selector, unless pods are still to come"
+    return Check(area=AREA, what=what, severity=Severity.advice, found=found, fix=fix)

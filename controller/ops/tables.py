@@ -21,7 +21,7 @@ from controller.domain.topology_state import TopologyPart
 GAP = "  "
 MIN_CELL_WIDTH = 8
 """Columns of a cell that is cut."""
-MAX_FOREIGN_ID_LENGTH = 24
+MAX_FOREIGN_ID_LENGTH = 64
 """Columns of a message id that is not ours."""
 MIN_TEXT_WIDTH = 40
 """Columns of a text that is folded."""
@@ -212,18 +212,27 @@ def plan_table(items: Iterable[ReplayItem], *, width: int | None) -> str:
 
 
 def dead_letters_table(messages: Iterable[DeadMessage], *, width: int | None) -> str:
-    """Return a table of dead letters, in the given order."""
+    """Return a table of dead letters, the newest last."""
     rows = [
         {
             "REGION": message.region,
-            "DIED": moment_of(message.died_at),
+            "GIVEN UP": moment_of(message.died_at),
+            "WHAT": message.kind,
             "POD": message.item.pod.key if message.item else "-",
             "WHY": message.reason + (f" ({message.problem})" if message.problem not in ("", message.reason) else ""),
             "DRAIN": message.drain_id or _cut(message.message_id or "-", MAX_FOREIGN_ID_LENGTH),
         }
-        for message in messages
+        for message in sorted(messages, key=lambda one: one.died_at.timestamp() if one.died_at else 0.0)
     ]
-    return rows_table(rows, width=width, whole=("DIED", "DRAIN"))
+    return rows_table(rows, width=width, whole=("GIVEN UP", "WHAT", "DRAIN"))
+
+
+def dead_letters_counted(messages: Sequence[DeadMessage]) -> str:
+    """Count them: ``3 dead letters of 2 drains: 3 eu``; a drain may have several, with its restores."""
+    drains = {message.drain_id for message in messages if message.drain_id}
+    of = f" of {len(drains)} drain{'s' * (len(drains) != 1)}" if drains else ""
+    what = f"{len(messages)} dead letter{'s' * (len(messages) != 1)}"
+    return f"{what}{of}: {counted(message.region for message in messages)}"
 
 
 def counted(names: Iterable[str]) -> str:

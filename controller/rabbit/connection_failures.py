@@ -18,9 +18,14 @@ def is_no_virtual_host(error: BaseException) -> bool:
     return isinstance(error, InvalidFrameError) and "Connection.OpenOk" in str(error)
 
 
+def is_refused_login(error: BaseException) -> bool:
+    """Return whether the broker does not know the user, or not by this password."""
+    return isinstance(error, AuthenticationError | ProbableAuthenticationError)
+
+
 def explain_failure(error: BaseException) -> str:
     """Return what stands in the way."""
-    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
+    if is_refused_login(error):
         return "the broker refuses the user or the password"
     if is_no_virtual_host(error):
         return "the virtual host does not exist, or the user may not use it"
@@ -30,7 +35,7 @@ def explain_failure(error: BaseException) -> str:
 
 def fix_of(error: BaseException) -> str:
     """Return what to set, or to look at."""
-    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
+    if is_refused_login(error):
         return "set a user that the broker knows (rabbitmqctl authenticate_user), in broker.url or beside broker.hosts"
     if isinstance(error, AMQPError) and not isinstance(error, OSError):
         return "check the virtual host (broker.vhost, or broker.url's end), and the user's rights there"

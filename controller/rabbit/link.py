@@ -21,7 +21,7 @@ from yarl import URL
 from controller.errors import BrokerError, SettingsError
 from controller.flows.backoff import Backoff
 from controller.rabbit.bounded_reading import BoundedConnection
-from controller.rabbit.connection_failures import explain_failure, is_no_virtual_host
+from controller.rabbit.connection_failures import explain_failure, fix_of, is_no_virtual_host, is_refused_login
 from controller.rabbit.kept_cancellation import kept_cancellation
 from controller.rabbit.spare_channel import SpareChannel
 from controller.rabbit.trouble_log import TroubleLog
@@ -213,8 +213,8 @@ def _text(error: BaseException) -> str:
     text = without_credentials(str(error))
     if isinstance(error, BrokerError):
         return text
-    if is_no_virtual_host(error):
-        return explain_failure(error)
+    if is_no_virtual_host(error) or is_refused_login(error):
+        return f"{explain_failure(error)}: {fix_of(error)}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -203,7 +203,7 @@ async def test_a_virtual_host_that_is_not_there_is_named_as_the_trouble(broker: 
     running = asyncio.create_task(outbox.link.run())
     try:
         await until(lambda: outbox.link.trouble, "the trouble")
-        assert outbox.link.trouble == "the virtual host does not exist, or the user may not use it"
+        assert outbox.link.trouble.startswith("the virtual host does not exist, or the user may not use it: check ")
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -93,3 +93,21 @@ async def test_a_right_that_is_taken_away_is_missed(accounts: Accounts, monkeypa
             await until(lambda: all(rights.has(need) for need in WATCH), "every right")
             await accounts.close()
             await until(lambda: not any(rights.has(need) for need in WATCH), "no right left")
+
+
+@pytest.mark.parametrize(
+    ("scope", "label_selector", "severity", "fix"),
+    [
+        ("", "a in (b", Severity.wrong, "correct watch.label_selector"),
+        ("", "team=nobodys", Severity.advice, "correct watch.namespaces or watch.label_selector"),
+        ("nobodys", "", Severity.advice, "correct watch.namespaces or watch.label_selector"),
+    ],
+)
+async def test_what_selects_no_pod_is_named(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, scope: str, label_selector: str, severity: Severity, fix: str
+) -> None:
+    async with connected(cluster.kubeconfig, monkeypatch) as api:
+        checks = await inspect(api, needs=WATCH, scopes=[scope], label_selector=label_selector, clock=clock)
+    [event] = [check for check in checks if check.what.startswith("first event")]
+    assert event.severity is severity
+    assert fix in event.fix

@@ -109,7 +109,12 @@ async def find_abandoned(settings: Settings) -> list[TopologyPart]:
         async with _asking(settings) as channel:
             regions |= await unrouted_regions(channel)
     except BrokerError as error:
-        report(f"what is unrouted is not known: {error}")
+        if "ACCESS_REFUSED" in str(error).upper().replace("ACCESSREFUSED", "ACCESS_REFUSED"):
+            report(
+                "what is unrouted was not looked at: only topology and the workers may, as docs/permissions.md has it"
+            )
+        else:
+            report(f"what is unrouted is not known: {error}")
     async with _asking(settings) as channel:
         return await abandoned_queues(channel, regions - {*settings.regions})
 

@@ -16,7 +16,7 @@ from controller.flows.ports import DeadLetterQueue
 from controller.flows.publisher import Publisher
 from controller.flows.requeue import drop, each_message, hold_messages, requeue
 from controller.ops.answers import dead_message_answer, json_text
-from controller.ops.tables import counted, dead_letters_table
+from controller.ops.tables import dead_letters_counted, dead_letters_table
 from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
 from controller.settings import Settings
 from controller.terminal import report, terminal_width
@@ -56,7 +56,7 @@ async def dead(settings: Settings, request: DeadLetterRequest) -> int:
     else:
         print(dead_letters_table(messages, width=terminal_width()), end="")
     if messages:
-        report(f"{len(messages)} dead letters: {counted(message.region for message in messages)}")
+        report(dead_letters_counted(messages))
     for name, queue in queues.items():
         if queue.unseen:
             report(f"at least {queue.unseen} more of {name} were not looked at: filter, or handle these first")
@@ -91,6 +91,8 @@ async def _settle(
     unseen = {name: queue.unseen for name, queue in queues.items() if queue.unseen}
     for name, number in unseen.items():
         report(f"{number} of {name} could not be seen: somebody else holds them; run it again")
+    if unreadable:
+        report("what is no message of ours can only be dropped: eureka-drain dead drop --id MESSAGE_ID --yes")
     return 1 if unreadable or unseen else 0
 
 

@@ -50,13 +50,20 @@ async def doctor_of_pods(settings: Settings, *, patch: PatchForm | None, as_json
             print(json_text(finding_answer(finding)))
     elif patch:
         print(patches_text(survey, patch), end="")
+        report(
+            "read before you run: the registry was not asked, so workloads that no caller finds there are among them"
+        )
+        report("one namespace alone: --set watch.namespaces=NAME")
     else:
         print(survey_text(survey, width=terminal_width()), end="")
     if as_json or patch:
         for text in (*survey.notes, *survey.doubts):
             report(text)
     short = len(survey.of(WindowCoverage.too_short))
-    report(f"{len(survey.findings)} workloads, {counted(one.verdict.value for one in survey.findings)}")
+    if not survey.findings:
+        report("no pods: in namespaces without any, or of a selector that fits none, nothing is to be checked")
+    else:
+        report(f"{len(survey.findings)} workloads, {counted(one.verdict.value for one in survey.findings)}")
     if short and not patch:
         report("the patches that fix it: eureka-drain doctor --pods --patch")
     return 1 if short else 0
@@ -119,6 +126,7 @@ async def _kubernetes(settings: Settings, api: KubeApi, roles: Sequence[Role], *
         wishes=wishes_of_watch(nodes=settings.watch.nodes) if watching else [],
         useful=() if only_wanted else needs_of_ops(),
         scopes=scopes if watching else (),
+        label_selector=settings.watch.label_selector,
         clock=now,
     )
 

@@ -225,7 +225,7 @@ def requester_of(user: User, body: Signed, now: datetime) -> Requester:
 
 def _limit_in(request: web.Request) -> dict[str, int]:
     limit = request.query.get("limit", "")
-    return {"limit": int(limit)} if limit.isdecimal() and len(limit) < 9 else {}
+    return {"limit": int(limit)} if limit.isascii() and limit.isdecimal() and len(limit) < 9 else {}
 
 
 async def _object(request: web.Request) -> dict[str, object]:

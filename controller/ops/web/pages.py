@@ -121,6 +121,8 @@ class Pages:
         facts: dict[str, Any] = {
             "groups": sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])),
             "unreadable": unreadable,
+            "with_ours": {message.region for message in messages if message.item},
+            "with_foreign": {message.region for message in messages if not message.item},
             "cut": [name for name, count in per_region.items() if count >= MAX_MESSAGES],
             "most": MAX_MESSAGES,
         }
@@ -141,7 +143,10 @@ class Pages:
     async def replay(self, request: web.Request) -> web.Response:
         """Show the plan, or execute it."""
         user = await self._site.authorizer.authorize(request, Permission.WRITE)
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError) as error:  # a form without its boundary, or in an unknown encoding
+            raise web.HTTPBadRequest(reason="the form cannot be read") from error
         given = given_in(form)
         reason, rps = str(form.get("reason", ""))[:2_000], str(form.get("rps", "50"))
         now = self._site.clock()

@@ -16,7 +16,7 @@ from controller.domain.dead_messages import DeadMessage
 from controller.domain.printable import printable
 from controller.domain.replay_plan import GOOD_ENDS, ReplayItem
 from controller.flows.replay_runs import ReplayRun
-from controller.ops.tables import counted, dead_letters_table, drains_table, plan_table
+from controller.ops.tables import counted, dead_letters_counted, dead_letters_table, drains_table, plan_table
 
 MIN_WIDTH, MAX_WIDTH = 20, 1_000
 """Columns of a terminal that is believed."""
@@ -45,7 +45,7 @@ def with_rest(text: str, more: int, what: str) -> str:
 
 def dead_text(messages: Sequence[DeadMessage], troubles: Sequence[str], *, width: int | None) -> str:
     """Return the dead letters, how many each region has, and what is wrong with the regions whose cannot be read."""
-    counts = f"{len(messages)} dead letters: {counted(one.region for one in messages)}\n" if messages else ""
+    counts = f"{dead_letters_counted(messages)}\n" if messages else ""
     return (
         dead_letters_table(messages, width=width) + counts + "".join(f"{printable(trouble)}\n" for trouble in troubles)
     )

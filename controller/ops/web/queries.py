@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import GenericAlias
@@ -21,6 +22,8 @@ MAX_VALUES = 10_000
 """Texts of a filter that is repeatable."""
 MAX_PROBLEM = 300
 """Characters of what is answered to a query that cannot be followed."""
+_EXPECTED = re.compile(r"Expected `(int|float|bool|str)`(?:, got| (<=|>=) ([\d.]+))")
+_BOUNDS = {"<=": "at most", ">=": "at least"}
 
 
 class Query(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -106,8 +109,22 @@ def read(kind: type[Q], given: Mapping[str, Any], *, strict: bool = True) -> Q:
         return msgspec.convert({**given, **lists}, kind, strict=strict)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at `$.")
-        text = f"{place.rstrip('`')}: {problem}" if place else problem
-        raise SelectionError(text[:MAX_PROBLEM]) from None
+        name, words = place.rstrip("`"), _in_words(problem)
+        if name == "pod":
+            words = "write it as NAMESPACE/POD"
+        raise SelectionError((f"{name}: {words}" if name else words)[:MAX_PROBLEM]) from None
+
+
+def _in_words(problem: str) -> str:
+    """Write for people what the library says of a value."""
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", problem):
+        return f"{unknown[1]}: no such parameter"
+    found = _EXPECTED.match(problem)
+    if found is None:
+        return problem
+    kind, sign, bound = found.groups()
+    what = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}.get(kind, kind)
+    return f"write {what}{f' of {_BOUNDS[sign]} {bound}' if sign else ''}"
 
 
 def selection_of(query: Query, now: datetime) -> Selection:

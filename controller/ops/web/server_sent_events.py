@@ -21,6 +21,7 @@ from controller.ops.auth.decision_cache import User
 from controller.ops.auth.headers import ENDLESS
 from controller.ops.auth.refusals import OverloadedError, RefusedError, TooManyAttemptsError, UnavailableError
 from controller.ops.web.event_format import comment_bytes, event_bytes
+from controller.ops.web.queries import EventsQuery, read
 
 MAX_LISTENERS = 256
 MAX_LISTENERS_PER_USER = 8
@@ -93,13 +94,14 @@ class Live:
 
     async def follow(self, request: web.Request, user: User, check: Check) -> web.StreamResponse:
         """Send events until the listener closes the connection, or ``check`` says that its right has ended."""
+        wants_ends = read(EventsQuery, request.query).ends == "1"
         self._refuse_one_too_many(user)
         listener: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         following = asyncio.current_task()
         assert following is not None
         request[ENDLESS] = True
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
-        self._listeners[listener] = request.query.get("ends") == "1"
+        self._listeners[listener] = wants_ends
         self._per_user[user.name] += 1
         self._following.add(following)
         try:
