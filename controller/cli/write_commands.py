@@ -166,7 +166,7 @@ def topology(
         configure(settings.log)
         raise typer.Exit(keep_topology(settings, call.sources))
     settings = call.prepare()
-    if (action is TopologyAction.move) != bool(source and target):
+    if bool(source) != bool(target) or (action is TopologyAction.move) != bool(source):
         raise SettingsError(["move needs --from REGION and --to REGION, and nothing else does"])
     if action is TopologyAction.move:
         call.finish(broker_topology.move(settings, source, target))

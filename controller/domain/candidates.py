@@ -19,6 +19,8 @@ from controller.domain.reason import Reason, ReasonCode
 
 MAX_ADDRESS_LENGTH = 255
 """Characters; what a domain name may have."""
+MAX_DOUBTED = 16
+"""Of one pod that are kept in mind; who has more has none of them taken out while they are there."""
 MAX_INSTANCES = 64
 """A pod with more registrations than this is not believed."""
 
@@ -91,11 +93,13 @@ def _contradicted(
 
     Of several at its address and one port, those that nothing else speaks for yield to those that fit the pod: pod
     networks of clusters overlap. The same holds for what shows at a port when the pod's own there, which was found
-    before, has gone. Where no address speaks for any of them, nobody can say which one is the pod's.
+    before, has gone. Where no address speaks for any of them, nobody can say which one is the pod's, nor when one of
+    them has deregistered itself since.
     """
     progress = command.progress
     found_apps = {app for app, _ in progress.found} if progress else set()
     found_ports = progress.found_ports if progress else ()
+    doubted = progress.doubted if progress else ()
     claims = {key: claim_of(one, command.pod, annotations) for key, one in own.items()}
     holders = Counter(port for one in own.values() for port in set(one.ports))
     fitting = Counter(port for key, one in own.items() if claims[key].fits for port in set(one.ports))
@@ -107,7 +111,7 @@ def _contradicted(
         if not claims[key].fits and (is_late or any(fitting[port] for port in one.ports)):
             detail = "another registration at its address and port fits the pod better"
             found[key] = Reason(code=ReasonCode.not_its_own, detail=detail)
-        elif claims[key].strength is Strength.weak and any(holders[port] > 1 for port in one.ports):
+        elif claims[key].strength is Strength.weak and (key in doubted or any(holders[port] > 1 for port in one.ports)):
             detail = "ambiguous: several have its host name and port, and none has its address"
             found[key] = Reason(code=ReasonCode.ambiguous, detail=detail)
     return found

@@ -122,6 +122,8 @@ class Progress:
     """App and id of each instance that was found to be the pod's, whatever has become of it since."""
     found_ports: tuple[int, ...] = ()
     """The ports of those."""
+    doubted: tuple[tuple[str, str], ...] = ()
+    """Likewise of what only a name that others have speaks for, and was beside others of that name when it was seen."""
     found_all: bool = False
     """Nothing more of the pod's can appear."""
     targets: tuple[Target, ...] = ()

@@ -3,8 +3,8 @@
 A drain's message waits unacknowledged at a worker. When that dies, the broker gives the message as it was written to
 another one, marked as delivered before. Whoever begins there finds again what the nodes and the event log show: which
 instances are the pod's, that one of them is out, whether it is silent, which takes as long as silence takes. It does
-not find again whose override it was, whose heartbeats came after the pod's end, what stands in the way and since when,
-or how far a DELETE or the return of an id had come.
+not find again which of several it had to doubt, whose override it was, whose heartbeats came after the pod's end, what
+stands in the way and since when, or how far a DELETE or the return of an id had come.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def must_be_written(command: DrainCommand, before: Progress | None, after: Progr
     known = before or new_progress(after.first_at)
     earlier = {(one.app, one.id): one for one in known.targets}
     later = {(one.app, one.id): one for one in after.targets}
-    if earlier.keys() - later.keys() or _trouble(known) != _trouble(after):
+    if earlier.keys() - later.keys() or _trouble(known) != _trouble(after) or known.doubted != after.doubted:
         return True
     return any(_is_news(command, earlier.get(key), target) for key, target in later.items())
 

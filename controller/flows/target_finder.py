@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.domain.annotations import PodAnnotations
-from controller.domain.candidates import MAX_INSTANCES, Rejected, Resolution
+from controller.domain.candidates import MAX_DOUBTED, MAX_INSTANCES, Rejected, Resolution
 from controller.domain.causes import REVERSIBLE
 from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
 from controller.domain.instances import Instance, present, trouble_of
@@ -80,6 +80,7 @@ class TargetFinder:
             first_look_at=first_look_at,
             found=tuple(found)[-MAX_INSTANCES:],
             found_ports=tuple(sorted(ports))[:MAX_FOUND_PORTS],
+            doubted=tuple(dict.fromkeys((*progress.doubted, *_ambiguous(resolution))))[:MAX_DOUBTED],
         )
         # The only one that is looked for is somebody else's; but a pod that still starts may take the id over.
         is_answered = bool(rejected and annotations.instance_id) and now >= command.may_register_until
@@ -255,3 +256,9 @@ class TargetFinder:
             if not has_ended:
                 still_open.append(one)
         return tuple(still_open)
+
+
+def _ambiguous(resolution: Resolution) -> Iterator[tuple[str, str]]:
+    for one in resolution.rejected:
+        if one.reason.code is ReasonCode.ambiguous:
+            yield one.instance.app, one.instance.id

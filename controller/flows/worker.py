@@ -104,6 +104,8 @@ class Worker:
             where = traceback.extract_tb(error.__traceback__)[-1]
             detail = f"unexpected {type(error).__name__} in {where.name}, line {where.lineno}"
             reason = Reason(code=ReasonCode.internal_error, detail=detail)
+            if isinstance(error, OverflowError):  # of the year 9999, say: nothing can be added to it
+                reason = Reason(code=ReasonCode.invalid_message, detail="it holds a time that cannot be reckoned with")
             if isinstance(item, DrainCommand):
                 await self.lifecycle.conclude(item, Outcome.failed, reason)
             else:

@@ -116,6 +116,7 @@ class ProgressV1(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_look_at: Time | None = None
     found: Annotated[tuple[tuple[Text, Text], ...], Meta(max_length=256)] = ()
     found_ports: Annotated[tuple[Port, ...], Meta(max_length=256)] = ()
+    doubted: Annotated[tuple[tuple[Text, Text], ...], Meta(max_length=16)] = ()
     found_all: bool = False
     targets: Annotated[tuple[TargetV1, ...], Meta(max_length=64)] = ()
 

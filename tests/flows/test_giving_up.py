@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,6 +14,7 @@ from controller.domain.drain_record import DrainRecord
 from controller.domain.events import Outcome
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.pods import Pod
+from controller.domain.reason import ReasonCode
 from controller.domain.replay_plan import Requester, signed
 from controller.flows.ports import IndexMatch
 from tests.fakes.node_trouble import Trouble
@@ -291,3 +292,15 @@ async def test_a_dead_letter_whose_drain_has_ended_meanwhile_is_answered(found: 
         assert record.state is Outcome.restored
         assert record.reason == restored.reason
         assert world.everywhere() == [None, None]
+
+
+@pytest.mark.parametrize("what", ["end_at", "gone_at"])
+@in_virtual_time
+async def test_a_time_that_cannot_be_reckoned_with_is_no_message_of_ours(what: str) -> None:
+    async with World(remove=False) as world:
+        await world.process()
+        await world.send(a_command(**{what: datetime.max.replace(tzinfo=UTC)}))
+        await world.until_idle()
+        ((_, why),) = world.broker.dead
+        assert why.code is ReasonCode.invalid_message
+        assert world.everywhere() == ["UP", "UP"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from controller.domain.causes import Cause
-from controller.domain.events import Event, Outcome, make_event
+from controller.domain.events import Event, Outcome, make_event, make_gone_event
 from controller.domain.instances import OUT_OF_SERVICE
 from controller.domain.reason import ReasonCode
 from tests.fakes.client import FakeClient
@@ -418,3 +418,22 @@ async def test_without_a_log_what_runs_beyond_its_deadline_is_not_given_back() -
             await asyncio.sleep(1)
             assert "UP" not in world.everywhere()
         own.die()
+
+
+@pytest.mark.parametrize("seconds", [0, 2, 20])
+@pytest.mark.parametrize("keeps_waiting", [True, False])
+@in_virtual_time
+async def test_a_namesake_without_an_address_outlives_who_deregisters(seconds: int, keeps_waiting: bool) -> None:
+    async with World(keeps_waiting=keeps_waiting) as world:
+        namesake = await world.process("WEB", "web-0:b", ip="127.0.0.1", host="web-0")
+        own = await world.process("WEB", "web-0:a", ip="127.0.0.1", host="web-0")
+        await asyncio.sleep(600)
+        command = going(a_pod(name="web-0", app_label="web"))
+        await world.send(command)
+        await asyncio.sleep(seconds)
+        await own.shutdown()
+        await world.broker.record(make_gone_event(command, virtual_clock(), virtual_clock(), proved=False))
+        for _ in range(900):
+            await asyncio.sleep(1)
+            assert world.everywhere("WEB", "web-0:b") == UP
+        namesake.die()

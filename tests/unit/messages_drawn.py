@@ -96,6 +96,7 @@ progresses = st.builds(
     first_look_at=st.none() | times,
     found=st.lists(st.tuples(words, words), max_size=3).map(tuple),
     found_ports=ports,
+    doubted=st.lists(st.tuples(words, words), max_size=3).map(tuple),
     found_all=st.booleans(),
     targets=st.lists(targets, max_size=3).map(tuple),
 )

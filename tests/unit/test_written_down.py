@@ -68,3 +68,7 @@ def test_what_keeps_it_from_being_found_is_written_down() -> None:
     assert must_be_written(COMMAND, None, away)
     assert not must_be_written(COMMAND, away, replace(away, due_at=at(9), attempt=2))
     assert must_be_written(COMMAND, away, progress())
+
+
+def test_what_was_beside_its_namesakes_is_written_down() -> None:
+    assert must_be_written(COMMAND, None, replace(progress(), doubted=(("WEB", "web-0:b"),)))

@@ -20,7 +20,9 @@ from controller.ops.tables import counted, dead_letters_counted, dead_letters_ta
 
 MIN_WIDTH, MAX_WIDTH = 20, 1_000
 """Columns of a terminal that is believed."""
-_PLAIN_TEXT = re.compile(r"\s*text/plain(?:\s*;\s*width=(\d{1,4}))?\s*(?:[;,]|$)")
+_PLAIN_TEXT = re.compile(
+    r"\s*text/plain(?:\s*;\s*charset=[\w-]+)?(?:\s*;\s*width=(\d{1,4}))?\s*(?:[;,]|$)", re.ASCII | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
