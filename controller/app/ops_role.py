@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any, TypeVar
 
 from controller.app.assembly import Region, make_planner, now
+from controller.app.commands.dead_letters import dead_letter_queues
 from controller.app.commands.drains import find_records, read_selected
 from controller.app.dead_listing import LOOK_INTERVAL, look_at_dead_letters
 from controller.app.items_by_hand import drain_ids_of, drains_by_hand, restores_by_hand
@@ -18,7 +20,7 @@ from controller.domain.drain_index import DrainIndex
 from controller.domain.drain_record import DrainRecord
 from controller.domain.events import LogEntry
 from controller.domain.replay_plan import ReplayItem, Requester
-from controller.domain.selection import Selection
+from controller.domain.selection import Selection, SelectionError
 from controller.domain.shutdown.pod_end import PodEnd
 from controller.domain.shutdown.verdict import Shutdown
 from controller.domain.sweep_report import LatestSweeps
@@ -26,6 +28,7 @@ from controller.errors import BrokerError, DeclinedError, KubernetesError
 from controller.flows.overview import Overview
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns
+from controller.flows.requeue import Settlement, settle_each
 from controller.flows.shutdown_verdicts import ShutdownVerdicts
 from controller.kube.client import KubeApi
 from controller.kube.reviews import Reviews
@@ -40,6 +43,7 @@ from controller.ops.web.routes import routes_of
 from controller.ops.web.server_sent_events import Live
 from controller.ops.web.site import Site, application
 from controller.rabbit.counts import QueueCounter
+from controller.rabbit.dead_letter_queue import LockWait
 from controller.rabbit.outbox import RabbitOutbox
 from controller.rabbit.stream import StreamFollower
 from controller.settings import OpsSettings, Settings
@@ -48,6 +52,11 @@ MAX_DRAINS = 10_000
 """Drains that the page holds with their timelines; older ones are read from the log when somebody asks."""
 MAX_OLD_DRAINS = 200_000
 """Drains that are read from the log for one request."""
+SETTLE_TIMEOUT = timedelta(seconds=15)
+"""After which the rest of the dead letters is left to another request: each of them ends in time."""
+SETTLING = LockWait(timeout=5.0, interval=0.05)
+"""How a request waits for whoever else handles them."""
+T = TypeVar("T")
 MakeItems = Callable[[Settings, tuple[str, str], Requester], Awaitable[list[DrainCommand] | list[RestoreCommand]]]
 
 
@@ -79,7 +88,7 @@ class OpsRole:
         self._counting = False
         self._with_pods = asyncio.Semaphore(1)
         """For what holds the cluster's pods, or reads the log for a person."""
-        self._sending: set[asyncio.Task[Collection[str]]] = set()
+        self._sending: set[asyncio.Task[Any]] = set()
         self._metrics = metrics
         verdicts.readers.append(self._count)
         log.readers += [self._live.apply, self._replay_runs.apply]
@@ -105,6 +114,7 @@ class OpsRole:
             restore_by_hand=partial(self._by_hand, restores_by_hand),
             arrivals=Arrivals(regions).of,
             dead_messages=self._dead_letters.get,
+            settle_dead=self._settle_dead,
         )
 
         session = SessionPages(self._authorizer, partial(sign_in_page, templates))
@@ -143,8 +153,11 @@ class OpsRole:
             raise DeclinedError("ops.kubernetes is off, so pods are not read here: use the command of eureka-drain")
         async with self._with_pods:
             items = await make(self._settings, key, requester)
-        # To its end, whoever asked has gone: cancelled halfway, it would be sent and not recorded.
-        sending = asyncio.create_task(self._send_by_hand(items), name="send by hand")
+        return await self._to_its_end(self._send_by_hand(items))
+
+    async def _to_its_end(self, sends: Coroutine[Any, Any, T]) -> T:
+        """Wait for what a person asked for; whoever has gone meanwhile, it is not cut off between send and record."""
+        sending = asyncio.create_task(sends, name="send for a person")
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
         return await asyncio.shield(sending)
@@ -157,6 +170,27 @@ class OpsRole:
                 done = f"; sent to {', '.join(one.region for one in items[:number])} all the same" if number else ""
                 raise BrokerError(f"{error}{done}") from error
         return drain_ids_of(items)
+
+    async def _settle_dead(self, selection: Selection, requester: Requester, drops: bool) -> Settlement:
+        regions = [selection.region] if selection.region else list(self._settings.regions)
+        if unknown := [name for name in regions if name not in self._settings.regions]:
+            known = ", ".join(self._settings.regions)
+            raise SelectionError(f"region: {unknown[0][:63]!r} is none of the settings; known are {known}")
+
+        async def settle() -> Settlement:
+            async with AsyncExitStack() as opened:
+                queues = await dead_letter_queues(self._settings, regions, opened, lock_wait=SETTLING)
+                return await settle_each(
+                    queues,
+                    selection,
+                    requester,
+                    drops=drops,
+                    publisher=self._publisher,
+                    clock=now,
+                    within=SETTLE_TIMEOUT,
+                )
+
+        return await self._to_its_end(settle())
 
     async def _read_older(self, selection: Selection) -> list[DrainRecord]:
         return await read_selected(self._settings, selection, limit=MAX_OLD_DRAINS)

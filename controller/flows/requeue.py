@@ -7,7 +7,8 @@ and nothing is lost.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from controller.bounds import MAX_DEAD_BYTES, MAX_DEAD_MESSAGES
 from controller.domain.commands import DrainCommand
@@ -16,7 +17,7 @@ from controller.domain.events import Outcome, make_event
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.replay_plan import Requester, signed
 from controller.domain.selection import Selection
-from controller.flows.ports import Clock, DeadLetterQueue, Outbox
+from controller.flows.ports import Clock, DeadLetterQueue
 from controller.flows.publisher import Publisher
 
 BATCH = 500
@@ -50,6 +51,44 @@ async def each_message(queue: DeadLetterQueue, selection: Selection) -> AsyncIte
                 yield message
 
 
+@dataclass(slots=True)
+class Settlement:
+    """What became of the dead letters that were chosen."""
+
+    settled: int = 0
+    foreign: list[DeadMessage] = field(default_factory=list)
+    """What is no message of ours, and was left where it is."""
+    unseen: dict[str, int] = field(default_factory=dict)
+    """How many of each region were not looked at."""
+
+
+async def settle_each(
+    queues: Mapping[str, DeadLetterQueue],
+    selection: Selection,
+    requester: Requester,
+    *,
+    drops: bool,
+    publisher: Publisher,
+    clock: Clock,
+    within: timedelta = timedelta.max,
+) -> Settlement:
+    """Send each of those that the filters choose again, or drop it, for as long as there is time."""
+    done, begun = Settlement(), clock()
+    for name, queue in queues.items():
+        async for message in each_message(queue, selection):
+            if drops:
+                await drop(message, queue, publisher, requester, clock)
+            elif not await requeue(message, queue, publisher, requester):
+                done.foreign.append(message)
+                continue
+            done.settled += 1
+            if clock() - begun > within:
+                break
+        if queue.unseen:
+            done.unseen[name] = queue.unseen
+    return done
+
+
 async def requeue(message: DeadMessage, queue: DeadLetterQueue, publisher: Publisher, requester: Requester) -> bool:
     """Send it again as it was given up, with the progress that it had; False when it is no message of ours."""
     if message.item is None:
@@ -62,12 +101,12 @@ async def requeue(message: DeadMessage, queue: DeadLetterQueue, publisher: Publi
 
 
 async def drop(
-    message: DeadMessage, queue: DeadLetterQueue, outbox: Outbox, requester: Requester, clock: Clock
+    message: DeadMessage, queue: DeadLetterQueue, publisher: Publisher, requester: Requester, clock: Clock
 ) -> None:
     """Drop it for good. The event log keeps who did so, and what it was about."""
     item = message.item
     if isinstance(item, DrainCommand):
         item = signed(item, requester)
         reason = Reason(code=ReasonCode.dropped, detail=f"dropped from the dead letters: {message.reason}")
-        await outbox.record(make_event(item, Outcome.failed, clock(), reason=reason))
+        await publisher.write(make_event(item, Outcome.failed, clock(), reason=reason))
     await queue.settle(message.number)

@@ -178,6 +178,14 @@ class DeadAnswer(JsonAnswer):
     troubles: Annotated[list[str], Meta(description="What is wrong with the regions whose cannot be read.")]
 
 
+class SettledAnswer(JsonAnswer):
+    """What became of the dead letters that were chosen."""
+
+    settled: Annotated[int, Meta(description="Sent again, or dropped.")]
+    left: Annotated[list[DeadMessageAnswer], Meta(description="No messages of ours: these can only be dropped.")]
+    unseen: Annotated[dict[str, int], Meta(description="By region, how many are still to be looked at: ask again.")]
+
+
 class TopologyPartAnswer(JsonAnswer):
     """An exchange, queue, stream or binding on the broker."""
 

@@ -17,7 +17,9 @@ from controller.plugin.problem import PluginError
 from controller.terminal import drop_output, prepare_streams, report
 
 TOKEN_VARIABLE = "KUBECTL_DRAINS_TOKEN"  # noqa: S105 - its name
-WRITES = frozenset({"replay", "drain", "restore"})
+WRITES = frozenset({"replay", "drain", "restore", "requeue", "drop"})
+"""Commands, and what is done with dead letters, that change something."""
+_OF_DEAD_LETTERS = tuple(one for one in FILTERS if not one.needs_record)
 DEFAULT_SINCE = "2h"
 MIN_RATE, MAX_RATE = 0.01, 1_000
 """Drains to send in a second, as the API takes them."""
@@ -64,7 +66,8 @@ def _run(options: argparse.Namespace) -> int:
     chosen = (("--kubeconfig", options.kubeconfig), ("--context", options.context))
     kubectl = Kubectl(options=tuple(word for pair in chosen if pair[1] for word in pair))
     service = find_ops(kubectl, options.ops_namespace)
-    kind = "operator" if options.command in WRITES else "viewer"
+    writes = not WRITES.isdisjoint((options.command, vars(options).get("action", "")))
+    kind = "operator" if writes else "viewer"
     source = TokenSource(partial(token_for, kubectl, service, kind), os.environ.get(TOKEN_VARIABLE, "").strip())
     source.token()  # who may not have one need not wait for a port
     with kubectl.forwarded(service.namespace, service.name, "http") as port:
@@ -78,7 +81,7 @@ def _asked(options: argparse.Namespace) -> Asked:
     filters = {one.name: split(one, given.get(one.name) or []) for one in FILTERS}
     if not filters["since"] and not filters["id"] and options.command in ("drains", "rollouts", "replay"):
         filters["since"] = [DEFAULT_SINCE]
-    names = ("follow", "drain_id", "reason", "again", "per_second", "yes")
+    names = ("follow", "drain_id", "reason", "again", "per_second", "yes", "action")
     return Asked(
         filters={name: texts for name, texts in filters.items() if texts},
         as_json=options.output == "json",
@@ -113,7 +116,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     command("rollouts", "Show drains as rollouts, and how each pod ended.", *ROLLOUT_FILTERS)
     show = command("show", "Show one drain's timeline.")
     show.add_argument("drain_id", metavar="DRAIN_ID", help="As drains shows it.")
-    command("dead", "List the dead letters of each region, with their reasons.")
+    dead = command("dead", "List the dead letters of each region, send them again, or drop them.", *_OF_DEAD_LETTERS)
+    dead.add_argument("action", nargs="?", choices=("list", "requeue", "drop"), default="list", help="drop needs --yes")
+    dead.add_argument("--yes", action="store_true", help="Drop for good what the filters choose.")
     replay = command("replay", "Drain again what is still in service: the plan; with --yes its execution.", *FILTERS)
     replay.add_argument("--again", action="store_true", help="Also what a worker still has under way.")
     replay.add_argument(
@@ -124,7 +129,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     restore = command("restore", "Put one living pod back, and wait until it is proved.")
     for one in (drain, restore):
         one.add_argument("living_pod", metavar="NAMESPACE/POD")
-    for one in (replay, drain, restore):
+    for one in (dead, replay, drain, restore):
         one.add_argument("--reason", metavar="TEXT", default="", help="Why; kept in the event log.")
     return parser, commands.choices
 

@@ -37,6 +37,13 @@ class Asked:
     again: bool = False
     per_second: float = 50.0
     yes: bool = False
+    action: str = "list"
+    """Of dead letters."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The filters as a request's body has them."""
+        return {name: list(texts) if name in _LISTS else texts[0] for name, texts in self.filters.items()}
 
     @property
     def query(self) -> Query:
@@ -95,22 +102,41 @@ class Commands:
         return 0
 
     def dead(self, asked: Asked) -> int:
-        """List the dead letters; exit status 1 where a region's cannot be read."""
-        answer = self.api.json("GET", "/dead")
+        """List the dead letters, send them again, or drop them; exit status 1 where some could not be."""
+        if asked.action == "requeue" or (asked.action == "drop" and asked.yes):
+            return self._settle(asked)
+        answer = self.api.json("GET", "/dead", asked.query)
         if asked.as_json:
             self._print_json(answer["dead"])
         else:
-            print(self.api.text("GET", "/dead", terminal_width()), end="")
+            print(self.api.text("GET", "/dead", terminal_width(), asked.query), end="")
         if not answer["dead"] and not answer["troubles"]:
             report("no dead letters")
+        elif asked.action == "drop":
+            report("nothing was dropped; --yes drops these for good")
         return 1 if answer["troubles"] else 0
+
+    def _settle(self, asked: Asked) -> int:
+        """Ask until all that were chosen have been seen; a request takes as many as it has time for."""
+        settled = 0
+        while True:
+            answer = self.api.json("POST", "/dead", body={**asked.body, "action": asked.action, **self._signed(asked)})
+            settled += answer["settled"]
+            if not (answer["settled"] and answer["unseen"]):
+                break
+        for left in answer["left"]:
+            report(f"left where it is: {left['message_id'] or 'a message without id'}: {left['problem']}")
+        if answer["left"]:
+            report("what is no message of ours can only be dropped: kubectl drains dead drop --id MESSAGE_ID --yes")
+        for region, number in answer["unseen"].items():
+            report(f"{number} of {region} could not be seen: somebody else holds them; run it again")
+        what = "dropped" if asked.action == "drop" else "sent again; follow them with: kubectl drains --follow"
+        report(f"{settled} {what}" if settled else "no dead letters" + (" that fit" if asked.filters else ""))
+        return 1 if answer["left"] or answer["unseen"] else 0
 
     def replay(self, asked: Asked) -> int:
         """Plan a replay; with ``yes`` execute it, and wait for its outcomes."""
-        body: dict[str, Any] = {
-            name: list(texts) if name in _LISTS else texts[0] for name, texts in asked.filters.items()
-        }
-        body |= {"again": asked.again, "rps": asked.per_second, **self._signed(asked)}
+        body = asked.body | {"again": asked.again, "rps": asked.per_second, **self._signed(asked)}
         if not asked.yes:
             if asked.as_json:
                 self._print_json(self.api.json("POST", "/replays", body=body)["items"])

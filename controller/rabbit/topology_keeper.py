@@ -37,7 +37,7 @@ class TopologyKeeper:
         self._streams_log = TroubleLog("commands are sent, but what becomes of them may not be recorded")
         self._may_declare = True
         """False where the broker has refused it: then this only looks."""
-        self.trouble = ""
+        self.trouble = "the broker has not been asked yet"
         """What the broker lacks, by the last look."""
         self.streams_trouble = ""
         """Why the logs were not declared at the last connect."""

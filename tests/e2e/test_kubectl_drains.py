@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from controller.domain.reason import Reason, ReasonCode
+from controller.rabbit.outbox import RabbitOutbox
+from controller.settings import BrokerSettings, SecretUrl
+from controller.signals import beside
 from tests.contract.accounts import Accounts
 from tests.e2e.plugin_desk import PluginDesk
 from tests.e2e.product import pod_with_silent_registration
@@ -22,6 +26,7 @@ from tests.stack.controller_process import ControllerProcess
 from tests.stack.eureka_nodes import EurekaNodes
 from tests.stack.rabbitmq import RabbitMq
 from tests.stack.waiting import until
+from tests.unit.building import a_command
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -43,6 +48,7 @@ class Scene:
     accounts: Accounts
     namespace: str
     region: str
+    broker_url: str
     operator: PluginDesk
     viewer: PluginDesk
     nobody: PluginDesk
@@ -115,7 +121,7 @@ async def scene(
             await desks[person].install()
         ended.push_async_callback(process.stop)
         await process.start()
-        yield Scene(cluster, eureka_pair, accounts, namespace, region, **desks)
+        yield Scene(cluster, eureka_pair, accounts, namespace, region, broker.url, **desks)
         for left in await client.list("pods", namespace):
             await client.delete("pods", left["metadata"]["name"], namespace, grace_seconds=0)
     text = process.log.read_text()
@@ -194,3 +200,40 @@ async def test_what_a_person_may_not_is_said_and_not_done(scene: Scene) -> None:
     assert "is not restored: the event log says of no drain" in held.messages
     elsewhere = await scene.operator.run("--ops-namespace", "default", expect=1)
     assert 'is forbidden: User "' in elsewhere.messages
+
+
+async def test_dead_letters_are_listed_sent_again_and_dropped(scene: Scene) -> None:
+    command = a_command(region=scene.region, cluster=scene.region, drain_id=f"late-{scene.region}")
+    failed = Reason(code=ReasonCode.unreachable, detail="no node answered")
+    settings = BrokerSettings(url=SecretUrl(scene.broker_url))
+    outbox = RabbitOutbox(settings=settings, regions=[scene.region])
+    async with beside(outbox.link.run):
+        await outbox.link.wait_until_up()
+        await outbox.dead_letter(scene.region, command, failed)
+        await outbox.dead_letter_raw(
+            scene.region, b"odd", failed, type_="odd", message_id="odd-1", content_type="text/plain"
+        )
+    listed = await scene.viewer.run("dead")
+    assert "2 dead letters of 1 drain" in listed.data
+    assert "no node answered" in listed.row("drain", command.drain_id)
+    assert "foreign" in listed.row("odd-1")
+    refused = await scene.viewer.run("dead", "requeue", expect=1)
+    assert f"a person needs the Role {scene.namespace}-operator" in refused.messages
+    again = await scene.operator.run("dead", "requeue", "--reason", "INC-1", expect=1)
+    assert "1 sent again" in again.messages
+    assert "left where it is: odd-1" in again.messages
+    plan = await scene.operator.run("dead", "drop", "--id", "odd-1")
+    assert "nothing was dropped" in plan.messages
+    dropped = await scene.operator.run("dead", "drop", "--id", "odd-1", "--yes")
+    assert "1 dropped" in dropped.messages
+
+    async def has_none() -> bool:
+        return "no dead letters" in (await scene.viewer.run("dead")).messages
+
+    await until(has_none, "no dead letters", timeout=60)
+
+    async def is_answered() -> bool:
+        found = (await scene.viewer.run("--id", command.drain_id, "-o", "json")).objects
+        return bool(found) and found[0]["state"] == "not_registered" and found[0]["requested_why"] == "INC-1"
+
+    await until(is_answered, "the outcome of what was sent again", timeout=120)

@@ -34,6 +34,7 @@ from controller.errors import BusyError, DeclinedError
 from controller.flows import replay_runs
 from controller.flows.publisher import Publisher
 from controller.flows.replay_runs import ReplayRuns, ReplayState
+from controller.flows.requeue import Settlement
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.session import SessionPages
 from controller.ops.web.markup import environment
@@ -66,6 +67,7 @@ class SiteApp:
         self.drains = DrainIndex(timelines=True)
         self.planned: list[Selection] = []
         self.asked_by_hand: list[tuple[tuple[str, str], Requester]] = []
+        self.settled: list[tuple[str, bool, list[int]]] = []
         for outcome in Outcome:
             command = command_of(outcome.value)
             self.drains.apply(make_event(command, Outcome.requested, at(0)))
@@ -113,6 +115,7 @@ class SiteApp:
             restore_by_hand=self.by_hand,
             arrivals=self.arrivals,
             dead_messages=self.dead_messages,
+            settle_dead=self.settle_dead,
         )
         self.application = application(partial(mistake_page, templates), ops)
         session = SessionPages(authorizer, partial(sign_in_page, templates))
@@ -156,6 +159,12 @@ class SiteApp:
 
     async def dead_messages(self) -> tuple[list[DeadMessage], list[str]]:
         return self.messages, [f"us cannot be read {HOSTILE}"]
+
+    async def settle_dead(self, selection: Selection, requester: Requester, drops: bool) -> Settlement:
+        chosen = [one for one in self.messages if one.fits(selection)]
+        self.settled.append((requester.by, drops, [one.number for one in chosen]))
+        foreign = [one for one in chosen if one.item is None and not drops]
+        return Settlement(settled=len(chosen) - len(foreign), foreign=foreign)
 
     async def get(self, path: str, status: int = 200) -> str:
         async with self.client.get(path, headers=bearer(OPERATOR)) as answer:
@@ -349,6 +358,23 @@ async def test_every_answer_is_as_the_document_describes_it() -> None:
         is_as_described(document, "/api/v1/replays/{id}", state)
         missing = await app.json("/api/v1/replays/nosuch", status=404)
         is_as_described(document, "/api/v1/replays/{id}", missing, 404)
+
+
+async def test_dead_letters_are_chosen_sent_again_and_dropped() -> None:
+    async with site_app() as app:
+        document = await app.json("/api/v1/openapi.json")
+        [mine] = (await app.json("/api/v1/dead?id=id-failed"))["dead"]
+        assert mine["drain_id"] == "id-failed"
+        assert (await app.json("/api/v1/dead?region=us"))["dead"] == []
+        again = await app.json("/api/v1/dead", {"action": "requeue", "reason": "INC-1", "on_behalf_of": "nina"})
+        is_as_described(document, "/api/v1/dead", again, method="post")
+        assert (again["settled"], [one["message_id"] for one in again["left"]]) == (1, [HOSTILE])
+        await app.json("/api/v1/dead", {"action": "drop", "id": [HOSTILE]})
+        by = "operator token, for nina (not authenticated)"
+        assert app.settled == [(by, False, [1, 2]), ("operator token", True, [2])]
+        for wrong in ({"action": "drop"}, {"action": "eat"}, {"region": "eu"}, {"action": "requeue", "states": []}):
+            assert set(await app.json("/api/v1/dead", wrong, 400)) == {"error"}
+        assert len(app.settled) == 2
 
 
 async def test_by_hand_a_pod_is_named_and_so_is_who_asks() -> None:

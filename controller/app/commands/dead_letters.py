@@ -14,10 +14,10 @@ from controller.domain.selection import Selection
 from controller.errors import SettingsError
 from controller.flows.ports import DeadLetterQueue
 from controller.flows.publisher import Publisher
-from controller.flows.requeue import drop, each_message, hold_messages, requeue
+from controller.flows.requeue import hold_messages, settle_each
 from controller.ops.answers import dead_message_answer, json_text
 from controller.ops.tables import dead_letters_counted, dead_letters_table
-from controller.rabbit.dead_letter_queue import RabbitDeadLetterQueue
+from controller.rabbit.dead_letter_queue import WORKING, LockWait, RabbitDeadLetterQueue
 from controller.settings import Settings
 from controller.terminal import report, terminal_width
 
@@ -72,28 +72,22 @@ async def _settle(
     outbox = await open_outbox(settings, opened)
     publisher = Publisher(outbox=outbox, clock=now)
     opened.push_async_callback(see_written, publisher)
-    settled = unreadable = 0
-    for queue in queues.values():
-        async for message in each_message(queue, request.selection):
-            if request.action == "drop":
-                await drop(message, queue, outbox, request.requester, now)
-            elif not await requeue(message, queue, publisher, request.requester):
-                unreadable += 1
-                report(f"left where it is: {_name_of(message)} of {message.region}: {message.problem}")
-                continue
-            settled += 1
+    drops = request.action == "drop"
+    done = await settle_each(queues, request.selection, request.requester, drops=drops, publisher=publisher, clock=now)
+    for message in done.foreign:
+        report(f"left where it is: {_name_of(message)} of {message.region}: {message.problem}")
+    settled, unreadable = done.settled, len(done.foreign)
     if not settled + unreadable:
         report("no dead letters" + (" that fit" if request.selection != Selection() else ""))
-    elif request.action == "drop":
+    elif drops:
         report(f"{settled} dropped")
     else:
         report(f"{settled} of {settled + unreadable} sent again; follow them with: eureka-drain drains --follow")
-    unseen = {name: queue.unseen for name, queue in queues.items() if queue.unseen}
-    for name, number in unseen.items():
+    for name, number in done.unseen.items():
         report(f"{number} of {name} could not be seen: somebody else holds them; run it again")
     if unreadable:
         report("what is no message of ours can only be dropped: eureka-drain dead drop --id MESSAGE_ID --yes")
-    return 1 if unreadable or unseen else 0
+    return 1 if unreadable or done.unseen else 0
 
 
 def _name_of(message: DeadMessage) -> str:
@@ -101,10 +95,12 @@ def _name_of(message: DeadMessage) -> str:
 
 
 async def dead_letter_queues(
-    settings: Settings, regions: Sequence[str], opened: AsyncExitStack
+    settings: Settings, regions: Sequence[str], opened: AsyncExitStack, *, lock_wait: LockWait = WORKING
 ) -> dict[str, RabbitDeadLetterQueue]:
     """Return the dead letter queue of each region; what was held goes back when the stack is left."""
     return {
-        name: await opened.enter_async_context(RabbitDeadLetterQueue(settings=settings.broker, region=name))
+        name: await opened.enter_async_context(
+            RabbitDeadLetterQueue(settings=settings.broker, region=name, lock_wait=lock_wait)
+        )
         for name in regions
     }

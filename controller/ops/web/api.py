@@ -16,6 +16,7 @@ from controller.ops.answers import (
     DeadAnswer,
     DrainsAnswer,
     RegionsAnswer,
+    SettledAnswer,
     TimelineAnswer,
     dead_message_answer,
     drain_answer,
@@ -38,7 +39,10 @@ from controller.ops.tables import drain_text, drains_table
 from controller.ops.web.openapi import PREFIX, Operation, document
 from controller.ops.web.plain_text import dead_text, plain_text_wanted, plan_text, replay_text, with_rest
 from controller.ops.web.queries import (
+    DEAD_FILTERS,
     ByHandBody,
+    DeadBody,
+    DeadQuery,
     DrainsQuery,
     EventsQuery,
     ReplayBody,
@@ -69,7 +73,8 @@ class Api:
             Operation(
                 "/rollouts", self.rollouts, {200: RolloutsAnswer}, query=RolloutsQuery, text=True, refusals=(400,)
             ),
-            Operation("/dead", self.dead, {200: DeadAnswer}, text=True),
+            Operation("/dead", self.dead, {200: DeadAnswer}, query=DeadQuery, text=True, refusals=(400,)),
+            Operation("/dead", self.settle_dead, {200: SettledAnswer}, body=DeadBody, refusals=CHANGE_REFUSALS),
             Operation("/drains/{id}", self.drain, {200: TimelineAnswer}, text=True, refusals=(404,)),
             Operation("/events", self.events, {}, query=EventsQuery, content_type="text/event-stream"),
             Operation(
@@ -151,12 +156,26 @@ class Api:
         return json_response(RolloutsAnswer(rollouts=[rollout_answer(one, now) for one in chosen[::-1]], more=more))
 
     async def dead(self, request: web.Request) -> web.Response:
-        """List the dead letters of every region."""
+        """List the dead letters that the filters choose."""
         await self._site.authorizer.authorize(request, Permission.READ)
+        query = read(DeadQuery, {**request.query, **given_in(request.query, DEAD_FILTERS)})
+        selection = selection_of(query, self._site.clock())
         messages, troubles = await self._site.dead_messages()
+        messages = [message for message in messages if message.fits(selection)]
         if text := plain_text_wanted(request):
             return web.Response(text=dead_text(messages, troubles, width=text.width))
         return json_response(DeadAnswer(dead=[dead_message_answer(one) for one in messages], troubles=troubles))
+
+    async def settle_dead(self, request: web.Request) -> web.Response:
+        """Send dead letters again, or drop them for good."""
+        user = await self._site.authorizer.authorize(request, Permission.WRITE)
+        body, now = read(DeadBody, await _object(request)), self._site.clock()
+        selection, drops = selection_of(body, now), body.action == "drop"
+        if drops and selection == Selection():
+            raise SelectionError("region: what is dropped needs a filter; everything is not meant")
+        done = await self._site.settle_dead(selection, requester_of(user, body, now), drops)
+        left = [dead_message_answer(one) for one in done.foreign]
+        return json_response(SettledAnswer(settled=done.settled, left=left, unseen=done.unseen))
 
     async def drain(self, request: web.Request) -> web.Response:
         """Show one drain with its timeline."""

@@ -59,6 +59,14 @@ class ReplayOptions(Signed):
     rps: Annotated[float, Meta(ge=0.01, le=1_000, description="Drains to send in a second.")] = 50.0
 
 
+class DeadOptions(Signed, kw_only=True):
+    """Beside the filters, for dead letters."""
+
+    action: Annotated[
+        Literal["requeue", "drop"], Meta(description="requeue: send them again; drop: take them out for good.")
+    ]
+
+
 class ByHandBody(Signed, kw_only=True):
     """One living pod that is to be taken out of service, or put back."""
 
@@ -94,6 +102,9 @@ Filters = _with_filters("Filters", Query)
 DrainsQuery = _with_filters("DrainsQuery", DrainsOptions)
 RolloutsQuery = _with_filters("RolloutsQuery", RolloutsOptions, ROLLOUT_FILTERS)
 ReplayBody = _with_filters("ReplayBody", ReplayOptions)
+DEAD_FILTERS = tuple(one for one in FILTERS if not one.needs_record)
+DeadQuery = _with_filters("DeadQuery", Query, DEAD_FILTERS)
+DeadBody = _with_filters("DeadBody", DeadOptions, DEAD_FILTERS)
 
 
 def given_in(query: MultiMapping[Any], filters: Iterable[Filter] = FILTERS) -> dict[str, Any]:

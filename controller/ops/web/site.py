@@ -23,6 +23,7 @@ from controller.errors import BusyError, DeclinedError, DrainControllerError
 from controller.flows.overview import Overview
 from controller.flows.ports import Clock
 from controller.flows.replay_runs import ReplayRun, ReplayRuns
+from controller.flows.requeue import Settlement
 from controller.ops.answers import ErrorAnswer, JsonAnswer, json_text
 from controller.ops.auth.authorizer import Authorizer
 from controller.ops.auth.headers import MAX_BODY_BYTES, protect, time_limit
@@ -34,6 +35,9 @@ from controller.settings import OpsSettings, Settings
 API = "/api/"
 ByHand = Callable[[tuple[str, str], Requester], Awaitable[Collection[str]]]
 """Sends what a person asks for of a pod, and returns its drains' ids. DeclinedError says why nothing is sent."""
+
+SettleDead = Callable[[Selection, Requester, bool], Awaitable[Settlement]]
+"""Sends the dead letters that are chosen again; True: drops them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,7 @@ class Site:
     """What came up in a rollout's time, and when."""
     dead_messages: Callable[[], Awaitable[tuple[list[DeadMessage], list[str]]]]
     """The dead letters that can be read, and what is wrong with the regions whose cannot."""
+    settle_dead: SettleDead
 
     async def select(self, selection: Selection) -> list[DrainRecord]:
         """Return the drains that are wanted, from memory, or from the log where memory does not reach back that far."""
