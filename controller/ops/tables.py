@@ -22,6 +22,7 @@ GAP = "  "
 MIN_CELL_WIDTH = 8
 """Columns of a cell that is cut."""
 MAX_FOREIGN_ID_LENGTH = 64
+MAX_FOREIGN_ID_ON_TERMINAL = 24
 """Columns of a message id that is not ours."""
 MIN_TEXT_WIDTH = 40
 """Columns of a text that is folded."""
@@ -213,6 +214,7 @@ def plan_table(items: Iterable[ReplayItem], *, width: int | None) -> str:
 
 def dead_letters_table(messages: Iterable[DeadMessage], *, width: int | None) -> str:
     """Return a table of dead letters, the newest last."""
+    longest = MAX_FOREIGN_ID_LENGTH if width is None else MAX_FOREIGN_ID_ON_TERMINAL
     rows = [
         {
             "REGION": message.region,
@@ -220,7 +222,7 @@ def dead_letters_table(messages: Iterable[DeadMessage], *, width: int | None) ->
             "WHAT": message.kind,
             "POD": message.item.pod.key if message.item else "-",
             "WHY": message.reason + (f" ({message.problem})" if message.problem not in ("", message.reason) else ""),
-            "DRAIN": message.drain_id or _cut(message.message_id or "-", MAX_FOREIGN_ID_LENGTH),
+            "DRAIN": message.drain_id or _cut(message.message_id or "-", longest),
         }
         for message in sorted(messages, key=lambda one: one.died_at.timestamp() if one.died_at else 0.0)
     ]

@@ -307,7 +307,7 @@ async def test_what_was_given_up_is_listed_and_then_sent_again_or_dropped(
         assert len(await evening.drains("--state", "failed")) == 2
         said = await evening.operator.run("dead", "list", "--region", region)
         assert "401" in said.row(f"{namespace}/mend")
-        assert f"2 dead letters: 2 {region}" in said.messages
+        assert f"2 dead letters of 2 drains: 2 {region}" in said.messages
         [letter] = (await evening.operator.run("dead", "-o", "json", "--pod", f"{namespace}/mend")).objects
         assert (letter["region"], letter["pod"], letter["apps"], letter["problem"]) == (
             region,
