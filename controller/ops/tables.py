@@ -22,7 +22,7 @@ GAP = "  "
 MIN_CELL_WIDTH = 8
 """Columns of a cell that is cut."""
 MAX_FOREIGN_ID_LENGTH = 64
-MAX_FOREIGN_ID_ON_TERMINAL = 24
+MAX_FOREIGN_ID_ON_TERMINAL = 18
 """Columns of a message id that is not ours."""
 MIN_TEXT_WIDTH = 40
 """Columns of a text that is folded."""
