@@ -75,7 +75,7 @@ SAID: Mapping[str, str] = {
     "an expired client certificate": "client certificate",
     "TLS to the plain port": "the server does not speak TLS there",
     "plain text to the TLS port": "does it expect TLS there?",
-    "wrong password": "ACCESS_REFUSED",
+    "wrong password": "the broker refuses the user or the password",
     "a file that is gone": "broker.ca_file: cannot read",
 }
 
