@@ -9,6 +9,7 @@ from typing import Any
 
 from loguru import logger
 
+from controller.app.garbage import look_rarely
 from controller.errors import DrainControllerError, SettingsError
 from controller.terminal import report
 
@@ -20,6 +21,7 @@ def run_to_exit_status(task: Coroutine[Any, Any, int | None], *, plain: bool = F
     """
     import uvloop
 
+    look_rarely()
     try:
         return uvloop.run(task) or 0
     except (BrokenPipeError, SettingsError):  # nobody reads our answer any more; exit status 2, one line a mistake

@@ -19,6 +19,7 @@ import uvloop
 from loguru import logger
 
 from controller.app.assembly import event_log, read_log
+from controller.app.garbage import look_rarely
 from controller.domain.commands import DrainCommand
 from controller.domain.drain_index import DrainIndex
 from controller.domain.events import Outcome, make_event
@@ -123,4 +124,5 @@ async def _read(url: str, look_back: timedelta) -> Read:
 
 if __name__ == "__main__":
     logger.disable("controller")
+    look_rarely()  # as every command does
     print(json.dumps(asdict(uvloop.run(_read(os.environ["BENCH_BROKER"], timedelta(seconds=float(sys.argv[1])))))))
