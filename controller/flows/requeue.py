@@ -59,7 +59,7 @@ class Settlement:
     foreign: list[DeadMessage] = field(default_factory=list)
     """What is no message of ours, and was left where it is."""
     unseen: dict[str, int] = field(default_factory=dict)
-    """How many of each region were not looked at."""
+    """By region, how many were not looked at; at least so many, where the time was over."""
 
 
 async def settle_each(
@@ -76,16 +76,19 @@ async def settle_each(
     done, begun = Settlement(), clock()
     for name, queue in queues.items():
         async for message in each_message(queue, selection):
+            if clock() - begun > within:
+                # Those that are held and were not handled count among none.
+                done.unseen[name] = max(1, queue.unseen)
+                break
             if drops:
                 await drop(message, queue, publisher, requester, clock)
             elif not await requeue(message, queue, publisher, requester):
                 done.foreign.append(message)
                 continue
             done.settled += 1
-            if clock() - begun > within:
-                break
-        if queue.unseen:
-            done.unseen[name] = queue.unseen
+        else:
+            if queue.unseen:
+                done.unseen[name] = queue.unseen
     return done
 
 
