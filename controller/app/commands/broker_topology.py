@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from aiormq.exceptions import ChannelAccessRefused
+
 from controller.app.assembly import event_log, open_outbox, read_log
 from controller.domain.addressing import is_region_name
 from controller.domain.events import LogEntry
@@ -109,10 +111,8 @@ async def find_abandoned(settings: Settings) -> list[TopologyPart]:
         async with _asking(settings) as channel:
             regions |= await unrouted_regions(channel)
     except BrokerError as error:
-        if "ACCESS_REFUSED" in str(error).upper().replace("ACCESSREFUSED", "ACCESS_REFUSED"):
-            report(
-                "what is unrouted was not looked at: only topology and the workers may, as docs/permissions.md has it"
-            )
+        if isinstance(error.__cause__, ChannelAccessRefused):  # docs/permissions.md gives that right to few
+            report("what is unrouted was not looked at: of the roles only topology and the workers may")
         else:
             report(f"what is unrouted is not known: {error}")
     async with _asking(settings) as channel:
