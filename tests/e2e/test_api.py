@@ -326,7 +326,14 @@ async def _next_event(listening: aiohttp.ClientResponse, pod: str) -> list[Any]:
 
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/static/{name}", "/sign-in", "/sign-out"}
-WRITES = {"/replays", "/replays/{id}/stop", "/api/v1/replays", "/api/v1/drains", "/api/v1/restores"}
+WRITES = {
+    "/replays",
+    "/replays/{id}/stop",
+    "/api/v1/replays",
+    "/api/v1/drains",
+    "/api/v1/restores",
+    "/api/v1/dead",
+}
 
 
 def every_route(settings: Settings) -> list[tuple[str, str]]:
