@@ -30,10 +30,12 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def drop_output() -> None:
-    """Forget what nobody takes any more, so that the interpreter's end does not try once more."""
+def drop_output(program: str, error: OSError) -> None:
+    """Forget what cannot be written, or the interpreter's end would try once more; say why, if anybody reads."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        report(f"{program}: {error.strerror or error}")
 
 
 def report(text: str) -> None:

@@ -17,6 +17,5 @@ YOUNGER_PASSES = 20
 
 def look_rarely() -> None:
     """Look less often, and never again through what the program itself is made of."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, YOUNGER_PASSES, YOUNGER_PASSES)

@@ -173,9 +173,9 @@ class OpsRole:
 
     async def _settle_dead(self, selection: Selection, requester: Requester, drops: bool) -> Settlement:
         regions = [selection.region] if selection.region else list(self._settings.regions)
-        if unknown := [name for name in regions if name not in self._settings.regions]:
+        if selection.region not in ("", *self._settings.regions):
             known = ", ".join(self._settings.regions)
-            raise SelectionError(f"region: {unknown[0][:63]!r} is none of the settings; known are {known}")
+            raise SelectionError(f"region: {selection.region[:63]!r} is none of the settings; known are {known}")
 
         async def settle() -> Settlement:
             async with AsyncExitStack() as opened:

@@ -77,7 +77,5 @@ def main() -> None:
             report(f"eureka-drain: {problem}")
         sys.exit(2)
     except OSError as error:
-        drop_output()
-        if not isinstance(error, BrokenPipeError):
-            report(f"eureka-drain: {error.strerror or error}")
+        drop_output("eureka-drain", error)
         sys.exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from controller.domain.commands import DrainCommand, WorkItem
 from controller.domain.reason import ReasonCode
@@ -56,9 +55,15 @@ class DeadMessage:
         if selection.reason_codes and self.reason_code not in selection.reason_codes:
             return False
         if self.item is None:
-            none = frozenset[Any]()
-            of_region = replace(selection, region="", since=None, until=None)
-            others = replace(of_region, states=none, reason_codes=none, ids=none)
+            others = replace(
+                selection,
+                region="",
+                since=None,
+                until=None,
+                states=frozenset(),
+                reason_codes=frozenset(),
+                ids=frozenset(),
+            )
             is_meant = not selection.ids or self.message_id in selection.ids
             return others == Selection() and is_meant and selection.region in ("", self.region)
         return selection.fits(

@@ -145,9 +145,9 @@ class DrainLog:
         if command.requested_at is None or command.progress is None:
             return
         for app, instance_id in command.progress.found:
-            outcome, at = self.ledger.ending((command.drain_id, app, instance_id)) or (None, None)
-            if outcome is not None and at is not None and at <= command.requested_at:
-                yield make_event(command, outcome, now, reason=ENDED_BEFORE, app=app, instance_id=instance_id)
+            ending = self.ledger.ending((command.drain_id, app, instance_id))
+            if ending is not None and ending[1] <= command.requested_at:
+                yield make_event(command, ending[0], now, reason=ENDED_BEFORE, app=app, instance_id=instance_id)
 
     async def record(self, entry: LogEntry) -> None:
         """Append an entry. An event may wait for the log; others read of a takeover first, or BrokerError is raised."""

@@ -112,9 +112,7 @@ class Restorer:
             end = ledger.gone(held.uid)
             ended_at = end.gone_at if end is not None and end.proved else None
             written_at = ledger.written_at(held.region, held.app, held.id)
-            return decide_restore(
-                held, command.pod, annotations, readings, ended_at=ended_at, written_at=written_at or held.out_at
-            )
+            return decide_restore(held, command.pod, annotations, readings, ended_at=ended_at, written_at=written_at)
 
         async with self._access.slot():
             readings = await registry.read(held.app, held.id)

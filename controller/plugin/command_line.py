@@ -52,9 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        drop_output()
-        if not isinstance(error, BrokenPipeError):
-            report(f"kubectl drains: {error.strerror or error}")
+        drop_output("kubectl drains", error)
         return 1
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         what = f"{type(error).__name__}: {error}"[:200]

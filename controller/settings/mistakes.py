@@ -57,11 +57,11 @@ def explain(error: ValidationError) -> list[str]:
 
 def _bound_of(mistake: ErrorDetails) -> str:
     """Return in words what a number or a duration must not exceed; empty where that is not its fault."""
-    for name, words in _BOUNDS.items():
-        if mistake["type"] == name:
-            (bound,) = mistake["ctx"].values()
-            return f"must be {words} {_LENGTH.sub(_written, str(bound))}"
-    return ""
+    words = _BOUNDS.get(mistake["type"])
+    if words is None:
+        return ""
+    (bound,) = mistake["ctx"].values()
+    return f"must be {words} {_LENGTH.sub(_written, str(bound))}"
 
 
 def _written(length: re.Match[str]) -> str:

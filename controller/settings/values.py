@@ -128,16 +128,17 @@ def _check_page_host(name: str) -> str:
 def _check_namespace(name: str) -> str:
     if name == "*":
         raise ValueError("a list that is empty means all namespaces: write []")
-    if not is_region_name(name):  # by the same rule
-        rule = "lower-case letters, digits and inner hyphens, at most 63"
-        raise ValueError(f"{name[:63]!r} is not a namespace's name: {rule}")
-    return name
+    return _check_label(name, "namespace")  # Kubernetes has the same rule
 
 
 def _check_region(name: str) -> str:
+    return _check_label(name, "region")
+
+
+def _check_label(name: str, whose: str) -> str:
     if not is_region_name(name):
         rule = "lower-case letters, digits and inner hyphens, at most 63"
-        raise ValueError(f"{name[:63]!r} is not a region's name: {rule}")
+        raise ValueError(f"{name[:63]!r} is not a {whose}'s name: {rule}")
     return name
 
 

@@ -134,7 +134,7 @@ def _in_words(problem: str) -> str:
     if found is None:
         return problem
     kind, sign, bound = found.groups()
-    what = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}.get(kind, kind)
+    what = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}[kind]
     return f"write {what}{f' of {_BOUNDS[sign]} {bound}' if sign else ''}"
 
 
