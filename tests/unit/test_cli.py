@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import socket
 import subprocess
 import sys
@@ -203,6 +204,23 @@ def test_a_help_text_costs_no_import_of_what_it_does_not_need() -> None:
     assert (ended.returncode, ended.stderr.split()) == (0, [])
     for command in COMMANDS:
         assert f"Usage: eureka-drain {command} [OPTIONS]" in ended.stdout
+
+
+@pytest.mark.parametrize("module", ["controller", "controller.plugin"])
+def test_ctrl_c_while_the_program_is_read_leaves_no_traceback(module: str, tmp_path: Path) -> None:
+    # Whichever of its libraries comes first is where a person's Ctrl-C may find it.
+    for library in ("typer", "argparse"):
+        (tmp_path / f"{library}.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    ended = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_every_command_is_tried() -> None:
