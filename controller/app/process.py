@@ -252,6 +252,7 @@ async def _add_work(process: Process, priorities: dict[str, PriorityGate]) -> No
         process.tasks |= {
             f"index {name}": region.index.keep_fresh,
             f"caches {name}": region.caches.keep_fresh,
+            f"lookout {name}": worker.lookout.run,
             f"unrouted {name}": consumer.bring_back_unrouted,
         }
         process.checks[f"consuming {name}"] = partial(lambda link: link.up, consumer.link)

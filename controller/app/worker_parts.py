@@ -9,6 +9,8 @@ from controller.flows.guard import Guard
 from controller.flows.instance_access import InstanceAccess
 from controller.flows.instance_finder import InstanceFinder
 from controller.flows.lifecycle import DrainLifecycle
+from controller.flows.lookout import Lookout
+from controller.flows.looks import Looks
 from controller.flows.ports import Clock, EventLog, Observer, Outbox, Registry
 from controller.flows.priority import PriorityGate
 from controller.flows.publisher import Publisher
@@ -42,9 +44,17 @@ def build_worker(
     )
     finder = InstanceFinder(registry=registry, instance_id_templates=policy.instance_id_templates)
     targets = TargetFinder(finder=finder, registry=registry, log=drain_log, policy=policy, clock=clock)
+    lookout = Lookout(access=access, clock=clock)
     return Worker(
-        lifecycle=DrainLifecycle(finder=targets, access=access, log=drain_log, policy=policy, clock=clock),
+        lifecycle=DrainLifecycle(
+            finder=targets,
+            looks=Looks(access=access, lookout=lookout, log=drain_log, policy=policy, clock=clock),
+            log=drain_log,
+            policy=policy,
+            clock=clock,
+        ),
         restorer=Restorer(access=access, log=drain_log, policy=policy, clock=clock),
+        lookout=lookout,
         log=drain_log,
         clock=clock,
     )

@@ -33,6 +33,9 @@ class Cause(StrEnum):
 REVERSIBLE = frozenset({Cause.node_lost, Cause.node_shutdown})
 """Only the pod of a node that is lost, or shutting down, may live on; what terminates, or has ended, never does."""
 
+MAY_LIVE_ON = REVERSIBLE | {Cause.asked}
+"""The same, and the pod that a person has taken out of service by hand."""
+
 
 def cause_of(pod: Pod) -> Cause | None:
     """Why a pod that the API server still holds should be drained; None while it lives."""

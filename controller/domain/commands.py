@@ -179,6 +179,14 @@ class DrainCommand:
         return end + CACHE_TIMEOUT
 
 
+def due_now(command: DrainCommand, now: datetime) -> DrainCommand:
+    """Return a command that is due by now at the latest; its instances keep their times."""
+    progress = command.progress
+    if progress is None or progress.due_at <= now:
+        return command
+    return replace(command, progress=replace(progress, due_at=now))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreCommand:
     """Put this living pod back in service, wherever it holds what drains took out in this region."""

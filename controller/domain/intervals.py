@@ -32,6 +32,9 @@ HEARTBEAT_CHECK_INTERVAL = timedelta(seconds=10)
 """How often a drained process is looked at that may still be alive: a node that restarts forgets our override, and the
 process registers again."""
 
+WATCHED_INTERVAL = timedelta(minutes=2)
+"""How often what is silent is looked at while the region's lookout tells when there is something to be seen."""
+
 FIRST_HEARTBEAT_CHECK_INTERVAL = timedelta(seconds=5)
 """The same, for the first time: what was under way when the drain began has settled by then."""
 

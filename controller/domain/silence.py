@@ -49,14 +49,16 @@ def note_silence(target: Target, readings: Readings, now: datetime) -> Target:
     return replace(target, renewals=found, silent_since=now)
 
 
-def unless_unheard(target: Target, readings: Readings, now: datetime) -> Target:
+def unless_unheard(target: Target, readings: Readings, now: datetime, *, unheard_at: datetime | None) -> Target:
     """Forget since when it is silent where no node answers: none may have been there to take a heartbeat.
 
     A living process makes itself heard within a heartbeat's time after the first node has come back. The same where
-    nobody has looked for minutes, because no worker was there: the nodes may have been away with it.
+    nobody has looked for minutes, because no worker was there: the nodes may have been away with it. And where none
+    answered in between, at ``unheard_at``, which the region's lookout has noticed.
     """
     was_looked_at = now - target.due_at <= MAX_UNWATCHED
-    if was_looked_at and any(reading.answered for reading in readings):
+    was_heard = unheard_at is None or target.silent_since is None or unheard_at < target.silent_since
+    if was_looked_at and was_heard and any(reading.answered for reading in readings):
         return target
     return replace(target, silent_since=None)
 

@@ -27,6 +27,8 @@ class Observation:
     """How long callers may go on using the instance once it is out at every node."""
     remove: bool = True
     """False: it is only taken out of service."""
+    is_watched_over: bool = False
+    """The region's lookout wakes the drain when something may have become of its instance."""
     is_held: bool = False
     """The log says that this drain has taken it out."""
     turn: int = 0

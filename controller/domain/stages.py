@@ -23,8 +23,8 @@ from controller.domain.instances import Condition, Readings, present, trouble_of
 from controller.domain.intervals import (
     FIRST_HEARTBEAT_CHECK_INTERVAL,
     HEARTBEAT_CHECK_INTERVAL,
-    UNNAMED_ID_INTERVAL,
 )
+from controller.domain.next_look import MAX_LEASE_WAIT, next_look_in, over_at
 from controller.domain.ownership import Unsettled, names_the_pod
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.silence import has_renewed, heartbeats_again, note_silence, renewals, silence_needed
@@ -46,9 +46,6 @@ MAX_DENIED_ATTEMPTS = 12
 the node first, and a running pod only when the kubelet brings it, a minute or two later: they take two minutes."""
 MAX_DELETES = 3
 """DELETEs after which an instance that is still there is said to come back."""
-MAX_LEASE_WAIT = timedelta(hours=1)
-"""How long what is not to be deleted is looked at once it is silent. Leases end after 90 s; not at all, and perhaps for
-long, where a server preserves itself."""
 
 
 def take_out(seen: Observation) -> StageDecision:
@@ -88,8 +85,7 @@ def retain(seen: Observation) -> StageDecision:
     """Keep the instance out until it has been silent for long enough and its retention is over.
 
     The retention runs from the pod's deadline, or from when its silence is proved: then the process ended earlier. The
-    instance is never left alone for longer than a heartbeat's time: a successor may take over the id, and our override
-    with it.
+    instance is never left alone: a successor may take over the id, and our override with it.
     """
     target, now = note_registration(seen), seen.now
     seen = replace(seen, target=target)
@@ -107,20 +103,13 @@ def retain(seen: Observation) -> StageDecision:
     if is_absent(seen.readings):
         gone = _gone(seen)
         return Conclude() if isinstance(gone, Finish) and not seen.remove else gone
-    longest = timedelta.max if names_the_pod(target.id, seen.command.pod) else UNNAMED_ID_INTERVAL
-    if target.silent_since is None or target.renewals != renewals(seen.readings):
+    if is_heard := target.silent_since is None or target.renewals != renewals(seen.readings):
         if not seen.remove and _outlives_its_pod(seen):
             return Conclude()
-        return _watch_heartbeats(seen, min(HEARTBEAT_CHECK_INTERVAL, longest))
-    silence = silence_needed(target, seen.readings)
-    silent_at = target.silent_since + silence
-    if now < silent_at:
-        return _hold(seen, min(silent_at - now, HEARTBEAT_CHECK_INTERVAL, longest))
-    # Without removal, whoever registers under the id before its lease is over inherits our override.
-    retained = max(silent_at, min(seen.command.end_at, silent_at) + seen.retention)
-    over_at = retained if seen.remove else silent_at + MAX_LEASE_WAIT
-    if now < over_at:
-        return _hold(seen, min(over_at - now, silence, longest))
+        seen = replace(seen, target=note_silence(target, seen.readings, now))
+    if now < over_at(seen):
+        stage = Stage.retain if is_heard else target.stage
+        return _carry_on(seen, stage=stage, due_at=now + next_look_in(seen), attempt=1)
     if not seen.remove:
         return Conclude()
     # Written down before it is done: a crash in between is then no other outcome.
@@ -134,7 +123,11 @@ def delete(seen: Observation) -> StageDecision:
         return leave_to_successor(seen, other_hands)
     if renewals(seen.readings):
         if target.silent_since is None or has_renewed(target, seen.readings):
-            return _watch_heartbeats(seen, HEARTBEAT_CHECK_INTERVAL)
+            # It came back, or lives: its silence is to be proved anew.
+            noted = note_silence(target, seen.readings, seen.now)
+            return _carry_on(
+                replace(seen, target=noted), stage=Stage.retain, due_at=seen.now + HEARTBEAT_CHECK_INTERVAL, attempt=1
+            )
         if target.attempt == MAX_DELETES + 1:
             return Obstructed(reason=COMES_BACK)
         return Delete()
@@ -236,26 +229,22 @@ def _was_put_back(seen: Observation) -> bool:
 
 def _wait_for_node(seen: Observation) -> Continue | Conclude:
     """Look again at what is out and is not to be deleted, while a node is away: that is no trouble of the drain's."""
-    over_at = max(seen.command.may_register_until, seen.target.written_at or seen.command.observed_at) + MAX_LEASE_WAIT
-    return _hold(seen, HEARTBEAT_CHECK_INTERVAL) if seen.now < over_at else Conclude()
+    since = max(seen.command.may_register_until, seen.target.written_at or seen.command.observed_at)
+    if seen.now >= since + MAX_LEASE_WAIT:
+        return Conclude()
+    return _carry_on(seen, due_at=seen.now + HEARTBEAT_CHECK_INTERVAL, attempt=1)
 
 
 def _outlives_its_pod(seen: Observation) -> bool:
-    """Return whether what heartbeats under an id that others hardly get does so for long beyond its pod's end."""
+    """Return whether what heartbeats under an id that others hardly get does so for long beyond its pod's end.
+
+    At every node: a heartbeat that is only passed on yet may turn out to be somebody else's.
+    """
     target = seen.target
     settled_at = (target.written_at or seen.command.observed_at) + silence_needed(target, seen.readings)
-    return names_the_pod(target.id, seen.command.pod) and not seen.may_register and seen.now >= settled_at
-
-
-def _watch_heartbeats(seen: Observation, wait: timedelta) -> Continue:
-    """Note what the nodes show, and since when: after a DELETE its silence is to be proved anew."""
-    noted = note_silence(seen.target, seen.readings, seen.now)
-    return _carry_on(replace(seen, target=noted), stage=Stage.retain, due_at=seen.now + wait, attempt=1)
-
-
-def _hold(seen: Observation, wait: timedelta) -> Continue:
-    """Keep what was noted: silent so far."""
-    return _carry_on(seen, due_at=seen.now + wait, attempt=1)
+    is_settled = all(target.renewals.get(node) != at for node, at in renewals(seen.readings).items())
+    is_late = not seen.may_register and seen.now >= settled_at
+    return names_the_pod(target.id, seen.command.pod) and is_late and is_settled
 
 
 def _carry_on(seen: Observation, **changes: Any) -> Continue:

@@ -23,7 +23,7 @@ from controller.eureka.node import Node, no_answer, too_slow, trouble
 from controller.eureka.registry_reader import RegistryList
 from controller.eureka.room import IndexRoom
 from controller.eureka.stragglers import Stragglers
-from controller.flows.ports import Clock, IndexMatch
+from controller.flows.ports import Clock, IndexMatch, ListReader
 from controller.signals import take_error
 
 INDEX_INTERVAL = timedelta(seconds=15)
@@ -50,6 +50,7 @@ class Index:
         self._fetched_at: datetime | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._lookup = Lookup()
+        self.list_readers: list[ListReader] = []
         self._missing: tuple[Reason, ...] = ()
         """The nodes that the last fetch went without, and why."""
 
@@ -115,6 +116,8 @@ class Index:
         lookup = Lookup(room=room)
         # The smallest first: a node that shows far more than the others is the one that is gone without.
         for node, said in sorted(shown, key=lambda one: one[1].cost):
+            for reader in self.list_readers:
+                await _in_turns(reader(said.instances, asked_at))
             try:
                 await _in_turns(lookup.add(said.instances))
             except RegistryError as error:

@@ -21,7 +21,7 @@ from controller.eureka.node import Node, no_answer, not_waited_for, refusal, too
 from controller.eureka.room import IndexRoom
 from controller.eureka.stragglers import Stragglers
 from controller.eureka.transport import NodeAccess, address_of
-from controller.flows.ports import Clock, IndexMatch
+from controller.flows.ports import Clock, IndexMatch, ListReader
 from controller.settings import RegionSettings
 from controller.tls.context import for_region
 
@@ -76,6 +76,11 @@ class EurekaRegion:
         """Use these credentials from the next request on. The nodes are those that there were."""
         for access in _accesses(settings, tls):
             self.nodes[address_of(access.url.get_secret_value())].rotate_credentials(access)
+
+    @property
+    def list_readers(self) -> list[ListReader]:
+        """Who is shown each node's list, whenever the index is made anew."""
+        return self.index.list_readers
 
     @property
     def cache_age(self) -> timedelta | None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason
+
+
+@contextmanager
+def woken_by_nobody() -> Iterator[asyncio.Event]:
+    """Yield what is never set."""
+    yield asyncio.Event()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,8 @@ class Wait:
     item: WorkItem
     after: timedelta
     go_on: Callable[[], Awaitable[HandlerResults]]
+    sooner: Callable[[], AbstractContextManager[asyncio.Event]] = woken_by_nobody
+    """Yields, for as long as it is waited, what is set when there is a reason to go on at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

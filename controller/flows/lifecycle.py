@@ -4,8 +4,8 @@
        ▲                                                                                              │
        └──────────────────────────────── Delay, with the command's progress ◀─────────────────────────┘
 
-``domain/stages`` has the table of stages, each a pure function from what the nodes show to a decision. Nothing is kept
-in memory between two steps: whatever a later step needs travels in the command's progress.
+``domain/stages`` has the table of stages, each a pure function from what the nodes show to a decision; ``flows/looks``
+observes. Nothing is kept in memory between two steps: whatever a later step needs travels in the command's progress.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import assert_never
 from controller.domain.annotations import AnnotationError, PodAnnotations, read_annotations
 from controller.domain.commands import DrainCommand, Progress, Stage, Target, new_progress
 from controller.domain.events import FOUND_SO, Outcome, make_event
-from controller.domain.instances import Instance, Readings, as_left_out, is_out_at_every_node, present, trouble_of
+from controller.domain.instances import Instance, Readings, is_out_at_every_node, present, trouble_of
 from controller.domain.intervals import REPLICATION_INTERVAL
 from controller.domain.ownership import names_the_pod
 from controller.domain.reason import Reason
-from controller.domain.silence import unless_unheard
 from controller.domain.stage_decisions import (
     Conclude,
     Continue,
@@ -40,24 +39,28 @@ from controller.domain.stages import COMES_BACK, MAX_DELETES, STAGES, is_hopeles
 from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed
-from controller.flows.instance_access import InstanceAccess
+from controller.flows.looks import EARLY_TOLERANCE, Looks
 from controller.flows.ports import Clock
 from controller.flows.step_result import StepResult, event_of
 from controller.flows.target_finder import TargetFinder
 from controller.flows.worker_policy import WorkerPolicy
-
-EARLY_TOLERANCE = timedelta(milliseconds=500)
-"""A step that comes back this much before its time is taken as on time."""
 
 
 class DrainLifecycle:
     """Takes drain commands of one region one step further."""
 
     def __init__(
-        self, *, finder: TargetFinder, access: InstanceAccess, log: DrainLog, policy: WorkerPolicy, clock: Clock
+        self,
+        *,
+        finder: TargetFinder,
+        looks: Looks,
+        log: DrainLog,
+        policy: WorkerPolicy,
+        clock: Clock,
     ) -> None:
         self._finder = finder
-        self._access = access
+        self._looks = looks
+        self._access = looks.access
         self._log = log
         self._policy = policy
         self._clock = clock
@@ -90,7 +93,7 @@ class DrainLifecycle:
         if redelivered:  # what this message does not name yet, nobody has written to by it
             targets = [replace(one, may_have_override=True, silent_since=None).written(now) for one in targets]
         if unnoted:
-            targets += await asyncio.gather(*(self._as_first_read(command, one) for one in unnoted))
+            targets += await asyncio.gather(*(self._looks.take_first(command, one) for one in unnoted))
             return (Proceed(item=replace(command, progress=found.progress.with_targets(targets))),)
         if not targets and found.progress.found_all:
             for event in self._log.say_again(command, now):
@@ -120,20 +123,14 @@ class DrainLifecycle:
 
     # Observe, decide, perform.
 
-    async def _as_first_read(self, command: DrainCommand, target: Target) -> Target:
-        """Note whose override it bears before anything is written: no later look can tell once its process has gone."""
-        async with self._access.slot(urgent=True):
-            target, _ = await self._read(command, target)
-        return target
-
     async def step(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> StepResult:
         """Take one instance through its stage: look at every node, and do what the stage decides."""
-        if target.due_at > self._clock() + EARLY_TOLERANCE:
+        if not self._looks.is_due(target):
             return StepResult(onward=target)
         urgent = target.stage is Stage.take_out
         decide = STAGES[target.stage]
         async with self._access.slot(urgent=urgent):
-            seen = await self._observe(command, annotations, target)
+            seen = await self._looks.take(command, annotations, target)
             decision = decide(seen)
             if isinstance(decision, TakeOut) and urgent:
                 objection = await self._access.objection(command, target, seen.readings, seen.now)
@@ -150,28 +147,6 @@ class DrainLifecycle:
                 seen = await self._read_back(seen, decision, refused=refused)
             decision = proof_of(seen, decide(seen)) if was_up else decide(seen)
         return self._result(seen, decision, refused)
-
-    async def _read(self, command: DrainCommand, target: Target) -> tuple[Target, Readings]:
-        readings = await self._access.registry.read(target.app, target.id)
-        if target.stage is Stage.take_out and is_out_at_every_node(readings):
-            await self._log.wait()  # nothing is urgent any more, and the log says whether a drain has taken it out
-        heard = unless_unheard(target, readings, self._clock())
-        noted = self._log.with_overrides(command, heard, readings)
-        return noted, as_left_out(readings) if noted.was_out else readings
-
-    async def _observe(self, command: DrainCommand, annotations: PodAnnotations, target: Target) -> Observation:
-        target, readings = await self._read(command, target)
-        seen = Observation(
-            command=command,
-            annotations=annotations,
-            target=target,
-            readings=readings,
-            now=self._clock(),
-            retention=self._policy.retention if annotations.retention is None else annotations.retention,
-            window=self._access.window_of(command, target),
-            remove=self._policy.remove,
-        )
-        return self._log.with_other_hands(seen)
 
     async def _perform(self, seen: Observation, decision: StageDecision) -> tuple[Observation, Readings]:
         """Write what was decided to every node at once; return the nodes that did not take it."""

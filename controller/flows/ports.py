@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -212,8 +212,17 @@ class IndexMatch:
     """The nodes that the index lacks, and why: as long as there is one, what was not found is not proved absent."""
 
 
+ListReader = Callable[[Sequence[Instance], datetime], Iterator[None]]
+"""Takes what a node's list shows, and when it was asked for; yields now and then, since a list may be long."""
+
+
 class Registry(Protocol):
     """One Eureka region: all its nodes at once. Finding may raise RegistryError; readings carry their trouble."""
+
+    @property
+    def list_readers(self) -> list[ListReader]:
+        """Who is shown each node's list, whenever the index is made anew."""
+        ...
 
     @property
     def cache_age(self) -> timedelta | None:

@@ -22,7 +22,7 @@ from controller.errors import RegistryError
 from controller.flows.drain_log import DrainLog
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResults
 from controller.flows.instance_access import InstanceAccess
-from controller.flows.lifecycle import EARLY_TOLERANCE
+from controller.flows.looks import EARLY_TOLERANCE
 from controller.flows.ports import Clock
 from controller.flows.worker_policy import WorkerPolicy
 

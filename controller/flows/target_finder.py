@@ -8,7 +8,7 @@ from datetime import datetime
 
 from controller.domain.annotations import PodAnnotations
 from controller.domain.candidates import MAX_DOUBTED, MAX_INSTANCES, Rejected, Resolution
-from controller.domain.causes import REVERSIBLE
+from controller.domain.causes import MAY_LIVE_ON, REVERSIBLE
 from controller.domain.commands import CACHE_TIMEOUT, DrainCommand, Progress, Stage, Target, target_of
 from controller.domain.instances import Instance, present, trouble_of
 from controller.domain.intervals import FIND_MORE_INTERVAL, next_find_in
@@ -84,7 +84,8 @@ class TargetFinder:
         )
         # The only one that is looked for is somebody else's; but a pod that still starts may take the id over.
         is_answered = bool(rejected and annotations.instance_id) and now >= command.may_register_until
-        progress = self._until_next_look(progress, until, resolution, is_answered=is_answered)
+        lives_on = bool(found) and not targets and all(self._lives_on(command, place) for place in found)
+        progress = self._until_next_look(progress, until, resolution, is_answered=is_answered or lives_on)
         # A watch that starts asks again for what terminates: what an earlier command found may have gone since.
         is_known_to_end = command.requested_at is None and self._log.ledger.has_any_ended(command.drain_id)
         if progress.found_all and not found and not rejected and not is_known_to_end:
@@ -145,11 +146,18 @@ class TargetFinder:
             key = (instance.app, instance.id)
             if key not in progress.found:
                 new.append(target_of(instance, now))
-            elif key not in in_hand and self._log.ledger.is_registered_since_end(command.drain_id, instance):
+            elif key in in_hand or self._lives_on(command, key):
+                continue
+            elif self._log.ledger.is_registered_since_end(command.drain_id, instance):
                 again.append(noted.get(key) or target_of(instance, now))  # it goes on where it was
         if new:
             await self._log.wait()
         return resolution, (*self._still_open(command, new, perhaps_written=redelivered), *again)
+
+    def _lives_on(self, command: DrainCommand, place: tuple[str, str]) -> bool:
+        """Return whether its drain has ended by giving it back to a pod that may live on, however it registers then."""
+        given_back_at = self._log.ledger.given_back_at((command.drain_id, *place))
+        return command.cause in MAY_LIVE_ON and given_back_at is not None and given_back_at >= command.observed_at
 
     async def _without_what_lives_again(self, command: DrainCommand, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Leave out what was given back after this command had been sent, and bears no override: its node came back.

@@ -16,7 +16,7 @@ from typing import assert_never
 from loguru import logger
 
 from controller.domain.bounded_map import BoundedMap
-from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, new_progress
+from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, due_now, new_progress
 from controller.domain.events import Outcome
 from controller.domain.reason import Reason, ReasonCode
 from controller.domain.written_down import must_be_written
@@ -25,6 +25,7 @@ from controller.flows.drain_log import DrainLog
 from controller.flows.exclusion import Exclusion
 from controller.flows.handler_result import Ack, DeadLetter, Delay, HandlerResult, HandlerResults, Proceed, Wait
 from controller.flows.lifecycle import DrainLifecycle
+from controller.flows.lookout import Lookout
 from controller.flows.ports import Clock
 from controller.flows.restorer import Restorer
 
@@ -35,9 +36,12 @@ MAX_STEPS = 20_000
 class Worker:
     """The Eureka side, for one region."""
 
-    def __init__(self, *, lifecycle: DrainLifecycle, restorer: Restorer, log: DrainLog, clock: Clock) -> None:
+    def __init__(
+        self, *, lifecycle: DrainLifecycle, restorer: Restorer, lookout: Lookout, log: DrainLog, clock: Clock
+    ) -> None:
         self.lifecycle = lifecycle
         self.restorer = restorer
+        self.lookout = lookout
         self._log = log
         self._clock = clock
         self._exclusion = Exclusion()
@@ -66,8 +70,12 @@ class Worker:
         is_fresh = isinstance(item, DrainCommand) and item.progress is None
         return is_fresh and self._log.ledger.has_ended_between(item.drain_id, handled_at, item.observed_at)
 
-    async def _go_on(self, item: WorkItem) -> HandlerResults:
-        """Take an item further whose message was kept: it is no repetition, however often it comes to this point."""
+    async def _go_on(self, item: DrainCommand) -> HandlerResults:
+        """Take an item further whose message was kept: it is no repetition, however often it comes to this point.
+
+        Who goes on before the time has been woken by the lookout.
+        """
+        item = due_now(item, self._clock())
         async with self._exclusion.hold(*_pods_of(item)):
             return await self._see_through(item, f"{_step_of(item)} kept", redelivered=False)
 
@@ -122,7 +130,14 @@ class Worker:
         assert delay.item.progress is not None
         if delay.after <= timedelta(0) or must_be_written(delay.item, item.progress, delay.item.progress):
             return (Proceed(item=delay.item),)
-        return (Wait(item=delay.item, after=delay.after, go_on=partial(self._go_on, delay.item)),)
+        return (
+            Wait(
+                item=delay.item,
+                after=delay.after,
+                go_on=partial(self._go_on, delay.item),
+                sooner=partial(self.lookout.over, delay.item),
+            ),
+        )
 
     def _numbered(self, results: HandlerResults, step: int) -> Iterator[HandlerResult]:
         """Give what is published the number of its step."""

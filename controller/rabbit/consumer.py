@@ -214,7 +214,8 @@ class RegionConsumer:
         """Wait without taking a place."""
         self._places.release()
         try:
-            return await self._waiting_room.wait(message, wait.after, until)
+            with wait.sooner() as sooner:
+                return await self._waiting_room.wait(message, wait.after, until, sooner)
         finally:
             await self._places.acquire()
 

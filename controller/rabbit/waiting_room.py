@@ -34,7 +34,7 @@ class WaitEnd(Enum):
     """How a wait ended."""
 
     time_over = auto()
-    """Its drain may be looked at."""
+    """Its drain may be looked at, or is to be looked at sooner."""
     write_down = auto()
     """It is to be published as it is now, and kept no longer."""
     leave = auto()
@@ -51,6 +51,8 @@ class _Channel:
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     how: WaitEnd = WaitEnd.leave
+    waiting: set[asyncio.Event] = field(default_factory=set)
+    """Set for each message that waits, and for all of them at the end."""
 
 
 class WaitingRoom:
@@ -73,18 +75,24 @@ class WaitingRoom:
             if has_room:
                 self._room.give(size)
 
-    async def wait(self, message: AbstractIncomingMessage, after: timedelta, until: float) -> WaitEnd:
-        """Keep a message for so long, at most until that time of the loop."""
+    async def wait(
+        self, message: AbstractIncomingMessage, after: timedelta, until: float, sooner: asyncio.Event
+    ) -> WaitEnd:
+        """Keep a message for so long, or until that is set; at most until that time of the loop."""
         channel, seconds = self._channel, after.total_seconds()
         if self._closed or asyncio.get_running_loop().time() + seconds > until:
             return WaitEnd.write_down
+        channel.waiting.add(sooner)
         try:
             async with asyncio.timeout(seconds):
-                await channel.ended.wait()
+                await sooner.wait()
         except TimeoutError:
-            if is_ours(message):
-                return WaitEnd.time_over
-            await channel.ended.wait()
+            pass
+        finally:
+            channel.waiting.discard(sooner)
+        if not channel.ended.is_set() and is_ours(message):
+            return WaitEnd.time_over
+        await channel.ended.wait()
         return channel.how
 
     async def wait_for(self, message: AbstractIncomingMessage, wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -107,6 +115,8 @@ class WaitingRoom:
         ended, self._channel = self._channel, _Channel()
         ended.how = how
         ended.ended.set()
+        for waiting in ended.waiting:
+            waiting.set()
 
     def close(self) -> None:
         """Keep nothing any more: what waits is written down."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Readings, present
+from controller.domain.instances import OUT_OF_SERVICE, UP, Condition, Instance, Readings, present
 from tests.contract.regions import IP, RegionUnderTest, clock, fresh_app
 from tests.stack.waiting import until
 from tests.unit.building import a_pod
@@ -299,6 +300,31 @@ async def test_the_index_offers_who_bears_the_pods_name_or_tells_its_uid(region:
 
     found: Any = await until(look, "both in the index", timeout=45, interval=1)
     assert {one.id for one in found.candidates} == {f"{name}:{app}:8080", f"told-{app}"}
+
+
+async def test_each_nodes_list_is_shown_whenever_the_index_is_made_anew(region: RegionUnderTest) -> None:
+    app = fresh_app()
+    await region.register_everywhere(app, id_of(app))
+    shown: list[tuple[str, datetime]] = []
+
+    def read(listed: Sequence[Instance], asked_at: datetime) -> Iterator[None]:
+        shown.extend((one.status, asked_at) for one in listed if one.app == app)
+        yield
+
+    region.port.list_readers.append(read)
+    try:
+        begun = clock()
+
+        async def both_have_shown_it() -> bool:
+            shown.clear()
+            await region.port.find(a_pod(), not_before=clock())
+            return len(shown) == len(region.nodes)
+
+        await until(both_have_shown_it, "it in each node's list", timeout=45, interval=1)
+        assert {status for status, _ in shown} == {"UP"}
+        assert all(begun <= asked_at <= clock() for _, asked_at in shown)
+    finally:
+        region.port.list_readers.remove(read)
 
 
 async def test_an_id_is_looked_up_past_the_cache_in_any_app_at_any_node(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from controller.domain.commands import WorkItem, new_progress
-from controller.flows.handler_result import Ack, HandlerResults, Wait
+from controller.flows.handler_result import Ack, HandlerResults, Wait, woken_by_nobody
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
@@ -41,11 +41,18 @@ LONG = 60.0
 class Looks:
     """A handler that looks so many times at each drain, and lets it wait in between."""
 
-    def __init__(self, looks: int, *, after: float) -> None:
+    def __init__(
+        self,
+        looks: int,
+        *,
+        after: float,
+        sooner: Callable[[], AbstractContextManager[asyncio.Event]] = woken_by_nobody,
+    ) -> None:
         self.seen: list[tuple[str, int, bool]] = []
         """The drain, its step, and whether the broker had delivered it before."""
         self._looks = looks
         self._after = timedelta(seconds=after)
+        self._sooner = sooner
 
     async def __call__(self, item: WorkItem, redelivered: bool) -> HandlerResults:
         progress = item.progress or new_progress(NOON)
@@ -53,7 +60,7 @@ class Looks:
         if progress.step == self._looks:
             return (Ack(),)
         later = replace(item, progress=replace(progress, step=progress.step + 1))
-        return (Wait(item=later, after=self._after, go_on=lambda: self(later, False)),)
+        return (Wait(item=later, after=self._after, go_on=lambda: self(later, False), sooner=self._sooner),)
 
 
 @contextmanager
@@ -94,6 +101,22 @@ async def test_a_drain_that_waits_is_looked_at_again_without_a_write(broker: Rab
     async with a_channel(broker) as channel:
         queue = await channel.declare_queue(names.commands_queue(region), passive=True)
         assert queue.declaration_result.message_count == 0, "it was acknowledged"
+
+
+async def test_a_drain_that_waits_is_looked_at_as_soon_as_something_wakes_it(broker: RabbitMq) -> None:
+    region, wake = fresh_region(), asyncio.Event()
+    looks = Looks(1, after=LONG, sooner=lambda: nullcontext(wake))
+    async with an_outbox(broker, region) as outbox:
+        consumer = a_consumer(broker, region, outbox, looks)
+        with counted(outbox) as ways:
+            async with kept_up(consumer.link):
+                await outbox.send(command_for(region, "one"))
+                await until(lambda: looks.seen, "a look")
+                wake.set()
+                await until(lambda: len(looks.seen) == 2, "another look")
+                await consumer.stop(timedelta(seconds=5))
+    assert looks.seen == [("one", 0, False), ("one", 1, False)]
+    assert ways == []
 
 
 async def test_more_drains_wait_than_are_worked_on_at_a_time(broker: RabbitMq) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar, assert_never
 
@@ -48,6 +49,8 @@ class FakeConsumer:
 
     async def _live(self, worker: Worker) -> None:
         async with asyncio.TaskGroup() as tasks:
+            if self._keeps_waiting:  # with no room there is nobody to be woken
+                tasks.create_task(worker.lookout.run())
             while True:
                 delivery = await self._queue.get()
                 self._broker.unacknowledged.append(delivery)
@@ -60,7 +63,7 @@ class FakeConsumer:
             self._broker.waits.append(wait.after.total_seconds())
             self._broker.kept.append(wait.item)
             try:
-                await asyncio.sleep(wait.after.total_seconds())
+                await waited(wait)
             finally:
                 self._broker.kept.remove(wait.item)
             self._broker.crashes.reach("after wait")
@@ -82,6 +85,13 @@ class FakeConsumer:
                 await self._broker.dead_letter(item, reason)
             case _:
                 assert_never(result)
+
+
+async def waited(wait: Wait) -> None:
+    """Wait as the waiting room does."""
+    with wait.sooner() as sooner, suppress(TimeoutError):
+        async with asyncio.timeout(wait.after.total_seconds()):
+            await sooner.wait()
 
 
 async def _until_confirmed(act: Callable[[], Awaitable[T]]) -> T:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -28,9 +29,10 @@ from controller.domain.instances import (
 from controller.domain.pods import Pod
 from controller.domain.reason import Reason
 from controller.errors import RegistryError
+from controller.eureka.index import INDEX_INTERVAL
 from controller.eureka.lookup import Lookup
 from controller.eureka.node import no_answer
-from controller.flows.ports import Clock, IndexMatch
+from controller.flows.ports import Clock, IndexMatch, ListReader
 from tests.fakes.crashes import CrashPlan
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.node_trouble import UnansweredError
@@ -47,6 +49,7 @@ class FakeRegistry:
         self.cache_age: timedelta | None = None
         self._clock = clock
         self._crashes = crashes or CrashPlan()
+        self.list_readers: list[ListReader] = []
         self._lookup = Lookup()
         self._missing: tuple[Reason, ...] = ()
         self._fetched_at: datetime | None = None
@@ -73,6 +76,13 @@ class FakeRegistry:
         candidates = self._lookup.candidates(pod)
         return IndexMatch(candidates=candidates, holders=self._lookup.holders(candidates), missing=self._missing)
 
+    async def keep_fresh(self) -> None:
+        """Make the index anew now and then, for ever."""
+        while True:
+            with suppress(RegistryError):
+                await self._fetch()
+            await asyncio.sleep(INDEX_INTERVAL.total_seconds())
+
     async def _fetch(self) -> None:
         asked_at = self._clock()
         answers = await asyncio.gather(*(self._everything(node) for node in self.nodes))
@@ -81,6 +91,8 @@ class FakeRegistry:
             if isinstance(answer, Reason):
                 missing.append(answer)
             else:
+                for reader in self.list_readers:
+                    deque(reader(answer, asked_at), maxlen=0)
                 deque(lookup.add(answer), maxlen=0)
         if len(missing) == len(self.nodes):
             raise no_answer(missing)

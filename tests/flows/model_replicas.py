@@ -27,6 +27,7 @@ from controller.flows.priority import PriorityGate
 from controller.flows.worker import Worker
 from controller.flows.worker_policy import WorkerPolicy
 from controller.kube.corrected_feed import ClusterClock, CorrectedFeed, ReadDate
+from tests.fakes.consumer import waited
 from tests.fakes.crashes import Crashed, CrashPlan
 from tests.fakes.eureka_node import FakeNode
 from tests.fakes.log import FakeLog
@@ -255,8 +256,9 @@ class WorkerReplica(Replica):
         self.log = Follower(self.broker, ledger.apply, recent_take_outs.apply)
         self.log.begin(self.reading)
         hands = Hands(self.broker, fate)
+        registry = SharedRegistry(self._nodes, fate, self._witness)
         worker = build_worker(
-            registry=SharedRegistry(self._nodes, fate, self._witness),
+            registry=registry,
             outbox=hands,
             policy=self._policy,
             clock=virtual_clock,
@@ -267,6 +269,8 @@ class WorkerReplica(Replica):
             recent_take_outs=recent_take_outs,
         )
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(worker.lookout.run())
+            tasks.create_task(registry.keep_fresh())
             while True:
                 while len(self._held) - len(self._waiting) >= PREFETCH:
                     self._has_room.clear()
@@ -282,7 +286,7 @@ class WorkerReplica(Replica):
         while isinstance(wait := verdicts[0], Wait) and len(self._waiting) < PLACES_TO_WAIT:
             self._waiting.add(number)
             self._has_room.set()
-            await asyncio.sleep(wait.after.total_seconds())
+            await waited(wait)
             self._waiting.discard(number)
             if number not in self._held:
                 return  # the channel has ended: it is somebody else's

@@ -41,4 +41,7 @@ async def test_a_process_that_was_not_up_is_put_back_as_it_was(word: str, cause:
         own.die()
         own = await world.process()
         assert world.everywhere() == UP, "nothing is left of ours"
+        await asyncio.sleep(120)
+        assert world.everywhere() == UP, "its drain is over, however it registers"
+        assert world.broker.idle, "nobody looks for it any more"
         own.die()

@@ -131,7 +131,7 @@ async def test_an_override_that_was_lifted_is_put_back() -> None:
         await world.process()
         await world.send()
         await world.until(Outcome.out_of_service)
-        await sleep_until(20)
+        await sleep_until(22)
         await world.nodes[0].delete_status(APP, ID, "UP")
         await asyncio.sleep(1)
         assert world.everywhere() == ["UP", "UP"]

@@ -46,9 +46,14 @@ class World:
         priority: PriorityGate | None = None,
         reads_log: bool = True,
         keeps_waiting: bool = True,
+        keeps_index: bool = False,
         **policy: Any,
     ) -> None:
-        """``policy`` are fields of the worker's. ``priority`` is what this region shares with others."""
+        """``policy`` are fields of the worker's. ``priority`` is what this region shares with others.
+
+        ``keeps_index``: the index is made anew all the time; else only when somebody looks into it.
+        """
+        self._keeps_index = keeps_index
         self._priority = priority
         self._log = FakeLog(caught_up=reads_log)
         self.crashes = CrashPlan(crash_at)
@@ -58,17 +63,19 @@ class World:
         self.observer = FakeObserver()
         self.policy = WorkerPolicy(**{"retention": RETENTION, **policy})
         self.consumer = FakeConsumer(self.broker, "eu", self.start_worker, keeps_waiting=keeps_waiting)
-        self._consuming: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._processes: list[FakeClient] = []
 
     async def __aenter__(self) -> Self:
-        self._consuming = asyncio.create_task(self.consumer.run(), name="consumer")
+        self._tasks = [asyncio.create_task(self.consumer.run(), name="consumer")]
+        if self._keeps_index:
+            self._tasks.append(asyncio.create_task(self.registry.keep_fresh(), name="index"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._consuming is not None
-        self._consuming.cancel()
-        await asyncio.gather(self._consuming, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def start_worker(self) -> Worker:
         """A new process's worker."""
