@@ -8,7 +8,7 @@ but where a component says otherwise; no manifest of a service or of a caller do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 STOCK, TUNED = "eu", "tuned"
@@ -20,11 +20,13 @@ PER_SECOND = 50
 
 SERVER_SETTINGS: Mapping[str, Mapping[str, str]] = {TUNED: {"eureka.server.use-read-only-response-cache": "false"}}
 """Of each region's nodes."""
-QUICK_SECONDS = 5
-"""What eureka-clients gives a caller where its namespace does not say it: for the fetch, and for the load balancer."""
-TUNED_WINDOW_SECONDS = 12
-"""Server cache off + fetch 5 s + load balancer 5 s = 10 s, and 2 s for what these intervals leave out: the fetch itself
-(the next one is due 5 s after the last one has ended) and timers and threads that wait for a processor."""
+FETCH_SECONDS = 3
+"""How often the tuned callers fetch, by an annotation of their namespace; else eureka-clients gives them 5 s."""
+BALANCER_SECONDS = 1
+"""How old what their load balancer keeps may be: what eureka-clients gives them."""
+TUNED_WINDOW_SECONDS = 6
+"""Server cache off + fetch 3 s + load balancer 1 s = 4 s, and 2 s for what these intervals leave out: the fetch itself
+(the next one is due 3 s after the last one has ended) and timers and threads that wait for a processor."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Variant:
     """The controller watches its namespace, and the policy gives its pods the window."""
     copies_hook: bool = False
     grace_seconds: int = 30
-    server_cache: str = ""
-    """What the namespace says of its nodes; empty: nothing, and the policy has it."""
+    ages: Mapping[str, str] = field(default_factory=dict)
+    """How old the namespace says that caches may be; empty: nothing, and the policies have it."""
     quick: bool = False
     """eureka-clients gives its pods and its caller quick caches."""
 
@@ -65,7 +67,7 @@ class Variant:
     @property
     def annotations(self) -> dict[str, str]:
         """Of its namespace."""
-        return {"eureka.drain/server-cache": self.server_cache} if self.server_cache else {}
+        return {f"eureka.drain/{cache}": age for cache, age in self.ages.items()}
 
 
 VARIANTS = (
@@ -78,7 +80,7 @@ VARIANTS = (
         ("eureka-drain,", "both components"),
         region=TUNED,
         drained=True,
-        server_cache="0s",
+        ages={"server-cache": "0s", "client-fetch": f"{FETCH_SECONDS}s"},
         quick=True,
     ),
 )

@@ -156,7 +156,7 @@ async def namespaces(cluster: Cluster, shop: str, stock: str) -> AsyncIterator[d
         yield {"shop": shop, "stock": stock, "quick": quick, "tuned": tuned, "mixed": mixed}
 
 
-NOTED = {"stock": 45, "quick": 44, "tuned": 15, "mixed": 95}
+NOTED = {"stock": 45, "quick": 40, "tuned": 11, "mixed": 95}
 """The seconds of a namespace's window, which is written down at the pod."""
 OWN_HOOK = {"preStop": {"exec": {"command": ["sleep", "10"]}}}
 STARTED = {"postStart": {"exec": {"command": ["true"]}}}
@@ -221,8 +221,8 @@ CASES = {
     "its own window, and not its namespace's": Case(
         annotations={WINDOW: "20s"}, namespace="stock", hooks={"main": sleep(20)}, grace=50, added=20
     ),
-    "quick callers": Case(namespace="quick", hooks={"main": sleep(44)}, grace=74, added=44),
-    "quick callers, and nodes without a cache": Case(namespace="tuned", hooks={"main": sleep(15)}, grace=45, added=15),
+    "quick callers": Case(namespace="quick", hooks={"main": sleep(40)}, grace=70, added=40),
+    "quick callers, and nodes without a cache": Case(namespace="tuned", hooks={"main": sleep(11)}, grace=41, added=11),
     "a window of its own among quick callers": Case(
         annotations={WINDOW: "20s"}, namespace="quick", hooks={"main": sleep(20)}, grace=50, added=20
     ),

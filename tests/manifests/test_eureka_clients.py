@@ -32,7 +32,11 @@ RIBBON = "RIBBON_SERVERLISTREFRESHINTERVAL"
 WHO = {UID: "metadata.uid", NAME: "metadata.name", NAMESPACE: "metadata.namespace"}
 
 
-def added(fetch: int = 5, balancer: int = 5, *, but: Sequence[str] = ()) -> dict[str, str]:
+USUAL = {FETCH: 5, BALANCER: 1}
+"""Seconds that are given where nobody says otherwise."""
+
+
+def added(fetch: int = USUAL[FETCH], balancer: int = USUAL[BALANCER], *, but: Sequence[str] = ()) -> dict[str, str]:
     """What a container gets that has none of it but what is named."""
     every = {FETCHED: f"{fetch}", BALANCED: f"{balancer}s", RIBBON: f"{balancer}000", **WHO}
     return {name: value for name, value in every.items() if name not in but}
@@ -196,7 +200,7 @@ NOT_FOLLOWED = ["", "5", "5 s", "-5s", "0s", "999ms", "15.1m", "1h", "0.001d", "
 
 @pytest.mark.parametrize("what", [FETCH, BALANCER])
 async def test_a_namespace_says_how_old_its_caches_may_be(cluster: Cluster, what: str) -> None:
-    expected = SECONDS | dict.fromkeys(NOT_FOLLOWED, 5)
+    expected = SECONDS | dict.fromkeys(NOT_FOLLOWED, USUAL[what])
     given: dict[str, Any] = {}
     async with a_namespace(cluster) as name:
         for text, seconds in expected.items():

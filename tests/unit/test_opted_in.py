@@ -38,7 +38,7 @@ def a_namespace(name: str = "shop", labels: Any = None, **annotations: str) -> N
         ({WINDOW_LABEL: "true"}, True, f"the label {WINDOW_LABEL}=true does nothing; {WINDOW_LABEL}=enabled does"),
         (CLIENTS, True, "Label it eureka.drain/window=enabled, too, and restart its workloads"),
         (CLIENTS, False, ""),
-        (WINDOW, False, "its window is then 42s"),
+        (WINDOW, False, "its window is then 38s"),
         (BOTH, True, ""),
     ],
 )
@@ -66,10 +66,10 @@ def test_a_caller_with_older_caches_than_whom_it_calls_is_slow(fetch: str, is_sl
     assert ["In namespace gateway they are older" in note for note in found] == [True] * is_slow
 
 
-@pytest.mark.parametrize(("window", "is_too_short"), [("10s", True), ("42s", False), ("off", False), ("0s", False)])
+@pytest.mark.parametrize(("window", "is_too_short"), [("10s", True), ("38s", False), ("off", False), ("0s", False)])
 def test_a_window_that_is_shorter_than_the_caches_beside_it_is_said(window: str, is_too_short: bool) -> None:
     found = notes(a_namespace(labels=BOTH, window=window))
-    assert ["is shorter than its caches allow, 42s" in note for note in found] == [True] * is_too_short
+    assert ["is shorter than its caches allow, 38s" in note for note in found] == [True] * is_too_short
 
 
 def test_pods_without_the_caches_are_counted() -> None:

@@ -1,4 +1,4 @@
-"""docs/tuning.md states what the program does, and what `make headline` runs with."""
+"""docs/tuning.md states what the program does, what eureka-clients gives, and what `make headline` runs with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import yaml
 
 from controller.app.assembly import windows_of
+from controller.domain.shutdown.opted_in import BALANCER_NOTE, FETCH_NOTE, SPARE, USUAL
 from controller.settings import Settings, WindowSettings
-from tests.headline.variants import QUICK_SECONDS, SERVER_SETTINGS, TUNED, TUNED_WINDOW_SECONDS
+from tests.headline.variants import SERVER_SETTINGS, TUNED
 
+FETCH_SECONDS, BALANCER_SECONDS = (round(USUAL[note].total_seconds()) for note in (FETCH_NOTE, BALANCER_NOTE))
 PAGE = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
 
 
@@ -19,9 +21,10 @@ def test_the_example_is_valid_and_adds_up_to_less_than_the_set_window() -> None:
     assert shown is not None
     window = WindowSettings.model_validate(yaml.safe_load(shown[1])["window"])
     seconds = windows_of(window).of("orders", "eu").whole_seconds
-    assert seconds == 0 + 5 + 5
-    assert f"**{seconds} s**, and {TUNED_WINDOW_SECONDS - seconds} s to spare" in PAGE
-    assert f"eureka.drain/window={TUNED_WINDOW_SECONDS}s" in PAGE
+    assert seconds == 0 + FETCH_SECONDS + BALANCER_SECONDS
+    spare = round(SPARE.total_seconds())
+    assert f"**{seconds} s**, and {spare} s to spare" in PAGE
+    assert f"eureka.drain/window={seconds + spare}s" in PAGE
 
 
 def test_what_each_knob_alone_makes_of_the_window_follows_the_settings() -> None:
@@ -29,8 +32,8 @@ def test_what_each_knob_alone_makes_of_the_window_follows_the_settings() -> None
     rows = {
         "use-read-only-response-cache": {"server_cache": "0s"},
         "response-cache-update-interval-ms": {"server_cache": "5s"},
-        "registry-fetch-interval-seconds": {"client_fetch": "5s"},
-        "loadbalancer.cache.ttl": {"load_balancer": "5s"},
+        "registry-fetch-interval-seconds": {"client_fetch": f"{FETCH_SECONDS}s"},
+        "loadbalancer.cache.ttl": {"load_balancer": f"{BALANCER_SECONDS}s"},
     }
     for name, given in rows.items():
         window = WindowSettings.model_validate(given)
@@ -39,14 +42,14 @@ def test_what_each_knob_alone_makes_of_the_window_follows_the_settings() -> None
     assert f"| {stock.whole_seconds} s |" in PAGE
 
 
-def test_the_knobs_are_those_that_were_measured() -> None:
+def test_the_knobs_are_those_that_are_measured_and_given() -> None:
     callers = {
-        "eureka.client.registry-fetch-interval-seconds": f"{QUICK_SECONDS}",
-        "spring.cloud.loadbalancer.cache.ttl": f"{QUICK_SECONDS}s",
+        "eureka.client.registry-fetch-interval-seconds": f"{FETCH_SECONDS}",
+        "spring.cloud.loadbalancer.cache.ttl": f"{BALANCER_SECONDS}s",
     }
-    measured = {**SERVER_SETTINGS[TUNED], **callers}
-    shown = {name for name, value in measured.items() if re.search(rf"`{re.escape(name)}`.*`{value}`", PAGE)}
-    assert shown == measured.keys() != set()
+    given = {**SERVER_SETTINGS[TUNED], **callers}
+    shown = {name for name, value in given.items() if re.search(rf"`{re.escape(name)}`.*`{value}`", PAGE)}
+    assert shown == given.keys() != set()
 
 
 def test_what_it_costs_is_divided_by_the_interval_and_the_nodes() -> None:

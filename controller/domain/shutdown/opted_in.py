@@ -24,7 +24,7 @@ SERVER_NOTE = "eureka.drain/server-cache"
 LEAST = {FETCH_NOTE: timedelta(seconds=1), BALANCER_NOTE: timedelta(seconds=1), SERVER_NOTE: timedelta(0)}
 """The ages of caches that a namespace may say, and the shortest ones that the policies follow."""
 MAX_AGE = timedelta(minutes=15)
-USUAL = {FETCH_NOTE: timedelta(seconds=5), BALANCER_NOTE: timedelta(seconds=5), SERVER_NOTE: timedelta(seconds=30)}
+USUAL = {FETCH_NOTE: timedelta(seconds=5), BALANCER_NOTE: timedelta(seconds=1), SERVER_NOTE: timedelta(seconds=30)}
 """What the policies take where a namespace does not say it, unless an overlay has changed that."""
 SPARE = timedelta(seconds=2)
 MAX_NAMED = 5
