@@ -18,6 +18,7 @@ import aiohttp
 from controller.bounds import MAX_OBJECT_BYTES, MAX_POST_ANSWER_BYTES, MIB
 from controller.domain.diagnostics import read_http_date
 from controller.errors import KubernetesError
+from controller.kube.library import load_library
 from controller.kube.pod_decoder import decode_causes, decode_failure
 
 CONNECT_TIMEOUT = 5.0
@@ -82,19 +83,18 @@ class KubeApi:
         self._client: Any = None
 
     async def __aenter__(self) -> KubeApi:
-        from kubernetes_asyncio import client, config
-
-        configuration = client.Configuration()
+        library = load_library()
+        configuration = library.Configuration()
         try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
+            library.config.load_incluster_config(client_configuration=configuration)
+        except library.config.ConfigException:
             try:
-                await config.load_kube_config(client_configuration=configuration)
+                await library.config.load_kube_config(client_configuration=configuration)
             except Exception as error:  # the file is read by a library, and may be anything; it holds secrets
                 why = f"neither in-cluster credentials nor a usable kubeconfig: {_kubeconfig_trouble(error)}"
                 raise KubernetesError(why) from None
         try:
-            self._client = client.ApiClient(configuration)
+            self._client = library.ApiClient(configuration)
         except (OSError, ValueError) as error:
             why = (
                 f"the certificates of the kubeconfig or of the service account cannot be used ({type(error).__name__})"
