@@ -16,6 +16,8 @@ from controller.domain.ownership import CLOCK_SKEW
 
 MAX_UNWATCHED = timedelta(minutes=5)
 """How late a look may come that still continues the one before it: a worker that has much to do is minutes late."""
+MAX_INTERVAL = timedelta(days=1)
+"""No client renews less often; a time that a message makes up cannot be reckoned with."""
 WRITE_SETTLES_AFTER = timedelta(seconds=10)
 """How long after we set a status every node has renewed the lease for it: peers pass it on within about a second."""
 
@@ -32,7 +34,7 @@ def renewals(readings: Iterable[Reading]) -> dict[str, datetime]:
 def silence_of(renewal_interval: timedelta) -> timedelta:
     """Return how far apart two equal renewal times must be to prove that no heartbeat came."""
     interval = renewal_interval if renewal_interval > timedelta(0) else STOCK_RENEWAL_INTERVAL
-    return interval + timedelta(seconds=5)
+    return min(interval, MAX_INTERVAL) + timedelta(seconds=5)
 
 
 def silence_needed(target: Target, readings: Readings) -> timedelta:

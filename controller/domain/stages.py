@@ -238,13 +238,14 @@ def _wait_for_node(seen: Observation) -> Continue | Conclude:
 def _outlives_its_pod(seen: Observation) -> bool:
     """Return whether what heartbeats under an id that others hardly get does so for long beyond its pod's end.
 
-    At every node: a heartbeat that is only passed on yet may turn out to be somebody else's.
+    At every node, or for an hour: a heartbeat that is only passed on yet may turn out to be somebody else's.
     """
     target = seen.target
     settled_at = (target.written_at or seen.command.observed_at) + silence_needed(target, seen.readings)
-    is_settled = all(target.renewals.get(node) != at for node, at in renewals(seen.readings).items())
+    is_everywhere = all(target.renewals.get(node) != at for node, at in renewals(seen.readings).items())
     is_late = not seen.may_register and seen.now >= settled_at
-    return names_the_pod(target.id, seen.command.pod) and is_late and is_settled
+    is_over = seen.now - MAX_LEASE_WAIT >= max(seen.command.may_register_until, settled_at)
+    return names_the_pod(target.id, seen.command.pod) and is_late and (is_everywhere or is_over)
 
 
 def _carry_on(seen: Observation, **changes: Any) -> Continue:

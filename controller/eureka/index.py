@@ -51,6 +51,8 @@ class Index:
         self._fetching: asyncio.Task[None] | None = None
         self._lookup = Lookup()
         self.list_readers: list[ListReader] = []
+        self.listed_at: datetime | None = None
+        """When the last fetch was begun that every node has answered."""
         self._missing: tuple[Reason, ...] = ()
         """The nodes that the last fetch went without, and why."""
 
@@ -126,6 +128,7 @@ class Index:
             raise no_answer(missing)
         await _in_turns(lookup.arrange())
         self._lookup, self._missing, self._fetched_at = lookup, tuple(missing), asked_at
+        self.listed_at = self.listed_at if missing else asked_at
         self._room.take(self._region, lookup.cost)
 
 

@@ -83,6 +83,11 @@ class EurekaRegion:
         return self.index.list_readers
 
     @property
+    def listed_at(self) -> datetime | None:
+        """When every node was last asked for its list, and gave it; None while that has not been."""
+        return self.index.listed_at
+
+    @property
     def cache_age(self) -> timedelta | None:
         """How old what callers are given may be, as the nodes report it; None while some node does not."""
         return self.caches.age

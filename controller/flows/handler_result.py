@@ -27,7 +27,7 @@ class Ack:
 class Wait:
     """Keep the message unacknowledged, and ``go_on`` after that time: what was learned may die with the process.
 
-    Whoever cannot keep it sends ``item`` through the delay queues instead.
+    Whoever cannot keep it sends it through the delay queues instead.
     """
 
     item: WorkItem
@@ -35,6 +35,8 @@ class Wait:
     go_on: Callable[[], Awaitable[HandlerResults]]
     sooner: Callable[[], AbstractContextManager[asyncio.Event]] = woken_by_nobody
     """Yields, for as long as it is waited, what is set when there is a reason to go on at once."""
+    alone: Delay | None = None
+    """What is sent through the delay queues instead, where nobody would wake it there. None: it waits as long there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

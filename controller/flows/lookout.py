@@ -16,12 +16,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.bounds import MAX_WAITING
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.commands import DrainCommand, Target
-from controller.domain.instances import Instance
+from controller.domain.instances import Instance, Readings
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, REPLICATION_INTERVAL
 from controller.domain.staying_out import contradicts, is_kept_out, may_be_heard_of, stays_out
 from controller.flows.instance_access import InstanceAccess
@@ -29,6 +29,8 @@ from controller.flows.ports import Clock
 
 READ_INTERVAL = 2.0
 """Seconds between two instances that are read, however many there are: after so long the restart of a node is known."""
+MAX_LIST_AGE = timedelta(seconds=45)
+"""Lists that are older say nothing: the index is made anew every 15 s."""
 TOGETHER = 500
 """Listed instances that are compared before others have their turn."""
 
@@ -69,7 +71,9 @@ class Lookout:
     @property
     def is_on(self) -> bool:
         """Whether it can be relied on: else each drain looks for itself."""
-        return self._is_running and self._hears_every_node and self._count < MAX_WAITING
+        listed_at = self._access.registry.listed_at
+        has_lists = listed_at is not None and self._clock() - listed_at < MAX_LIST_AGE
+        return self._is_running and self._hears_every_node and has_lists and self._count < MAX_WAITING
 
     @contextmanager
     def over(self, command: DrainCommand) -> Iterator[asyncio.Event]:
@@ -131,17 +135,26 @@ class Lookout:
             self._unproved.move_to_end(place)
             async with self._access.slot():
                 readings = await self._access.registry.read(*place)
-            self._hears_every_node = all(reading.answered for reading in readings)
             if not any(reading.answered for reading in readings):
                 self.unheard_at = self._clock()
-            if not self._hears_every_node:
+            if not self._hears(readings):
                 return  # what it holds is not known; when it answers again, its instances are read at once
             kept = self._kept.get(place, [])
-            moved = [one for one in kept if not stays_out(one.target, readings)]
+            moved = [one for one in kept if not stays_out(one.command, one.target, readings)]
             for one in moved:
                 self._wake(one)
             if kept and not moved:
                 return
+
+    def _hears(self, readings: Readings) -> bool:
+        """Note whether every node answers. When one does not, everybody looks for himself from now on."""
+        hears_every_node = all(reading.answered for reading in readings)
+        if self._hears_every_node and not hears_every_node:
+            for kept in self._kept.values():
+                for one in kept:
+                    self._wake(one)
+        self._hears_every_node = hears_every_node
+        return hears_every_node
 
     def _is_to_be_read(self, place: _Place) -> bool:
         """Whether somebody waits there whom nothing wakes yet."""

@@ -225,6 +225,11 @@ class Registry(Protocol):
         ...
 
     @property
+    def listed_at(self) -> datetime | None:
+        """When every node was last asked for its list, and gave it; None while that has not been."""
+        ...
+
+    @property
     def cache_age(self) -> timedelta | None:
         """How old what callers are given may be, as the nodes report it; None while some node does not."""
         ...

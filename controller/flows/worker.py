@@ -19,6 +19,7 @@ from controller.domain.bounded_map import BoundedMap
 from controller.domain.commands import DrainCommand, RestoreCommand, WorkItem, due_now, new_progress
 from controller.domain.events import Outcome
 from controller.domain.reason import Reason, ReasonCode
+from controller.domain.staying_out import unwatched
 from controller.domain.written_down import must_be_written
 from controller.errors import BrokerError
 from controller.flows.drain_log import DrainLog
@@ -125,28 +126,44 @@ class Worker:
 
         Both cost less than the way through the delay queues.
         """
-        if len(results) > 1 or not isinstance(delay := results[0], Delay) or not isinstance(delay.item, DrainCommand):
+        if len(results) > 1:
+            return tuple(self._unwatched(result) for result in results)
+        if not isinstance(delay := results[0], Delay) or not isinstance(delay.item, DrainCommand):
             return results
         assert delay.item.progress is not None
         if delay.after <= timedelta(0) or must_be_written(delay.item, item.progress, delay.item.progress):
             return (Proceed(item=delay.item),)
+        alone = self._unwatched(delay)
+        assert isinstance(alone, Delay)
         return (
             Wait(
                 item=delay.item,
+                alone=alone,
                 after=delay.after,
                 go_on=partial(self._go_on, delay.item),
                 sooner=partial(self.lookout.over, delay.item),
             ),
         )
 
+    def _unwatched(self, result: HandlerResult) -> HandlerResult:
+        """Return what goes through the delay queues, where the lookout wakes nobody."""
+        if not isinstance(result, Delay) or not isinstance(result.item, DrainCommand):
+            return result
+        now = self._clock()
+        item = unwatched(result.item, now)
+        assert item.progress is not None
+        return Delay(item=item, after=min(result.after, max(item.progress.due_at - now, timedelta(0))))
+
     def _numbered(self, results: HandlerResults, step: int) -> Iterator[HandlerResult]:
         """Give what is published the number of its step."""
         now = self._clock()
         for result in results:
             match result:
+                case Wait(item=item, alone=Delay() as alone):
+                    kept, sent = _with_step(item, step, now), _with_step(alone.item, step, now)
+                    yield replace(result, item=kept, alone=replace(alone, item=sent))
                 case Wait(item=item) | Delay(item=item) | Proceed(item=item):
-                    progress = replace(item.progress or new_progress(now), step=step)
-                    yield replace(result, item=replace(item, progress=progress))
+                    yield replace(result, item=_with_step(item, step, now))
                 case DeadLetter(item=item):
                     afresh = replace(item.progress or new_progress(now), step=0, chain=now.isoformat())
                     yield replace(result, item=replace(item, progress=afresh))
@@ -154,6 +171,10 @@ class Worker:
                     yield result
                 case _:
                     assert_never(result)
+
+
+def _with_step(item: WorkItem, step: int, now: datetime) -> WorkItem:
+    return replace(item, progress=replace(item.progress or new_progress(now), step=step))
 
 
 def _pods_of(item: WorkItem) -> tuple[str, ...]:

@@ -274,7 +274,9 @@ class RegionConsumer:
         match result:
             case Ack():
                 pass
-            case Delay(item=item, after=after) | Wait(item=item, after=after):
+            case Delay(item=item, after=after) | Wait(alone=Delay(item=item, after=after)):
+                await self._outbox.postpone(item, after)
+            case Wait(item=item, after=after):
                 await self._outbox.postpone(item, after)
             case Proceed(item=item):
                 await self._outbox.proceed(item)

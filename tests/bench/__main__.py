@@ -10,7 +10,7 @@ API server takes it, first the floor's, then ours; every instance is then read a
 
 Before all that, the event log alone: see history.py (`BENCH="--only-log"`; EVENTS=1000000 for a long one).
 Something else is what a large cluster costs each part: see scale.py (`BENCH=--scale`); and what one drain costs, beside
-another commit's: see costs.py (`BENCH=--costs`).
+another commit's: see costs.py (`BENCH=--costs`); and which rate goes on for ever: see lasting.py (`BENCH=--lasting`).
 """
 
 import argparse
@@ -20,7 +20,7 @@ import sys
 import time
 from functools import partial
 
-from tests.bench import costs, scale
+from tests.bench import costs, lasting, scale
 from tests.bench.floor import Floor
 from tests.bench.history import measure
 from tests.bench.latencies import Burst, Latencies, report
@@ -53,10 +53,16 @@ async def main() -> int:
     parser.add_argument("--costs", action="store_true", help="what one drain costs, now and at another commit")
     parser.add_argument("--before", default=LAST_RELEASE, help="the other commit, for --costs")
     parser.add_argument("--rounds", type=int, default=3, help="of each commit, for --costs")
+    parser.add_argument("--lasting", action="store_true", help="deletions at a steady rate, and nothing else")
+    parser.add_argument("--rate", type=float, default=20, help="deletions a second, for --lasting")
+    parser.add_argument("--minutes", type=int, default=10, help="for --lasting")
     chosen = parser.parse_args()
     report_progress = report_on_stderr()
     if chosen.scale:
         await scale.measure(chosen, report_progress)
+        return 0
+    if chosen.lasting:
+        await lasting.measure(chosen.rate, chosen.minutes, report_progress)
         return 0
     if chosen.costs:
         await costs.measure(chosen.burst, chosen.rounds, chosen.before, report_progress)

@@ -49,8 +49,7 @@ class FakeConsumer:
 
     async def _live(self, worker: Worker) -> None:
         async with asyncio.TaskGroup() as tasks:
-            if self._keeps_waiting:  # with no room there is nobody to be woken
-                tasks.create_task(worker.lookout.run())
+            tasks.create_task(worker.lookout.run())
             while True:
                 delivery = await self._queue.get()
                 self._broker.unacknowledged.append(delivery)
@@ -77,7 +76,9 @@ class FakeConsumer:
         match result:
             case Ack():
                 pass
-            case Delay(item=item, after=after) | Wait(item=item, after=after):
+            case Delay(item=item, after=after) | Wait(alone=Delay(item=item, after=after)):
+                await self._broker.postpone(item, after)
+            case Wait(item=item, after=after):
                 await self._broker.postpone(item, after)
             case Proceed(item=item):
                 await self._broker.proceed(item)

@@ -50,6 +50,8 @@ class FakeRegistry:
         self._clock = clock
         self._crashes = crashes or CrashPlan()
         self.list_readers: list[ListReader] = []
+        self._listed_at: datetime | None = None
+        self._is_kept_fresh = False
         self._lookup = Lookup()
         self._missing: tuple[Reason, ...] = ()
         self._fetched_at: datetime | None = None
@@ -76,8 +78,14 @@ class FakeRegistry:
         candidates = self._lookup.candidates(pod)
         return IndexMatch(candidates=candidates, holders=self._lookup.holders(candidates), missing=self._missing)
 
+    @property
+    def listed_at(self) -> datetime | None:
+        """When every node last gave its list: just now, where a test does without the index that is kept fresh."""
+        return self._listed_at if self._is_kept_fresh else self._clock()
+
     async def keep_fresh(self) -> None:
         """Make the index anew now and then, for ever."""
+        self._is_kept_fresh = True
         while True:
             with suppress(RegistryError):
                 await self._fetch()
@@ -99,6 +107,7 @@ class FakeRegistry:
         for _ in lookup.arrange():
             pass
         self._lookup, self._missing, self._fetched_at = lookup, tuple(missing), asked_at
+        self._listed_at = self._listed_at if missing else asked_at
 
     @staticmethod
     async def _everything(node: FakeNode) -> tuple[Instance, ...] | Reason:

@@ -351,7 +351,9 @@ async def _perform(verdict: HandlerResult, hands: Hands) -> None:
     match verdict:
         case Ack():
             pass
-        case Delay(item=item, after=after) | Wait(item=item, after=after):
+        case Delay(item=item, after=after) | Wait(alone=Delay(item=item, after=after)):
+            await hands.postpone(item, after)
+        case Wait(item=item, after=after):
             await hands.postpone(item, after)
         case Proceed(item=item):
             await hands.proceed(item)

@@ -16,7 +16,7 @@ from tests.fakes.virtual_time import elapsed, in_virtual_time
 from tests.flows.crowd import ask_to_go, id_of, ip_of, name_of, register, requests_about
 from tests.flows.world import APP, World, sleep_until
 from tests.stack.waiting import until
-from tests.unit.building import NODES, a_command, a_progress, a_target, at
+from tests.unit.building import NODES, a_command, a_pod, a_progress, a_target, at, terminating
 
 OUT = [OUT_OF_SERVICE, OUT_OF_SERVICE]
 GRACE = 3600
@@ -130,6 +130,75 @@ async def test_an_outage_of_every_node_between_two_looks_proves_nobody_silent() 
                 node.trouble = None
         assert are_out(world, numbers)
         assert not [request for request in world.registry.writes if request.startswith("DELETE")], "they live"
+
+
+@pytest.mark.parametrize("ends_after", [2, 8, 20])
+@pytest.mark.parametrize("others", [0, MANY], ids=["alone", "among many"])
+@in_virtual_time
+async def test_who_has_the_same_id_is_given_back_however_soon_the_pod_ended(ends_after: float, others: int) -> None:
+    async with World() as world:
+        await register(world, range(others))
+        twin = await world.process(ip="10.2.0.5")
+        own = await world.process()
+        await sleep_until(40)
+        await world.send(
+            a_command(terminating(a_pod(), asked_at=at(40)), observed_at=at(40), since_at=at(40), end_at=at(70))
+        )
+        await ask_to_go(world, range(others), grace=GRACE)
+        await world.until(Outcome.out_of_service)
+        await sleep_until(40 + ends_after)
+        own.die()
+        await world.end()
+        # Two heartbeats after the pod's end, and the look at the second one.
+        await until(lambda: world.everywhere() == ["UP", "UP"], "its twin", timeout=90, interval=1)
+        twin.die()
+
+
+@in_virtual_time
+async def test_without_lists_each_drain_looks_for_itself() -> None:
+    async with World(keeps_index=True) as world:
+        for process in await go(world, range(MANY)):
+            process.die()
+        for node in world.nodes:
+            node.trouble = Trouble.cut_list
+        await sleep_until(245)
+        lifted = id_of(MANY // 2)
+        await world.nodes[0].delete_status(APP, lifted, "UP")
+        await asyncio.sleep(1)
+        # It is proved silent: then once in a renewal interval is enough.
+        await until(lambda: world.everywhere(APP, lifted) == OUT, "out again", timeout=36, interval=0.5)
+
+
+@in_virtual_time
+async def test_one_that_is_away_leaves_the_others_restart_no_secret() -> None:
+    async with World() as world:
+        numbers = range(MANY)
+        await go(world, numbers)
+        await sleep_until(120)
+        world.nodes[1].trouble = Trouble.down
+        await asyncio.sleep(4)
+        await world.nodes[0].kill()
+        await world.nodes[0].start()
+        for number in numbers:
+            await world.nodes[0].register(APP, id_of(number), ip=ip_of(number), host=name_of(number))
+
+        def are_out_here() -> bool:
+            return all(world.everywhere(APP, id_of(number))[0] == OUT_OF_SERVICE for number in numbers)
+
+        await until(are_out_here, "all out at the node that answers", timeout=15, interval=0.5)
+
+
+@in_virtual_time
+async def test_without_removal_a_drain_ends_where_only_one_node_is_heartbeaten() -> None:
+    async with World(remove=False) as world:
+        own = await world.process()
+        await world.send()
+        await world.until(Outcome.out_of_service)
+        await world.end()
+        for node in world.nodes:
+            node.replication = None
+        await until(lambda: world.broker.idle, "the drain over", timeout=2 * 3600, interval=5)
+        own.die()
 
 
 @in_virtual_time

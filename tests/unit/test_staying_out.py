@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.domain.commands import Stage, Target
+from controller.domain.commands import DrainCommand, Stage, Target
 from controller.domain.instances import Condition, Instance
 from controller.domain.silence import renewals
 from controller.domain.staying_out import contradicts, is_kept_out, may_be_heard_of, stays_out
@@ -58,18 +58,22 @@ def test_what_is_proved_silent_is_not_heard_of_any_more(seconds: float, may: boo
 def test_what_any_node_shows_otherwise_is_to_be_looked_at(
     shown: tuple[Instance | Condition | None, ...], stays: bool
 ) -> None:
-    assert stays_out(kept(), readings(*shown)) is stays
+    assert stays_out(a_command(), kept(), readings(*shown)) is stays
 
 
-def test_a_heartbeat_after_the_pods_end_is_to_be_looked_at() -> None:
-    after_end = kept(renewals_after_end=renewals(SHOWN))
-    assert stays_out(after_end, SHOWN)
-    assert not stays_out(after_end, readings(out(renewed_at=at(300)), out(renewed_at=at(300))))
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [(a_command(), kept(renewals_after_end=renewals(SHOWN))), (a_command(gone_at=at(2), end_proved=True), kept())],
+    ids=["noted after its end", "its end is proved"],
+)
+def test_a_heartbeat_after_the_pods_end_is_to_be_looked_at(command: DrainCommand, target: Target) -> None:
+    assert stays_out(command, target, SHOWN)
+    assert not stays_out(command, target, readings(out(renewed_at=at(300)), out(renewed_at=at(300))))
 
 
 def test_what_somebody_else_keeps_from_callers_stays_as_it_is() -> None:
     theirs = out(status="DOWN", override="DOWN")
-    assert stays_out(kept(was_out=True), readings(theirs, theirs))
+    assert stays_out(a_command(), kept(was_out=True), readings(theirs, theirs))
 
 
 @pytest.mark.parametrize(
