@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from controller.bounds import MAX_WAITING
 from controller.domain.bounded_map import BoundedMap
 from controller.domain.commands import DrainCommand, Target
-from controller.domain.instances import Instance, Readings
+from controller.domain.instances import Instance
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, REPLICATION_INTERVAL
 from controller.domain.staying_out import contradicts, is_kept_out, may_be_heard_of, stays_out
 from controller.flows.instance_access import InstanceAccess
@@ -71,9 +71,13 @@ class Lookout:
     @property
     def is_on(self) -> bool:
         """Whether it can be relied on: else each drain looks for itself."""
+        return self._is_running and self._sees_every_node and self._count < MAX_WAITING
+
+    @property
+    def _sees_every_node(self) -> bool:
         listed_at = self._access.registry.listed_at
         has_lists = listed_at is not None and self._clock() - listed_at < MAX_LIST_AGE
-        return self._is_running and self._hears_every_node and has_lists and self._count < MAX_WAITING
+        return has_lists and self._hears_every_node
 
     @contextmanager
     def over(self, command: DrainCommand) -> Iterator[asyncio.Event]:
@@ -105,7 +109,7 @@ class Lookout:
 
     async def run(self) -> None:
         """Read one after the other, for ever."""
-        self._is_running = True
+        self._is_running, sees = True, self._sees_every_node
         try:
             while True:
                 # Each is read as often as its drain would look by itself, or as often as is worth while for all.
@@ -113,6 +117,9 @@ class Lookout:
                 await asyncio.sleep(max(READ_INTERVAL, alone))
                 await self._access.wait_until_idle()
                 await self._read_until_one_stays_out()
+                saw, sees = sees, self._sees_every_node
+                if saw and not sees:
+                    self._wake_all()
         finally:
             self._is_running = False
 
@@ -137,7 +144,8 @@ class Lookout:
                 readings = await self._access.registry.read(*place)
             if not any(reading.answered for reading in readings):
                 self.unheard_at = self._clock()
-            if not self._hears(readings):
+            self._hears_every_node = all(reading.answered for reading in readings)
+            if not self._hears_every_node:
                 return  # what it holds is not known; when it answers again, its instances are read at once
             kept = self._kept.get(place, [])
             moved = [one for one in kept if not stays_out(one.command, one.target, readings)]
@@ -145,16 +153,6 @@ class Lookout:
                 self._wake(one)
             if kept and not moved:
                 return
-
-    def _hears(self, readings: Readings) -> bool:
-        """Note whether every node answers. When one does not, everybody looks for himself from now on."""
-        hears_every_node = all(reading.answered for reading in readings)
-        if self._hears_every_node and not hears_every_node:
-            for kept in self._kept.values():
-                for one in kept:
-                    self._wake(one)
-        self._hears_every_node = hears_every_node
-        return hears_every_node
 
     def _is_to_be_read(self, place: _Place) -> bool:
         """Whether somebody waits there whom nothing wakes yet."""
@@ -171,6 +169,12 @@ class Lookout:
             settled_at = loop.time() + REPLICATION_INTERVAL.total_seconds()
             again_at = self._looked_at.get(place, 0.0) + HEARTBEAT_CHECK_INTERVAL.total_seconds()
             one.waking = loop.call_at(max(settled_at, again_at), one.sooner.set)
+
+    def _wake_all(self) -> None:
+        """Have everybody look for himself from now on."""
+        for kept in self._kept.values():
+            for one in kept:
+                self._wake(one)
 
     def _forget(self, one: _Kept) -> None:
         if one.waking is not None:

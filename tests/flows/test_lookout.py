@@ -159,9 +159,10 @@ async def test_without_lists_each_drain_looks_for_itself() -> None:
     async with World(keeps_index=True) as world:
         for process in await go(world, range(MANY)):
             process.die()
+        await sleep_until(145)
         for node in world.nodes:
             node.trouble = Trouble.cut_list
-        await sleep_until(245)
+        await sleep_until(205)
         lifted = id_of(MANY // 2)
         await world.nodes[0].delete_status(APP, lifted, "UP")
         await asyncio.sleep(1)
