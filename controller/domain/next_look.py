@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from controller.domain.commands import Stage
 from controller.domain.intervals import HEARTBEAT_CHECK_INTERVAL, UNNAMED_ID_INTERVAL, WATCHED_INTERVAL
 from controller.domain.ownership import names_the_pod
-from controller.domain.pod_names import holds_name, is_generated
 from controller.domain.silence import silence_needed
 from controller.domain.stage_decisions import Observation
 
@@ -34,17 +33,10 @@ def over_at(seen: Observation) -> datetime:
 def next_look_in(seen: Observation) -> timedelta:
     """Return how long to wait: a process that may be alive may register again, and others may take over its id."""
     silent, is_watched_over = silent_at(seen), seen.is_watched_over and seen.target.stage is Stage.retain
-    # Where nobody else can be heard of, and the pod's end is proved, one look in the end shows that it has been silent.
-    is_listened_to = seen.now < silent and not (is_watched_over and seen.command.end_proved and _is_its_alone(seen))
+    is_listened_to = seen.now < silent
     left = (silent if is_listened_to else over_at(seen)) - seen.now
     if is_watched_over:
         longest = WATCHED_INTERVAL
     else:
         longest = HEARTBEAT_CHECK_INTERVAL if is_listened_to else silence_needed(seen.target, seen.readings)
     return min(left, longest if names_the_pod(seen.target.id, seen.command.pod) else UNNAMED_ID_INTERVAL)
-
-
-def _is_its_alone(seen: Observation) -> bool:
-    """Return whether no other pod ever has the id: it bears a name that was generated for this one."""
-    name = seen.command.pod.name
-    return is_generated(name) and holds_name(seen.target.id.lower(), name)
