@@ -95,6 +95,11 @@ def has_renewed(target: Target, readings: Readings) -> bool:
     return any(target.renewals.get(node) != at for node, at in renewals(readings).items())
 
 
+def has_renewed_everywhere(target: Target, readings: Readings) -> bool:
+    """Return whether every node that shows it shows another renewal than the one that was noted there."""
+    return all(target.renewals.get(node) != at for node, at in renewals(readings).items())
+
+
 def is_complete(readings: Readings, ended_at: datetime | None, now: datetime) -> bool:
     """Return whether no node that does not answer may still pass on what came before the pod's end."""
     return all(reading.answered for reading in readings) or (

@@ -20,14 +20,18 @@ from controller.domain.causes import Cause
 from controller.domain.commands import Stage
 from controller.domain.events import Outcome
 from controller.domain.instances import Condition, Readings, present, trouble_of
-from controller.domain.intervals import (
-    FIRST_HEARTBEAT_CHECK_INTERVAL,
-    HEARTBEAT_CHECK_INTERVAL,
-)
+from controller.domain.intervals import FIRST_HEARTBEAT_CHECK_INTERVAL, HEARTBEAT_CHECK_INTERVAL
 from controller.domain.next_look import MAX_LEASE_WAIT, next_look_in, over_at
 from controller.domain.ownership import Unsettled, names_the_pod
 from controller.domain.reason import Reason, ReasonCode
-from controller.domain.silence import has_renewed, heartbeats_again, note_silence, renewals, silence_needed
+from controller.domain.silence import (
+    has_renewed,
+    has_renewed_everywhere,
+    heartbeats_again,
+    note_silence,
+    renewals,
+    silence_needed,
+)
 from controller.domain.stage_decisions import (
     Conclude,
     Continue,
@@ -242,10 +246,13 @@ def _outlives_its_pod(seen: Observation) -> bool:
     """
     target = seen.target
     settled_at = (target.written_at or seen.command.observed_at) + silence_needed(target, seen.readings)
-    is_everywhere = all(target.renewals.get(node) != at for node, at in renewals(seen.readings).items())
     is_late = not seen.may_register and seen.now >= settled_at
     is_over = seen.now - MAX_LEASE_WAIT >= max(seen.command.may_register_until, settled_at)
-    return names_the_pod(target.id, seen.command.pod) and is_late and (is_everywhere or is_over)
+    return (
+        names_the_pod(target.id, seen.command.pod)
+        and is_late
+        and (has_renewed_everywhere(target, seen.readings) or is_over)
+    )
 
 
 def _carry_on(seen: Observation, **changes: Any) -> Continue:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.domain.commands import WorkItem
 from controller.domain.reason import Reason
-
-
-@contextmanager
-def woken_by_nobody() -> Iterator[asyncio.Event]:
-    """Yield what is never set."""
-    yield asyncio.Event()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +27,10 @@ class Wait:
     item: WorkItem
     after: timedelta
     go_on: Callable[[], Awaitable[HandlerResults]]
-    sooner: Callable[[], AbstractContextManager[asyncio.Event]] = woken_by_nobody
+    sooner: Callable[[], AbstractContextManager[asyncio.Event]]
     """Yields, for as long as it is waited, what is set when there is a reason to go on at once."""
-    alone: Delay | None = None
-    """What is sent through the delay queues instead, where nobody would wake it there. None: it waits as long there."""
+    alone: Delay
+    """What is sent through the delay queues instead, where nobody would wake it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

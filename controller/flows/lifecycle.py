@@ -50,13 +50,7 @@ class DrainLifecycle:
     """Takes drain commands of one region one step further."""
 
     def __init__(
-        self,
-        *,
-        finder: TargetFinder,
-        looks: Looks,
-        log: DrainLog,
-        policy: WorkerPolicy,
-        clock: Clock,
+        self, *, finder: TargetFinder, looks: Looks, log: DrainLog, policy: WorkerPolicy, clock: Clock
     ) -> None:
         self._finder = finder
         self._looks = looks

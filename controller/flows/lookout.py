@@ -85,10 +85,10 @@ class Lookout:
         sooner, targets = asyncio.Event(), command.progress.targets if command.progress else ()
         kept = [_Kept(command, target, sooner) for target in targets if is_kept_out(target)]
         for one in kept:
-            self._kept.setdefault(_place(one), []).append(one)
+            self._kept.setdefault(_place(one.target), []).append(one)
             if may_be_heard_of(one.target, self._clock()):
-                self._unproved[_place(one)] = None
-            if _place(one) in self._moved:
+                self._unproved[_place(one.target)] = None
+            if _place(one.target) in self._moved:
                 self._wake(one)
         self._count += len(kept)
         try:
@@ -100,12 +100,12 @@ class Lookout:
 
     def note_look(self, target: Target) -> None:
         """Note that a drain looks at its instance now, whatever it was woken for."""
-        self._looked_at[target.app, target.id] = asyncio.get_running_loop().time()
-        self._moved.pop((target.app, target.id), None)
+        self._looked_at[_place(target)] = asyncio.get_running_loop().time()
+        self._moved.pop(_place(target), None)
 
     def has_moved(self, target: Target) -> bool:
         """Return whether its drain is to look at it, however long it wanted to wait."""
-        return (target.app, target.id) in self._moved
+        return _place(target) in self._moved
 
     async def run(self) -> None:
         """Read one after the other, for ever."""
@@ -163,7 +163,7 @@ class Lookout:
 
         No more often than it would look by itself: what it sees may stay as it is for long.
         """
-        place, loop = _place(one), asyncio.get_running_loop()
+        place, loop = _place(one.target), asyncio.get_running_loop()
         self._moved[place] = None
         if one.waking is None:
             settled_at = loop.time() + REPLICATION_INTERVAL.total_seconds()
@@ -179,11 +179,11 @@ class Lookout:
     def _forget(self, one: _Kept) -> None:
         if one.waking is not None:
             one.waking.cancel()
-        self._kept[_place(one)].remove(one)
-        if not self._kept[_place(one)]:
-            del self._kept[_place(one)]
-            self._unproved.pop(_place(one), None)
+        self._kept[_place(one.target)].remove(one)
+        if not self._kept[_place(one.target)]:
+            del self._kept[_place(one.target)]
+            self._unproved.pop(_place(one.target), None)
 
 
-def _place(one: _Kept) -> _Place:
-    return one.target.app, one.target.id
+def _place(target: Target) -> _Place:
+    return target.app, target.id

@@ -146,9 +146,11 @@ class TargetFinder:
             key = (instance.app, instance.id)
             if key not in progress.found:
                 new.append(target_of(instance, now))
-            elif key in in_hand or self._lives_on(command, key):
-                continue
-            elif self._log.ledger.is_registered_since_end(command.drain_id, instance):
+            elif (
+                key not in in_hand
+                and not self._lives_on(command, key)
+                and self._log.ledger.is_registered_since_end(command.drain_id, instance)
+            ):
                 again.append(noted.get(key) or target_of(instance, now))  # it goes on where it was
         if new:
             await self._log.wait()
@@ -156,8 +158,12 @@ class TargetFinder:
 
     def _lives_on(self, command: DrainCommand, place: tuple[str, str]) -> bool:
         """Return whether its drain has ended by giving it back to a pod that may live on, however it registers then."""
+        return command.cause in MAY_LIVE_ON and self._was_given_back(command, place)
+
+    def _was_given_back(self, command: DrainCommand, place: tuple[str, str]) -> bool:
+        """Return whether this drain has given it back since the command was sent, by the log."""
         given_back_at = self._log.ledger.given_back_at((command.drain_id, *place))
-        return command.cause in MAY_LIVE_ON and given_back_at is not None and given_back_at >= command.observed_at
+        return given_back_at is not None and given_back_at >= command.observed_at
 
     async def _without_what_lives_again(self, command: DrainCommand, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Leave out what was given back after this command had been sent, and bears no override: its node came back.
@@ -168,8 +174,7 @@ class TargetFinder:
         await self._log.wait()
         left = []
         for target in targets:
-            given_back_at = self._log.ledger.given_back_at((command.drain_id, target.app, target.id))
-            if given_back_at is None or given_back_at < command.observed_at:
+            if not self._was_given_back(command, (target.app, target.id)):
                 left.append(target)
                 continue
             readings = await self._registry.read(target.app, target.id)

@@ -127,42 +127,41 @@ class Worker:
         Both cost less than the way through the delay queues.
         """
         if len(results) > 1:
-            return tuple(self._unwatched(result) for result in results)
+            return tuple(
+                self._unwatched(one, one.item) if isinstance(one, Delay) and isinstance(one.item, DrainCommand) else one
+                for one in results
+            )
         if not isinstance(delay := results[0], Delay) or not isinstance(delay.item, DrainCommand):
             return results
         assert delay.item.progress is not None
         if delay.after <= timedelta(0) or must_be_written(delay.item, item.progress, delay.item.progress):
             return (Proceed(item=delay.item),)
-        alone = self._unwatched(delay)
-        assert isinstance(alone, Delay)
         return (
             Wait(
                 item=delay.item,
-                alone=alone,
                 after=delay.after,
+                alone=self._unwatched(delay, delay.item),
                 go_on=partial(self._go_on, delay.item),
                 sooner=partial(self.lookout.over, delay.item),
             ),
         )
 
-    def _unwatched(self, result: HandlerResult) -> HandlerResult:
+    def _unwatched(self, delay: Delay, command: DrainCommand) -> Delay:
         """Return what goes through the delay queues, where the lookout wakes nobody."""
-        if not isinstance(result, Delay) or not isinstance(result.item, DrainCommand):
-            return result
         now = self._clock()
-        item = unwatched(result.item, now)
+        item = unwatched(command, now)
         assert item.progress is not None
-        return Delay(item=item, after=min(result.after, max(item.progress.due_at - now, timedelta(0))))
+        return Delay(item=item, after=min(delay.after, max(item.progress.due_at - now, timedelta(0))))
 
     def _numbered(self, results: HandlerResults, step: int) -> Iterator[HandlerResult]:
         """Give what is published the number of its step."""
         now = self._clock()
         for result in results:
             match result:
-                case Wait(item=item, alone=Delay() as alone):
+                case Wait(item=item, alone=alone):
                     kept, sent = _with_step(item, step, now), _with_step(alone.item, step, now)
                     yield replace(result, item=kept, alone=replace(alone, item=sent))
-                case Wait(item=item) | Delay(item=item) | Proceed(item=item):
+                case Delay(item=item) | Proceed(item=item):
                     yield replace(result, item=_with_step(item, step, now))
                 case DeadLetter(item=item):
                     afresh = replace(item.progress or new_progress(now), step=0, chain=now.isoformat())

@@ -276,8 +276,6 @@ class RegionConsumer:
                 pass
             case Delay(item=item, after=after) | Wait(alone=Delay(item=item, after=after)):
                 await self._outbox.postpone(item, after)
-            case Wait(item=item, after=after):
-                await self._outbox.postpone(item, after)
             case Proceed(item=item):
                 await self._outbox.proceed(item)
             case DeadLetter(item=item, reason=reason):

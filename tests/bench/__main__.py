@@ -24,7 +24,7 @@ from tests.bench import costs, lasting, scale
 from tests.bench.floor import Floor
 from tests.bench.history import measure
 from tests.bench.latencies import Burst, Latencies, report
-from tests.bench.subjects import address, at_once, create_node, create_pod, instance_id, register
+from tests.bench.subjects import address, at_once, create_node, create_pod, out_at, register
 from tests.stack.commits import LAST_RELEASE
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.prerequisites import ReportProgress
@@ -132,17 +132,9 @@ async def _idle(stack: Stack, floor: Floor, nodes: list[RegistryClient], numbers
 async def _all_out_at(nodes: list[RegistryClient], app: str, number: int) -> float:
     """When the last of the nodes began to show it."""
     out_at: list[float] = [
-        await until(partial(_out_at, node, app, number), f"{app}-{number} out at {node.url}") for node in nodes
+        await until(partial(out_at, node, app, number), f"{app}-{number} out at {node.url}") for node in nodes
     ]
     return max(out_at)
-
-
-async def _out_at(node: RegistryClient, app: str, number: int) -> float:
-    """When this node began to show OUT_OF_SERVICE, by its own record; 0 while it does not."""
-    found = await node.get(app, instance_id(app, number))
-    if found is None or not found["status"] == found["overriddenStatus"] == "OUT_OF_SERVICE":
-        return 0.0
-    return int(found["lastUpdatedTimestamp"]) / 1000
 
 
 async def _burst(stack: Stack, floor: Floor, nodes: list[RegistryClient], app: str, numbers: range) -> Burst:

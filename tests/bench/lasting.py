@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from statistics import quantiles
 
-from tests.bench.subjects import address, create_node, create_pod, instance_id
+from tests.bench.subjects import address, create_node, create_pod, instance_id, out_at
 from tests.stack.controller_process import ControllerProcess
 from tests.stack.prerequisites import ReportProgress
 from tests.stack.rabbitmq import RabbitMq
@@ -27,6 +27,8 @@ LIVES, GRACE = 40.0, 25.0
 """Seconds from a pod's creation to its deletion, until when every cached list shows it; and from there to its end."""
 FOLLOWED = 10
 """One of so many."""
+ADDRESSES = 60_000
+"""Then they are used again."""
 LATE_SECONDS = 10.0
 MINUTE = 60.0
 
@@ -54,27 +56,24 @@ class Run:
 
     async def live(self, number: int) -> None:
         """Let one pod come and go."""
-        client, name, ip = self.stack.cluster.client, f"{APP}-{number}", address(number % 60_000)
-        place = instance_id(APP, number % 60_000)
+        client, name, ip = self.stack.cluster.client, f"{APP}-{number}", address(number % ADDRESSES)
         await create_pod(client, name, ip, ours=True)
-        await self.nodes[0].register(APP, place, ip=ip, lease_seconds=900)
+        await self.nodes[0].register(APP, instance_id(APP, number % ADDRESSES), ip=ip, lease_seconds=900)
         await asyncio.sleep(LIVES)
         asked_at = time.time()
         await client.delete("pods", name)
         if number % FOLLOWED == 0:
             minute = self.minutes[int((asked_at - self.begun_at) // MINUTE)]
-            minute.out_after.append(await self._out_at(place) - asked_at)
+            minute.out_after.append(await self._out_at(number % ADDRESSES) - asked_at)
         await asyncio.sleep(max(0.0, asked_at + GRACE - time.time()))
         await client.delete("pods", name, grace_seconds=0)
 
-    async def _out_at(self, place: str) -> float:
+    async def _out_at(self, number: int) -> float:
         async def look() -> float:
-            shown = [await node.get(APP, place) for node in self.nodes]
-            if any(one is None or one["status"] != "OUT_OF_SERVICE" for one in shown):
-                return 0.0
-            return max(int(one["lastUpdatedTimestamp"]) for one in shown if one is not None) / 1000
+            times = [await out_at(node, APP, number) for node in self.nodes]
+            return max(times) if all(times) else 0.0
 
-        return float(await until(look, f"{place} out of service", timeout=300, interval=0.5))
+        return float(await until(look, f"{APP}-{number} out of service", timeout=300, interval=0.5))
 
 
 async def measure(rate: float, minutes: int, report_progress: ReportProgress) -> None:

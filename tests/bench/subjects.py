@@ -58,3 +58,11 @@ async def register(nodes: Sequence[RegistryClient], app: str, numbers: Sequence[
         return all(len(apps.get(app.upper(), ())) >= len(numbers) for apps in everything)
 
     await until(shown, f"{len(numbers)} instances of {app} in every node's response cache", timeout=180, interval=2)
+
+
+async def out_at(node: RegistryClient, app: str, number: int) -> float:
+    """When this node began to show OUT_OF_SERVICE, by its own record; 0 while it does not."""
+    found = await node.get(app, instance_id(app, number))
+    if found is None or not found["status"] == found["overriddenStatus"] == "OUT_OF_SERVICE":
+        return 0.0
+    return int(found["lastUpdatedTimestamp"]) / 1000

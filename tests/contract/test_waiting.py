@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from controller.domain.commands import WorkItem, new_progress
-from controller.flows.handler_result import Ack, HandlerResults, Wait, woken_by_nobody
+from controller.flows.handler_result import Ack, Delay, HandlerResults, Wait
 from controller.messages.codec import decode_item
 from controller.rabbit import names
 from controller.rabbit.consumer import RegionConsumer
@@ -46,7 +46,7 @@ class Looks:
         looks: int,
         *,
         after: float,
-        sooner: Callable[[], AbstractContextManager[asyncio.Event]] = woken_by_nobody,
+        sooner: Callable[[], AbstractContextManager[asyncio.Event]] = lambda: nullcontext(asyncio.Event()),
     ) -> None:
         self.seen: list[tuple[str, int, bool]] = []
         """The drain, its step, and whether the broker had delivered it before."""
@@ -60,7 +60,10 @@ class Looks:
         if progress.step == self._looks:
             return (Ack(),)
         later = replace(item, progress=replace(progress, step=progress.step + 1))
-        return (Wait(item=later, after=self._after, go_on=lambda: self(later, False), sooner=self._sooner),)
+        alone = Delay(item=later, after=self._after)
+        return (
+            Wait(item=later, after=self._after, go_on=lambda: self(later, False), sooner=self._sooner, alone=alone),
+        )
 
 
 @contextmanager

@@ -78,8 +78,6 @@ class FakeConsumer:
                 pass
             case Delay(item=item, after=after) | Wait(alone=Delay(item=item, after=after)):
                 await self._broker.postpone(item, after)
-            case Wait(item=item, after=after):
-                await self._broker.postpone(item, after)
             case Proceed(item=item):
                 await self._broker.proceed(item)
             case DeadLetter(item=item, reason=reason):

@@ -353,8 +353,6 @@ async def _perform(verdict: HandlerResult, hands: Hands) -> None:
             pass
         case Delay(item=item, after=after) | Wait(alone=Delay(item=item, after=after)):
             await hands.postpone(item, after)
-        case Wait(item=item, after=after):
-            await hands.postpone(item, after)
         case Proceed(item=item):
             await hands.proceed(item)
         case DeadLetter(item=item, reason=reason):
